@@ -1,0 +1,64 @@
+"""One request and its answers."""
+
+from typing import Protocol
+
+from service.errors import Cancelled, HoneError
+from service.messages import InferRequest, InferResponse
+
+
+class Receiver(Protocol):
+    """The side of a door that waits for one request's answers. Called on the event loop, never re-entrantly."""
+
+    def emit(self, response: InferResponse) -> None:
+        """Take one answer. Its arrays are valid during this call only: encode or copy them now."""
+
+    def finish(self, error: HoneError | None) -> None:
+        """The last call: no answer follows. `error` is None when all went well."""
+
+
+class Exchange:
+    """Owns the state of one admitted request: who waits for it, until when, and whether it has ended.
+
+    `finish` or `fail` takes effect exactly once; whatever comes later is ignored, so that a late result, a deadline
+    and a disconnect may race. `deadline`, `admitted` and `started` are `time.monotonic()` seconds.
+    """
+
+    __slots__ = ("admitted", "deadline", "ended", "deaths", "kills", "nbytes", "receiver", "request", "rows", "started")
+
+    def __init__(
+        self, request: InferRequest, receiver: Receiver, *, rows: int, nbytes: int, admitted: float, deadline: float
+    ) -> None:
+        self.request = request
+        self.receiver = receiver
+        self.rows = rows
+        self.nbytes = nbytes
+        self.admitted = admitted
+        self.deadline = deadline
+        self.started = 0.0
+        self.ended = False
+        self.deaths = 0
+        self.kills = 0
+
+    def emit(self, response: InferResponse) -> None:
+        """Hand one answer to the receiver, unless the exchange has ended."""
+        if not self.ended:
+            self.receiver.emit(response)
+
+    def finish(self) -> bool:
+        """End it well; False when it had ended before."""
+        return self._end(None)
+
+    def fail(self, error: HoneError) -> bool:
+        """End it with an error; False when it had ended before."""
+        return self._end(error)
+
+    def cancel(self) -> bool:
+        """The client went away: end it without telling anybody."""
+        return self._end(Cancelled("the client went away"))
+
+    def _end(self, error: HoneError | None) -> bool:
+        if self.ended:
+            return False
+        self.ended = True
+        self.receiver.finish(error)
+        return True

@@ -1,0 +1,120 @@
+"""Every error that Hone reports to a client or an operator, and nothing about how a protocol spells it.
+
+HoneError
+  InvalidRequest            the request can't be understood or doesn't fit the model
+  ModelNotFound             no such model or version
+  TooLarge                  a body or tensor beyond a limit
+  Cancelled                 the client went away; never sent
+  BackendError              the runtime refused this request
+  PoisonRequest             this request ended more than one worker process
+  Unsupported               a part of the protocol that isn't implemented
+  Unavailable               try again later; `retry_after` says when
+    QueueFull               the model's queue is at its bound
+    NotReady                the model is loading, or has no worker that runs
+    Draining                the server is stopping
+    WorkerLost              a worker ended, and no other took the request in time
+  DeadlineExceeded          admitted, but not finished in the time that the client granted
+  ArtifactError             a file in the model repository is missing, broken or inconsistent
+  SettingsError             a flag, variable or file that the server was started with is wrong
+
+`str(error)` is what a client reads: it names the culprit and holds no path, internal name or trace. `reason` is the
+one word that bodies, trailing metadata and metric labels share.
+"""
+
+from typing import ClassVar
+
+
+class HoneError(Exception):
+    """Root of the tree. `reason` is a stable word for machines."""
+
+    reason: ClassVar[str] = "error"
+
+
+class InvalidRequest(HoneError):
+    """The request can't be understood, or doesn't fit what the model declares."""
+
+    reason = "invalid_request"
+
+
+class ModelNotFound(HoneError):
+    """No model of that name, or no such version of it."""
+
+    reason = "model_not_found"
+
+
+class TooLarge(HoneError):
+    """A body or a tensor exceeds a limit; the text names the limit."""
+
+    reason = "too_large"
+
+
+class Cancelled(HoneError):
+    """The client went away before the answer; counted, never sent."""
+
+    reason = "cancelled"
+
+
+class BackendError(HoneError):
+    """The runtime failed on exactly this request; its batch-mates were answered."""
+
+    reason = "backend_error"
+
+
+class PoisonRequest(HoneError):
+    """The request ended a worker process more than once, and is refused for a while."""
+
+    reason = "crashed_worker"
+
+
+class Unsupported(HoneError):
+    """The protocol has it, this server doesn't."""
+
+    reason = "unsupported"
+
+
+class Unavailable(HoneError):
+    """A refusal that may be retried after `retry_after` seconds."""
+
+    retry_after: ClassVar[int] = 1
+
+
+class QueueFull(Unavailable):
+    """The model's queue is at its bound of requests or bytes."""
+
+    reason = "queue_full"
+
+
+class NotReady(Unavailable):
+    """The model is known, but is still loading or has failed to load."""
+
+    reason = "not_ready"
+
+
+class Draining(Unavailable):
+    """The server is stopping and admits nothing new."""
+
+    reason = "draining"
+
+
+class WorkerLost(Unavailable):
+    """A worker ended while it held the request, and no other could take it."""
+
+    reason = "worker_lost"
+
+
+class DeadlineExceeded(HoneError):
+    """Admitted, but not finished within the time that the client granted."""
+
+    reason = "deadline_exceeded"
+
+
+class ArtifactError(HoneError):
+    """A file of the model repository is missing, broken or inconsistent; the text names file and key."""
+
+    reason = "artifact"
+
+
+class SettingsError(HoneError):
+    """A flag, an environment variable or a file that the server was started with is wrong."""
+
+    reason = "settings"
