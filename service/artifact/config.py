@@ -1,0 +1,281 @@
+"""How a model is served: its config.pbtxt, in Triton's words.
+
+`read_config` parses and checks one; `complete` fills what it leaves out (all of it, where there is none) from the
+signature that a runtime found in the model file; `check_against` compares what both say.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal, TypeAlias
+
+from tritonclient.grpc import model_config_pb2 as pb
+
+from service.artifact import pbtxt
+from service.artifact.names import check_model_name
+from service.artifact.parameters import HoneParameters, read_parameters
+from service.artifact.signature import Signature, TensorSpec
+from service.artifact.triton_fields import review
+from service.errors import ArtifactError
+
+DEFAULT_MODEL_FILENAME = "model.onnx"
+DEFAULT_MAX_BATCH_SIZE = 32
+BACKENDS = ("onnxruntime", "openvino")
+
+DeviceKind: TypeAlias = Literal["auto", "cpu", "gpu"]
+
+_KINDS: dict[int, DeviceKind] = {
+    pb.ModelInstanceGroup.KIND_AUTO: "auto",
+    pb.ModelInstanceGroup.KIND_CPU: "cpu",
+    pb.ModelInstanceGroup.KIND_GPU: "gpu",
+}
+_DATATYPES = {number: name.removeprefix("TYPE_") for name, number in pb.DataType.items()} | {pb.TYPE_STRING: "BYTES"}
+_NUMBERS = {name: number for number, name in _DATATYPES.items()}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DynamicBatching:
+    """Requests may be joined. `max_queue_size` is the bound of waiting requests, 0 for the server's own bound."""
+
+    max_queue_delay_microseconds: int = 0
+    preferred_batch_size: tuple[int, ...] = ()
+    max_queue_size: int = 0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class InstanceGroup:
+    """`count` worker processes, on each of `gpus` where any are named."""
+
+    kind: DeviceKind = "auto"
+    count: int = 1
+    gpus: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class VersionPolicy:
+    """Which versions are served: the newest `latest`, or exactly `specific`, or all when both are None."""
+
+    latest: int | None = 1
+    specific: tuple[int, ...] | None = None
+
+    def candidates(self, versions: Iterable[int]) -> list[int]:
+        """The versions that may be served, newest first; at most `latest` of them are to be taken."""
+        newest_first = sorted(versions, reverse=True)
+        if self.specific is None:
+            return newest_first
+        return [version for version in newest_first if version in self.specific]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelConfig:
+    """What a model's config says, checked. `inputs` and `outputs` are empty until completed from the model itself.
+
+    Dims are without the batch axis when `max_batch_size` is above 0. `parameters` holds every key as written,
+    `hone` the typed ones; `warnings` name the fields that are set and ignored.
+    """
+
+    name: str
+    backend: str
+    max_batch_size: int
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+    dynamic_batching: DynamicBatching | None
+    instance_groups: tuple[InstanceGroup, ...]
+    version_policy: VersionPolicy
+    default_model_filename: str
+    label_filenames: Mapping[str, str]
+    parameters: Mapping[str, str]
+    hone: HoneParameters
+    warnings: tuple[str, ...] = ()
+    source: bytes = field(repr=False)
+
+    @property
+    def platform(self) -> str:
+        """What the metadata routes call the platform."""
+        return "onnxruntime_onnx" if self.backend == "onnxruntime" else self.backend
+
+    def to_json(self) -> dict[str, Any]:
+        """The ModelConfig as Triton's HTTP `/config` route answers it. Treat it as read-only."""
+        return self._json
+
+    @cached_property
+    def _json(self) -> dict[str, Any]:
+        return pbtxt.as_json(pb.ModelConfig.FromString(self.source))
+
+
+def read_config(path: Path, *, name: str) -> ModelConfig:
+    """The config in the file at `path` for the model in folder `name`. Raises ArtifactError."""
+    source = f"{name}/{path.name}"
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ArtifactError(f"{source}: can't be read as text") from error
+    return parse_config(text, name=name, source=source)
+
+
+def parse_config(text: str, *, name: str, source: str = "config.pbtxt") -> ModelConfig:
+    """The config written in `text` for the model in folder `name`; errors begin with `source`. Raises ArtifactError."""
+    return _from_proto(pbtxt.read(text, pb.ModelConfig(), source=source), name=name, source=source)
+
+
+def complete(config: ModelConfig | None, name: str, signature: Signature) -> ModelConfig:
+    """`config` with inputs and outputs, where it has none, as the model's own signature says them.
+
+    Without a config: batchable (`max_batch_size` 32 and dynamic batching) if all tensors share one symbolic first
+    dimension. Raises ArtifactError when the config says otherwise than the model.
+    """
+    proto = pb.ModelConfig.FromString(config.source) if config else _default_proto(signature)
+    for specs, written in ((signature.inputs, proto.input), (signature.outputs, proto.output)):
+        if not written:
+            for spec in specs:
+                dims = spec.shape[1:] if proto.max_batch_size > 0 else spec.shape
+                written.add(name=spec.name, data_type=_NUMBERS[spec.datatype], dims=dims)
+    completed = _from_proto(proto, name=name, source=f"{name}/config.pbtxt")
+    check_against(completed, signature)
+    return completed
+
+
+def check_against(config: ModelConfig, signature: Signature) -> None:
+    """Raises ArtifactError, naming the tensor and what both say, where config and model differ."""
+    from_model = {"input": signature.inputs, "output": signature.outputs}
+    from_config = {"input": config.inputs, "output": config.outputs}
+    for role, said in from_config.items():
+        actual = {spec.name: spec for spec in from_model[role]}
+        for spec in said:
+            place = f'{config.name}/config.pbtxt: {role} "{spec.name}"'
+            if spec.name not in actual:
+                raise ArtifactError(f"{place}: the model has no such {role}{pbtxt.nearest(spec.name, list(actual))}")
+            _compare(place, spec, actual[spec.name], batched=config.max_batch_size > 0)
+    missing = {spec.name for spec in signature.inputs} - {spec.name for spec in config.inputs}
+    if missing:
+        raise ArtifactError(f'{config.name}/config.pbtxt: input "{min(missing)}" of the model is missing')
+
+
+def _compare(place: str, said: TensorSpec, actual: TensorSpec, *, batched: bool) -> None:
+    if said.datatype != actual.datatype:
+        raise ArtifactError(f"{place}: config says {said.datatype}, the model has {actual.datatype}")
+    shape, found = said.shape, actual.shape
+    if batched:
+        if not found or found[0] != -1:
+            raise ArtifactError(
+                f"{place}: max_batch_size is above 0, but the model's shape {list(found)} has no batch axis"
+            )
+        shape = (-1, *shape)
+    fits = len(shape) == len(found) and all(b in (-1, a) for a, b in zip(shape, found, strict=True))
+    if not fits:
+        raise ArtifactError(f"{place}: config says shape {list(shape)}, the model has {list(found)}")
+
+
+def _default_proto(signature: Signature) -> pb.ModelConfig:
+    if signature.batch_dim is None:
+        return pb.ModelConfig(backend="onnxruntime")
+    batching = pb.ModelDynamicBatching()
+    return pb.ModelConfig(backend="onnxruntime", max_batch_size=DEFAULT_MAX_BATCH_SIZE, dynamic_batching=batching)
+
+
+def _from_proto(proto: pb.ModelConfig, *, name: str, source: str) -> ModelConfig:
+    """Checks `proto`, writes Triton's defaults into it, and says it in our nouns."""
+    warnings = review(proto, source=source)
+    if proto.name not in ("", name):
+        raise ArtifactError(f'{source}: name is "{proto.name}", but the folder is "{name}"')
+    if proto.max_batch_size < 0:
+        raise ArtifactError(f"{source}: max_batch_size is {proto.max_batch_size}, expected 0 or above")
+    proto.name = check_model_name(name)
+    proto.backend = _backend(proto, source)
+    if proto.backend == "onnxruntime":
+        proto.platform = "onnxruntime_onnx"
+    proto.default_model_filename = _file_name(proto.default_model_filename or DEFAULT_MODEL_FILENAME, source)
+    policy = _version_policy(proto, source)
+    parameters = {key: value.string_value for key, value in proto.parameters.items()}
+    return ModelConfig(
+        name=name,
+        backend=proto.backend,
+        max_batch_size=proto.max_batch_size,
+        inputs=_tensors("input", proto.input, source),
+        outputs=_tensors("output", proto.output, source),
+        dynamic_batching=_dynamic_batching(proto, source),
+        instance_groups=tuple(_instance_group(group, source) for group in proto.instance_group),
+        version_policy=policy,
+        default_model_filename=proto.default_model_filename,
+        label_filenames={o.name: _file_name(o.label_filename, source) for o in proto.output if o.label_filename},
+        parameters=parameters,
+        hone=read_parameters(parameters, source=source),
+        warnings=warnings,
+        source=proto.SerializeToString(deterministic=True),
+    )
+
+
+def _backend(proto: pb.ModelConfig, source: str) -> str:
+    by_platform = {"onnxruntime_onnx": "onnxruntime", "": "onnxruntime"}
+    name: str = proto.backend or by_platform.get(proto.platform, proto.platform)
+    if name not in BACKENDS:
+        raise ArtifactError(f'{source}: backend "{name}" isn\'t one of {", ".join(BACKENDS)}')
+    return name
+
+
+def _file_name(text: str, source: str) -> str:
+    """A file's own name, never a path."""
+    if "/" in text or "\\" in text or text in (".", ".."):
+        raise ArtifactError(f"{source}: {text!r} must be a file name, not a path")
+    return text
+
+
+def _version_policy(proto: pb.ModelConfig, source: str) -> VersionPolicy:
+    if not proto.HasField("version_policy"):
+        proto.version_policy.latest.num_versions = 1
+    choice = proto.version_policy.WhichOneof("policy_choice")
+    if choice == "all":
+        return VersionPolicy(latest=None)
+    if choice == "specific":
+        versions = tuple(sorted(set(proto.version_policy.specific.versions)))
+        if not versions or versions[0] < 1:
+            raise ArtifactError(f"{source}: version_policy.specific must name versions above 0")
+        return VersionPolicy(latest=None, specific=versions)
+    return VersionPolicy(latest=proto.version_policy.latest.num_versions or 1)
+
+
+def _tensors(role: str, written: Iterable[pb.ModelInput | pb.ModelOutput], source: str) -> tuple[TensorSpec, ...]:
+    found: dict[str, TensorSpec] = {}
+    for item in written:
+        place = f'{source}: {role} "{item.name}"'
+        if not item.name or item.name in found:
+            raise ArtifactError(f"{place}: {'is given twice' if item.name else 'has no name'}")
+        if item.data_type not in _DATATYPES or item.data_type == pb.TYPE_INVALID:
+            raise ArtifactError(f"{place}: data_type is missing")
+        if any(dim < -1 or dim == 0 for dim in item.dims):
+            raise ArtifactError(f"{place}: dims are {list(item.dims)}, expected numbers above 0, or -1")
+        found[item.name] = TensorSpec(
+            name=item.name,
+            datatype=_DATATYPES[item.data_type],
+            dims=tuple(item.dims),
+            optional=isinstance(item, pb.ModelInput) and item.optional,
+        )
+    return tuple(found.values())
+
+
+def _dynamic_batching(proto: pb.ModelConfig, source: str) -> DynamicBatching | None:
+    if not proto.HasField("dynamic_batching"):
+        return None
+    written = proto.dynamic_batching
+    preferred = tuple(sorted(set(written.preferred_batch_size)))
+    if proto.max_batch_size == 0:
+        raise ArtifactError(f"{source}: dynamic_batching needs a max_batch_size above 0")
+    if preferred and not 1 <= preferred[0] <= preferred[-1] <= proto.max_batch_size:
+        raise ArtifactError(f"{source}: preferred_batch_size must lie between 1 and max_batch_size")
+    return DynamicBatching(
+        max_queue_delay_microseconds=written.max_queue_delay_microseconds,
+        preferred_batch_size=preferred,
+        max_queue_size=written.default_queue_policy.max_queue_size,
+    )
+
+
+def _instance_group(group: pb.ModelInstanceGroup, source: str) -> InstanceGroup:
+    if group.kind not in _KINDS:
+        raise ArtifactError(f"{source}: instance_group: KIND_MODEL isn't supported")
+    if group.count < 0 or any(gpu < 0 for gpu in group.gpus):
+        raise ArtifactError(f"{source}: instance_group: count and gpus can't be negative")
+    kind = _KINDS[group.kind]
+    if kind == "cpu" and group.gpus:
+        raise ArtifactError(f"{source}: instance_group: gpus are named for KIND_CPU")
+    return InstanceGroup(kind=kind, count=group.count or 1, gpus=tuple(group.gpus))

@@ -1,0 +1,115 @@
+"""Hone's own settings of a model: the `hone.*` parameters of its config.pbtxt, and Triton's parameters for threads."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal, TypeAlias, cast
+
+from service.artifact.pbtxt import nearest
+from service.errors import ArtifactError
+
+Precision: TypeAlias = Literal["f32", "bf16", "f16"]
+
+PREFIX = "hone."
+KEYS = (
+    "hone.batch_tolerance",
+    "hone.deadline_ms",
+    "hone.family",
+    "hone.precision",
+    "hone.reject_non_finite",
+    "hone.variant",
+)
+PLANNED = ("hone.length.", "hone.unpad.", "hone.remote")
+"""Keys that a later version honours. They change answers, so until then they refuse the model."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class HoneParameters:
+    """What a model asks of Hone beyond Triton's fields.
+
+    `deadline_ms` bounds the time to completion of requests that name none; `batch_tolerance` is the relative error
+    that batch-mates may cause. None means: not said. Thread counts are Triton's onnxruntime parameters.
+    """
+
+    deadline_ms: float | None = None
+    precision: Precision = "f32"
+    family: str = ""
+    variant: str = ""
+    reject_non_finite: bool = False
+    batch_tolerance: float | None = None
+    intra_op_threads: int | None = None
+    inter_op_threads: int | None = None
+
+
+def read_parameters(values: Mapping[str, str], *, source: str) -> HoneParameters:
+    """Typed settings from a config's parameters; keys of others pass.
+
+    Raises ArtifactError for an unknown `hone.` key, naming the nearest, and for a value that doesn't fit its key.
+    """
+    for key in values:
+        if key.startswith(PREFIX) and key not in KEYS:
+            raise ArtifactError(f"{source}: parameters: {_refusal(key)}")
+    reader = _Reader(values=values, source=source)
+    return HoneParameters(
+        deadline_ms=reader.number("hone.deadline_ms"),
+        precision=reader.precision("hone.precision"),
+        family=values.get("hone.family", ""),
+        variant=values.get("hone.variant", ""),
+        reject_non_finite=reader.flag("hone.reject_non_finite"),
+        batch_tolerance=reader.number("hone.batch_tolerance"),
+        intra_op_threads=reader.count("intra_op_thread_count"),
+        inter_op_threads=reader.count("inter_op_thread_count"),
+    )
+
+
+def _refusal(key: str) -> str:
+    if key.startswith(PLANNED):
+        return f'"{key}" isn\'t supported by this version'
+    return f'unknown key "{key}"{nearest(key, list(KEYS))}'
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Reader:
+    """Reads one value at a time from texts, with an error that names key and value."""
+
+    values: Mapping[str, str]
+    source: str
+
+    def number(self, key: str) -> float | None:
+        """A finite number above 0; absent or 0 means not said."""
+        text = self.values.get(key)
+        if text is None:
+            return None
+        try:
+            value = float(text)
+        except ValueError:
+            value = math.nan
+        if not math.isfinite(value) or value < 0:
+            raise self._error(key, "a number, 0 or above")
+        return value or None
+
+    def count(self, key: str) -> int | None:
+        """A whole number above 0; absent or 0 means not said."""
+        text = self.values.get(key)
+        if text is None:
+            return None
+        if not (text.isascii() and text.isdigit() and len(text) < 5):
+            raise self._error(key, "a whole number, 0 or above")
+        return int(text) or None
+
+    def flag(self, key: str) -> bool:
+        """`true` or `false`; absent means false."""
+        text = self.values.get(key, "false")
+        if text not in ("true", "false"):
+            raise self._error(key, "true or false")
+        return text == "true"
+
+    def precision(self, key: str) -> Precision:
+        """`f32`, `bf16` or `f16`; absent means f32."""
+        text = self.values.get(key, "f32")
+        if text not in ("f32", "bf16", "f16"):
+            raise self._error(key, "f32, bf16 or f16")
+        return cast("Precision", text)
+
+    def _error(self, key: str, expected: str) -> ArtifactError:
+        return ArtifactError(f'{self.source}: parameters: "{key}" is {self.values[key]!r}, expected {expected}')

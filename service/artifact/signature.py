@@ -1,0 +1,41 @@
+"""What a model takes and gives: names, datatypes and shapes. Free of protobuf, since worker processes use it."""
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+Dim: TypeAlias = int | str
+"""A fixed size, the name of a symbolic dimension, or -1 when nothing is known of it."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TensorSpec:
+    """One input or output. `datatype` is the protocol's name for it (UINT8, FP32, BYTES ...).
+
+    `dims` is the full shape in a `Signature`; in a model's configuration it is without the batch axis when
+    `max_batch_size` is above 0.
+    """
+
+    name: str
+    datatype: str
+    dims: tuple[Dim, ...]
+    optional: bool = False
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """`dims` as the protocol writes them: -1 for whatever varies."""
+        return tuple(-1 if isinstance(dim, str) else dim for dim in self.dims)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Signature:
+    """The inputs and outputs that a runtime found in a model file, in the model's own order, with full shapes."""
+
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+
+    @property
+    def batch_dim(self) -> str | None:
+        """The symbolic first dimension that all tensors share, or None: then requests can't be joined."""
+        firsts = {spec.dims[0] if spec.dims else None for spec in (*self.inputs, *self.outputs)}
+        first = firsts.pop() if len(firsts) == 1 else None
+        return first if isinstance(first, str) else None

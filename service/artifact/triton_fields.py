@@ -1,0 +1,88 @@
+"""Which fields of Triton's ModelConfig are honoured, which refuse a model, and what happens to the rest.
+
+A field that would change answers and that isn't implemented refuses the model: serving it anyway would be a lie. Any
+other field that isn't implemented is named in a warning, once.
+"""
+
+from collections.abc import Iterator
+
+from google.protobuf.message import Message
+
+from service.errors import ArtifactError
+
+HONOURED = frozenset(
+    {
+        "backend",
+        "default_model_filename",
+        "dynamic_batching",
+        "dynamic_batching.default_queue_policy",
+        "dynamic_batching.default_queue_policy.max_queue_size",
+        "dynamic_batching.max_queue_delay_microseconds",
+        "dynamic_batching.preferred_batch_size",
+        "input",
+        "input.data_type",
+        "input.dims",
+        "input.name",
+        "input.optional",
+        "instance_group",
+        "instance_group.count",
+        "instance_group.gpus",
+        "instance_group.kind",
+        "instance_group.name",
+        "max_batch_size",
+        "model_transaction_policy",
+        "name",
+        "output",
+        "output.data_type",
+        "output.dims",
+        "output.label_filename",
+        "output.name",
+        "parameters",
+        "platform",
+        "version_policy",
+        "version_policy.all",
+        "version_policy.latest",
+        "version_policy.latest.num_versions",
+        "version_policy.specific",
+        "version_policy.specific.versions",
+    }
+)
+
+REFUSED = {
+    "batch_input": "batch inputs aren't supported",
+    "batch_output": "batch outputs aren't supported",
+    "cc_model_filenames": "a file per compute capability isn't supported",
+    "ensemble_scheduling": "ensembles aren't supported yet",
+    "input.allow_ragged_batch": "ragged batches aren't supported",
+    "input.is_non_linear_format_io": "non-linear formats aren't supported",
+    "input.is_shape_tensor": "shape tensors aren't supported",
+    "input.reshape": "reshape isn't supported",
+    "instance_group.secondary_devices": "secondary devices aren't supported",
+    "model_operations": "libraries of custom operations aren't supported",
+    "model_repository_agents": "repository agents aren't supported",
+    "model_transaction_policy.decoupled": "decoupled models aren't supported",
+    "output.is_non_linear_format_io": "non-linear formats aren't supported",
+    "output.is_shape_tensor": "shape tensors aren't supported",
+    "output.reshape": "reshape isn't supported",
+    "sequence_batching": "sequence batching isn't supported yet",
+}
+
+
+def review(message: Message, *, source: str) -> tuple[str, ...]:
+    """One warning for each field that is set and ignored, sorted. Raises ArtifactError for one that refuses."""
+    paths = sorted(set(_unhonoured(message, "")))
+    for path in paths:
+        if path in REFUSED:
+            raise ArtifactError(f"{source}: {path}: {REFUSED[path]}")
+    return tuple(f"{source}: {path} isn't implemented and is ignored" for path in paths)
+
+
+def _unhonoured(message: Message, prefix: str) -> Iterator[str]:
+    """Paths of the fields that are set but not honoured; a field below one of them isn't reported again."""
+    for field, value in message.ListFields():
+        path = prefix + field.name
+        if path not in HONOURED:
+            yield path
+        elif field.message_type is not None and not field.message_type.GetOptions().map_entry:
+            for item in value if field.is_repeated else (value,):
+                yield from _unhonoured(item, path + ".")
