@@ -1,0 +1,84 @@
+# Every verb sets up what it needs. Variables: PYTHON (interpreter for the environment), PIP_ARGS (for example an index
+# with CPU builds of torch), RUNTIME (cpu or gpu), ARGS (passed on), ONCE=1 (demo: stop after the predictions).
+
+PYTHON   ?= python3
+PIP_ARGS ?=
+RUNTIME  ?= cpu
+PROFILE  ?= full
+RECIPE   ?= digits
+ARGS     ?=
+ONCE     ?=
+URL      ?=
+
+VENV   := .venv
+BIN    := $(VENV)/bin
+STAMPS := $(VENV)/.stamps-$(RUNTIME)
+LOCK   := pyproject.toml constraints.txt
+PIP     = $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt $(PIP_ARGS)
+
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+.DELETE_ON_ERROR:
+.PHONY: help setup demo serve train test check bench loadtest models lock clean
+
+help: ## list the verbs
+	@sed -nE 's/^([a-z]+):[^#]*## (.*)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 18
+
+setup: $(STAMPS)/all ## install everything: service, training, load tests, development
+
+demo: $(STAMPS)/training ## train, quantize, serve and classify real digits (ONCE=1 stops after the predictions)
+	$(BIN)/python -m training train digits --profile quick --repository runs/models
+	$(BIN)/python -m deploy.demo.demo --repository runs/models $(if $(filter-out 0,$(ONCE)),--once) $(ARGS)
+
+serve: $(STAMPS)/serve ## serve the committed models; installs no torch (ARGS="--http-port 9000")
+	$(BIN)/python -m service run --model-repository models $(ARGS)
+
+train: $(STAMPS)/training ## run a recipe into runs/models (RECIPE=digits PROFILE=tiny|quick|full)
+	$(BIN)/python -m training train $(RECIPE) --profile $(PROFILE) --repository runs/models $(ARGS)
+
+test: check ## everything in check, then all tests in random order
+	$(BIN)/python -m pytest $(ARGS)
+
+check: $(STAMPS)/all ## lint, format, types, import contracts; changes nothing
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: $(STAMPS)/all ## measure W1 against mosec and write loadtests/RESULTS.md (ARGS="--pairs 2" for a short look)
+	$(BIN)/python -m loadtests.bench_w1 $(ARGS)
+
+loadtest: $(STAMPS)/all ## headless Locust against URL=http://..., or against a server of its own; fails on any error
+	$(BIN)/python -m loadtests.headless $(if $(URL),--url $(URL)) $(ARGS)
+
+models: $(STAMPS)/training ## train the committed family anew into models/
+	$(BIN)/python -m training train digits --profile full --repository models $(ARGS)
+
+lock: $(BIN)/python ## resolve every version anew into constraints.txt
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python deploy/ci/lock.py $(PIP_ARGS)
+
+clean: ## remove the environment, runs and caches
+	rm -rf $(VENV) runs build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# A stamp is newer than pyproject.toml and constraints.txt once what they say is installed; a larger set includes the
+# smaller ones, so it renews their stamps too.
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "$(PYTHON) isn't Python 3.11 or later; name one: make PYTHON=/path/to/python3.11" >&2; exit 2; }
+	@$(PYTHON) -m venv $(VENV) \
+	  || { rm -rf $(VENV); echo "$(PYTHON) has no venv module; on Debian: apt-get install python3-venv" >&2; exit 2; }
+
+$(STAMPS)/serve: $(LOCK) | $(BIN)/python
+	$(PIP) --editable '.[$(RUNTIME)]'
+	@mkdir -p $(STAMPS) && touch $@
+
+$(STAMPS)/training: $(LOCK) | $(BIN)/python
+	$(PIP) --editable '.[$(RUNTIME),training]'
+	@mkdir -p $(STAMPS) && touch $(STAMPS)/serve $@
+
+$(STAMPS)/all: $(LOCK) | $(BIN)/python
+	$(PIP) --editable '.[$(RUNTIME),openvino,training,loadtests,dev]'
+	@mkdir -p $(STAMPS) && touch $(STAMPS)/serve $(STAMPS)/training $@
