@@ -18,40 +18,45 @@ HoneError
   SettingsError             a flag, variable or file that the server was started with is wrong
 
 `str(error)` is what a client reads: it names the culprit and holds no path, internal name or trace. `reason` is the
-one word that bodies, trailing metadata and metric labels share.
+one word that bodies, trailing metadata and metric labels share; `outcome` the coarser one that requests are counted by.
 """
 
 from typing import ClassVar
 
 
 class HoneError(Exception):
-    """Root of the tree. `reason` is a stable word for machines."""
+    """Root of the tree. `reason` and `outcome` are stable words for machines."""
 
     reason: ClassVar[str] = "error"
+    outcome: ClassVar[str] = "error"
 
 
 class InvalidRequest(HoneError):
     """The request can't be understood, or doesn't fit what the model declares."""
 
     reason = "invalid_request"
+    outcome = "client_error"
 
 
 class ModelNotFound(HoneError):
     """No model of that name, or no such version of it."""
 
     reason = "model_not_found"
+    outcome = "client_error"
 
 
 class TooLarge(HoneError):
     """A body or a tensor exceeds a limit; the text names the limit."""
 
     reason = "too_large"
+    outcome = "client_error"
 
 
 class Cancelled(HoneError):
     """The client went away before the answer; counted, never sent."""
 
     reason = "cancelled"
+    outcome = "cancelled"
 
 
 class BackendError(HoneError):
@@ -70,11 +75,13 @@ class Unsupported(HoneError):
     """The protocol has it, this server doesn't."""
 
     reason = "unsupported"
+    outcome = "client_error"
 
 
 class Unavailable(HoneError):
     """A refusal that may be retried after `retry_after` seconds."""
 
+    outcome = "rejected"
     retry_after: ClassVar[int] = 1
 
 
@@ -106,6 +113,7 @@ class DeadlineExceeded(HoneError):
     """Admitted, but not finished within the time that the client granted."""
 
     reason = "deadline_exceeded"
+    outcome = "deadline"
 
 
 class ArtifactError(HoneError):

@@ -1,6 +1,9 @@
 """One request and its answers."""
 
-from typing import Protocol
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+from numpy.typing import NDArray
 
 from service.errors import Cancelled, HoneError
 from service.messages import InferRequest, InferResponse
@@ -16,20 +19,53 @@ class Receiver(Protocol):
         """The last call: no answer follows. `error` is None when all went well."""
 
 
+class ExchangeOwner(Protocol):
+    """Who admitted the exchange, and keeps count of it."""
+
+    def ended(self, exchange: "Exchange", error: HoneError | None) -> None:
+        """The exchange has just ended; called once, before the receiver hears of it."""
+
+
 class Exchange:
     """Owns the state of one admitted request: who waits for it, until when, and whether it has ended.
 
     `finish` or `fail` takes effect exactly once; whatever comes later is ignored, so that a late result, a deadline
-    and a disconnect may race. `deadline`, `admitted` and `started` are `time.monotonic()` seconds.
+    and a disconnect may race. `deadline`, `admitted` and `started` are `time.monotonic()` seconds; `started` is 0 while
+    it waits. `inputs` are in the model's order. `deaths` counts the workers that crashed while they held it, `kills`
+    those that somebody else killed.
     """
 
-    __slots__ = ("admitted", "deadline", "ended", "deaths", "kills", "nbytes", "receiver", "request", "rows", "started")
+    __slots__ = (
+        "admitted",
+        "deadline",
+        "deaths",
+        "ended",
+        "inputs",
+        "kills",
+        "nbytes",
+        "owner",
+        "receiver",
+        "request",
+        "rows",
+        "started",
+    )
 
     def __init__(
-        self, request: InferRequest, receiver: Receiver, *, rows: int, nbytes: int, admitted: float, deadline: float
+        self,
+        request: InferRequest,
+        receiver: Receiver,
+        owner: ExchangeOwner,
+        *,
+        inputs: Sequence[NDArray[Any]],
+        rows: int,
+        nbytes: int,
+        admitted: float,
+        deadline: float,
     ) -> None:
         self.request = request
         self.receiver = receiver
+        self.owner = owner
+        self.inputs = inputs
         self.rows = rows
         self.nbytes = nbytes
         self.admitted = admitted
@@ -60,5 +96,6 @@ class Exchange:
         if self.ended:
             return False
         self.ended = True
+        self.owner.ended(self, error)
         self.receiver.finish(error)
         return True

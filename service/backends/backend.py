@@ -1,0 +1,54 @@
+"""The contract between a worker and a runtime."""
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+from numpy.typing import NDArray
+
+from service.artifact.signature import Signature
+from service.workers.plan import Plan
+
+
+class LoadError(Exception):
+    """The runtime can't load the model; the text is one line, without paths."""
+
+
+class RunError(Exception):
+    """The runtime refused a batch and can go on; the text is one line, without paths."""
+
+
+class Backend(Protocol):
+    """One loaded model. Used from one thread."""
+
+    @property
+    def signature(self) -> Signature:
+        """Names, datatypes and full shapes (batch axis included) of inputs and outputs, in the model's own order."""
+
+    @property
+    def runtime(self) -> str:
+        """Name and version of the runtime, and what it runs on."""
+
+    def run(
+        self, names: Sequence[str], inputs: Sequence[NDArray[Any]], outputs: Sequence[str]
+    ) -> Sequence[NDArray[Any]]:
+        """The named outputs for the named inputs. The inputs are valid during the call only.
+
+        Raises RunError when this batch can't be computed.
+        """
+
+
+def open_backend(plan: Plan, model: bytes) -> Backend:
+    """Load `model` (the bytes of the plan's file) with the runtime that the plan names. Raises LoadError."""
+    if plan.backend == "onnxruntime":
+        from service.backends.onnxruntime import OnnxRuntime
+
+        return OnnxRuntime(plan, model)
+    if plan.backend == "openvino":
+        from service.backends.openvino import OpenVino
+
+        return OpenVino(plan, model)
+    if plan.backend == "fake":
+        from service.backends.fake import FakeBackend
+
+        return FakeBackend(plan)
+    raise LoadError(f"unknown backend {plan.backend!r}")

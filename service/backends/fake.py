@@ -1,0 +1,71 @@
+"""A backend without a runtime, whose latency and failures are programmed: what tests and drills use instead of mocks.
+
+It takes FP32 rows `x` of shape [n, width] and answers `y` = x * scale + offset. A model repository can't ask for it;
+only a plan can. Options (all strings): `width` (4), `scale` (2), `offset` (1), `latency` and `latency_per_row` in
+seconds (0), `load_latency` (0), `load_fails` (a text), and three trigger values: when any element of a batch equals
+`fail_on` the batch is refused, on `exit_on` the process dies as by a native crash, on `hang_on` it never answers.
+"""
+
+import os
+import signal
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from service.artifact.signature import Signature, TensorSpec
+from service.backends.backend import LoadError, RunError
+from service.workers.plan import Plan
+
+
+class FakeBackend:
+    """Owns nothing but its options."""
+
+    def __init__(self, plan: Plan) -> None:
+        options = plan.options
+        time.sleep(float(options.get("load_latency", "0")))
+        if "load_fails" in options:
+            raise LoadError(options["load_fails"])
+        self._scale = np.float32(options.get("scale", "2"))
+        self._offset = np.float32(options.get("offset", "1"))
+        self._latency = float(options.get("latency", "0"))
+        self._per_row = float(options.get("latency_per_row", "0"))
+        self._triggers = {name: float(options[name]) for name in ("fail_on", "exit_on", "hang_on") if name in options}
+        dims = ("batch", int(options.get("width", "4")))
+        self._signature = Signature(
+            inputs=(TensorSpec(name="x", datatype="FP32", dims=dims),),
+            outputs=(TensorSpec(name="y", datatype="FP32", dims=dims),),
+        )
+
+    @property
+    def signature(self) -> Signature:
+        """See `Backend`."""
+        return self._signature
+
+    @property
+    def runtime(self) -> str:
+        """See `Backend`."""
+        return "fake"
+
+    def run(
+        self, names: Sequence[str], inputs: Sequence[NDArray[Any]], outputs: Sequence[str]
+    ) -> Sequence[NDArray[Any]]:
+        """See `Backend`."""
+        del names, outputs
+        (x,) = inputs
+        for name, value in self._triggers.items():
+            if (x == value).any():
+                self._fire(name)
+        if delay := self._latency + self._per_row * len(x):
+            time.sleep(delay)
+        return [x * self._scale + self._offset]
+
+    def _fire(self, trigger: str) -> None:
+        if trigger == "fail_on":
+            raise RunError("the batch holds the value that was told to fail")
+        if trigger == "exit_on":
+            os.kill(os.getpid(), signal.SIGSEGV)
+        while True:
+            time.sleep(3600)

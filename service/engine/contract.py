@@ -1,0 +1,87 @@
+"""What a model's configuration demands of a request, checked before it is queued so that it can't hurt batch-mates."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from numpy.typing import NDArray
+
+from service.artifact.config import ModelConfig
+from service.artifact.signature import TensorSpec
+from service.errors import InvalidRequest
+from service.messages import InferRequest, Tensor
+
+
+class Contract:
+    """Owns the expected names, datatypes and dims of one model, in a form that is quick to compare with."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        self._model = config.name
+        self._max_rows = config.max_batch_size
+        self._inputs = config.inputs
+        self._positions = {spec.name: position for position, spec in enumerate(config.inputs)}
+        self._all_outputs = tuple(enumerate(config.outputs))
+        self._named = {spec.name: (position, spec) for position, spec in self._all_outputs}
+        self._dims = [tuple(spec.dims) for spec in config.inputs]
+
+    def inputs(self, request: InferRequest) -> tuple[Sequence[NDArray[Any]], int]:
+        """The request's arrays in the model's order, and its rows (1 without a batch axis).
+
+        Raises InvalidRequest naming the tensor, what the model expects and what came.
+        """
+        if len(request.inputs) != len(self._inputs):
+            self._explain_names(request)
+        arrays: list[Any] = [None] * len(self._inputs)
+        rows = 0
+        for tensor in request.inputs:
+            position = self._positions.get(tensor.name)
+            if position is None or arrays[position] is not None:
+                self._explain_names(request)
+                raise InvalidRequest(f'input "{tensor.name}" is given twice')
+            spec = self._inputs[position]
+            if tensor.datatype != spec.datatype:
+                raise InvalidRequest(f'input "{tensor.name}" is {tensor.datatype}, model "{self._model}" takes {spec.datatype}')
+            shape = tensor.array.shape
+            if self._max_rows:
+                if not shape or shape[1:] != self._dims[position]:
+                    self._compare(tensor, spec)
+                if rows and shape[0] != rows:
+                    raise InvalidRequest(f'input "{tensor.name}" has {shape[0]} rows, another input has {rows}')
+                rows = shape[0]
+            elif shape != self._dims[position]:
+                self._compare(tensor, spec)
+            arrays[position] = tensor.array
+        if not self._max_rows:
+            return arrays, 1
+        if not 0 < rows <= self._max_rows:
+            raise InvalidRequest(f'{rows} rows, model "{self._model}" takes 1 to {self._max_rows} in a request')
+        return arrays, rows
+
+    def outputs(self, names: Sequence[str]) -> Sequence[tuple[int, TensorSpec]]:
+        """Position and spec of the outputs asked for; of all when `names` is empty. Raises InvalidRequest."""
+        if not names:
+            return self._all_outputs
+        try:
+            return [self._named[name] for name in names]
+        except KeyError as error:
+            known = ", ".join(f'"{name}"' for name in self._named)
+            raise InvalidRequest(f'model "{self._model}" has no output "{error.args[0]}"; it has {known}') from None
+
+    def _compare(self, tensor: Tensor, spec: TensorSpec) -> None:
+        """Raises unless the shapes agree where the model's is fixed."""
+        expected = (-1, *spec.shape) if self._max_rows else spec.shape
+        shape = tensor.array.shape
+        fits = len(shape) == len(expected) and all(e in (-1, s) for s, e in zip(shape, expected, strict=True))
+        if not fits:
+            raise InvalidRequest(
+                f'input "{tensor.name}" has shape {list(shape)}, model "{self._model}" takes {list(expected)}'
+            )
+
+    def _explain_names(self, request: InferRequest) -> None:
+        given = [tensor.name for tensor in request.inputs]
+        known = ", ".join(f'"{name}"' for name in self._positions)
+        for name in given:
+            if name not in self._positions:
+                raise InvalidRequest(f'model "{self._model}" has no input "{name}"; it takes {known}')
+        for name in self._positions:
+            if name not in given:
+                raise InvalidRequest(f'input "{name}" of model "{self._model}" is missing')

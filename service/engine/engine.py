@@ -1,0 +1,119 @@
+"""The engine's front: what the doors call."""
+
+import asyncio
+import time
+from collections.abc import Iterable
+
+from service.engine.catalog import Catalog
+from service.engine.device import Devices
+from service.engine.exchange import Exchange, Receiver
+from service.engine.served_model import EngineLimits, ModelSource
+from service.errors import Draining, HoneError, NotReady
+from service.messages import InferRequest
+from service.metadata import IndexEntry, ModelMetadata, TensorMetadata
+from service.metrics import Metrics
+
+EXTENSIONS = ("binary_tensor_data", "model_configuration", "model_repository", "schedule_policy", "parameters")
+_DRAIN_POLL = 0.01
+
+
+class Engine:
+    """Owns the catalog, and whether the server takes requests."""
+
+    def __init__(
+        self, *, server_name: str, server_version: str, devices: Devices, metrics: Metrics, limits: EngineLimits
+    ) -> None:
+        self.server_name = server_name
+        self.server_version = server_version
+        self.extensions = EXTENSIONS
+        self.catalog = Catalog(devices, metrics, limits)
+        self._metrics = metrics
+        self._loaded = False
+        self._stopping = False
+        self._draining = False
+
+    # -- life
+
+    async def load(self, sources: Iterable[ModelSource]) -> None:
+        """Load the models; requests are taken for each as soon as it is ready."""
+        await self.catalog.load(sources)
+        self._loaded = True
+
+    def announce_stop(self) -> None:
+        """Not ready any more, so that balancers look elsewhere; requests are still taken."""
+        self._stopping = True
+
+    async def drain(self, seconds: float) -> bool:
+        """Take nothing new and wait until all that was admitted is answered. False when time ran out."""
+        self._stopping = self._draining = True
+        until = time.monotonic() + seconds
+        while any(model.live for model in self.catalog.models()):
+            if time.monotonic() >= until:
+                return False
+            await asyncio.sleep(_DRAIN_POLL)
+        return True
+
+    async def stop(self) -> None:
+        """End all workers; what is still unanswered is failed."""
+        self._stopping = self._draining = True
+        await self.catalog.stop()
+
+    # -- what the doors ask
+
+    def live(self) -> bool:
+        """Whether the process answers at all."""
+        return True
+
+    def ready(self) -> bool:
+        """Whether all models that could be loaded can compute, and the server isn't stopping."""
+        return self._loaded and not self._stopping and all(model.ready for model in self.catalog.models())
+
+    def submit(self, request: InferRequest, receiver: Receiver) -> Exchange:
+        """Admit a request: `receiver` hears of it later, never within this call. Raises a HoneError if refused."""
+        try:
+            if self._draining:
+                raise Draining("the server is stopping")
+            model = self.catalog.find(request.model, request.version)
+            return model.submit(request, receiver)
+        except HoneError as error:
+            self.refuse(request.model, request.version, request.protocol, error)
+            raise
+
+    def refuse(self, model: str, version: str | None, protocol: str, error: HoneError) -> None:
+        """Count a request that was refused before it was admitted."""
+        try:
+            metrics = self.catalog.find(model, version).metrics
+        except HoneError:
+            metrics = self._metrics.unknown
+        metrics.refuse(protocol, error.outcome, error.reason)
+
+    def model_ready(self, model: str, version: str | None) -> bool:
+        """Whether a worker of it can compute. Raises ModelNotFound."""
+        try:
+            return not self._stopping and self.catalog.find(model, version).ready
+        except NotReady:
+            return False
+
+    def metadata(self, model: str, version: str | None) -> ModelMetadata:
+        """Names, datatypes and shapes, batch axis included. Raises ModelNotFound or NotReady."""
+        config = self.catalog.find(model, version).config
+        batch = (-1,) if config.max_batch_size else ()
+        tensors = [
+            tuple(TensorMetadata(name=spec.name, datatype=spec.datatype, shape=batch + spec.shape) for spec in specs)
+            for specs in (config.inputs, config.outputs)
+        ]
+        return ModelMetadata(
+            name=config.name,
+            versions=self.catalog.versions(model),
+            platform=config.platform,
+            inputs=tensors[0],
+            outputs=tensors[1],
+        )
+
+    def config(self, model: str, version: str | None) -> dict[str, object]:
+        """The completed configuration as Triton's JSON. Raises ModelNotFound or NotReady."""
+        return self.catalog.find(model, version).config.to_json()
+
+    def index(self) -> list[IndexEntry]:
+        """Every model and version with its state."""
+        return self.catalog.index()

@@ -1,0 +1,45 @@
+"""Requests that ended more than one worker process, remembered for a while so that a client's retry can't go on."""
+
+import hashlib
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from numpy.typing import NDArray
+
+from service.datatypes import encode_bytes
+
+SECONDS = 600.0
+_MOST = 1024
+
+
+class Quarantine:
+    """Owns the digests of refused inputs, each for ten minutes. Costs nothing while it is empty."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._until: dict[bytes, float] = {}
+
+    def __bool__(self) -> bool:
+        return bool(self._until)
+
+    def add(self, inputs: Sequence[NDArray[Any]]) -> None:
+        """Refuse these inputs from now on."""
+        if len(self._until) >= _MOST:
+            del self._until[next(iter(self._until))]
+        self._until[_digest(inputs)] = self._clock() + SECONDS
+
+    def holds(self, inputs: Sequence[NDArray[Any]]) -> bool:
+        """Whether exactly these inputs are refused now."""
+        now = self._clock()
+        for digest in [digest for digest, until in self._until.items() if until <= now]:
+            del self._until[digest]
+        return bool(self._until) and _digest(inputs) in self._until
+
+
+def _digest(inputs: Sequence[NDArray[Any]]) -> bytes:
+    digest = hashlib.blake2b(digest_size=16)
+    for tensor in inputs:
+        digest.update(f"{tensor.dtype}{tensor.shape}".encode())
+        digest.update(encode_bytes(tensor.flat) if tensor.dtype.hasobject else tensor.tobytes())
+    return digest.digest()

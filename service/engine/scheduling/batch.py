@@ -1,0 +1,44 @@
+"""Exchanges that are computed together."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from numpy.typing import NDArray
+
+from service.engine.exchange import Exchange
+
+
+class Batch:
+    """Exchanges in the order of their rows. Which of them have ended doesn't change the rows."""
+
+    __slots__ = ("exchanges", "rows")
+
+    def __init__(self, exchanges: Sequence[Exchange]) -> None:
+        self.exchanges = exchanges
+        self.rows = sum([exchange.rows for exchange in exchanges])
+
+    def gather(self) -> list[list[NDArray[Any]]]:
+        """Per input of the model, the arrays to be joined along the batch axis."""
+        return [list(group) for group in zip(*[exchange.inputs for exchange in self.exchanges], strict=True)]
+
+    def scatter(self, outputs: Sequence[NDArray[Any]]) -> Iterator[tuple[Exchange, Sequence[NDArray[Any]]]]:
+        """Each exchange that still waits, with its own rows of every output. Raises ValueError if rows are missing."""
+        for output in outputs:
+            if output.ndim == 0 or len(output) != self.rows:
+                raise ValueError(f"an output of shape {list(output.shape)} for {self.rows} rows")
+        start = 0
+        for exchange in self.exchanges:
+            stop = start + exchange.rows
+            if not exchange.ended:
+                yield exchange, [output[start:stop] for output in outputs]
+            start = stop
+
+    def alive(self) -> list[Exchange]:
+        """The exchanges that somebody still waits for."""
+        return [exchange for exchange in self.exchanges if not exchange.ended]
+
+    def halves(self) -> list["Batch"]:
+        """What is still waited for, in two batches, to find out which half holds the offender."""
+        alive = self.alive()
+        middle = (len(alive) + 1) // 2
+        return [Batch(half) for half in (alive[:middle], alive[middle:]) if half]

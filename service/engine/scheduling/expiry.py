@@ -1,0 +1,43 @@
+"""Deadlines, watched with a single timer however many requests wait."""
+
+import asyncio
+import time
+from collections.abc import Callable, Iterable
+
+from service.engine.exchange import Exchange
+from service.errors import DeadlineExceeded
+
+
+class Expiry:
+    """Owns the timer for the tightest deadline. A later deadline than the tightest costs one comparison."""
+
+    def __init__(self, unfinished: Callable[[], Iterable[Exchange]]) -> None:
+        self._unfinished = unfinished
+        self._loop = asyncio.get_running_loop()
+        self._timer: asyncio.TimerHandle | None = None
+        self._next = float("inf")
+
+    def watch(self, deadline: float) -> None:
+        """See to it that nothing outlives `deadline` (`time.monotonic()` seconds) unanswered."""
+        if deadline < self._next:
+            self.stop()
+            self._next = deadline
+            self._timer = self._loop.call_later(max(deadline - time.monotonic(), 0.0), self._sweep)
+
+    def stop(self) -> None:
+        """Watch nothing."""
+        if self._timer:
+            self._timer.cancel()
+        self._next = float("inf")
+
+    def _sweep(self) -> None:
+        self._next = float("inf")
+        now = time.monotonic()
+        left: list[float] = []
+        for exchange in list(self._unfinished()):
+            if exchange.deadline <= now:
+                exchange.fail(DeadlineExceeded(f"not finished within {exchange.deadline - exchange.admitted:.3g} s"))
+            else:
+                left.append(exchange.deadline)
+        if left:
+            self.watch(min(left))

@@ -1,0 +1,22 @@
+"""What a served model asks of its scheduler."""
+
+from typing import Protocol
+
+from service.engine.exchange import Exchange
+
+
+class Scheduler(Protocol):
+    """Takes exchanges and sees to it that each of them ends."""
+
+    def submit(self, exchange: Exchange) -> None:
+        """Queue it. Raises QueueFull or NotReady when it can't be taken; otherwise it ends later, never in here."""
+
+    def ended(self, exchange: Exchange) -> None:
+        """The exchange ended, perhaps while it was still queued."""
+
+    @property
+    def ready(self) -> bool:
+        """Whether somebody is there to compute."""
+
+    async def stop(self) -> None:
+        """End the workers."""

@@ -1,0 +1,228 @@
+"""One generation of a model: one version under one configuration, with its scheduler and its worker instances."""
+
+import asyncio
+import time
+from functools import partial
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+from numpy.typing import NDArray
+
+from service.artifact.card import Card
+from service.artifact.config import ModelConfig, complete
+from service.artifact.signature import Signature
+from service.engine.contract import Contract
+from service.engine.device import CPU, GPU_TOKENS, Devices
+from service.engine.exchange import Exchange, Receiver
+from service.engine.quarantine import Quarantine
+from service.engine.scheduling.batch import Batch
+from service.engine.scheduling.dynamic import BatchingPolicy, DynamicBatcher
+from service.errors import HoneError, NotReady, PoisonRequest
+from service.messages import InferRequest, InferResponse, Tensor
+from service.metrics import ModelMetrics
+from service.workers.instance import Instance, Patience
+from service.workers.plan import Plan
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EngineLimits:
+    """What every model gets unless its configuration says otherwise. Times are in seconds."""
+
+    default_deadline: float = 30.0
+    max_queued_requests: int = 1024
+    max_queued_bytes: int = 256 * 1024 * 1024
+    patience: Patience = Patience()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ModelSource:
+    """Where a version's files are and what is written about it; `config` and `card` are None where there are none."""
+
+    name: str
+    version: str
+    path: str
+    size_bytes: int
+    sha256: str
+    config: ModelConfig | None
+    card: Card | None
+
+
+class ServedModel:
+    """Owns the instances, the scheduler and the numbers of one generation, and the admission of its requests."""
+
+    def __init__(self, source: ModelSource, devices: Devices, metrics: ModelMetrics, limits: EngineLimits) -> None:
+        self.name = source.name
+        self.version = source.version
+        self.metrics = metrics
+        self.live = 0
+        self._source = source
+        self._devices = devices
+        self._limits = limits
+        self._quarantine = Quarantine()
+        self._scheduler: DynamicBatcher | None = None
+        self._contract: Contract | None = None
+        self._config: ModelConfig | None = source.config
+        self._own_deadline = _seconds(source.config.hone.deadline_ms) if source.config else None
+
+    @property
+    def config(self) -> ModelConfig:
+        """The configuration, completed from the model itself. Raises NotReady before the model is loaded."""
+        if self._config is None or self._contract is None:
+            raise NotReady(f'model "{self.name}" is still loading')
+        return self._config
+
+    @property
+    def ready(self) -> bool:
+        """Whether a worker is there to compute."""
+        return self._scheduler is not None and self._scheduler.ready
+
+    async def load(self) -> None:
+        """Start the instances and wait for them. Raises ArtifactError with what is wrong with the model."""
+        began = time.monotonic()
+        plans = self._inspections()
+        instances = [Instance[Batch](plan, partial(self._resolve, plan), self._limits.patience) for plan in plans]
+        try:
+            await asyncio.gather(*(instance.start() for instance in instances))
+        except BaseException:
+            await asyncio.gather(*(instance.stop() for instance in instances))
+            raise
+        if self._scheduler:
+            self._scheduler.serve(instances)
+        self._describe(time.monotonic() - began)
+
+    async def stop(self) -> None:
+        """End the instances; what still waits is failed."""
+        self.metrics.ready = False
+        if self._scheduler:
+            await self._scheduler.stop()
+
+    # -- admission
+
+    def submit(self, request: InferRequest, receiver: Receiver) -> Exchange:
+        """Check the request against the configuration and queue it. Raises a HoneError when it isn't taken."""
+        contract, scheduler = self._contract, self._scheduler
+        if contract is None or scheduler is None:
+            raise NotReady(f'model "{self.name}" is still loading')
+        inputs, rows = contract.inputs(request)
+        contract.outputs(request.outputs)
+        if self._quarantine and self._quarantine.holds(inputs):
+            raise PoisonRequest("the worker process ended each time that it held these inputs; try others")
+        now = time.monotonic()
+        exchange = Exchange(
+            request,
+            receiver,
+            self,
+            inputs=inputs,
+            rows=rows,
+            nbytes=sum([array.nbytes for array in inputs]),
+            admitted=now,
+            deadline=now + self._allowance(request.timeout),
+        )
+        scheduler.submit(exchange)
+        self.live += 1
+        return exchange
+
+    def _allowance(self, timeout: float | None) -> float:
+        """Seconds that a request may take: the smaller of what client and model say, else the server's default."""
+        own = self._own_deadline
+        if timeout is None:
+            return self._limits.default_deadline if own is None else own
+        return timeout if own is None else min(timeout, own)
+
+    def ended(self, exchange: Exchange, error: HoneError | None) -> None:
+        """See `ExchangeOwner`."""
+        self.live -= 1
+        protocol = exchange.request.protocol
+        if error is None:
+            self.metrics.count(protocol, "ok")
+        else:
+            self.metrics.refuse(protocol, error.outcome, error.reason)
+        self.metrics.request_duration.observe(time.monotonic() - exchange.admitted)
+        if self._scheduler:
+            self._scheduler.ended(exchange)
+
+    # -- answers
+
+    def _respond(self, exchange: Exchange, arrays: Sequence[NDArray[Any]]) -> None:
+        request = exchange.request
+        contract = self._contract
+        if contract is None or exchange.ended:
+            return
+        outputs = tuple(
+            [
+                Tensor(name=spec.name, datatype=spec.datatype, array=arrays[position])
+                for position, spec in contract.outputs(request.outputs)
+            ]
+        )
+        exchange.emit(InferResponse(model=self.name, version=self.version, outputs=outputs, id=request.id))
+        exchange.finish()
+
+    def _condemn(self, exchange: Exchange) -> None:
+        self._quarantine.add(exchange.inputs)
+
+    # -- loading
+
+    def _inspections(self) -> list[Plan]:
+        """A plan per instance, to load the model and read its signature."""
+        config = self._source.config
+        return [
+            Plan(
+                backend=config.backend if config else "onnxruntime",
+                path=self._source.path,
+                sha256=self._source.sha256,
+                precision=config.hone.precision if config else "f32",
+                device=placement.device,
+                intra_op_threads=placement.threads,
+                inter_op_threads=(config.hone.inter_op_threads if config else None) or 1,
+                options=dict(config.parameters) if config else {},
+            )
+            for placement in self._devices.place(config)
+        ]
+
+    def _resolve(self, plan: Plan, signature: Signature) -> tuple[Plan, DynamicBatcher]:
+        """Complete the configuration by what the runtime found, once; the plan that follows from it for an instance."""
+        if self._scheduler is None:
+            self._config = complete(self._source.config, self.name, signature)
+            self._contract = Contract(self._config)
+            self._scheduler = self._batcher(self._config, plan)
+        config = self.config
+        resolved = msgspec.structs.replace(
+            plan,
+            max_batch_size=config.max_batch_size,
+            inputs=config.inputs,
+            outputs=config.outputs,
+            slots=1 if plan.device == CPU else GPU_TOKENS,
+            warm_batches=tuple(sorted({1, config.max_batch_size or 1})),
+        )
+        return resolved, self._scheduler
+
+    def _batcher(self, config: ModelConfig, plan: Plan) -> DynamicBatcher:
+        batching = config.dynamic_batching
+        policy = BatchingPolicy(
+            max_rows=config.max_batch_size,
+            join=batching is not None,
+            delay=batching.max_queue_delay_microseconds / 1e6 if batching else 0.0,
+            max_queued_requests=(batching.max_queue_size if batching else 0) or self._limits.max_queued_requests,
+            max_queued_bytes=self._limits.max_queued_bytes,
+            tokens=plan.intra_op_threads if plan.device == CPU else 1,
+        )
+        device = self._devices.get(plan.device)
+        return DynamicBatcher(policy, device, self.metrics, self._respond, self._condemn)
+
+    def _describe(self, seconds: float) -> None:
+        hone = self.config.hone
+        self.metrics.load_seconds = seconds
+        self.metrics.size_bytes = self._source.size_bytes
+        self.metrics.info = {
+            "family": hone.family,
+            "variant": hone.variant,
+            "backend": self.config.backend,
+            "precision": hone.precision,
+        }
+        self.metrics.card_metrics = dict(self._source.card.metrics) if self._source.card else {}
+
+
+def _seconds(milliseconds: float | None) -> float | None:
+    return None if milliseconds is None else milliseconds / 1e3

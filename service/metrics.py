@@ -1,0 +1,186 @@
+"""Every instrument that the service exposes, and the collector that renders them.
+
+The hot path adds to plain numbers; prometheus_client sees them at a scrape only, from another thread. Labels come from
+loaded models, never from a request.
+"""
+
+from bisect import bisect_left
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    Metric,
+)
+from prometheus_client.registry import Collector
+
+SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+ROWS = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0)
+PHASES = ("input", "infer", "output")
+_MODEL = ("model", "version")
+
+
+class Histogram:
+    """Counts per bucket, and the sum of what was observed."""
+
+    __slots__ = ("bounds", "counts", "total")
+
+    def __init__(self, bounds: Sequence[float]) -> None:
+        self.bounds = bounds
+        self.counts = [0] * (len(bounds) + 1)
+        self.total = 0.0
+
+    def observe(self, value: float) -> None:
+        """Add one observation, in the instrument's base unit."""
+        self.counts[bisect_left(self.bounds, value)] += 1
+        self.total += value
+
+    def cumulative(self) -> list[tuple[str, float]]:
+        """Upper bounds and cumulative counts, as Prometheus wants them."""
+        counts = self.counts.copy()
+        running = 0
+        buckets: list[tuple[str, float]] = []
+        for bound, count in zip((*self.bounds, float("inf")), counts, strict=True):
+            running += count
+            buckets.append(("+Inf" if bound == float("inf") else repr(bound), running))
+        return buckets
+
+
+@dataclass(slots=True)
+class ModelMetrics:
+    """All numbers of one generation of one model version; written on the event loop."""
+
+    requests: dict[tuple[str, str], int] = field(default_factory=dict)
+    rejected: dict[str, int] = field(default_factory=dict)
+    request_duration: Histogram = field(default_factory=lambda: Histogram(SECONDS))
+    queue_duration: Histogram = field(default_factory=lambda: Histogram(SECONDS))
+    compute_duration: dict[str, Histogram] = field(default_factory=lambda: {phase: Histogram(SECONDS) for phase in PHASES})
+    batch_size: Histogram = field(default_factory=lambda: Histogram(ROWS))
+    inferences: int = 0
+    executions: int = 0
+    pending: int = 0
+    workers_up: int = 0
+    worker_restarts: dict[str, int] = field(default_factory=dict)
+    ready: bool = False
+    load_seconds: float = 0.0
+    size_bytes: int = 0
+    info: dict[str, str] = field(default_factory=dict)
+    card_metrics: dict[str, float] = field(default_factory=dict)
+
+    def count(self, protocol: str, outcome: str) -> None:
+        """One more request ended: ok, client_error, rejected, deadline, cancelled or error."""
+        key = (protocol, outcome)
+        self.requests[key] = self.requests.get(key, 0) + 1
+
+    def refuse(self, protocol: str, outcome: str, reason: str) -> None:
+        """One more request ended with an error; a rejection is counted by its reason too."""
+        self.count(protocol, outcome)
+        if outcome == "rejected":
+            self.rejected[reason] = self.rejected.get(reason, 0) + 1
+
+
+UNKNOWN = ("_unknown", "")
+"""Labels of requests that name no loaded model."""
+
+
+class Metrics(Collector):
+    """Owns the numbers of every generation, by (model, version)."""
+
+    def __init__(self, version: str) -> None:
+        self._version = version
+        self._models: dict[tuple[str, str], ModelMetrics] = {UNKNOWN: ModelMetrics()}
+
+    def model(self, name: str, version: str) -> ModelMetrics:
+        """The numbers of one model version; counters go on where an earlier generation left them."""
+        return self._models.setdefault((name, version), ModelMetrics())
+
+    @property
+    def unknown(self) -> ModelMetrics:
+        """Where requests for no loaded model are counted."""
+        return self._models[UNKNOWN]
+
+    def collect(self) -> Iterator[Metric]:
+        """Called by prometheus_client at every scrape, from its own thread."""
+        build = GaugeMetricFamily("hone_build_info", "The running build; always 1", labels=["version"])
+        build.add_metric([self._version], 1)
+        yield build
+        models = dict(self._models)
+        yield from self._requests(models)
+        yield from self._batches(models)
+        served = {key: numbers for key, numbers in models.items() if key != UNKNOWN}
+        yield from self._workers(served)
+        yield from self._about(served)
+
+    def _requests(self, models: dict[tuple[str, str], ModelMetrics]) -> Iterator[Metric]:
+        requests = CounterMetricFamily(
+            "hone_requests", "Requests that ended, by outcome", labels=[*_MODEL, "protocol", "outcome"]
+        )
+        rejected = CounterMetricFamily("hone_rejected", "Requests refused or dropped", labels=[*_MODEL, "reason"])
+        pending = GaugeMetricFamily("hone_pending_requests", "Requests waiting for a worker", labels=_MODEL)
+        for key, numbers in models.items():
+            for labels, value in dict(numbers.requests).items():
+                requests.add_metric([*key, *labels], value)
+            for reason, value in dict(numbers.rejected).items():
+                rejected.add_metric([*key, reason], value)
+            pending.add_metric(key, numbers.pending)
+        yield requests
+        yield rejected
+        yield pending
+        yield _histogram("hone_request_duration_seconds", "From admission to answer", models, "request_duration")
+        yield _histogram("hone_queue_duration_seconds", "From admission to dispatch", models, "queue_duration")
+
+    def _batches(self, models: dict[tuple[str, str], ModelMetrics]) -> Iterator[Metric]:
+        compute = HistogramMetricFamily(
+            "hone_compute_duration_seconds", "A batch in its worker, by phase", labels=[*_MODEL, "phase"]
+        )
+        rows = CounterMetricFamily("hone_inference", "Rows computed", labels=_MODEL)
+        batches = CounterMetricFamily("hone_execution", "Batches computed", labels=_MODEL)
+        for key, numbers in models.items():
+            for phase, histogram in numbers.compute_duration.items():
+                compute.add_metric([*key, phase], histogram.cumulative(), histogram.total)
+            rows.add_metric(key, numbers.inferences)
+            batches.add_metric(key, numbers.executions)
+        yield compute
+        yield _histogram("hone_batch_size", "Rows in a batch", models, "batch_size")
+        yield rows
+        yield batches
+
+    def _workers(self, models: dict[tuple[str, str], ModelMetrics]) -> Iterator[Metric]:
+        up = GaugeMetricFamily("hone_worker_up", "Workers that take batches", labels=_MODEL)
+        restarts = CounterMetricFamily("hone_worker_restarts", "Workers that ended unasked", labels=[*_MODEL, "reason"])
+        ready = GaugeMetricFamily("hone_model_ready", "1 when the model answers", labels=_MODEL)
+        for key, numbers in models.items():
+            up.add_metric(key, numbers.workers_up)
+            ready.add_metric(key, int(numbers.ready))
+            for reason, value in dict(numbers.worker_restarts).items():
+                restarts.add_metric([*key, reason], value)
+        yield up
+        yield restarts
+        yield ready
+
+    def _about(self, models: dict[tuple[str, str], ModelMetrics]) -> Iterator[Metric]:
+        labels = ["family", "variant", "backend", "precision"]
+        load = GaugeMetricFamily("hone_model_load_duration_seconds", "From start to ready", labels=_MODEL)
+        size = GaugeMetricFamily("hone_model_size_bytes", "Bytes of the model file", labels=_MODEL)
+        info = GaugeMetricFamily("hone_model_info", "What the model is; always 1", labels=[*_MODEL, *labels])
+        metric = GaugeMetricFamily("hone_model_metric", "Metrics on the model's card", labels=[*_MODEL, "metric"])
+        for key, numbers in models.items():
+            load.add_metric(key, numbers.load_seconds)
+            size.add_metric(key, numbers.size_bytes)
+            info.add_metric([*key, *(numbers.info.get(label, "") for label in labels)], 1)
+            for name, value in numbers.card_metrics.items():
+                metric.add_metric([*key, name], value)
+        yield load
+        yield size
+        yield info
+        yield metric
+
+
+def _histogram(name: str, text: str, models: dict[tuple[str, str], ModelMetrics], attribute: str) -> Metric:
+    family = HistogramMetricFamily(name, text, labels=_MODEL)
+    for key, numbers in models.items():
+        histogram: Histogram = getattr(numbers, attribute)
+        family.add_metric(key, histogram.cumulative(), histogram.total)
+    return family

@@ -1,0 +1,285 @@
+"""One instance of a model: a worker process, and another one whenever it ends."""
+
+import asyncio
+import signal
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, Protocol, TypeVar
+
+import msgspec
+from numpy.typing import NDArray
+
+from service.artifact.signature import Signature
+from service.errors import ArtifactError
+from service.workers.frames import NO_SLOT, Flag, Frame, FrameError, Kind, view_tensors
+from service.workers.plan import Failure, Plan, Ready, Stats, slot_bytes
+from service.workers.process import WorkerProcess
+from service.workers.region import Region, TensorWriter
+from service.workers.timings import Timings
+
+FIRST_BACKOFF = 0.25
+LONGEST_BACKOFF = 30.0
+MISSED_BEATS = 6
+STOP_GRACE = 5.0
+
+Job = TypeVar("Job")
+JobIn = TypeVar("JobIn", contravariant=True)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Patience:
+    """How long an instance waits, in seconds: for a load, for one batch, and between two heartbeats."""
+
+    load: float = 300.0
+    batch: float = 60.0
+    beat: float = 0.5
+
+
+class InstanceListener(Protocol[JobIn]):
+    """Who hands an instance its jobs and takes what comes of them. Called on the event loop."""
+
+    def instance_ready(self, instance: Any) -> None:
+        """The instance takes jobs (again)."""
+
+    def job_done(self, instance: Any, job: JobIn, outputs: Sequence[NDArray[Any]], timings: Timings) -> None:
+        """The outputs, in the plan's order: views that are valid during this call only."""
+
+    def job_failed(self, instance: Any, job: JobIn, text: str) -> None:
+        """The runtime refused the job; the worker goes on."""
+
+    def instance_lost(self, instance: Any, jobs: Sequence[JobIn], *, blameless: bool) -> None:
+        """The worker ended while it held `jobs`. `blameless`: somebody else's SIGKILL ended it, not the jobs."""
+
+
+@dataclass(slots=True)
+class _Run(Generic[Job]):
+    job: Job
+    slot: int
+    beats: int = 0
+
+
+class Instance(Generic[Job]):
+    """Owns one worker process at a time, its slots and the jobs it holds, and starts the next process when it ends.
+
+    A process that answered at least one job is followed at once; one that didn't is followed after a back-off that
+    doubles from FIRST_BACKOFF to LONGEST_BACKOFF seconds. `resolve` turns the signature that the runtime found into the
+    plan to run by and the listener to report to; it may raise ArtifactError.
+    """
+
+    def __init__(
+        self,
+        inspect: Plan,
+        resolve: Callable[[Signature], tuple[Plan, InstanceListener[Job]]],
+        patience: Patience | None = None,
+    ) -> None:
+        self._patience = patience or Patience()
+        self._inspect = msgspec.structs.replace(inspect, beat_seconds=self._patience.beat)
+        self._resolve = resolve
+        self._listener: InstanceListener[Job] | None = None
+        self._process: WorkerProcess | None = None
+        self._plan = inspect
+        self._plan_number = 0
+        self._planned: asyncio.Future[Ready] | None = None
+        self._slots: list[Region] = []
+        self._free: list[int] = []
+        self._runs: dict[int, _Run[Job]] = {}
+        self._sequence = 0
+        self._silent_beats = 0
+        self._answered = False
+        self._stopping = False
+        self._restart: asyncio.Task[None] | None = None
+        self.ready = False
+        self.failures = 0
+        self.restarts: dict[str, int] = {}
+        self.stats: Stats | None = None
+        self.runtime = ""
+
+    @property
+    def idle(self) -> bool:
+        """Whether a job can be given now."""
+        return self.ready and bool(self._free)
+
+    @property
+    def pid(self) -> int | None:
+        """Process id of the worker, if there is one."""
+        return self._process.pid if self._process else None
+
+    async def start(self) -> None:
+        """Start the first process and wait until it takes jobs. Raises ArtifactError with what the worker said."""
+        try:
+            await self._launch()
+        except ArtifactError:
+            await self.stop()
+            raise
+
+    def run(self, job: Job, groups: Sequence[Sequence[NDArray[Any]]]) -> None:
+        """Give it a job: per input of the plan, the arrays to be joined along the batch axis. Needs `idle`."""
+        process = self._process
+        if process is None or not self._free:
+            raise RuntimeError("the instance isn't idle")
+        number = self._free.pop()
+        slot = self._slots[number]
+        extents, region = TensorWriter(slot).pack([spec.datatype for spec in self._plan.inputs], groups)
+        self._sequence = (self._sequence + 1) & 0xFFFFFFFF
+        self._runs[self._sequence] = _Run(job, number)
+        spilled = region is not slot
+        frame = Frame(
+            kind=Kind.RUN,
+            sequence=self._sequence,
+            plan=self._plan_number,
+            slot=number,
+            flags=Flag.ATTACHED if spilled else 0,
+            tensors=extents,
+        )
+        process.send(frame, [region] if spilled else ())
+        if spilled:
+            region.close()
+
+    async def stop(self) -> None:
+        """End the process, and start no other. Jobs it still holds are lost."""
+        self._stopping = True
+        self.ready = False
+        if self._restart:
+            self._restart.cancel()
+        if self._process:
+            await self._process.stop(STOP_GRACE)
+
+    # -- starting
+
+    async def _launch(self) -> None:
+        process = self._process = WorkerProcess(self)
+        self._silent_beats, self._answered = 0, False
+        ready = await self._plan_worker(process, self._inspect, [])
+        self.runtime = ready.runtime
+        resolved, listener = self._resolve(ready.signature)
+        plan = self._plan = msgspec.structs.replace(resolved, beat_seconds=self._patience.beat)
+        self._slots = [Region.create(slot_bytes(plan)) for _ in range(plan.slots)]
+        await self._plan_worker(process, plan, self._slots)
+        self._free = list(range(plan.slots))
+        self.ready = True
+        asyncio.get_running_loop().call_later(self._patience.beat, self._watch, process)
+        self._listener = listener
+        listener.instance_ready(self)
+
+    async def _plan_worker(self, process: WorkerProcess, plan: Plan, slots: Sequence[Region]) -> Ready:
+        self._plan_number += 1
+        planned = self._planned = asyncio.get_running_loop().create_future()
+        process.send(Frame(kind=Kind.PLAN, plan=self._plan_number, payload=msgspec.json.encode(plan)), slots)
+        try:
+            return await asyncio.wait_for(planned, self._patience.load)
+        except TimeoutError:
+            process.kill()
+            raise ArtifactError(f"the model wasn't loaded within {self._patience.load:g} s") from None
+        finally:
+            self._planned = None
+
+    async def _relaunch(self, delay: float) -> None:
+        await asyncio.sleep(delay)
+        try:
+            await self._launch()
+        except ArtifactError:
+            if self._process:
+                self._process.kill()  # it said that it can't: `exited` decides when to try again
+        except OSError:  # no process or memory to be had
+            self._restart_later()
+
+    def _watch(self, process: WorkerProcess) -> None:
+        """One beat has passed. Beats are counted, not seconds, so that a pause of the front itself blames nobody."""
+        if process is not self._process:
+            return
+        self._silent_beats += 1
+        limit = self._patience.batch / self._patience.beat
+        for run in self._runs.values():
+            run.beats += 1
+        if self._silent_beats > MISSED_BEATS or any(run.beats > limit for run in self._runs.values()):
+            process.kill()
+            return
+        asyncio.get_running_loop().call_later(self._patience.beat, self._watch, process)
+
+    # -- what the process says
+
+    def heard(self, frame: Frame, region: Region | None) -> None:
+        """See `ProcessListener`."""
+        self._silent_beats = 0
+        try:
+            if frame.kind is Kind.RESULT:
+                self._result(frame, region)
+            elif frame.kind is Kind.FAIL:
+                self._failed(frame)
+            elif frame.kind is Kind.READY:
+                self._settle(msgspec.json.decode(frame.payload, type=Ready))
+            elif frame.kind is Kind.STATS:
+                self.stats = msgspec.json.decode(frame.payload, type=Stats)
+            elif frame.kind is not Kind.BEAT:
+                raise FrameError(f"{frame.kind.name} isn't for the front")
+        except msgspec.DecodeError as error:
+            raise FrameError(str(error)) from error
+        finally:
+            if region:
+                region.close()
+
+    def exited(self, status: int, *, killed_by_us: bool) -> None:
+        """See `ProcessListener`."""
+        self.ready = False
+        self._process = None
+        cause = "watchdog" if killed_by_us else _cause(status)
+        if self._planned and not self._planned.done():
+            self._planned.set_exception(ArtifactError(f"the worker ended while it loaded the model ({cause})"))
+        for slot in self._slots:
+            slot.close()
+        jobs = [run.job for run in self._runs.values()]
+        self._slots, self._free, self._runs = [], [], {}
+        if not self._stopping:
+            self.restarts[cause] = self.restarts.get(cause, 0) + 1
+            self._restart_later()
+        if self._listener:
+            blameless = not killed_by_us and status == -signal.SIGKILL
+            self._listener.instance_lost(self, jobs, blameless=blameless)
+
+    def _restart_later(self) -> None:
+        self.failures = 0 if self._answered else self.failures + 1
+        delay = min(FIRST_BACKOFF * 2 ** (self.failures - 1), LONGEST_BACKOFF) if self.failures else 0.0
+        self._restart = asyncio.get_running_loop().create_task(self._relaunch(delay))
+
+    def _running_for(self) -> InstanceListener[Job]:
+        if self._listener is None:
+            raise FrameError("an answer from a worker that was given nothing to do")
+        return self._listener
+
+    def _settle(self, ready: Ready) -> None:
+        if self._planned and not self._planned.done():
+            self._planned.set_result(ready)
+
+    def _result(self, frame: Frame, region: Region | None) -> None:
+        run = self._runs.get(frame.sequence)
+        if run is None:
+            raise FrameError(f"a result for sequence {frame.sequence}, which isn't running")
+        memory = (region or self._slots[run.slot]).memory
+        outputs = view_tensors(frame.tensors, memory, len(self._plan.outputs))
+        timings = Timings.unpack(frame.payload)
+        del self._runs[frame.sequence]
+        self._answered = True
+        self.failures = 0
+        try:
+            self._running_for().job_done(self, run.job, outputs, timings)
+        finally:
+            self._free.append(run.slot)
+
+    def _failed(self, frame: Frame) -> None:
+        text = msgspec.json.decode(frame.payload, type=Failure).text
+        if self._planned and not self._planned.done() and frame.slot == NO_SLOT:
+            self._planned.set_exception(ArtifactError(text))
+            return
+        run = self._runs.pop(frame.sequence, None)
+        if run is None:
+            raise FrameError(f"a failure of sequence {frame.sequence}, which isn't running")
+        self._answered = True
+        self._free.append(run.slot)
+        self._running_for().job_failed(self, run.job, text)
+
+
+def _cause(status: int) -> str:
+    """A word for how a process ended: the signal's name, or its exit status."""
+    if status >= 0:
+        return f"exit_{status}"
+    return signal.Signals(-status).name.lower()

@@ -1,0 +1,221 @@
+"""What runs inside a worker process: load what the plan says, then answer one RUN after the other.
+
+Started as `python -m service.workers.main FD`, FD being the worker's end of the seqpacket socket. It ends on STOP,
+when the front closes its end, and, by the kernel's hand, when the front dies.
+"""
+
+import array
+import ctypes
+import gc
+import hashlib
+import os
+import resource
+import signal
+import socket
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from service.artifact.signature import TensorSpec
+from service.backends.backend import Backend, LoadError, RunError, open_backend
+from service.datatypes import BYTES, NUMPY_DTYPES
+from service.workers.frames import (
+    MAX_FRAME_BYTES,
+    Flag,
+    Frame,
+    FrameError,
+    Kind,
+    decode,
+    encode,
+    view_tensors,
+)
+from service.workers.plan import Failure, Plan, Ready, Stats
+from service.workers.region import Region, TensorWriter
+from service.workers.timings import Timings
+
+_MAX_DESCRIPTORS = 8
+_BEATS_PER_STATS = 10
+_PR_SET_PDEATHSIG = 1
+
+
+class Worker:
+    """Owns the socket, the slots and the backend of this process."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        self._socket = connection
+        self._plan = Plan(backend="", path="")
+        self._number = 0
+        self._backend: Backend | None = None
+        self._slots: list[Region] = []
+        self._names: tuple[str, ...] = ()
+        self._outputs: tuple[TensorSpec, ...] = ()
+        self._batches = 0
+
+    def serve(self) -> None:
+        """Answer frames until STOP or the end of the socket."""
+        while True:
+            data, descriptors = self._receive()
+            if not data:
+                return
+            frame = decode(data)
+            if frame.kind is Kind.RUN:
+                self._run(frame, descriptors)
+            elif frame.kind is Kind.PLAN:
+                self._replan(frame, descriptors)
+            elif frame.kind is Kind.STOP:
+                return
+            else:
+                raise FrameError(f"{frame.kind.name} isn't for a worker")
+
+    def _receive(self) -> tuple[bytes, list[int]]:
+        data, descriptors, _, _ = socket.recv_fds(self._socket, MAX_FRAME_BYTES, _MAX_DESCRIPTORS)
+        return data, descriptors
+
+    def _send(self, frame: Frame, region: Region | None = None) -> None:
+        if region is None:
+            self._socket.send(encode(frame))
+        else:
+            rights = (socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [region.fd]))
+            self._socket.sendmsg([encode(frame)], [rights])
+
+    def _fail(self, frame: Frame, text: str) -> None:
+        payload = msgspec.json.encode(Failure(text=text))
+        self._send(Frame(kind=Kind.FAIL, sequence=frame.sequence, plan=frame.plan, slot=frame.slot, payload=payload))
+
+    def _replan(self, frame: Frame, descriptors: list[int]) -> None:
+        plan = msgspec.json.decode(frame.payload, type=Plan)
+        try:
+            if self._backend is None:
+                self._backend = open_backend(plan, _read_model(plan))
+            self._slots = [Region.attach(descriptor) for descriptor in descriptors]
+            self._plan, self._number = plan, frame.plan
+            self._names = tuple(spec.name for spec in plan.inputs)
+            self._outputs = plan.outputs
+            for rows in plan.warm_batches:
+                self._backend.run(self._names, _zeros(plan, rows), [spec.name for spec in plan.outputs])
+        except (LoadError, RunError) as error:
+            self._fail(frame, str(error))
+            return
+        if not plan.slots:
+            _Pulse(self._socket, plan.beat_seconds, self).start()
+        gc.freeze()  # what is loaded stays: the collector need not look at it again
+        ready = Ready(signature=self._backend.signature, runtime=self._backend.runtime)
+        self._send(Frame(kind=Kind.READY, plan=frame.plan, payload=msgspec.json.encode(ready)))
+
+    def _run(self, frame: Frame, descriptors: list[int]) -> None:
+        if frame.plan != self._number or self._backend is None or not 0 <= frame.slot < len(self._slots):
+            raise FrameError(f"RUN for plan {frame.plan}, slot {frame.slot}: there is none")
+        began = time.perf_counter_ns()
+        slot = self._slots[frame.slot]
+        source = Region.attach(descriptors[0]) if frame.flags & Flag.ATTACHED else slot
+        inputs = view_tensors(frame.tensors, source.memory, len(self._names))
+        loaded = time.perf_counter_ns()
+        try:
+            results = self._backend.run(self._names, inputs, [spec.name for spec in self._outputs])
+        except RunError as error:
+            self._fail(frame, str(error))
+            return
+        finally:
+            if source is not slot:
+                source.close()
+        ran = time.perf_counter_ns()
+        self._batches += 1
+        end = 0 if source is not slot else max((extent.offset + extent.nbytes for extent in frame.tensors), default=0)
+        datatypes = [spec.datatype for spec in self._outputs]
+        extents, region = TensorWriter(slot, end).pack(datatypes, [[result] for result in results])
+        timings = Timings(input=loaded - began, infer=ran - loaded, output=time.perf_counter_ns() - ran)
+        spilled = region is not slot
+        flags = Flag.FINAL | Flag.ATTACHED if spilled else Flag.FINAL
+        answer = Frame(
+            kind=Kind.RESULT,
+            sequence=frame.sequence,
+            plan=frame.plan,
+            slot=frame.slot,
+            flags=flags,
+            tensors=extents,
+            payload=timings.pack(),
+        )
+        self._send(answer, region if spilled else None)
+        if spilled:
+            region.close()
+
+    def stats(self) -> Stats:
+        """What this process has used so far."""
+        usage = resource.getrusage(resource.RUSAGE_SELF)
+        resident = int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
+        return Stats(
+            resident_bytes=resident, cpu_seconds=usage.ru_utime + usage.ru_stime, batches=self._batches
+        )
+
+
+class _Pulse(threading.Thread):
+    """Says at a steady rate that the process is alive, also while a batch is being computed."""
+
+    def __init__(self, connection: socket.socket, seconds: float, worker: Worker) -> None:
+        super().__init__(name="pulse", daemon=True)
+        self._socket = connection
+        self._seconds = seconds
+        self._worker = worker
+
+    def run(self) -> None:
+        """Send a BEAT, and every tenth time a STATS instead, until the socket is gone."""
+        count = 0
+        while True:
+            stats = count % _BEATS_PER_STATS == 0
+            payload = msgspec.json.encode(self._worker.stats()) if stats else b""
+            try:
+                self._socket.send(encode(Frame(kind=Kind.STATS if stats else Kind.BEAT, payload=payload)))
+            except OSError:
+                return
+            count += 1
+            time.sleep(self._seconds)
+
+
+def _read_model(plan: Plan) -> bytes:
+    """The model file's bytes. They are hashed here, so that what was checked is what is loaded. Raises LoadError."""
+    if not plan.path:
+        return b""
+    try:
+        model = Path(plan.path).read_bytes()
+    except OSError as error:
+        raise LoadError(f"can't read the model file: {error.strerror}") from error
+    if plan.sha256 and hashlib.sha256(model).hexdigest() != plan.sha256:
+        raise LoadError("the model file's SHA-256 isn't the one in card.json")
+    return model
+
+
+def _zeros(plan: Plan, rows: int) -> list[NDArray[Any]]:
+    """One input of zeros per spec; dims that vary are 1."""
+    arrays: list[NDArray[Any]] = []
+    for spec in plan.inputs:
+        dims = [dim if isinstance(dim, int) and dim >= 0 else 1 for dim in spec.dims]
+        shape = [rows, *dims] if plan.max_batch_size else dims
+        filled = np.zeros(shape, NUMPY_DTYPES[spec.datatype])
+        if spec.datatype == BYTES:
+            filled.fill(b"")
+        arrays.append(filled)
+    return arrays
+
+
+def main() -> None:
+    """Entry of the process."""
+    parent = os.getppid()
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:  # the front died before the line above took effect
+        return
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the front decides when we end
+    with socket.socket(fileno=int(sys.argv[1])) as connection:
+        try:
+            Worker(connection).serve()
+        except (BrokenPipeError, ConnectionResetError):
+            return  # the front is gone, and nobody is left to answer
+
+
+if __name__ == "__main__":
+    main()

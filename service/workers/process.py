@@ -1,0 +1,141 @@
+"""The front's side of one worker process, from its start to its end."""
+
+import array
+import asyncio
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Protocol
+
+from service.workers.frames import MAX_FRAME_BYTES, Flag, Frame, FrameError, Kind, decode, encode
+from service.workers.region import Region
+
+_MAX_DESCRIPTORS = 1
+_MAX_FRAMES_A_WAKE = 16
+_HANG_UP_GRACE = 1.0
+_PACKAGE_ROOT = Path(__file__).resolve().parents[2]
+_PASSED_ON = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "VIRTUAL_ENV", "LD_LIBRARY_PATH")
+_PASSED_ON_PREFIXES = ("CUDA_", "NVIDIA_", "OMP_", "OPENVINO_")
+
+
+class ProcessListener(Protocol):
+    """Who is told what a worker process says and when it ends. Called on the event loop."""
+
+    def heard(self, frame: Frame, region: Region | None) -> None:
+        """A frame came; `region` is the memory sent along, which the listener closes.
+
+        A FrameError raised here ends the process, as one raised by the decoder does.
+        """
+
+    def exited(self, status: int, *, killed_by_us: bool) -> None:
+        """The process is gone and reaped; `status` is negative for a signal. The last call."""
+
+
+class WorkerProcess:
+    """Owns the process, its socket and the descriptor that tells of its end."""
+
+    def __init__(self, listener: ProcessListener) -> None:
+        self._listener = listener
+        self._loop = asyncio.get_running_loop()
+        self._killed = False
+        self._gone = asyncio.Event()
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        ours.setblocking(False)
+        self._socket = ours
+        with theirs:
+            try:
+                self._process = _spawn(theirs.fileno())
+            except OSError:
+                ours.close()
+                raise
+        self._pidfd = os.pidfd_open(self._process.pid)
+        self._loop.add_reader(self._socket.fileno(), self._readable)
+        self._loop.add_reader(self._pidfd, self._ended)
+
+    @property
+    def pid(self) -> int:
+        """Process id."""
+        return self._process.pid
+
+    def send(self, frame: Frame, regions: Sequence[Region] = ()) -> None:
+        """Send a frame, with the descriptors of `regions`. A process that is gone is not an error: `exited` follows."""
+        try:
+            if regions:
+                descriptors = array.array("i", [region.fd for region in regions])
+                self._socket.sendmsg([encode(frame)], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, descriptors)])
+            else:
+                self._socket.send(encode(frame))
+        except BlockingIOError:
+            self.kill()  # the socket holds hundreds of frames: this worker has stopped reading
+        except OSError:
+            return
+
+    def kill(self) -> None:
+        """End the process at once, if it hasn't ended by itself."""
+        if self._process.poll() is None:
+            self._killed = True
+            self._process.send_signal(signal.SIGKILL)
+
+    async def stop(self, grace: float) -> None:
+        """Ask the process to end, and end it after `grace` seconds."""
+        self.send(Frame(kind=Kind.STOP))
+        try:
+            await asyncio.wait_for(self._gone.wait(), grace)
+        except TimeoutError:
+            self.kill()
+            await self._gone.wait()
+
+    def _readable(self) -> None:
+        for _ in range(_MAX_FRAMES_A_WAKE):
+            try:
+                data, descriptors, _, _ = socket.recv_fds(self._socket, MAX_FRAME_BYTES, _MAX_DESCRIPTORS)
+            except BlockingIOError:
+                return
+            except OSError:
+                data, descriptors = b"", []
+            if not data:
+                self._loop.remove_reader(self._socket.fileno())
+                self._loop.call_later(_HANG_UP_GRACE, self.kill)  # it is ending; if it isn't, it is of no use any more
+                return
+            try:
+                self._hear(decode(data), descriptors)
+            except FrameError:
+                self.kill()
+                return
+
+    def _hear(self, frame: Frame, descriptors: Sequence[int]) -> None:
+        if bool(frame.flags & Flag.ATTACHED) != bool(descriptors):
+            for descriptor in descriptors:
+                os.close(descriptor)
+            raise FrameError("a frame and the memory sent with it don't match")
+        self._listener.heard(frame, Region.attach(descriptors[0]) if descriptors else None)
+
+    def _ended(self) -> None:
+        self._loop.remove_reader(self._pidfd)
+        os.close(self._pidfd)
+        self._readable()  # what it said before it ended still counts
+        self._loop.remove_reader(self._socket.fileno())
+        self._socket.close()
+        status = self._process.wait()
+        self._gone.set()
+        self._listener.exited(status, killed_by_us=self._killed)
+
+
+def _spawn(descriptor: int) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "service.workers.main", str(descriptor)],
+        pass_fds=[descriptor],
+        stdin=subprocess.DEVNULL,
+        env=_environment(),
+        process_group=0,  # Ctrl-C at a terminal is for the front alone
+    )
+
+
+def _environment() -> dict[str, str]:
+    """What a worker may see of our environment: where programs and libraries are, and no secrets."""
+    passed = {name: value for name, value in os.environ.items() if name in _PASSED_ON or name.startswith(_PASSED_ON_PREFIXES)}
+    return passed | {"PYTHONPATH": str(_PACKAGE_ROOT), "ORT_DISABLE_TELEMETRY": "1"}
