@@ -1,0 +1,38 @@
+"""What every test may ask for."""
+
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+
+ROOT = Path(__file__).resolve().parents[1]
+PACKAGES = ROOT / "deploy" / "ci" / "packages.txt"
+
+# Shared machines stall for longer than any deadline that would find a slow case.
+settings.register_profile("hone", deadline=None)
+settings.load_profile("hone")
+
+
+@pytest.fixture(scope="session")
+def require_tool() -> Callable[[str], str]:
+    """`require_tool("wrk")` is the tool's path; where it is missing the test is skipped, and fails in CI."""
+    return _require_tool
+
+
+def _require_tool(name: str) -> str:
+    path = shutil.which(name)
+    if path is not None:
+        return path
+    text = f"{name} is missing, install it with: apt-get install {_package(name)}"
+    if os.environ.get("CI") == "true":
+        pytest.fail(text)
+    pytest.skip(text)
+
+
+def _package(tool: str) -> str:
+    """The Debian package that `deploy/ci/packages.txt` names for a tool; the tool's own name when it names none."""
+    lines = [line.split(maxsplit=1) for line in PACKAGES.read_text().splitlines() if line and line[0] != "#"]
+    return next((line[0] for line in lines if line[1:] == [f"command -v {tool}"]), tool)
