@@ -2,13 +2,14 @@
 
 import logging
 import sys
+from typing import Literal
 
 import structlog
 
 
-def configure(*, json: bool | None = None, level: str = "info") -> None:
-    """Write logs to stderr; `json` None means JSON unless stderr is a terminal."""
-    as_json = not sys.stderr.isatty() if json is None else json
+def configure(*, style: Literal["auto", "json", "text"] = "auto", level: str = "info") -> None:
+    """Write logs to stderr, in JSON or as text for people; `auto` means JSON unless stderr is a terminal."""
+    as_json = style == "json" or (style == "auto" and not sys.stderr.isatty())
     renderer: structlog.typing.Processor = (
         structlog.processors.JSONRenderer() if as_json else structlog.dev.ConsoleRenderer()
     )

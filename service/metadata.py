@@ -25,7 +25,7 @@ class ModelMetadata:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class IndexEntry:
-    """One version in the repository index; `state` is READY, LOADING or UNAVAILABLE, `reason` says why it isn't ready."""
+    """One version in the index; `state` is READY, LOADING or UNAVAILABLE, and `reason` says why it isn't ready."""
 
     name: str
     version: str

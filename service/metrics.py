@@ -56,7 +56,9 @@ class ModelMetrics:
     rejected: dict[str, int] = field(default_factory=dict)
     request_duration: Histogram = field(default_factory=lambda: Histogram(SECONDS))
     queue_duration: Histogram = field(default_factory=lambda: Histogram(SECONDS))
-    compute_duration: dict[str, Histogram] = field(default_factory=lambda: {phase: Histogram(SECONDS) for phase in PHASES})
+    compute_duration: dict[str, Histogram] = field(
+        default_factory=lambda: {phase: Histogram(SECONDS) for phase in PHASES}
+    )
     batch_size: Histogram = field(default_factory=lambda: Histogram(ROWS))
     inferences: int = 0
     executions: int = 0

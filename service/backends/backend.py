@@ -6,7 +6,7 @@ from typing import Any, Protocol
 from numpy.typing import NDArray
 
 from service.artifact.signature import Signature
-from service.workers.plan import Plan
+from service.backends.plan import Plan
 
 
 class LoadError(Exception):

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from service.artifact.signature import Signature, TensorSpec
 from service.backends.backend import LoadError, RunError
-from service.workers.plan import Plan
+from service.backends.plan import Plan
 
 
 class FakeBackend:

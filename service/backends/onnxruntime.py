@@ -5,11 +5,12 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from service.artifact.signature import Signature, TensorSpec
 from service.backends.backend import LoadError, RunError
-from service.workers.plan import Plan
+from service.backends.plan import Plan
 
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # read once, when the library is loaded
 
@@ -45,7 +46,9 @@ class OnnxRuntime:
 
     def __init__(self, plan: Plan, model: bytes) -> None:
         if plan.precision != "f32":
-            raise LoadError(f"ONNX Runtime computes a model as it is written; precision {plan.precision!r} isn't an option")
+            raise LoadError(
+                f"ONNX Runtime computes a model as it is written; precision {plan.precision!r} isn't an option"
+            )
         try:
             self._session = onnxruntime.InferenceSession(model, _options(plan), providers=_providers(plan))
         except Exception as error:  # the binding raises a dozen unrelated classes
@@ -79,7 +82,10 @@ class OnnxRuntime:
         except Exception as error:  # as above
             raise RunError(_one_line(error)) from error
         if self._strings:
-            return [_as_bytes(array) if name in self._strings else array for name, array in zip(outputs, results, strict=True)]
+            return [
+                _as_bytes(array) if name in self._strings else array
+                for name, array in zip(outputs, results, strict=True)
+            ]
         return results  # type: ignore[no-any-return]  # the binding is untyped
 
 
@@ -98,7 +104,9 @@ def _providers(plan: Plan) -> list[Any]:
     if plan.device == "cpu":
         return ["CPUExecutionProvider"]
     if "CUDAExecutionProvider" not in onnxruntime.get_available_providers():
-        raise LoadError("instance_group asks for KIND_GPU, but this ONNX Runtime has no CUDA provider: install the gpu extra")
+        raise LoadError(
+            "instance_group asks for KIND_GPU, but this ONNX Runtime has no CUDA provider: install the gpu extra"
+        )
     return [("CUDAExecutionProvider", {"device_id": plan.device.removeprefix("cuda:")}), "CPUExecutionProvider"]
 
 
@@ -112,6 +120,6 @@ def _spec(argument: onnxruntime.NodeArg) -> TensorSpec:
 
 def _as_bytes(array: NDArray[Any]) -> NDArray[Any]:
     """The runtime answers strings as `str`; the protocol speaks of bytes."""
-    encoded = array.copy()
-    encoded.flat = [element.encode() for element in array.flat]
-    return encoded
+    encoded = np.empty(array.size, dtype=np.object_)
+    encoded[:] = [element.encode() for element in array.flat]
+    return encoded.reshape(array.shape)

@@ -92,9 +92,7 @@ class Catalog:
     async def _load(self, source: ModelSource) -> None:
         generation = Generation(name=source.name, version=source.version, state=LOADING)
         self._put(generation)
-        model = ServedModel(
-            source, self._devices, self._metrics.model(source.name, source.version), self._limits
-        )
+        model = ServedModel(source, self._devices, self._metrics.model(source.name, source.version), self._limits)
         try:
             await model.load()
         except HoneError as error:

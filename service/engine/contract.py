@@ -39,7 +39,9 @@ class Contract:
                 raise InvalidRequest(f'input "{tensor.name}" is given twice')
             spec = self._inputs[position]
             if tensor.datatype != spec.datatype:
-                raise InvalidRequest(f'input "{tensor.name}" is {tensor.datatype}, model "{self._model}" takes {spec.datatype}')
+                raise InvalidRequest(
+                    f'input "{tensor.name}" is {tensor.datatype}, model "{self._model}" takes {spec.datatype}'
+                )
             shape = tensor.array.shape
             if self._max_rows:
                 if not shape or shape[1:] != self._dims[position]:

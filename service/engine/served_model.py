@@ -2,9 +2,9 @@
 
 import asyncio
 import time
-from functools import partial
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from service.artifact.card import Card
 from service.artifact.config import ModelConfig, complete
 from service.artifact.signature import Signature
+from service.backends.plan import Plan
 from service.engine.contract import Contract
 from service.engine.device import CPU, GPU_TOKENS, Devices
 from service.engine.exchange import Exchange, Receiver
@@ -23,7 +24,6 @@ from service.errors import HoneError, NotReady, PoisonRequest
 from service.messages import InferRequest, InferResponse, Tensor
 from service.metrics import ModelMetrics
 from service.workers.instance import Instance, Patience
-from service.workers.plan import Plan
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -33,7 +33,7 @@ class EngineLimits:
     default_deadline: float = 30.0
     max_queued_requests: int = 1024
     max_queued_bytes: int = 256 * 1024 * 1024
-    patience: Patience = Patience()
+    patience: Patience = field(default_factory=Patience)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -10,12 +10,12 @@ import msgspec
 from numpy.typing import NDArray
 
 from service.artifact.signature import Signature
+from service.backends.plan import Plan
 from service.errors import ArtifactError
 from service.workers.frames import NO_SLOT, Flag, Frame, FrameError, Kind, view_tensors
-from service.workers.plan import Failure, Plan, Ready, Stats, slot_bytes
+from service.workers.payloads import Failure, Ready, Stats, Timings
 from service.workers.process import WorkerProcess
-from service.workers.region import Region, TensorWriter
-from service.workers.timings import Timings
+from service.workers.region import Region, TensorWriter, slot_bytes
 
 FIRST_BACKOFF = 0.25
 LONGEST_BACKOFF = 30.0
@@ -23,7 +23,7 @@ MISSED_BEATS = 6
 STOP_GRACE = 5.0
 
 Job = TypeVar("Job")
-JobIn = TypeVar("JobIn", contravariant=True)
+Job_contra = TypeVar("Job_contra", contravariant=True)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -35,19 +35,19 @@ class Patience:
     beat: float = 0.5
 
 
-class InstanceListener(Protocol[JobIn]):
+class InstanceListener(Protocol[Job_contra]):
     """Who hands an instance its jobs and takes what comes of them. Called on the event loop."""
 
     def instance_ready(self, instance: Any) -> None:
         """The instance takes jobs (again)."""
 
-    def job_done(self, instance: Any, job: JobIn, outputs: Sequence[NDArray[Any]], timings: Timings) -> None:
+    def job_done(self, instance: Any, job: Job_contra, outputs: Sequence[NDArray[Any]], timings: Timings) -> None:
         """The outputs, in the plan's order: views that are valid during this call only."""
 
-    def job_failed(self, instance: Any, job: JobIn, text: str) -> None:
+    def job_failed(self, instance: Any, job: Job_contra, text: str) -> None:
         """The runtime refused the job; the worker goes on."""
 
-    def instance_lost(self, instance: Any, jobs: Sequence[JobIn], *, blameless: bool) -> None:
+    def instance_lost(self, instance: Any, jobs: Sequence[Job_contra], *, blameless: bool) -> None:
         """The worker ended while it held `jobs`. `blameless`: somebody else's SIGKILL ended it, not the jobs."""
 
 

@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 
 from service.artifact.signature import TensorSpec
 from service.backends.backend import Backend, LoadError, RunError, open_backend
+from service.backends.plan import Plan
 from service.datatypes import BYTES, NUMPY_DTYPES
 from service.workers.frames import (
     MAX_FRAME_BYTES,
@@ -35,9 +36,8 @@ from service.workers.frames import (
     encode,
     view_tensors,
 )
-from service.workers.plan import Failure, Plan, Ready, Stats
+from service.workers.payloads import Failure, Ready, Stats, Timings
 from service.workers.region import Region, TensorWriter
-from service.workers.timings import Timings
 
 _MAX_DESCRIPTORS = 8
 _BEATS_PER_STATS = 10
@@ -149,9 +149,7 @@ class Worker:
         """What this process has used so far."""
         usage = resource.getrusage(resource.RUSAGE_SELF)
         resident = int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
-        return Stats(
-            resident_bytes=resident, cpu_seconds=usage.ru_utime + usage.ru_stime, batches=self._batches
-        )
+        return Stats(resident_bytes=resident, cpu_seconds=usage.ru_utime + usage.ru_stime, batches=self._batches)
 
 
 class _Pulse(threading.Thread):

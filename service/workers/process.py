@@ -137,5 +137,7 @@ def _spawn(descriptor: int) -> subprocess.Popen[bytes]:
 
 def _environment() -> dict[str, str]:
     """What a worker may see of our environment: where programs and libraries are, and no secrets."""
-    passed = {name: value for name, value in os.environ.items() if name in _PASSED_ON or name.startswith(_PASSED_ON_PREFIXES)}
+    passed = {
+        name: value for name, value in os.environ.items() if name in _PASSED_ON or name.startswith(_PASSED_ON_PREFIXES)
+    }
     return passed | {"PYTHONPATH": str(_PACKAGE_ROOT), "ORT_DISABLE_TELEMETRY": "1"}

@@ -5,6 +5,7 @@ region that lives as long as its worker; what doesn't fit a slot travels in a re
 """
 
 import fcntl
+import math
 import mmap
 import os
 from collections.abc import Sequence
@@ -13,10 +14,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from service.datatypes import BYTES, encode_bytes
+from service.backends.plan import Plan
+from service.datatypes import BYTES, encode_bytes, item_bytes
 from service.workers.frames import Extent, FrameError
 
 ALIGNMENT = 64
+_SMALLEST_SLOT = 64 * 1024
+_LARGEST_SLOT = 64 * 1024 * 1024
+_VARYING_DIM = 256
+_BYTES_ELEMENT = 64
 _SEALS = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL
 
 
@@ -118,3 +124,17 @@ def _write(memory: memoryview, extent: Extent, source: Sequence[NDArray[Any]] | 
         np.copyto(target, source[0])
     else:
         np.concatenate(source, out=target)
+
+
+def slot_bytes(plan: Plan) -> int:
+    """Bytes of a slot that holds a full batch of inputs and outputs; a guess where dims vary.
+
+    Too small a guess costs a one-shot region per batch; too large a one nothing, since memory that nobody touches is
+    never allocated.
+    """
+    rows = max(plan.max_batch_size, 1)
+    total = 0
+    for spec in (*plan.inputs, *plan.outputs):
+        dims = (dim if isinstance(dim, int) and dim >= 0 else _VARYING_DIM for dim in spec.dims)
+        total += rows * math.prod(dims) * (item_bytes(spec.datatype) or _BYTES_ELEMENT) + ALIGNMENT
+    return max(_SMALLEST_SLOT, min(total, _LARGEST_SLOT))

@@ -21,7 +21,7 @@ from service.engine.scheduling.queue import RequestQueue
 from service.errors import BackendError, NotReady, PoisonRequest, WorkerLost
 from service.metrics import ModelMetrics
 from service.workers.instance import Instance
-from service.workers.timings import Timings
+from service.workers.payloads import Timings
 
 CRASHES = 2
 KILLS = 3
@@ -32,7 +32,8 @@ HOPELESS = 3
 class BatchingPolicy:
     """How requests are joined. `max_rows` is 0 for a model without a batch axis; `join` is False when the
     configuration has no dynamic_batching: then every request is a batch of its own. `delay` is in seconds, `tokens`
-    are what a batch takes of its device."""
+    are what a batch takes of its device.
+    """
 
     max_rows: int
     join: bool
@@ -66,9 +67,7 @@ class DynamicBatcher:
         self._respond = respond
         self._condemn = condemn
         self._loop = asyncio.get_running_loop()
-        self._queue = RequestQueue(
-            metrics, max_requests=policy.max_queued_requests, max_bytes=policy.max_queued_bytes
-        )
+        self._queue = RequestQueue(metrics, max_requests=policy.max_queued_requests, max_bytes=policy.max_queued_bytes)
         self._running: dict[Batch, None] = {}
         self._expiry = Expiry(self._unfinished)
         self._pump_due = False

@@ -1,0 +1,31 @@
+"""What a worker is told: everything it needs to load a model and to run it, resolved by the front process.
+
+A worker is planned twice. The first plan has no slots: the worker loads the model and answers with its signature.
+The second carries the tensors as the configuration resolved them, the slots (descriptors sent along) and the batch
+sizes to warm up; after its READY the worker takes RUN frames.
+"""
+
+import msgspec
+
+from service.artifact.signature import TensorSpec
+
+
+class Plan(msgspec.Struct, frozen=True, kw_only=True):
+    """Payload of a PLAN frame. `device` is "cpu" or "cuda:N"; dims of `inputs` and `outputs` are without the batch
+    axis when `max_batch_size` is above 0, and -1 where they vary.
+    """
+
+    backend: str
+    path: str
+    sha256: str = ""
+    precision: str = "f32"
+    device: str = "cpu"
+    intra_op_threads: int = 1
+    inter_op_threads: int = 1
+    beat_seconds: float = 0.5
+    options: dict[str, str] = {}
+    max_batch_size: int = 0
+    inputs: tuple[TensorSpec, ...] = ()
+    outputs: tuple[TensorSpec, ...] = ()
+    slots: int = 0
+    warm_batches: tuple[int, ...] = ()

@@ -1,0 +1,209 @@
+"""The composition root: builds the rooms from the settings, starts them, and takes them down in order."""
+
+import asyncio
+import contextlib
+import gc
+import signal
+import socket
+import threading
+from collections.abc import Iterator
+from wsgiref.simple_server import WSGIServer
+
+import prometheus_client
+import structlog
+import uvicorn
+
+from service import __version__
+from service.engine.device import Devices
+from service.engine.engine import Engine
+from service.engine.served_model import EngineLimits, ModelSource
+from service.exit_code import ExitCode
+from service.metrics import Metrics
+from service.protocol.http.app import build_app
+from service.protocol.http.fast import fast_protocol
+from service.protocol.limits import Limits
+from service.repository.checks import Checks
+from service.repository.folder import ModelFolder
+from service.repository.scan import scan
+from service.settings import Settings
+from service.workers.instance import Patience
+
+_BACKLOG = 2048
+_log = structlog.get_logger()
+
+
+class CannotBindError(Exception):
+    """A port is taken or not ours to take; the text names address and port."""
+
+
+class HttpServer(uvicorn.Server):
+    """uvicorn, except that signals are the composition root's business."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Leave the handlers alone."""
+        yield
+
+
+class Server:
+    """Owns the listening sockets, the engine and the HTTP server for as long as the process serves."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._metrics = Metrics(__version__)
+        self._stop = asyncio.Event()
+        self._engine = Engine(
+            server_name=settings.server_name,
+            server_version=__version__,
+            devices=Devices(),
+            metrics=self._metrics,
+            limits=_engine_limits(settings),
+        )
+
+    async def run(self) -> int:
+        """Serve until a signal says stop; the exit code. Raises ArtifactError or CannotBindError."""
+        settings = self._settings
+        checks = Checks(max_model_bytes=settings.max_model_bytes, require_card=settings.require_card)
+        folders = scan(settings.model_repository, checks)
+        with bind(settings.host, settings.http_port) as listener:
+            scraped, scrape_thread = self._serve_metrics()
+            try:
+                return await self._serve(folders, listener)
+            finally:
+                await asyncio.to_thread(scraped.shutdown)
+                scraped.server_close()
+                scrape_thread.join()
+
+    async def _serve(self, folders: list[ModelFolder], listener: socket.socket) -> int:
+        http = HttpServer(self._http_config())
+        self._listen_for_signals(http)
+        door = asyncio.create_task(http.serve(sockets=[listener]))
+        loading = asyncio.create_task(self._load(folders))
+        stopping = asyncio.create_task(self._stop.wait())
+        try:
+            await asyncio.wait({door, loading, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            if loading.done() and not loading.result():
+                return ExitCode.WRONG_SETTING
+            if loading.done() and not self._stop.is_set():
+                self._announce(listener)
+            await asyncio.wait({door, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            return ExitCode.OK if self._stop.is_set() else ExitCode.FAILED
+        finally:
+            loading.cancel()
+            stopping.cancel()
+            await self._shut_down(http, door)
+
+    async def _shut_down(self, http: HttpServer, door: asyncio.Task[None]) -> None:
+        """Close the door first: it waits until what came through it is answered."""
+        self._engine.announce_stop()
+        http.should_exit = True
+        await asyncio.gather(door, return_exceptions=True)
+        await self._engine.stop()
+        _log.info("stopped")
+
+    async def _load(self, folders: list[ModelFolder]) -> bool:
+        """Load what can be loaded; False when that is nothing."""
+        for folder in folders:
+            for warning in folder.warnings:
+                _log.warning("ignored", model=folder.name, text=warning)
+            if folder.problem:
+                self._engine.catalog.refuse(folder.name, "", folder.problem)
+        await self._engine.load([source for folder in folders for source in _sources(folder)])
+        for entry in self._engine.index():
+            if entry.reason:
+                _log.error("not served", model=entry.name, version=entry.version, reason=entry.reason)
+        gc.collect()
+        gc.freeze()  # models, routes and modules stay: the collector need not walk them during requests
+        return any(self._engine.catalog.models())
+
+    def _announce(self, listener: socket.socket) -> None:
+        host, port = listener.getsockname()[:2]
+        models = [f"{model.name}/{model.version}" for model in self._engine.catalog.models()]
+        _log.info("ready", url=f"http://{host}:{port}", models=models)
+
+    def _http_config(self) -> uvicorn.Config:
+        settings = self._settings
+        limits = Limits(
+            max_json_bytes=settings.max_json_bytes,
+            max_binary_bytes=settings.max_binary_bytes,
+            receive_seconds=settings.receive_timeout_secs,
+        )
+        return uvicorn.Config(
+            build_app(self._engine, limits),
+            http=fast_protocol(self._engine, limits),
+            loop="none",
+            ws="none",
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            date_header=False,
+            proxy_headers=False,
+            timeout_keep_alive=65,
+            timeout_graceful_shutdown=int(settings.exit_timeout_secs),
+        )
+
+    def _serve_metrics(self) -> tuple[WSGIServer, threading.Thread]:
+        """Scrapes are rendered in a thread of their own, off the event loop."""
+        settings = self._settings
+        registry = prometheus_client.CollectorRegistry()
+        registry.register(self._metrics)
+        prometheus_client.ProcessCollector(registry=registry)
+        try:
+            return prometheus_client.start_http_server(settings.metrics_port, settings.host, registry)
+        except OSError as error:
+            raise CannotBindError(_unbindable("metrics-port", settings.host, settings.metrics_port, error)) from error
+
+    def _listen_for_signals(self, http: HttpServer) -> None:
+        loop = asyncio.get_running_loop()
+
+        def stop() -> None:
+            if self._stop.is_set():
+                http.force_exit = True  # asked twice: don't wait for anybody
+            self._stop.set()
+
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, stop)
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """A listening socket. Raises CannotBindError."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((host, port))
+        listener.listen(_BACKLOG)
+    except OSError as error:
+        listener.close()
+        raise CannotBindError(_unbindable("http-port", host, port, error)) from error
+    listener.setblocking(False)
+    return listener
+
+
+def _unbindable(flag: str, host: str, port: int, error: OSError) -> str:
+    return f"--{flag}: can't listen on {host}:{port}: {error.strerror}; choose another port, or end who holds it"
+
+
+def _engine_limits(settings: Settings) -> EngineLimits:
+    return EngineLimits(
+        default_deadline=settings.default_deadline_ms / 1e3,
+        max_queued_requests=settings.max_queue_requests,
+        max_queued_bytes=settings.max_queue_bytes,
+        patience=Patience(load=settings.load_timeout_secs, batch=settings.batch_timeout_secs),
+    )
+
+
+def _sources(folder: ModelFolder) -> list[ModelSource]:
+    return [
+        ModelSource(
+            name=folder.name,
+            version=str(version.version),
+            path=str(version.model_path),
+            size_bytes=version.model_path.stat().st_size,
+            sha256=version.sha256,
+            config=folder.config,
+            card=version.card,
+        )
+        for version in folder.versions
+    ]

@@ -1,0 +1,55 @@
+"""What the operator decides: one frozen object, read once from flags and HONE_* variables."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+Port = Annotated[int, Field(ge=0, le=65535)]
+Seconds = Annotated[float, Field(gt=0, le=3600)]
+Bytes = Annotated[int, Field(ge=1024, le=2**40)]
+
+
+class RepositorySettings(BaseSettings):
+    """Where models are and what is demanded of them; all that `check` needs."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="HONE_",
+        frozen=True,
+        extra="forbid",
+        cli_kebab_case=True,
+        cli_implicit_flags=True,
+        cli_hide_none_type=True,
+        cli_avoid_json=True,
+    )
+
+    model_repository: Path = Field(
+        Path("models"), description="folder of models in Triton's layout, or a single .onnx file"
+    )
+    require_card: bool = Field(False, description="refuse versions without a card.json")
+    max_model_bytes: Bytes = Field(2 * 1024**3, description="refuse model files beyond this size")
+
+
+class Settings(RepositorySettings):
+    """Everything that `run` can be told."""
+
+    host: str = Field("127.0.0.1", description="address to listen on; 0.0.0.0 for all")
+    http_port: Port = Field(8000, description="port of the HTTP door; 0 takes a free one")
+    metrics_port: Port = Field(8002, description="port of the Prometheus metrics; 0 takes a free one")
+    server_name: str = Field("hone", description="name in the server metadata")
+    default_deadline_ms: Annotated[float, Field(gt=0, le=3_600_000)] = Field(
+        30_000, description="time to completion for requests that name none"
+    )
+    max_queue_requests: Annotated[int, Field(ge=1)] = Field(
+        1024, description="requests that may wait for one model before further ones are refused"
+    )
+    max_queue_bytes: Bytes = Field(256 * 1024**2, description="the same in bytes of input tensors")
+    max_json_bytes: Bytes = Field(4 * 1024**2, description="largest JSON body")
+    max_binary_bytes: Bytes = Field(64 * 1024**2, description="largest body with binary tensors")
+    receive_timeout_secs: Seconds = Field(30, description="longest time that a client may take to send a request")
+    load_timeout_secs: Seconds = Field(300, description="longest time that a model may take to load")
+    batch_timeout_secs: Seconds = Field(60, description="a worker that takes longer over one batch is replaced")
+    exit_timeout_secs: Seconds = Field(30, description="on SIGTERM, time for what was accepted to be answered")
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="least severe line to log")
+    log_format: Literal["auto", "json", "text"] = Field("auto", description="auto: JSON unless a terminal watches")

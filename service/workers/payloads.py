@@ -1,0 +1,54 @@
+"""What frames carry besides tensors: the payloads of READY, FAIL, STATS and RESULT. A PLAN's payload is a `Plan`."""
+
+import struct
+
+import msgspec
+
+from service.artifact.signature import Signature
+from service.workers.frames import FrameError
+
+_TIMINGS = struct.Struct("<QQQ")
+
+
+class Ready(msgspec.Struct, frozen=True, kw_only=True):
+    """Payload of a READY frame: what the runtime found in the model file."""
+
+    signature: Signature
+    runtime: str
+
+
+class Failure(msgspec.Struct, frozen=True, kw_only=True):
+    """Payload of a FAIL frame: one line, without paths, that may be shown to a client."""
+
+    text: str
+
+
+class Stats(msgspec.Struct, frozen=True, kw_only=True):
+    """Payload of a STATS frame: what the process has used so far."""
+
+    resident_bytes: int
+    cpu_seconds: float
+    batches: int
+
+
+class Timings(msgspec.Struct, frozen=True, kw_only=True):
+    """Payload of a RESULT frame: nanoseconds to view the inputs, to compute, and to write the outputs.
+
+    Packed by hand, since one is sent per batch.
+    """
+
+    input: int
+    infer: int
+    output: int
+
+    def pack(self) -> bytes:
+        """As a payload."""
+        return _TIMINGS.pack(self.input, self.infer, self.output)
+
+    @classmethod
+    def unpack(cls, payload: bytes) -> "Timings":
+        """From a payload. Raises FrameError when it isn't one."""
+        if len(payload) != _TIMINGS.size:
+            raise FrameError(f"{len(payload)} bytes aren't timings")
+        compute_input, infer, output = _TIMINGS.unpack(payload)
+        return cls(input=compute_input, infer=infer, output=output)
