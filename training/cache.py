@@ -1,0 +1,119 @@
+"""Steps that are done once: a step's output is kept as long as its inputs, its code and its settings stay the same.
+
+Every step owns a folder. `step.json` in it holds the key (a digest of all that decides the output) and, once the step
+is done, the digests of the files it made, so that a file changed by hand is found out too.
+"""
+
+import json
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, is_dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from service.artifact.digest import sha256_bytes, sha256_file
+from training.data.split import Split
+
+STAMP = "step.json"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Step:
+    """One step of a run.
+
+    `inputs` is everything that decides the output: settings (dataclasses or plain JSON), splits, and files by their
+    path. `code` are the modules whose source decides it too; a package stands for all its modules. `versions` are
+    those of the libraries that do the work.
+    """
+
+    name: str
+    inputs: Mapping[str, Any]
+    code: Sequence[ModuleType]
+    versions: Mapping[str, str]
+
+    def key(self) -> str:
+        """The digest of all that decides the output, hexadecimal."""
+        told = {
+            "inputs": {name: _digestible(value) for name, value in self.inputs.items()},
+            "code": {module.__name__: source_digest(module) for module in self.code},
+            "versions": dict(self.versions),
+        }
+        return sha256_bytes(json.dumps(told, sort_keys=True).encode())
+
+
+class Cache:
+    """The step folders of one run, below `folder`. Counts nothing, forgets nothing: all it knows is on disk."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def path(self, step: str, file: str) -> Path:
+        """Where `step` keeps `file`."""
+        return self._folder / step / file
+
+    def do(self, step: Step, action: Callable[[Path], None]) -> bool:
+        """Have the step's output in its folder; True when it lay there already.
+
+        Otherwise `action(folder)` makes it: in an empty folder, or, when the same step was interrupted, in the folder
+        as it was left, so that it can resume.
+        """
+        folder, key = self._folder / step.name, step.key()
+        stamp = _read_stamp(folder)
+        if stamp.get("key") == key and _is_whole(folder, stamp.get("files")):
+            return True
+        if stamp.get("key") != key or "files" in stamp:
+            shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True, exist_ok=True)
+        _write_stamp(folder, {"key": key})
+        action(folder)
+        _write_stamp(folder, {"key": key, "files": _digests(folder)})
+        return False
+
+
+def source_digest(module: ModuleType) -> str:
+    """The digest of a module's source, or of all sources below a package."""
+    if hasattr(module, "__path__"):
+        root = Path(next(iter(module.__path__)))
+        sources = {str(path.relative_to(root)): sha256_file(path) for path in sorted(root.rglob("*.py"))}
+        return sha256_bytes(json.dumps(sources, sort_keys=True).encode())
+    assert module.__file__ is not None
+    return sha256_file(Path(module.__file__))
+
+
+def _digestible(value: Any) -> Any:
+    """What stands for `value` in a key: plain JSON, with digests for files and arrays."""
+    if isinstance(value, Path):
+        return sha256_file(value)
+    if isinstance(value, Split):
+        return [_digestible(value.images), _digestible(value.labels)]
+    if isinstance(value, np.ndarray):
+        return [list(value.shape), str(value.dtype), sha256_bytes(value.tobytes())]
+    if is_dataclass(value) and not isinstance(value, type):
+        return asdict(value)
+    return value
+
+
+def _digests(folder: Path) -> dict[str, str]:
+    files = (path for path in sorted(folder.rglob("*")) if path.is_file() and path.name != STAMP)
+    return {str(path.relative_to(folder)): sha256_file(path) for path in files}
+
+
+def _is_whole(folder: Path, files: Any) -> bool:
+    return isinstance(files, dict) and _digests(folder) == files
+
+
+def _read_stamp(folder: Path) -> dict[str, Any]:
+    try:
+        stamp = json.loads((folder / STAMP).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return stamp if isinstance(stamp, dict) else {}
+
+
+def _write_stamp(folder: Path, stamp: Mapping[str, Any]) -> None:
+    temporary = folder / f".{STAMP}"
+    temporary.write_text(json.dumps(stamp, indent=1, sort_keys=True), encoding="utf-8")
+    temporary.replace(folder / STAMP)

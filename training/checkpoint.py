@@ -1,0 +1,54 @@
+"""Checkpoints: weights and numbers in safetensors files, never pickled, replaced in one step.
+
+A safetensors file holds tensors and a table of texts. Whatever isn't a tensor (a config, the history of a run)
+travels in that table as JSON under the key `hone`.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+
+from service.errors import ArtifactError
+from training.networks.resnet import ResNet, ResNetConfig
+
+
+def write(path: Path, tensors: Mapping[str, torch.Tensor], facts: Mapping[str, Any]) -> None:
+    """Write tensors and JSON facts to `path`, which holds either the old content or the new at any time."""
+    temporary = path.with_name(f".{path.name}.part")
+    contiguous = {name: tensor.detach().contiguous() for name, tensor in tensors.items()}
+    save_file(contiguous, temporary, metadata={"hone": json.dumps(facts, sort_keys=True)})
+    temporary.replace(path)
+
+
+def read(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
+    """The tensors and facts in `path`. Raises ArtifactError that names the file."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - it has no iterator
+            facts = json.loads((file.metadata() or {})["hone"])
+    except (OSError, SafetensorError, KeyError, ValueError) as error:
+        raise ArtifactError(f"{path.name}: isn't a checkpoint ({error})") from error
+    return tensors, facts
+
+
+def save_network(path: Path, network: ResNet) -> None:
+    """Write a network's weights and the config that it can be built from."""
+    write(path, network.state_dict(), {"resnet": asdict(network.config)})
+
+
+def load_network(path: Path) -> ResNet:
+    """The network in `path`, built from its config, in evaluation mode. Raises ArtifactError."""
+    weights, facts = read(path)
+    try:
+        network = ResNet(msgspec.convert(facts["resnet"], ResNetConfig))
+        network.load_state_dict(weights)
+    except (KeyError, RuntimeError, msgspec.ValidationError) as error:
+        raise ArtifactError(f"{path.name}: doesn't hold a network of this kind ({error})") from error
+    return network.eval()

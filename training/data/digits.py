@@ -1,0 +1,68 @@
+"""Handwritten digits: 1,797 real 8x8 scans with 17 levels of grey, the UCI test set that scikit-learn bundles.
+
+Source: E. Alpaydin, C. Kaynak, "Optical Recognition of Handwritten Digits", UCI Machine Learning Repository, 1998.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from sklearn.datasets import load_digits
+from torch.nn import functional
+
+from service.artifact.card import Grayscale, Invert, Resize, ToTensor, Transform
+from training.data.split import Dataset, Images, Split, stratify
+
+CLASSES = tuple("0123456789")
+
+
+@dataclass(frozen=True, kw_only=True)
+class DigitsSettings:
+    """`size` is the side in pixels at which digits are shown; `validation` and `test` are shares of all images.
+
+    `rotation` (degrees), `shift` and `scale` (shares of the side) bound the random changes to training images.
+    """
+
+    size: int = 16
+    validation: float = 0.15
+    test: float = 0.25
+    rotation: float = 10.0
+    shift: float = 0.08
+    scale: float = 0.1
+
+    def __post_init__(self) -> None:
+        if not 8 <= self.size <= 64:
+            raise ValueError("size: must be between 8 and 64 pixels")
+        if self.validation <= 0 or self.test <= 0 or self.validation + self.test > 0.9:
+            raise ValueError("validation, test: must be positive, and leave a tenth of the images to train on")
+
+
+def load(settings: DigitsSettings, seed: int) -> Dataset:
+    """The digits, white on black, uint8 [N, 1, size, size], cut into three stratified parts by `seed`."""
+    digits = load_digits()
+    images = enlarge(digits.images, settings.size)
+    everything = Split(images=images, labels=digits.target.astype(np.int64))
+    test, validation, train = stratify(everything.labels, (settings.test, settings.validation), seed)
+    return Dataset(
+        train=everything.take(train),
+        validation=everything.take(validation),
+        test=everything.take(test),
+        classes=CLASSES,
+    )
+
+
+def enlarge(images: np.ndarray[tuple[int, ...], np.dtype[np.float64]], size: int) -> Images:
+    """Scans [N, 8, 8] of levels 0..16 as pixels uint8 [N, 1, size, size] of 0..255, enlarged bilinearly."""
+    pixels = torch.from_numpy(images).float().unsqueeze(1) * (255.0 / 16.0)
+    enlarged = functional.interpolate(pixels, size=(size, size), mode="bilinear", align_corners=False)
+    return enlarged.round().clamp(0, 255).to(torch.uint8).numpy()
+
+
+def transforms(settings: DigitsSettings) -> tuple[Transform, ...]:
+    """What turns any picture of a digit into the network's input: light ink on dark, `size` pixels a side."""
+    return (
+        Grayscale(),
+        Invert(when="light_background"),
+        Resize(height=settings.size, width=settings.size, filter="area"),
+        ToTensor(layout="CHW", datatype="UINT8"),
+    )

@@ -1,0 +1,46 @@
+"""The machine that figures are taken on: instruction set, cores and versions decide what they mean."""
+
+import os
+import platform
+from functools import cache
+from importlib import metadata
+from pathlib import Path
+
+from service.artifact.card import Machine
+
+CPU_INFO = Path("/proc/cpuinfo")
+TELLING_FLAGS = ("avx2", "avx512f", "avx512_vnni", "avx_vnni", "avx512_bf16", "amx_int8", "amx_bf16")
+PACKAGES = ("numpy", "onnx", "onnxruntime", "scikit-learn", "torch", "tritonclient")
+
+
+@cache
+def machine() -> Machine:
+    """This machine, as a card describes it."""
+    flags = cpu_flags()
+    return Machine(
+        architecture=platform.machine(),
+        cpu=_cpu_field("model name") or platform.processor() or "unknown",
+        cores=len(os.sched_getaffinity(0)),
+        cpu_flags=tuple(flag for flag in TELLING_FLAGS if flag in flags),
+        versions={"python": platform.python_version(), **{name: metadata.version(name) for name in PACKAGES}},
+    )
+
+
+def cpu_flags() -> frozenset[str]:
+    """The CPU's feature flags as the kernel names them; empty where it doesn't list them."""
+    return frozenset((_cpu_field("flags") or "").split())
+
+
+def has_vnni() -> bool:
+    """True when the CPU multiplies bytes and adds in 32 bits in one instruction, so that 8-bit sums can't saturate."""
+    return bool(cpu_flags() & {"avx512_vnni", "avx_vnni", "amx_int8"})
+
+
+def _cpu_field(name: str) -> str | None:
+    if not CPU_INFO.exists():
+        return None
+    for line in CPU_INFO.read_text(encoding="utf-8").splitlines():
+        key, _, value = line.partition(":")
+        if key.strip() == name:
+            return value.strip()
+    return None

@@ -1,0 +1,125 @@
+"""Turns variants and their figures into releases: what is published under which name, and what each card says."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from training.classifier import Classifier
+from training.data import digits
+from training.data.split import Dataset
+from training.evaluate import Measured
+from training.export import INPUT, OUTPUT
+from training.machine import machine
+from training.publish import Golden, Release
+from training.recipe import Recipe
+from training.session import open_session
+from training.verdict import Verdict
+
+GOLDEN_IMAGES = 8
+
+
+@dataclass(frozen=True, kw_only=True)
+class Variant:
+    """One form of the family's network: the file, and the name of the model that it was made from."""
+
+    family: str
+    variant: str
+    parent: str | None
+    model: Path
+
+    @property
+    def name(self) -> str:
+        """The name it is published under."""
+        return f"{self.family}-{self.variant}"
+
+
+def unmeasured(variant: Variant, recipe: Recipe, dataset: Dataset) -> Release:
+    """The release that figures are to be taken from: complete, but with a card that proves nothing yet."""
+    return _release(variant, recipe, dataset, name=variant.name, metrics={}, evidence={})
+
+
+def measured(
+    variants: Sequence[Variant],
+    recipe: Recipe,
+    dataset: Dataset,
+    figures: Mapping[str, Measured],
+    verdict: Verdict,
+) -> list[Release]:
+    """A release of every variant under its own name, and of the chosen one again under the family's."""
+    releases = {}
+    for variant in variants:
+        one = figures[variant.name]
+        evidence = _evidence(one, recipe, dataset, verdict.reasons[variant.name])
+        releases[variant.name] = _release(
+            variant, recipe, dataset, name=variant.name, metrics=_metrics(one), evidence=evidence
+        )
+    best = next(variant for variant in variants if variant.name == verdict.chosen)
+    proof = releases[best.name]
+    chosen = _release(
+        best, recipe, dataset, name=recipe.family, chosen=best.name, metrics=proof.metrics, evidence=proof.evidence
+    )
+    # The family's name comes last: it changes when everything that it refers to is there.
+    return [*releases.values(), chosen]
+
+
+def _release(
+    variant: Variant,
+    recipe: Recipe,
+    dataset: Dataset,
+    *,
+    name: str,
+    metrics: Mapping[str, float],
+    evidence: Mapping[str, Any],
+    chosen: str | None = None,
+) -> Release:
+    images = dataset.test.images[:GOLDEN_IMAGES]
+    classifier = Classifier(shape=images.shape[1:], classes=len(dataset.classes))
+    return Release(
+        name=name,
+        model=variant.model,
+        config=classifier.config(name=name, family=variant.family, variant=variant.variant),
+        labels=dataset.classes,
+        golden=Golden(inputs={INPUT: images}, outputs={OUTPUT: open_session(variant.model)(images)}),
+        family=variant.family,
+        variant=variant.variant,
+        parent=variant.parent,
+        chosen=chosen,
+        metrics=metrics,
+        evidence=evidence,
+        transforms={INPUT: digits.transforms(recipe.data)},
+        machine=machine(),
+    )
+
+
+def _metrics(figures: Measured) -> dict[str, float]:
+    """Single figures in base units, fit for a gauge."""
+    f1 = [score.f1 for score in figures.classes.values()]
+    return {
+        "accuracy": figures.accuracy.value,
+        "accuracy_low": figures.accuracy.low,
+        "accuracy_high": figures.accuracy.high,
+        "f1_macro": sum(f1) / len(f1),
+        "latency_p50_seconds": figures.latency_ms["p50"] / 1e3,
+        "latency_p99_seconds": figures.latency_ms["p99"] / 1e3,
+        "images_per_second": figures.throughput,
+        "speedup_batch_1": figures.latency_speedup,
+        "speedup_best_batch": figures.throughput_speedup,
+    }
+
+
+def _evidence(figures: Measured, recipe: Recipe, dataset: Dataset, reason: str) -> dict[str, Any]:
+    """How the metrics were obtained, as plain JSON."""
+    paired = figures.against_parent
+    return {
+        "measured": "through the service over HTTP, binary tensors, one client; variants interleaved on the same cores",
+        "recipe": {"name": recipe.name, "profile": recipe.profile, "seed": recipe.seed},
+        "images": {"train": len(dataset.train), "validation": len(dataset.validation), "test": len(dataset.test)},
+        "accuracy": {**asdict(figures.accuracy), "interval": "Wilson, 95 %"},
+        "against_parent": None if paired is None else {**asdict(paired), "test": "McNemar, exact, two-sided"},
+        "classes": {name: asdict(score) for name, score in figures.classes.items()},
+        "confusion": [list(row) for row in figures.confusion],
+        "images_per_second": dict(figures.images_per_second),
+        "best_batch": figures.best_batch,
+        "verdict": reason,
+    }

@@ -1,0 +1,148 @@
+"""The real service, started on a repository for as long as figures are taken from it."""
+
+import http.client
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import IO
+
+import numpy as np
+import tritonclient.http
+from numpy.typing import NDArray
+
+from training.data.split import Images
+from training.export import INPUT, OUTPUT
+
+HOST = "127.0.0.1"
+ROOT = Path(__file__).resolve().parents[1]
+START_SECONDS = 60.0
+STOP_SECONDS = 15.0
+CANT_BIND = 3
+ATTEMPTS = 3
+
+
+class ServingError(Exception):
+    """The service didn't start, didn't become ready, or lacks a model; the text says what it said last."""
+
+
+class Served:
+    """A running service. Owns one connection to it."""
+
+    def __init__(self, port: int) -> None:
+        self._client = tritonclient.http.InferenceServerClient(f"{HOST}:{port}", network_timeout=60.0)
+
+    def request(self, model: str, images: Images) -> Callable[[], NDArray[np.float32]]:
+        """A request for `images` uint8 [N, C, H, W] to `model`, made ready: each call sends it, in binary."""
+        tensor = tritonclient.http.InferInput(INPUT, list(images.shape), "UINT8")
+        tensor.set_data_from_numpy(np.ascontiguousarray(images))
+        output = tritonclient.http.InferRequestedOutput(OUTPUT, binary_data=True)
+
+        def send() -> NDArray[np.float32]:
+            answer: NDArray[np.float32] = self._client.infer(model, [tensor], outputs=[output]).as_numpy(OUTPUT)
+            return answer
+
+        return send
+
+    def is_ready(self, model: str) -> bool:
+        """True when the service would answer for `model` now."""
+        return bool(self._client.is_model_ready(model))
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._client.close()
+
+
+@contextmanager
+def serving(repository: Path, models: Sequence[str]) -> Iterator[Served]:
+    """The service on `repository` while the block runs, `models` loaded. It listens on this machine only.
+
+    Raises ServingError with the last lines of its output if it can't be had.
+    """
+    with ExitStack() as stack:
+        log = stack.enter_context(tempfile.TemporaryFile("w+b"))
+        port = _start(repository, log, stack)
+        served = Served(port)
+        stack.callback(served.close)
+        missing = [model for model in models if not served.is_ready(model)]
+        if missing:
+            raise ServingError(f"the service didn't load {', '.join(missing)}; it said:\n{_tail(log)}")
+        yield served
+
+
+def _start(repository: Path, log: IO[bytes], stack: ExitStack) -> int:
+    """Start the service and return its HTTP port; tried again where somebody else took a port in between."""
+    for _ in range(ATTEMPTS):
+        ports = _free_ports(2)
+        process = subprocess.Popen(
+            _command(repository, ports), cwd=ROOT, env=_environment(), stdout=log, stderr=subprocess.STDOUT
+        )
+        stack.callback(_stop, process)
+        if _wait_ready(process, ports[0]):
+            return ports[0]
+        if process.poll() != CANT_BIND:
+            break
+    raise ServingError(f"the service didn't become ready; it said:\n{_tail(log)}")
+
+
+def _command(repository: Path, ports: Sequence[int]) -> list[str]:
+    http_port, metrics_port = (str(port) for port in ports)
+    flags = {
+        "--model-repository": str(repository.resolve()),
+        "--host": HOST,
+        "--http-port": http_port,
+        "--metrics-port": metrics_port,
+    }
+    return [sys.executable, "-m", "service", "run", *(word for pair in flags.items() for word in pair)]
+
+
+def _environment() -> dict[str, str]:
+    # Settings meant for the user's own server must not change what is measured.
+    return {name: value for name, value in os.environ.items() if not name.startswith("HONE_")}
+
+
+def _free_ports(count: int) -> list[int]:
+    with ExitStack() as stack:
+        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for one in sockets:
+            one.bind((HOST, 0))
+        return [one.getsockname()[1] for one in sockets]
+
+
+def _wait_ready(process: subprocess.Popen[bytes], port: int) -> bool:
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline and process.poll() is None:
+        if _is_ready(port):
+            return True
+        time.sleep(0.05)
+    return False
+
+
+def _is_ready(port: int) -> bool:
+    connection = http.client.HTTPConnection(HOST, port, timeout=5)
+    try:
+        connection.request("GET", "/v2/health/ready")
+        return connection.getresponse().status == http.HTTPStatus.OK
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    process.terminate()
+    try:
+        process.wait(STOP_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+def _tail(log: IO[bytes], lines: int = 15) -> str:
+    log.seek(0)
+    return "\n".join(log.read().decode(errors="replace").splitlines()[-lines:])
