@@ -1,0 +1,88 @@
+"""What a request must fulfil before it is queued."""
+
+import numpy as np
+import pytest
+
+from service.artifact.config import parse_config
+from service.engine.contract import Contract
+from service.errors import InvalidRequest
+from service.messages import InferRequest, Tensor
+
+CONFIG = """
+backend: "onnxruntime"
+max_batch_size: 4
+input [
+  { name: "a" data_type: TYPE_FP32 dims: [ 3 ] },
+  { name: "b" data_type: TYPE_INT64 dims: [ -1, 2 ] }
+]
+output [ { name: "y" data_type: TYPE_FP32 dims: [ 1 ] }, { name: "z" data_type: TYPE_FP32 dims: [ 1 ] } ]
+"""
+UNBATCHED = """
+backend: "onnxruntime"
+input [ { name: "a" data_type: TYPE_FP32 dims: [ 2, -1 ] } ]
+output [ { name: "y" data_type: TYPE_FP32 dims: [ 1 ] } ]
+"""
+
+
+def tensor(name: str, shape: tuple[int, ...], dtype: str = "float32") -> Tensor:
+    datatype = {"float32": "FP32", "int64": "INT64"}[dtype]
+    return Tensor(name=name, datatype=datatype, array=np.zeros(shape, dtype))
+
+
+def ask(*tensors: Tensor) -> InferRequest:
+    return InferRequest(model="m", version=None, inputs=tensors)
+
+
+A, B = tensor("a", (2, 3)), tensor("b", (2, 7, 2), "int64")
+
+
+def test_inputs_come_out_in_the_models_order() -> None:
+    """The order in which a client names its inputs doesn't matter."""
+    arrays, rows = Contract(parse_config(CONFIG, name="m")).inputs(ask(B, A))
+
+    assert arrays[0] is A.array
+    assert arrays[1] is B.array
+    assert 2 == rows
+
+
+@pytest.mark.parametrize(
+    ("tensors", "text"),
+    [
+        ((A,), 'input "b" of model "m" is missing'),
+        ((A, tensor("c", (2, 3))), 'no input "c"; it takes "a", "b"'),
+        ((A, A), 'input "a" is given twice|"b" of model "m" is missing'),
+        ((A, B, B), "given twice|3 inputs"),
+        ((tensor("a", (2, 3), "int64"), B), 'input "a" is INT64, model "m" takes FP32'),
+        ((tensor("a", (2, 4)), B), r'input "a" has shape \[2, 4\], model "m" takes \[-1, 3\]'),
+        ((tensor("a", ()), B), r'input "a" has shape \[\]'),
+        ((A, tensor("b", (2, 7, 3), "int64")), r"takes \[-1, -1, 2\]"),
+        ((A, tensor("b", (3, 7, 2), "int64")), "3 rows, another input has 2"),
+        ((tensor("a", (5, 3)), tensor("b", (5, 1, 2), "int64")), "5 rows, .* takes 1 to 4"),
+        ((tensor("a", (0, 3)), tensor("b", (0, 1, 2), "int64")), "0 rows"),
+    ],
+)
+def test_a_misfit_is_named(tensors: tuple[Tensor, ...], text: str) -> None:
+    """The error names the tensor, what the model takes and what came."""
+    with pytest.raises(InvalidRequest, match=text):
+        Contract(parse_config(CONFIG, name="m")).inputs(ask(*tensors))
+
+
+def test_without_a_batch_axis_shapes_are_taken_whole() -> None:
+    """With max_batch_size 0 the dims are the full shape, and a request counts as one row."""
+    contract = Contract(parse_config(UNBATCHED, name="m"))
+
+    _, rows = contract.inputs(ask(tensor("a", (2, 9))))
+
+    assert 1 == rows
+    with pytest.raises(InvalidRequest, match=r"takes \[2, -1\]"):
+        contract.inputs(ask(tensor("a", (3, 9))))
+
+
+def test_outputs_are_those_asked_for() -> None:
+    """All in the model's order when none is named, otherwise as named; an unknown one is refused."""
+    contract = Contract(parse_config(CONFIG, name="m"))
+
+    assert [0, 1] == [position for position, _ in contract.outputs(())]
+    assert [1] == [position for position, _ in contract.outputs(("z",))]
+    with pytest.raises(InvalidRequest, match='no output "q"; it has "y", "z"'):
+        contract.outputs(("y", "q"))

@@ -1,0 +1,103 @@
+"""Tokens of a device, and where instances are placed."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from service.artifact.config import parse_config
+from service.engine.device import Device, Devices, Placement
+from service.errors import ArtifactError
+
+
+class Claimer:
+    """A Claimant that counts what it holds."""
+
+    def __init__(self, cost: int, deadline: float = 0.0) -> None:
+        self.cost = cost
+        self.earliest_deadline = deadline
+        self.held = 0
+
+    def granted(self) -> None:
+        self.held += 1
+
+
+@given(st.integers(1, 4), st.lists(st.tuples(st.integers(0, 3), st.booleans()), max_size=60))
+def test_tokens_are_never_overdrawn_nor_lost(tokens: int, steps: list[tuple[int, bool]]) -> None:
+    """Whatever is claimed and released in whatever order, holders never exceed the capacity, and nobody starves."""
+    device = Device(tokens)
+    claimers = [Claimer(cost, deadline=cost) for cost in (1, 1, 2, 9)]
+    for who, claims in steps:
+        claimer = claimers[who]
+        if claims and claimer not in device._waiting:
+            claimer.held += device.claim(claimer)
+        elif not claims and claimer.held:
+            claimer.held -= 1
+            device.release(claimer)
+        assert sum(c.held * min(c.cost, tokens) for c in claimers) + device._free == tokens
+        assert device._free >= 0
+    for _ in range(100):
+        for claimer in claimers:
+            if claimer.held:
+                claimer.held -= 1
+                device.release(claimer)
+    assert tokens == device._free
+    assert not device._waiting
+
+
+def test_the_earliest_deadline_is_granted_first() -> None:
+    """Of those who wait the most urgent goes first, also past one that needs fewer tokens."""
+    device = Device(2)
+    holder, late, early = Claimer(2), Claimer(1, deadline=9), Claimer(2, deadline=5)
+    assert device.claim(holder)
+    assert not device.claim(late)
+    assert not device.claim(early)
+
+    device.release(holder)
+    assert (1, 0) == (early.held, late.held)
+
+    device.release(early)
+    assert 1 == late.held
+
+
+def test_who_withdraws_lets_the_next_go() -> None:
+    """A claimant that is unloaded while it waits doesn't block the others."""
+    device = Device(1)
+    holder, gone, other = Claimer(1), Claimer(1, deadline=1), Claimer(1, deadline=2)
+    device.claim(holder)
+    device.claim(gone)
+    device.claim(other)
+
+    device.withdraw(gone)
+    device.release(holder)
+
+    assert (0, 1) == (gone.held, other.held)
+
+
+@pytest.mark.parametrize(
+    ("config", "gpus", "placements"),
+    [
+        ("", 0, [Placement(device="cpu", threads=4)]),
+        ("instance_group [ { count: 2 kind: KIND_CPU } ]", 0, [Placement(device="cpu", threads=2)] * 2),
+        ("instance_group [ { count: 9 kind: KIND_CPU } ]", 0, [Placement(device="cpu", threads=1)] * 9),
+        ("", 1, [Placement(device="cuda:0", threads=1)]),
+        ("instance_group [ { kind: KIND_GPU gpus: [ 1 ] } ]", 0, [Placement(device="cuda:1", threads=1)]),
+        (
+            'parameters { key: "intra_op_thread_count" value: { string_value: "3" } }',
+            0,
+            [Placement(device="cpu", threads=3)],
+        ),
+    ],
+)
+def test_instances_are_placed_as_configured(config: str, gpus: int, placements: list[Placement]) -> None:
+    """Counts, kinds and thread numbers of the configuration win; otherwise instances share the cores."""
+    parsed = parse_config(f'backend: "onnxruntime" {config}', name="m")
+
+    assert placements == Devices(cores=4, gpus=gpus).place(parsed)
+
+
+def test_instances_on_two_devices_are_refused() -> None:
+    """One model's instances are on one device; the error says so."""
+    parsed = parse_config('backend: "onnxruntime" instance_group [ { kind: KIND_GPU gpus: [ 0, 1 ] } ]', name="m")
+
+    with pytest.raises(ArtifactError, match="cuda:0, cuda:1"):
+        Devices(cores=4, gpus=2).place(parsed)

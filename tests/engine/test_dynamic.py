@@ -1,0 +1,399 @@
+"""The dynamic batcher: batches form by themselves, and every request ends exactly once, whatever happens."""
+
+import asyncio
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from service.engine.device import Device
+from service.engine.exchange import Exchange
+from service.engine.scheduling.dynamic import BatchingPolicy, DynamicBatcher
+from service.errors import (
+    BackendError,
+    Cancelled,
+    DeadlineExceeded,
+    HoneError,
+    NotReady,
+    PoisonRequest,
+    QueueFull,
+    WorkerLost,
+)
+from service.messages import InferResponse, Tensor
+from service.metrics import ModelMetrics
+from tests.engine.doubles import ManualInstance, Owner, Recorder, request
+
+
+class Rig:
+    """A batcher over manual instances; made inside a running loop."""
+
+    def __init__(
+        self, *, instances: int = 1, tokens: int = 8, join: bool = True, delay: float = 0, most: int = 1000
+    ) -> None:
+        self.metrics = ModelMetrics()
+        self.device = Device(tokens)
+        self.owner = Owner()
+        self.condemned: list[Exchange] = []
+        policy = BatchingPolicy(
+            max_rows=4, join=join, delay=delay, max_queued_requests=most, max_queued_bytes=10**6, tokens=1
+        )
+        self.batcher = DynamicBatcher(policy, self.device, self.metrics, respond, self.condemned.append)
+        self.owner.scheduler = self.batcher
+        self.instances = [ManualInstance(self.batcher) for _ in range(instances)]
+        self.batcher.serve(self.instances)  # type: ignore[arg-type]
+
+    def submit(self, *values: float, seconds: float = 60, width: int = 3) -> tuple[Exchange, Recorder]:
+        receiver = Recorder()
+        asked = request(*values, width=width)
+        now = time.monotonic()
+        exchange = Exchange(
+            asked,
+            receiver,
+            self.owner,
+            inputs=[asked.inputs[0].array],
+            rows=len(values),
+            nbytes=asked.inputs[0].array.nbytes,
+            admitted=now,
+            deadline=now + seconds,
+        )
+        self.batcher.submit(exchange)
+        return exchange, receiver
+
+
+def respond(exchange: Exchange, arrays: Sequence[NDArray[Any]]) -> None:
+    exchange.emit(InferResponse(model="m", version="1", outputs=(Tensor(name="y", datatype="FP32", array=arrays[0]),)))
+    exchange.finish()
+
+
+async def turn() -> None:
+    """Let what is due on the loop happen."""
+    for _ in range(3):
+        await asyncio.sleep(0)
+
+
+def ending(receiver: Recorder) -> HoneError | None:
+    (error,) = receiver.endings
+    return error
+
+
+async def test_requests_of_one_turn_share_a_batch() -> None:
+    """What arrives in the same turn of the loop is computed together, and each gets its own rows."""
+    rig = Rig()
+    _, a = rig.submit(1)
+    _, b = rig.submit(2, 3)
+    await turn()
+    rig.instances[0].answer()
+
+    assert [3] == rig.instances[0].sizes
+    np.testing.assert_array_equal(np.full((1, 3), 2), a.answers[0])
+    np.testing.assert_array_equal([[4] * 3, [6] * 3], b.answers[0])
+
+
+async def test_a_batch_grows_while_the_worker_is_busy() -> None:
+    """An idle worker takes one at once; what comes meanwhile is the next batch, up to the limit in rows."""
+    rig = Rig()
+    rig.submit(1)
+    await turn()
+    for value in range(5):
+        rig.submit(value)
+    await turn()
+    rig.instances[0].answer()
+    await turn()
+    rig.instances[0].answer()
+    await turn()
+
+    assert [1, 4, 1] == rig.instances[0].sizes
+
+
+async def test_rows_are_counted_not_requests() -> None:
+    """A request that doesn't fit any more waits for the next batch, and nobody overtakes it."""
+    rig = Rig()
+    for values in ((1, 2, 3), (4, 5), (6,)):
+        rig.submit(*values)
+    await turn()
+    rig.instances[0].answer()
+    await turn()
+
+    assert [3, 3] == rig.instances[0].sizes
+
+
+async def test_without_dynamic_batching_nothing_is_joined() -> None:
+    """Every request is a batch of its own."""
+    rig = Rig(join=False)
+    rig.submit(1)
+    rig.submit(2, 3)
+    await turn()
+    rig.instances[0].answer()
+    await turn()
+
+    assert [1, 2] == rig.instances[0].sizes
+
+
+async def test_only_rows_of_one_shape_are_joined() -> None:
+    """Where lengths vary, a batch holds one length; the others keep their order."""
+    rig = Rig()
+    for width in (3, 5, 3, 5):
+        rig.submit(1, width=width)
+    await turn()
+    rig.instances[0].answer()
+    await turn()
+    rig.instances[0].answer()
+    await turn()
+
+    assert [2, 2] == rig.instances[0].sizes
+
+
+async def test_a_voluntary_delay_waits_for_company_but_not_longer() -> None:
+    """With a queue delay a lone request waits that long; a full batch doesn't wait."""
+    rig = Rig(delay=0.05)
+    rig.submit(1)
+    await turn()
+    assert [] == rig.instances[0].sizes
+
+    await asyncio.sleep(0.1)
+    assert [1] == rig.instances[0].sizes
+
+    rig.instances[0].answer()
+    rig.submit(1, 2, 3, 4)
+    await turn()
+    assert [1, 4] == rig.instances[0].sizes
+
+
+async def test_a_full_queue_refuses() -> None:
+    """Beyond its bound the queue refuses at once, and takes requests again when it has emptied."""
+    rig = Rig(most=2)
+    rig.submit(1, 2, 3, 4)
+    await turn()
+    rig.submit(1)
+    exchange, _ = rig.submit(2)
+
+    with pytest.raises(QueueFull, match="2 requests are waiting"):
+        rig.submit(3)
+    exchange.cancel()
+    rig.submit(3)
+    assert 2 == rig.metrics.pending
+
+
+async def test_a_cancelled_request_is_not_computed() -> None:
+    """Who leaves before the batch is closed takes no place in it."""
+    rig = Rig()
+    rig.submit(1)
+    await turn()
+    exchange, receiver = rig.submit(2)
+    rig.submit(3)
+    exchange.cancel()
+    await turn()
+    rig.instances[0].answer()
+    await turn()
+
+    assert [1, 1] == rig.instances[0].sizes
+    assert isinstance(ending(receiver), Cancelled)
+
+
+async def test_no_request_outlives_its_deadline() -> None:
+    """Queued or being computed, it ends with DeadlineExceeded on time, and a late result hurts nobody."""
+    rig = Rig()
+    _, computing = rig.submit(1, seconds=0.05)
+    await turn()
+    _, queued = rig.submit(2, seconds=0.03)
+    _, patient = rig.submit(3)
+    began = time.monotonic()
+    while not (queued.endings and computing.endings) and time.monotonic() - began < 5:
+        await asyncio.sleep(0.005)
+
+    assert isinstance(ending(queued), DeadlineExceeded)
+    assert isinstance(ending(computing), DeadlineExceeded)
+    rig.instances[0].answer()
+    await turn()
+    rig.instances[0].answer()
+    assert [1, 1] == rig.instances[0].sizes
+    assert [] == computing.answers
+    assert ending(patient) is None
+
+
+async def test_only_the_offender_of_a_refused_batch_fails() -> None:
+    """A batch that the runtime refuses is halved until the offender is alone; the others are answered."""
+    rig = Rig()
+    receivers = [rig.submit(value)[1] for value in (1, 13, 3, 4)]
+    for _ in range(20):
+        await turn()
+        instance = rig.instances[0]
+        if instance.job is None:
+            break
+        if any(13 in array for array in instance.groups[0]):
+            instance.refuse()
+        else:
+            instance.answer()
+
+    assert [False, True, False, False] == [isinstance(ending(r), BackendError) for r in receivers]
+    assert [1, 0, 1, 1] == [len(r.answers) for r in receivers]
+
+
+async def test_a_crash_is_retried_one_by_one() -> None:
+    """After a worker's death everybody is computed alone, so that an innocent is never condemned for its batch-mates."""
+    rig = Rig(instances=1)
+    receivers = [rig.submit(value)[1] for value in (1, 2, 3)]
+    await turn()
+    rig.instances[0].die()
+    rig.instances[0].revive()
+    for _ in receivers:
+        await turn()
+        rig.instances[0].answer()
+
+    assert [3, 1, 1, 1] == rig.instances[0].sizes
+    assert [None] * 3 == [ending(r) for r in receivers]
+
+
+async def test_who_is_alone_at_a_second_crash_is_refused() -> None:
+    """The request that ended two workers is condemned; it takes nobody else with it."""
+    rig = Rig()
+    _, poison = rig.submit(1)
+    _, innocent = rig.submit(2)
+    await turn()
+    rig.instances[0].die()
+    rig.instances[0].revive()
+    await turn()
+    rig.instances[0].die()
+    rig.instances[0].revive()
+    await turn()
+    rig.instances[0].answer()
+
+    assert isinstance(ending(poison), PoisonRequest)
+    assert 1 == len(rig.condemned)
+    assert ending(innocent) is None
+
+
+async def test_kills_from_outside_are_no_evidence_until_the_third() -> None:
+    """An operator's or the kernel's SIGKILL is retried twice even for a request that was alone each time."""
+    rig = Rig()
+    _, receiver = rig.submit(1)
+    for _ in range(2):
+        await turn()
+        rig.instances[0].die(blameless=True)
+        assert [] == receiver.endings
+        rig.instances[0].revive()
+    await turn()
+    rig.instances[0].die(blameless=True)
+
+    assert isinstance(ending(receiver), PoisonRequest)
+
+
+async def test_a_model_whose_workers_never_come_up_says_so() -> None:
+    """After repeated failures to start, what waits is failed and what comes is refused."""
+    rig = Rig()
+    rig.instances[0].die()
+    _, receiver = rig.submit(1)
+    rig.instances[0].failures = 3
+    rig.instances[0].die()
+
+    assert isinstance(ending(receiver), WorkerLost)
+    with pytest.raises(NotReady):
+        rig.submit(2)
+
+
+async def test_a_model_that_does_not_answer_row_by_row_fails_its_batch() -> None:
+    """Too few rows in an output are an error for that batch, not a wrong answer for somebody."""
+    rig = Rig()
+    receivers = [rig.submit(value)[1] for value in (1, 2)]
+    await turn()
+    rig.instances[0].answer(lambda x: x[:1])
+
+    assert all(isinstance(ending(r), BackendError) for r in receivers)
+
+
+async def test_the_device_serves_the_earliest_deadline_first() -> None:
+    """When two models compete for one token, the more urgent request goes first although it came later."""
+    patient = Rig()
+    urgent = Rig()
+    urgent.device = patient.device = Device(1)
+    patient.batcher._device = urgent.batcher._device = patient.device
+    patient.submit(1, seconds=60)
+    await turn()
+    patient.submit(2, seconds=60)
+    urgent.submit(3, seconds=1)
+    await turn()
+    assert [] == urgent.instances[0].sizes
+
+    patient.instances[0].answer()
+    await turn()
+
+    assert ([1], [1]) == (patient.instances[0].sizes, urgent.instances[0].sizes)
+
+
+EVENTS = st.lists(
+    st.one_of(
+        st.tuples(st.just("submit"), st.integers(1, 4)),
+        st.tuples(st.just("cancel"), st.integers(0, 30)),
+        st.tuples(st.just("turn"), st.just(0)),
+        *[
+            st.tuples(st.just(name), st.integers(0, 1))
+            for name in ("answer", "answer", "answer", "refuse", "crash", "kill", "revive")
+        ],
+    ),
+    max_size=60,
+)
+
+
+@given(EVENTS, st.integers(1, 2), st.integers(1, 2))
+def test_every_request_ends_exactly_once(events: list[tuple[str, int]], instances: int, tokens: int) -> None:
+    """Under any mix of arrivals, cancellations, refusals, deaths and rebirths: each request ends once, with its own
+    rows if it is answered; no batch exceeds the limit; all tokens come back.
+    """
+    asyncio.run(play(events, instances, tokens))
+
+
+async def play(events: list[tuple[str, int]], instances: int, tokens: int) -> None:
+    rig = Rig(instances=instances, tokens=tokens)
+    admitted: list[tuple[Exchange, Recorder, list[float]]] = []
+    for number, (event, argument) in enumerate(events):
+        if event == "submit":
+            values = [number + row / 10 for row in range(argument)]
+            exchange, receiver = rig.submit(*values)
+            admitted.append((exchange, receiver, values))
+        elif event == "cancel" and argument < len(admitted):
+            admitted[argument][0].cancel()
+        else:
+            act(rig.instances[argument % instances], event)
+        await turn()
+    await settle(rig)
+
+    assert len(admitted) == rig.owner.ended_count
+    assert (0, 0) == (rig.metrics.pending, len(rig.batcher._running))
+    assert tokens == rig.device._free
+    assert all(size <= 4 for instance in rig.instances for size in instance.sizes)
+    for _, receiver, values in admitted:
+        error = ending(receiver)
+        assert (error is None) == bool(receiver.answers)
+        if error is None:
+            expected = np.repeat(np.array(values, np.float32)[:, None], 3, axis=1) * 2
+            np.testing.assert_array_equal(expected, receiver.answers[0])
+
+
+def act(instance: ManualInstance, event: str) -> None:
+    if event == "answer" and instance.job:
+        instance.answer()
+    elif event == "refuse" and instance.job:
+        instance.refuse()
+    elif event in ("crash", "kill") and instance.ready:
+        instance.die(blameless=event == "kill")
+    elif event == "revive" and not instance.ready:
+        instance.revive()
+
+
+async def settle(rig: Rig) -> None:
+    """Revive everybody and answer until nothing is left."""
+    for instance in rig.instances:
+        act(instance, "revive")
+    for _ in range(200):
+        await turn()
+        busy = [instance for instance in rig.instances if instance.job]
+        if not busy:
+            return
+        for instance in busy:
+            instance.answer()
+    pytest.fail("the batcher never came to rest")

@@ -1,0 +1,242 @@
+"""Worker instances: real processes around a backend whose latency and failures are programmed."""
+
+import asyncio
+import dataclasses
+import os
+import signal
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from service.artifact.signature import Signature
+from service.backends.plan import Plan
+from service.errors import ArtifactError
+from service.workers.instance import Instance, Patience
+from service.workers.payloads import Timings
+
+QUICK = Patience(load=10.0, batch=60.0, beat=0.05)
+
+
+class Recorder:
+    """An InstanceListener that writes down what it is told."""
+
+    def __init__(self) -> None:
+        self.events: asyncio.Queue[tuple[str, Any]] = asyncio.Queue()
+
+    def instance_ready(self, instance: Instance[str]) -> None:
+        self.events.put_nowait(("ready", None))
+
+    def job_done(self, instance: Instance[str], job: str, outputs: Sequence[NDArray[Any]], timings: Timings) -> None:
+        self.events.put_nowait(("done", (job, [output.copy() for output in outputs], timings)))
+
+    def job_failed(self, instance: Instance[str], job: str, text: str) -> None:
+        self.events.put_nowait(("failed", (job, text)))
+
+    def instance_lost(self, instance: Instance[str], jobs: Sequence[str], *, blameless: bool) -> None:
+        self.events.put_nowait(("lost", (list(jobs), blameless)))
+
+    async def next(self, kind: str) -> Any:
+        """The next event, which must be of this kind."""
+        found, what = await asyncio.wait_for(self.events.get(), 10)
+        assert kind == found, (kind, found, what)
+        return what
+
+
+class Rig:
+    """An instance with its recorder."""
+
+    def __init__(self, patience: Patience = QUICK, **options: str) -> None:
+        self.recorder = Recorder()
+        plan = Plan(backend="fake", path="", options=options)
+        self.instance: Instance[str] = Instance(plan, self.resolve(plan), patience)
+
+    def resolve(self, plan: Plan) -> Any:
+        def resolved(signature: Signature) -> tuple[Plan, Recorder]:
+            inputs, outputs = (
+                tuple(dataclasses.replace(spec, dims=spec.dims[1:]) for spec in specs)
+                for specs in (signature.inputs, signature.outputs)
+            )
+            full = msgspec.structs.replace(plan, max_batch_size=8, inputs=inputs, outputs=outputs, slots=1)
+            return full, self.recorder
+
+        return resolved
+
+    async def __aenter__(self) -> "Rig":
+        await self.instance.start()
+        await self.recorder.next("ready")
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        await self.instance.stop()
+
+
+def rows(*values: float) -> NDArray[np.float32]:
+    return np.repeat(np.array(values, np.float32)[:, None], 4, axis=1)
+
+
+async def test_a_job_comes_back_with_its_outputs_and_timings() -> None:
+    """Rows of several requests go in by one frame; outputs and the time they took come back."""
+    async with Rig(scale="3", offset="1") as rig:
+        rig.instance.run("job", [[rows(1), rows(2, 5)]])
+        assert not rig.instance.idle
+
+        job, (y,), timings = await rig.recorder.next("done")
+
+        assert "job" == job
+        np.testing.assert_array_equal(rows(4, 7, 16), y)
+        assert timings.infer > 0
+        assert rig.instance.idle
+
+
+async def test_what_does_not_fit_the_slot_travels_in_memory_of_its_own() -> None:
+    """A batch far beyond the slot goes and comes back whole, and leaves no descriptor behind."""
+    async with Rig() as rig:
+        many = rows(*range(20_000))
+        rig.instance.run("warm", [[rows(1)]])
+        await rig.recorder.next("done")
+        before = len(os.listdir("/proc/self/fd"))
+
+        for _ in range(3):
+            rig.instance.run("large", [[many]])
+            _, (y,), _ = await rig.recorder.next("done")
+            np.testing.assert_array_equal(many * 2 + 1, y)
+
+        assert before == len(os.listdir("/proc/self/fd"))
+        rig.instance.run("small again", [[rows(1)]])
+        await rig.recorder.next("done")
+
+
+async def test_a_refused_batch_leaves_the_worker_alive() -> None:
+    """The runtime's error comes back as text, and the same process computes the next batch."""
+    async with Rig(fail_on="13") as rig:
+        pid = rig.instance.pid
+        rig.instance.run("bad", [[rows(13)]])
+        job, text = await rig.recorder.next("failed")
+        rig.instance.run("good", [[rows(1)]])
+        await rig.recorder.next("done")
+
+        assert ("bad", pid) == (job, rig.instance.pid)
+        assert "told to fail" in text
+
+
+@pytest.mark.parametrize(
+    ("number", "blameless"), [(signal.SIGKILL, True), (signal.SIGSEGV, False), (signal.SIGTERM, False)]
+)
+async def test_a_dead_worker_gives_its_jobs_back_and_is_replaced(number: int, blameless: bool) -> None:
+    """Whoever waits hears of it, is told whether its job is to blame, and a new process takes over."""
+    async with Rig(latency="0.2") as rig:
+        pid = rig.instance.pid
+        assert pid
+        rig.instance.run("job", [[rows(1)]])
+        os.kill(pid, number)
+
+        assert (["job"], blameless) == await rig.recorder.next("lost")
+        assert not rig.instance.idle
+        await rig.recorder.next("ready")
+        rig.instance.run("next", [[rows(1)]])
+        await rig.recorder.next("done")
+        assert pid != rig.instance.pid
+
+
+async def test_a_stopped_worker_is_found_by_its_missing_heartbeat() -> None:
+    """SIGSTOP freezes it, heartbeats stop, and it is replaced within a few of them."""
+    async with Rig() as rig:
+        assert rig.instance.pid
+        os.kill(rig.instance.pid, signal.SIGSTOP)
+
+        jobs, blameless = await asyncio.wait_for(rig.recorder.next("lost"), 2)
+
+        assert ([], False) == (jobs, blameless)
+        await rig.recorder.next("ready")
+        assert {"watchdog": 1} == rig.instance.restarts
+
+
+async def test_a_batch_that_never_ends_is_ended() -> None:
+    """A worker whose heart beats but whose batch takes longer than allowed is replaced."""
+    async with Rig(Patience(load=10, batch=0.3, beat=0.05), hang_on="7") as rig:
+        rig.instance.run("stuck", [[rows(7)]])
+
+        jobs, blameless = await rig.recorder.next("lost")
+
+        assert (["stuck"], False) == (jobs, blameless)
+        await rig.recorder.next("ready")
+
+
+async def test_a_model_that_does_not_load_says_why() -> None:
+    """The runtime's reason reaches whoever starts the instance, and no process is left."""
+    rig = Rig(load_fails="not a model")
+
+    with pytest.raises(ArtifactError, match="not a model"):
+        await rig.instance.start()
+
+    assert rig.instance.pid is None
+
+
+async def test_a_worker_that_dies_while_loading_is_reported() -> None:
+    """A load that ends the process is an error with the signal's name, not a hang."""
+    rig = Rig(load_latency="30")
+    starting = asyncio.create_task(rig.instance.start())
+    while rig.instance.pid is None:
+        await asyncio.sleep(0.01)
+    os.kill(rig.instance.pid, signal.SIGSEGV)
+
+    with pytest.raises(ArtifactError, match="sigsegv"):
+        await asyncio.wait_for(starting, 5)
+
+
+async def test_a_load_that_takes_too_long_is_given_up() -> None:
+    """The load timeout ends the process."""
+    rig = Rig(Patience(load=0.5, beat=0.05), load_latency="30")
+
+    with pytest.raises(ArtifactError, match=r"within 0\.5 s"):
+        await rig.instance.start()
+
+    assert rig.instance.pid is None
+
+
+async def test_restarts_back_off_only_while_nothing_is_answered(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A worker that answered is followed at once; one that dies unused waits, each time longer."""
+    monkeypatch.setattr("service.workers.instance.FIRST_BACKOFF", 0.01)
+    async with Rig() as rig:
+        for _ in range(3):
+            assert rig.instance.pid
+            os.kill(rig.instance.pid, signal.SIGKILL)
+            await rig.recorder.next("lost")
+            await rig.recorder.next("ready")
+        assert 3 == rig.instance.failures
+
+        rig.instance.run("job", [[rows(1)]])
+        await rig.recorder.next("done")
+
+        assert 0 == rig.instance.failures
+        assert {"sigkill": 3} == rig.instance.restarts
+
+
+async def test_stopping_leaves_no_process_and_no_descriptor() -> None:
+    """After stop the process is reaped, and every descriptor it took is closed."""
+    async with Rig():
+        pass
+    before = len(os.listdir("/proc/self/fd"))
+    for _ in range(3):
+        async with Rig() as rig:
+            pid = rig.instance.pid
+            assert pid
+        with pytest.raises(ProcessLookupError):
+            os.kill(pid, 0)
+
+    assert before == len(os.listdir("/proc/self/fd"))
+
+
+async def test_a_worker_sees_no_secret_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only variables that programs and libraries need are passed on."""
+    monkeypatch.setenv("DATABASE_PASSWORD", "hunter2")
+    async with Rig() as rig:
+        environment = Path(f"/proc/{rig.instance.pid}/environ").read_bytes()
+
+    assert b"hunter2" not in environment
+    assert b"PATH=" in environment
