@@ -46,7 +46,7 @@ def test_inputs_come_out_in_the_models_order() -> None:
 
 
 @pytest.mark.parametrize(
-    ("tensors", "text"),
+    "tensors, text",
     [
         ((A,), 'input "b" of model "m" is missing'),
         ((A, tensor("c", (2, 3))), 'no input "c"; it takes "a", "b"'),

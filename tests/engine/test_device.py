@@ -74,7 +74,7 @@ def test_who_withdraws_lets_the_next_go() -> None:
 
 
 @pytest.mark.parametrize(
-    ("config", "gpus", "placements"),
+    "config, gpus, placements",
     [
         ("", 0, [Placement(device="cpu", threads=4)]),
         ("instance_group [ { count: 2 kind: KIND_CPU } ]", 0, [Placement(device="cpu", threads=2)] * 2),

@@ -235,7 +235,7 @@ async def test_only_the_offender_of_a_refused_batch_fails() -> None:
 
 
 async def test_a_crash_is_retried_one_by_one() -> None:
-    """After a worker's death everybody is computed alone, so that an innocent is never condemned for its batch-mates."""
+    """After a worker's death everybody is computed alone, so that nobody is condemned for a batch-mate."""
     rig = Rig(instances=1)
     receivers = [rig.submit(value)[1] for value in (1, 2, 3)]
     await turn()

@@ -104,7 +104,7 @@ def test_view_finds_what_was_written(datatype: str, shape: tuple[int, ...], offs
 
 
 @pytest.mark.parametrize(
-    ("change", "text"),
+    "change, text",
     [
         ({"offset": 60}, "leave a region"),
         ({"nbytes": 12}, "isn't 12 bytes"),

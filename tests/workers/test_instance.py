@@ -6,7 +6,7 @@ import os
 import signal
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import msgspec
 import numpy as np
@@ -66,7 +66,7 @@ class Rig:
 
         return resolved
 
-    async def __aenter__(self) -> "Rig":
+    async def __aenter__(self) -> Self:
         await self.instance.start()
         await self.recorder.next("ready")
         return self
@@ -125,7 +125,7 @@ async def test_a_refused_batch_leaves_the_worker_alive() -> None:
 
 
 @pytest.mark.parametrize(
-    ("number", "blameless"), [(signal.SIGKILL, True), (signal.SIGSEGV, False), (signal.SIGTERM, False)]
+    "number, blameless", [(signal.SIGKILL, True), (signal.SIGSEGV, False), (signal.SIGTERM, False)]
 )
 async def test_a_dead_worker_gives_its_jobs_back_and_is_replaced(number: int, blameless: bool) -> None:
     """Whoever waits hears of it, is told whether its job is to blame, and a new process takes over."""
