@@ -1,0 +1,113 @@
+"""A server process for as long as something is measured on it."""
+
+import http.client
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+HOST = "127.0.0.1"
+ROOT = Path(__file__).resolve().parents[1]
+START_SECONDS = 60.0
+STOP_SECONDS = 20.0
+_ENDED = os.WEXITED | os.WNOHANG | os.WNOWAIT
+
+
+class ServerError(Exception):
+    """The server ended or didn't get ready; the text holds the last lines it wrote."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Served:
+    """A running server: its port, and the process at the root of its tree."""
+
+    port: int
+    pid: int
+
+    @property
+    def url(self) -> str:
+        """Where it listens."""
+        return f"http://{HOST}:{self.port}"
+
+
+@contextmanager
+def hone(repository: Path, *, flags: Sequence[str] = ()) -> Iterator[Served]:
+    """Hone on `repository` while the block runs. Raises ServerError."""
+    port = free_port()
+    ports = ["--host", HOST, "--http-port", str(port), "--metrics-port", str(free_port())]
+    command = [sys.executable, "-m", "service", "run", "--model-repository", str(repository.resolve()), *ports, *flags]
+    # Settings meant for the user's own server must not change what is measured.
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("HONE_")}
+    with serving(command, port=port, ready="/v2/health/ready", environment=environment) as served:
+        yield served
+
+
+@contextmanager
+def serving(
+    command: Sequence[str], *, port: int, ready: str, environment: Mapping[str, str] | None = None
+) -> Iterator[Served]:
+    """`command` while the block runs, from the moment a GET of the path `ready` answers 200. Raises ServerError."""
+    with tempfile.TemporaryFile("w+b") as log:
+        process = subprocess.Popen(
+            command, cwd=ROOT, env=environment, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
+        )
+        try:
+            _wait_ready(process, port, ready, log)
+            yield Served(port=port, pid=process.pid)
+        finally:
+            _stop(process)
+
+
+def free_port() -> int:
+    """A port that nobody listens on now."""
+    with socket.socket() as one:
+        one.bind((HOST, 0))
+        port: int = one.getsockname()[1]
+        return port
+
+
+def _wait_ready(process: subprocess.Popen[bytes], port: int, path: str, log: IO[bytes]) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while not _answers(port, path):
+        if os.waitid(os.P_PID, process.pid, _ENDED):
+            raise ServerError(f"the server ended; it said:\n{_tail(log)}")
+        if time.monotonic() > deadline:
+            raise ServerError(f"the server isn't ready after {START_SECONDS:.0f} s; it said:\n{_tail(log)}")
+        time.sleep(0.05)
+
+
+def _answers(port: int, path: str) -> bool:
+    connection = http.client.HTTPConnection(HOST, port, timeout=5)
+    try:
+        connection.request("GET", path)
+        return connection.getresponse().status == http.HTTPStatus.OK
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    """Ask the process to end, then end whatever is left of the group that it leads."""
+    if process.returncode is None:
+        process.terminate()
+        deadline = time.monotonic() + STOP_SECONDS
+        # It isn't reaped yet: as long as it is a zombie, nobody else can have its id, or the group's.
+        while time.monotonic() < deadline and not os.waitid(os.P_PID, process.pid, _ENDED):
+            time.sleep(0.02)
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+def _tail(log: IO[bytes], lines: int = 15) -> str:
+    log.seek(0)
+    return "\n".join(log.read().decode(errors="replace").splitlines()[-lines:])
