@@ -57,6 +57,8 @@ def section(found: Mapping[str, Any]) -> str:
     place = found["machine"]
     versions = ", ".join(f"{name} {version}" for name, version in found["versions"].items())
     ceiling = ", ".join(f"{items:,.0f} ({how})" for how, items in found["ceiling_items_per_second"].items())
+    cpu = f"**{total['cpu_ratio']:.2f}** {_range(total['cpu_ratio_range'])}"
+    throughput = f"{total['throughput_ratio']:.2f} {_range(total['throughput_ratio_range'])}"
     verdict = "met" if total["goal_met"] else "**missed**"
     return f"""\
 ## W1: MLP 64-256-256-10, Open Inference Protocol JSON, against mosec given the same body
@@ -68,8 +70,7 @@ cores; one worker, one intra-op thread and batches of at most 32 on both sides, 
 Median [range].
 
 {_servers(found["runs"])}
-Processor time per request, Hone over mosec, in pairs: **{total["cpu_ratio"]:.2f}** \
-{_range(total["cpu_ratio_range"])}, goal at most {CPU_GOAL}. Throughput: {total["throughput_ratio"]:.2f} {_range(total["throughput_ratio_range"])}.
+Processor time per request, Hone over mosec, in pairs: {cpu}, goal at most {CPU_GOAL}. Throughput: {throughput}.
 One connection waits **{total["alone_over_runtime_ms"]:.2f} ms** longer than `session.run` takes, goal at most \
 {ALONE_GOAL_MS} ms. Goals {verdict}.
 
