@@ -1,0 +1,48 @@
+"""All that a door sees of the engine."""
+
+from typing import Protocol
+
+from service.engine.exchange import Exchange, Receiver
+from service.errors import HoneError
+from service.messages import InferRequest
+from service.metadata import IndexEntry, ModelMetadata
+
+
+class Engine(Protocol):
+    """Takes requests, and says what is served. Every call is made on the event loop and returns at once."""
+
+    @property
+    def server_name(self) -> str:
+        """What the server calls itself."""
+
+    @property
+    def server_version(self) -> str:
+        """Its release."""
+
+    @property
+    def extensions(self) -> tuple[str, ...]:
+        """The names of the protocol extensions that it serves."""
+
+    def live(self) -> bool:
+        """Whether the process answers at all."""
+
+    def ready(self) -> bool:
+        """Whether it takes requests and all models can compute."""
+
+    def submit(self, request: InferRequest, receiver: Receiver) -> Exchange:
+        """Admit a request: `receiver` hears of it later, never within this call. Raises a HoneError if refused."""
+
+    def refuse(self, model: str, version: str | None, protocol: str, error: HoneError) -> None:
+        """Count a request that the door refused before it could be submitted."""
+
+    def model_ready(self, model: str, version: str | None) -> bool:
+        """Whether that model computes. Raises ModelNotFound."""
+
+    def metadata(self, model: str, version: str | None) -> ModelMetadata:
+        """Names, datatypes and shapes, the batch axis included. Raises ModelNotFound or NotReady."""
+
+    def config(self, model: str, version: str | None) -> dict[str, object]:
+        """The configuration as Triton's JSON. Raises ModelNotFound or NotReady."""
+
+    def index(self) -> list[IndexEntry]:
+        """Every model and version with its state."""

@@ -1,0 +1,199 @@
+"""The FastAPI application: every route of the protocol, and its documentation under /docs."""
+
+from collections.abc import Callable
+from typing import Annotated, Any
+
+import orjson
+from fastapi import APIRouter, FastAPI, Path, Request
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
+from starlette.responses import Response
+
+from service.errors import HoneError, InvalidRequest, ModelNotFound, TooLarge
+from service.metadata import IndexEntry, TensorMetadata
+from service.protocol.engine_port import Engine
+from service.protocol.http.answer import (
+    CLOSE,
+    Answer,
+    empty_answer,
+    internal_error,
+    json_answer,
+    refusal,
+    transport_refusal,
+)
+from service.protocol.http.infer_door import InferDoor
+from service.protocol.http.infer_route import AnswerResponse, EarlyResponse, infer, read_body
+from service.protocol.http.schema import INDEX_OPENAPI, INFER_OPENAPI, JSON_OPENAPI, READY_OPENAPI
+from service.protocol.limits import Limits
+from service.protocol.quoting import quoted
+
+Model = Annotated[str, Path(description="The name of a model.")]
+Version = Annotated[str, Path(description="One of its versions; without it, the one that the server prefers.")]
+_MODEL = "/v2/models/{model}"
+_VERSION = "/v2/models/{model}/versions/{version}"
+
+
+def build_app(engine: Engine, limits: Limits) -> FastAPI:
+    """The application over one engine."""
+    app = FastAPI(
+        title=engine.server_name,
+        version=engine.server_version,
+        description="Open Inference Protocol, version 2.",
+        redirect_slashes=False,
+        redoc_url=None,
+    )
+    app.include_router(_server_routes(engine, limits))
+    app.include_router(_model_routes(engine))
+    app.include_router(_infer_routes(InferDoor(engine, limits)))
+    app.add_exception_handler(HoneError, _refuse)
+    app.add_exception_handler(HTTPException, _refuse_route)
+    app.add_exception_handler(ClientDisconnect, _forget)
+    app.add_exception_handler(Exception, _fail)
+    return app
+
+
+def _server_routes(engine: Engine, limits: Limits) -> APIRouter:
+    router = APIRouter(tags=["server"])
+
+    async def server() -> Response:
+        """Name, version and extensions of the server."""
+        names = {"name": engine.server_name, "version": engine.server_version, "extensions": engine.extensions}
+        return AnswerResponse(json_answer(200, names))
+
+    async def live() -> Response:
+        """200 while the process answers."""
+        return AnswerResponse(empty_answer(200 if engine.live() else 400))
+
+    async def ready() -> Response:
+        """200 when the server takes requests and its models compute, else 400."""
+        return AnswerResponse(empty_answer(200 if engine.ready() else 400))
+
+    async def index(request: Request) -> Response:
+        """Every model and version in the repository, with its state."""
+        error = TooLarge(f"the body is larger than the limit of {limits.max_json_bytes} bytes")
+        try:
+            body = await read_body(request, limits.max_json_bytes, error)
+        except TooLarge:
+            return EarlyResponse(refusal(error, CLOSE))
+        only_ready = _only_ready(body)
+        entries = [_index_entry(entry) for entry in engine.index() if not only_ready or entry.state == "READY"]
+        return AnswerResponse(json_answer(200, entries))
+
+    router.get("/v2", openapi_extra=JSON_OPENAPI)(server)
+    router.get("/v2/", include_in_schema=False)(server)
+    router.get("/v2/health/live", openapi_extra=READY_OPENAPI)(live)
+    router.get("/v2/health/ready", openapi_extra=READY_OPENAPI)(ready)
+    router.post("/v2/repository/index", openapi_extra=INDEX_OPENAPI)(index)
+    return router
+
+
+def _model_routes(engine: Engine) -> APIRouter:
+    router = APIRouter(tags=["models"])
+
+    def metadata(model: str, version: str | None) -> Answer:
+        found = engine.metadata(model, version)
+        content = {
+            "name": found.name,
+            "versions": found.versions,
+            "platform": found.platform,
+            "inputs": [_tensor(tensor) for tensor in found.inputs],
+            "outputs": [_tensor(tensor) for tensor in found.outputs],
+        }
+        return json_answer(200, content)
+
+    def config(model: str, version: str | None) -> Answer:
+        return json_answer(200, engine.config(model, version))
+
+    def ready(model: str, version: str | None) -> Answer:
+        try:
+            return empty_answer(200 if engine.model_ready(model, version) else 400)
+        except ModelNotFound:
+            return empty_answer(400)
+
+    words = "Inputs and outputs of a model, the batch axis included; -1 stands for what varies."
+    _add_model_route(router, "", metadata, words, JSON_OPENAPI)
+    _add_model_route(router, "/config", config, "The configuration of a model, in Triton's terms.", JSON_OPENAPI)
+    _add_model_route(router, "/ready", ready, "200 when the model computes, else 400.", READY_OPENAPI)
+    return router
+
+
+def _add_model_route(
+    router: APIRouter,
+    suffix: str,
+    answer: Callable[[str, str | None], Answer],
+    description: str,
+    openapi: dict[str, Any],
+) -> None:
+    """The same question about a model and about one version of it."""
+
+    async def of_model(model: Model) -> Response:
+        return AnswerResponse(answer(model, None))
+
+    async def of_version(model: Model, version: Version) -> Response:
+        return AnswerResponse(answer(model, version))
+
+    router.get(_MODEL + suffix, description=description, openapi_extra=openapi)(of_model)
+    router.get(_VERSION + suffix, description=description, openapi_extra=openapi)(of_version)
+
+
+def _infer_routes(door: InferDoor) -> APIRouter:
+    router = APIRouter(tags=["inference"])
+
+    async def infer_model(request: Request, model: Model) -> Response:
+        """Run a model on the tensors of the body: JSON, or JSON followed by binary data."""
+        return await infer(door, (model, None), request)
+
+    async def infer_version(request: Request, model: Model, version: Version) -> Response:
+        """Run one version of a model on the tensors of the body: JSON, or JSON followed by binary data."""
+        return await infer(door, (model, version), request)
+
+    router.post(_MODEL + "/infer", openapi_extra=INFER_OPENAPI)(infer_model)
+    router.post(_VERSION + "/infer", openapi_extra=INFER_OPENAPI)(infer_version)
+    return router
+
+
+def _tensor(tensor: TensorMetadata) -> dict[str, Any]:
+    return {"name": tensor.name, "datatype": tensor.datatype, "shape": tensor.shape}
+
+
+def _index_entry(entry: IndexEntry) -> dict[str, str]:
+    content = {"name": entry.name, "version": entry.version, "state": entry.state, "reason": entry.reason}
+    return content if entry.version else {key: value for key, value in content.items() if key != "version"}
+
+
+def _only_ready(body: bytes) -> bool:
+    if not body:
+        return False
+    try:
+        content = orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        raise InvalidRequest(f"the JSON is malformed: {error}") from None
+    ready = content.get("ready", False) if isinstance(content, dict) else None
+    if not isinstance(ready, bool):
+        raise InvalidRequest('expected {"ready": true} or {"ready": false}')
+    return ready
+
+
+async def _refuse(_request: Request, error: Exception) -> Response:
+    assert isinstance(error, HoneError)
+    return AnswerResponse(refusal(error))
+
+
+async def _refuse_route(request: Request, error: Exception) -> Response:
+    """Unknown paths and wrong methods, in the same shape as every other refusal."""
+    assert isinstance(error, HTTPException)
+    allowed = (error.headers or {}).get("Allow")
+    if allowed:
+        text = f"{request.method} isn't allowed for {quoted(request.url.path)}, use {allowed}"
+        return AnswerResponse(transport_refusal(error.status_code, text, (b"allow", allowed.encode())))
+    text = f"there is no {quoted(request.url.path)}" if error.status_code == 404 else str(error.detail)
+    return AnswerResponse(transport_refusal(error.status_code, text))
+
+
+async def _fail(_request: Request, _error: Exception) -> Response:
+    return AnswerResponse(internal_error())
+
+
+async def _forget(_request: Request, _error: Exception) -> Response:
+    """The client went away while its body was read: nobody gets this answer."""
+    return AnswerResponse(empty_answer(499))

@@ -1,0 +1,114 @@
+"""The JSON text of an inference request as checked, typed entries.
+
+The first parse assumes that every `data` is a flat list of numbers, which msgspec checks while it parses: no pass over
+the elements is needed afterwards to tell true from 1. Any other body is parsed a second time without that assumption.
+"""
+
+import json
+import re
+from typing import Any
+
+import msgspec
+import orjson
+
+from service.errors import InvalidRequest
+
+_LONE_ESCAPE = re.compile(r"\\u[dD][89a-fA-F]")
+
+
+class InputEntry(msgspec.Struct):
+    """One element of `inputs`; `data` may be anything, or absent."""
+
+    name: str
+    shape: tuple[int, ...]
+    datatype: str
+    data: Any = msgspec.UNSET
+    parameters: dict[str, Any] | None = None
+
+
+class NumericInputEntry(InputEntry):
+    """An input whose data, if it has any, is a flat list of numbers."""
+
+    data: list[int | float] | msgspec.UnsetType = msgspec.UNSET
+
+
+class OutputEntry(msgspec.Struct):
+    """One element of `outputs`: an output asked for, and how."""
+
+    name: str
+    parameters: dict[str, Any] | None = None
+
+
+class InferDocument(msgspec.Struct):
+    """The whole text. Unknown keys are ignored, as the protocol has it."""
+
+    inputs: tuple[InputEntry, ...]
+    outputs: tuple[OutputEntry, ...] | None = None
+    id: str | None = None
+    parameters: dict[str, Any] | None = None
+
+
+class NumericInferDocument(InferDocument):
+    """A text whose inputs are all numeric."""
+
+    inputs: tuple[NumericInputEntry, ...]
+
+
+_NUMERIC = msgspec.json.Decoder(NumericInferDocument)
+_GENERAL = msgspec.json.Decoder(InferDocument)
+
+
+def parse_document(text: bytes) -> InferDocument:
+    """The entries of an inference request's JSON. Raises InvalidRequest that says what is wrong and where."""
+    try:
+        return _NUMERIC.decode(text)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return _parse_general(text)
+
+
+def _parse_general(text: bytes) -> InferDocument:
+    try:
+        return _GENERAL.decode(text)
+    except msgspec.ValidationError as error:
+        raise _misfit(error) from None
+    except RecursionError:
+        raise InvalidRequest("the JSON is nested too deeply") from None
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return _parse_with_bare_tokens(text)
+
+
+def _parse_with_bare_tokens(text: bytes) -> InferDocument:
+    """Python's own parser knows the tokens NaN, Infinity and -Infinity, which Triton writes and reads."""
+    if b"NaN" not in text and b"Infinity" not in text:
+        raise _malformed(text)
+    try:
+        decoded = text.decode()
+        document = json.loads(decoded)
+        if _LONE_ESCAPE.search(decoded):  # half of a surrogate pair is no text, but this parser lets it pass
+            json.dumps(document, ensure_ascii=False).encode()
+        return msgspec.convert(document, InferDocument)
+    except msgspec.ValidationError as error:
+        raise _misfit(error) from None
+    except RecursionError:
+        raise InvalidRequest("the JSON is nested too deeply") from None
+    except ValueError as error:
+        raise InvalidRequest(f"the JSON is malformed: {_first_line(error)}") from None
+
+
+def _malformed(text: bytes) -> InvalidRequest:
+    """The second parser says line, column and byte where the first only says that the text is cut off."""
+    if not text:
+        return InvalidRequest("the body is empty, expected JSON")
+    try:
+        orjson.loads(text)
+    except orjson.JSONDecodeError as error:
+        return InvalidRequest(f"the JSON is malformed: {_first_line(error)}")
+    return InvalidRequest("the JSON is malformed")
+
+
+def _misfit(error: msgspec.ValidationError) -> InvalidRequest:
+    return InvalidRequest(f"the JSON doesn't fit the protocol: {_first_line(error)}")
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).partition("\n")[0].replace("`", "")

@@ -1,0 +1,59 @@
+"""The request that the fast entrance has under way on a connection."""
+
+from collections.abc import Callable, Mapping
+
+from service.engine.exchange import Exchange
+from service.protocol.http.infer_door import InferDoor, Route
+from service.protocol.http.reply import Reply
+
+
+class FastCycle:
+    """Stands where uvicorn keeps its `RequestResponseCycle`, and serves one request of its connection after another.
+
+    uvicorn reads `response_complete` (may the next request start, may the connection be closed?) and sets `keep_alive`
+    to false when it stops. `route` is None unless the body of a fast request is being received.
+    """
+
+    __slots__ = ("_door", "_exchange", "_fields", "_parts", "keep_alive", "reply", "response_complete", "route")
+
+    def __init__(self, door: InferDoor, deliver: Callable[[], None]) -> None:
+        self._door = door
+        self._exchange: Exchange | None = None
+        self._fields: Mapping[bytes, bytes] = {}
+        self._parts: list[bytes] = []
+        self.keep_alive = True
+        self.reply = Reply(deliver)
+        self.response_complete = True
+        self.route: Route | None = None
+
+    def begin(self, route: Route, fields: Mapping[bytes, bytes], keep_alive: bool) -> None:
+        """A request whose headers are complete."""
+        self.route = route
+        self._fields = fields
+        self.keep_alive = keep_alive
+        self.response_complete = False
+
+    def receive(self, part: bytes) -> None:
+        """A piece of its body."""
+        self._parts.append(part)
+
+    def submit(self) -> None:
+        """The body is complete: hand the request to the engine, or deliver the refusal at once."""
+        parts = self._parts
+        route = self.route
+        assert route is not None
+        body = parts[0] if len(parts) == 1 else b"".join(parts)
+        parts.clear()
+        self.route = None
+        self._exchange = self._door.submit(route, self._fields, body, self.reply)
+        if self._exchange is None:
+            self.reply.deliver()
+
+    def abandon(self) -> None:
+        """Nobody waits for the answer any more."""
+        self.route = None
+        self._parts.clear()
+        if not self.response_complete:
+            self.response_complete = True
+            if self._exchange is not None:
+                self._exchange.cancel()

@@ -1,0 +1,73 @@
+"""What the headers of an inference request say about its body and its time."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import isfinite
+
+from service.errors import InvalidRequest, TooLarge
+from service.protocol.limits import Limits
+from service.protocol.quoting import quoted
+
+JSON_LENGTH = b"inference-header-content-length"
+_TIMEOUT = b"x-request-timeout-ms"
+_ENCODING = b"content-encoding"
+_SPECIAL = frozenset({JSON_LENGTH, _TIMEOUT, _ENCODING})
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Head:
+    """`json_length` is None when the whole body is JSON, 0 when none of it is. `timeout` is in seconds."""
+
+    json_length: int | None = None
+    timeout: float | None = None
+
+
+_PLAIN = Head()
+
+
+def read_head(fields: Mapping[bytes, bytes]) -> Head:
+    """The special headers among `fields` (names in lower case). Raises InvalidRequest naming the header."""
+    if _SPECIAL.isdisjoint(fields):
+        return _PLAIN
+    encoding = fields.get(_ENCODING, b"identity").strip().lower()
+    if encoding not in {b"identity", b""}:
+        raise InvalidRequest(f"Content-Encoding {_text(encoding)} isn't supported: send the body uncompressed")
+    return Head(json_length=_json_length(fields.get(JSON_LENGTH)), timeout=_timeout(fields.get(_TIMEOUT)))
+
+
+def body_limit(fields: Mapping[bytes, bytes], limits: Limits) -> int:
+    """How many bytes the body may have, by whether it announces binary data."""
+    return limits.max_binary_bytes if JSON_LENGTH in fields else limits.max_json_bytes
+
+
+def body_too_large(fields: Mapping[bytes, bytes], limits: Limits) -> TooLarge:
+    """The error for a body beyond `body_limit`: the same words whether its length was announced or found out."""
+    if JSON_LENGTH in fields:
+        return TooLarge(f"the body is larger than the limit of {limits.max_binary_bytes} bytes")
+    return TooLarge(
+        f"the JSON body is larger than the limit of {limits.max_json_bytes} bytes: send the tensors as binary data"
+    )
+
+
+def _json_length(value: bytes | None) -> int | None:
+    if value is None:
+        return None
+    if not value.isdigit() or len(value) > 18:
+        raise InvalidRequest(f"Inference-Header-Content-Length is {_text(value)}, expected a number of bytes")
+    return int(value)
+
+
+def _timeout(value: bytes | None) -> float | None:
+    if value is None:
+        return None
+    try:
+        milliseconds = float(value)
+    except ValueError:
+        milliseconds = -1.0
+    if not isfinite(milliseconds) or milliseconds < 0:
+        raise InvalidRequest(f"X-Request-Timeout-Ms is {_text(value)}, expected a number of milliseconds, 0 for none")
+    return milliseconds / 1000 or None
+
+
+def _text(value: bytes) -> str:
+    return quoted(value.decode("latin-1"))

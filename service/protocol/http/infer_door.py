@@ -1,0 +1,73 @@
+"""What both entrances do with an inference request once its body is there."""
+
+import logging
+import re
+from collections.abc import Mapping
+from typing import TypeAlias
+
+from service.engine.exchange import Exchange
+from service.errors import HoneError
+from service.protocol.engine_port import Engine
+from service.protocol.http.answer import internal_error, refusal
+from service.protocol.http.head import read_head
+from service.protocol.http.infer_request import InferDecoder
+from service.protocol.http.reply import Reply
+from service.protocol.http.wanted import ALL_JSON
+from service.protocol.limits import Limits
+
+_LOG = logging.getLogger(__name__)
+_NAME = rb"([A-Za-z0-9][A-Za-z0-9._-]{0,127})"
+_PATH = re.compile(rb"/v2/models/" + _NAME + rb"(?:/versions/" + _NAME + rb")?/infer")
+_MOST_ROUTES = 1024
+
+Route: TypeAlias = tuple[str, str | None]
+
+
+class InferDoor:
+    """Owns the decoder, and the paths that were seen with the model and version that they name."""
+
+    __slots__ = ("_decoder", "_routes", "engine", "limits")
+
+    def __init__(self, engine: Engine, limits: Limits) -> None:
+        self.engine = engine
+        self.limits = limits
+        self._decoder = InferDecoder(engine, limits)
+        self._routes: dict[bytes, Route | None] = {}
+
+    def route(self, path: bytes) -> Route | None:
+        """Model and version if this is exactly an inference path with plain names, else None."""
+        routes = self._routes
+        try:
+            return routes[path]
+        except KeyError:
+            if len(routes) >= _MOST_ROUTES:  # somebody invents names: start over rather than grow
+                routes.clear()
+            match = _PATH.fullmatch(path)
+            route = None
+            if match:
+                model, version = match.groups()
+                route = (model.decode(), version.decode() if version else None)
+            routes[path] = route
+            return route
+
+    def submit(self, route: Route, fields: Mapping[bytes, bytes], body: bytes, reply: Reply) -> Exchange | None:
+        """Decode and submit. None when the request was refused at once: the refusal is then in `reply.failure`.
+
+        `fields` are the headers, names in lower case. The caller delivers an immediate refusal itself.
+        """
+        model, version = route
+        reply.reset(ALL_JSON)
+        try:
+            try:
+                request, reply.wanted = self._decoder.decode(model, version, read_head(fields), body)
+            except HoneError as error:
+                self.engine.refuse(model, version, "http", error)
+                reply.failure = refusal(error)
+                return None
+            return self.engine.submit(request, reply)
+        except HoneError as error:
+            reply.failure = refusal(error)
+        except Exception:
+            _LOG.exception("can't take a request for model %s", model)
+            reply.failure = internal_error()
+        return None

@@ -1,0 +1,178 @@
+"""From the body of an inference request to the engine's message."""
+
+from collections.abc import Mapping
+from math import isfinite, prod
+from typing import Any
+
+import msgspec
+
+from service.datatypes import NUMPY_DTYPES
+from service.errors import InvalidRequest, TooLarge, Unsupported
+from service.messages import InferRequest, Parameters, Tensor
+from service.protocol.engine_port import Engine
+from service.protocol.http.binary import binary_array
+from service.protocol.http.document import InputEntry, NumericInputEntry, parse_document
+from service.protocol.http.head import Head
+from service.protocol.http.raw_request import decode_raw
+from service.protocol.http.tensors import json_array, numeric_array
+from service.protocol.http.wanted import ALL_JSON, Wanted, read_wanted
+from service.protocol.limits import Limits
+from service.protocol.quoting import quoted
+
+_LARGEST = 2**62  # bytes; numpy can't describe more, even where an axis of zero leaves nothing to hold
+_NONE: Mapping[str, Any] = {}
+_MICROSECOND = 1e-6
+
+
+class InferDecoder:
+    """Turns bodies into requests, within `limits`; asks `engine` only for what a raw request needs to know."""
+
+    __slots__ = ("_engine", "_limits")
+
+    def __init__(self, engine: Engine, limits: Limits) -> None:
+        self._engine = engine
+        self._limits = limits
+
+    def decode(self, model: str, version: str | None, head: Head, body: bytes) -> tuple[InferRequest, Wanted]:
+        """The request that a body holds, and how its outputs are wanted.
+
+        `body` is JSON, JSON followed by binary data, or binary data alone, as `head.json_length` says. Arrays may be
+        views of `body`. Raises InvalidRequest, TooLarge or Unsupported, in one line that names the culprit; for binary
+        data alone also what `Engine.metadata` raises.
+        """
+        limits = self._limits
+        json_length = head.json_length
+        if json_length is None:
+            text = body
+            json_length = len(body)
+        elif json_length:
+            text = _json_part(body, json_length, limits)
+        else:
+            return decode_raw(model, version, head, body, self._engine)
+        document = parse_document(text)
+        parameters = document.parameters
+        timeout = head.timeout
+        wanted = ALL_JSON
+        if parameters or document.outputs:
+            parameters = parameters or {}
+            _check_parameters(parameters)
+            timeout = _smaller(timeout, _timeout(parameters.get("timeout", 0)))
+            wanted = read_wanted(document.outputs or (), parameters, limits.max_tensors)
+        request = InferRequest(
+            model=model,
+            version=version,
+            inputs=_tensors(document.inputs, body, json_length, limits),
+            outputs=wanted.names,
+            id=document.id or "",
+            parameters=parameters or _NONE,
+            timeout=timeout,
+        )
+        return request, wanted
+
+
+def _json_part(body: bytes, json_length: int, limits: Limits) -> bytes:
+    if json_length > len(body):
+        raise InvalidRequest(f"Inference-Header-Content-Length is {json_length}, the body has {len(body)} bytes")
+    if json_length > limits.max_json_bytes:
+        raise TooLarge(
+            f"the JSON part has {json_length} bytes, the limit is {limits.max_json_bytes}: "
+            "send the tensors as binary data"
+        )
+    return body[:json_length]
+
+
+def _tensors(entries: tuple[InputEntry, ...], body: bytes, start: int, limits: Limits) -> tuple[Tensor, ...]:
+    """One tensor for each entry; binary ones are taken from `body[start:]` in order, until nothing is left."""
+    if len(entries) > limits.max_tensors:
+        raise InvalidRequest(f"{len(entries)} inputs, at most {limits.max_tensors} are allowed")
+    tensors = []
+    for entry in entries:
+        count = _count(entry, limits)
+        parameters = entry.parameters
+        if parameters:
+            size = _binary_size(entry, parameters)
+            if size is not None:
+                array = binary_array(entry, count, body, start, size)
+                start += size
+                tensors.append(Tensor(name=entry.name, datatype=entry.datatype, array=array))
+                continue
+        data = entry.data
+        if data is msgspec.UNSET:
+            raise InvalidRequest(f"input {quoted(entry.name)} has neither data nor binary_data_size")
+        if type(entry) is NumericInputEntry:
+            array = numeric_array(entry, count, data)
+        else:
+            array = json_array(entry, count, data, limits.max_depth)
+        tensors.append(Tensor(name=entry.name, datatype=entry.datatype, array=array))
+    if len(entries) > 1:
+        _refuse_twins(entries)
+    if start != len(body):
+        raise InvalidRequest(f"{len(body) - start} bytes are left over after the last input")
+    return tuple(tensors)
+
+
+def _count(entry: InputEntry, limits: Limits) -> int:
+    """How many elements the shape holds, after checking shape and datatype."""
+    shape = entry.shape
+    count = prod(shape)
+    # One comparison sees to the common case; anything else is looked at closely.
+    if not 0 < count < _LARGEST or len(shape) > limits.max_rank or min(shape, default=0) < 0:
+        _check_shape(entry, limits)
+    if entry.datatype not in NUMPY_DTYPES:
+        raise InvalidRequest(f"input {quoted(entry.name)}: unknown datatype {quoted(entry.datatype)}")
+    return count
+
+
+def _check_shape(entry: InputEntry, limits: Limits) -> None:
+    name, shape = quoted(entry.name), entry.shape
+    if len(shape) > limits.max_rank:
+        raise InvalidRequest(f"input {name}: shape has {len(shape)} dimensions, at most {limits.max_rank} are allowed")
+    if min(shape, default=0) < 0:
+        raise InvalidRequest(f"input {name}: shape has the negative dimension {min(shape)}")
+    if prod(max(dim, 1) for dim in shape) * 8 >= _LARGEST:
+        raise InvalidRequest(f"input {name}: shape {quoted(list(shape))} is larger than any tensor can be")
+
+
+def _binary_size(entry: InputEntry, parameters: Mapping[str, Any]) -> int | None:
+    """`binary_data_size`, or None where the data is JSON. Exactly one source of data is allowed."""
+    if "shared_memory_region" in parameters:
+        raise Unsupported(f"input {quoted(entry.name)}: client shared memory isn't supported")
+    size = parameters.get("binary_data_size")
+    if size is None:
+        return None
+    if type(size) is not int or size < 0:
+        raise InvalidRequest(f"input {quoted(entry.name)}: binary_data_size is {quoted(size)}, expected a byte count")
+    if entry.data is not msgspec.UNSET:
+        raise InvalidRequest(f"input {quoted(entry.name)} has both data and binary_data_size")
+    return size
+
+
+def _refuse_twins(entries: tuple[InputEntry, ...]) -> None:
+    seen = set()
+    for entry in entries:
+        if entry.name in seen:
+            raise InvalidRequest(f"input {quoted(entry.name)} is given twice")
+        seen.add(entry.name)
+
+
+def _check_parameters(parameters: Parameters) -> None:
+    for key, value in parameters.items():
+        if not isinstance(value, str | int | float):  # bool is an int
+            raise InvalidRequest(f"parameter {quoted(key)} must be a string, a number, true or false")
+        if isinstance(value, int) and not -(2**63) <= value < 2**64:
+            raise InvalidRequest(f"parameter {quoted(key)} is beyond 64 bits")
+        if key.startswith("triton_") and key != "triton_enable_empty_final_response":
+            raise InvalidRequest(f"parameter {quoted(key)}: the prefix triton_ is reserved")
+
+
+def _timeout(value: object) -> float | None:
+    """Triton's `timeout` parameter, microseconds, as seconds; None for 0."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not isfinite(value) or value < 0:
+        raise InvalidRequest(f"parameter timeout is {quoted(value)}, expected microseconds, 0 for none")
+    return value * _MICROSECOND or None
+
+
+def _smaller(one: float | None, other: float | None) -> float | None:
+    if one is None or other is None:
+        return one or other
+    return min(one, other)

@@ -1,0 +1,94 @@
+"""Inference through ASGI: the entrance for everything that the fast one leaves out."""
+
+import asyncio
+
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from starlette.types import Message, Receive, Scope, Send
+
+from service.errors import TooLarge
+from service.protocol.http.answer import CLOSE, Answer, refusal
+from service.protocol.http.head import body_limit, body_too_large
+from service.protocol.http.infer_door import InferDoor, Route
+from service.protocol.http.reply import Reply
+
+LINGER = 2.0
+"""Seconds in which a client that is still sending may read its refusal before the connection is closed."""
+
+
+class AnswerResponse(Response):
+    """An `Answer` as ASGI messages."""
+
+    def __init__(self, answer: Answer) -> None:
+        super().__init__(status_code=answer.status)
+        self.body = answer.body
+        self.raw_headers = list(answer.headers)
+
+
+class EarlyResponse(AnswerResponse):
+    """An answer to a body that wasn't read: what still comes is dropped, so that the client gets to read this.
+
+    Closing at once would reset the connection under a client that is still writing, and the answer would be lost.
+    """
+
+    async def __call__(self, _scope: Scope, receive: Receive, send: Send) -> None:
+        """Send all but the end, drop what comes for a while, then end."""
+        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+        await send({"type": "http.response.body", "body": self.body, "more_body": True})
+        try:
+            async with asyncio.timeout(LINGER):
+                while (await receive()).get("more_body"):
+                    pass
+        except TimeoutError:
+            pass
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+async def read_body(request: Request, limit: int, error: TooLarge) -> bytes:
+    """The whole body. Raises `error` as soon as it is known to exceed `limit` bytes, ClientDisconnect if it ends."""
+    announced = request.headers.get("content-length", "")
+    if announced.isdigit() and int(announced) > limit:
+        raise error
+    parts: list[bytes] = []
+    size = 0
+    more = True
+    while more:
+        message = await request.receive()
+        if message["type"] == "http.disconnect":
+            raise ClientDisconnect
+        part = message.get("body", b"")
+        size += len(part)
+        if size > limit:
+            raise error
+        parts.append(part)
+        more = message.get("more_body", False)
+    return parts[0] if len(parts) == 1 else b"".join(parts)
+
+
+async def infer(door: InferDoor, route: Route, request: Request) -> Response:
+    """Answer one request; a client that goes away cancels it, or raises ClientDisconnect if its body wasn't there."""
+    fields = dict(request.scope["headers"])
+    error = body_too_large(fields, door.limits)
+    try:
+        body = await read_body(request, body_limit(fields, door.limits), error)
+    except TooLarge:
+        door.engine.refuse(*route, "http", error)
+        return EarlyResponse(refusal(error, CLOSE))
+    answered = asyncio.get_running_loop().create_future()
+    reply = Reply(lambda: answered.set_result(None))
+    exchange = door.submit(route, fields, body, reply)
+    if exchange is not None:
+        gone = asyncio.ensure_future(_gone(request))
+        try:
+            await asyncio.wait({answered, gone}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            gone.cancel()
+            exchange.cancel()  # has no effect on one that has ended
+    return AnswerResponse(reply.answer())
+
+
+async def _gone(request: Request) -> None:
+    """Return when the client has gone. A task for each request, where the fast entrance gets a callback."""
+    message: Message = {"type": ""}
+    while message["type"] != "http.disconnect":
+        message = await request.receive()

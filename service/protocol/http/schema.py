@@ -1,0 +1,124 @@
+"""What the documentation says about bodies: they are read by hand, so FastAPI can't know."""
+
+from typing import Any
+
+_SCALAR = {"oneOf": [{"type": "string"}, {"type": "number"}, {"type": "boolean"}]}
+_PARAMETERS = {"type": "object", "additionalProperties": _SCALAR}
+_DATATYPE = {
+    "type": "string",
+    "enum": [
+        *("BOOL", "UINT8", "UINT16", "UINT32", "UINT64", "INT8", "INT16", "INT32", "INT64"),
+        *("FP16", "BF16", "FP32", "FP64", "BYTES"),
+    ],
+    "description": "FP16 and BF16 exist as binary data only.",
+}
+_TENSOR = {
+    "type": "object",
+    "required": ["name", "shape", "datatype"],
+    "properties": {
+        "name": {"type": "string"},
+        "shape": {"type": "array", "items": {"type": "integer", "minimum": 0}, "maxItems": 16},
+        "datatype": _DATATYPE,
+        "parameters": {**_PARAMETERS, "description": "`binary_data_size`: the tensor's bytes follow the JSON."},
+        "data": {
+            "type": "array",
+            "items": {},
+            "description": "Row-major, flat or nested. The tokens NaN, Infinity and -Infinity are allowed.",
+        },
+    },
+}
+_REQUEST = {
+    "type": "object",
+    "required": ["inputs"],
+    "properties": {
+        "id": {"type": "string", "description": "Comes back in the answer."},
+        "parameters": {**_PARAMETERS, "description": "`timeout`: microseconds until the answer has lost its use."},
+        "inputs": {"type": "array", "items": _TENSOR, "maxItems": 64},
+        "outputs": {
+            "type": "array",
+            "description": "The outputs wanted; all when absent.",
+            "items": {
+                "type": "object",
+                "required": ["name"],
+                "properties": {
+                    "name": {"type": "string"},
+                    "parameters": {**_PARAMETERS, "description": "`binary_data`: send it as binary data."},
+                },
+            },
+        },
+    },
+    "example": {"inputs": [{"name": "input", "shape": [1, 4], "datatype": "FP32", "data": [0.1, 0.2, 0.3, 0.4]}]},
+}
+_RESPONSE = {
+    "type": "object",
+    "required": ["model_name", "model_version", "outputs"],
+    "properties": {
+        "model_name": {"type": "string"},
+        "model_version": {"type": "string"},
+        "id": {"type": "string"},
+        "outputs": {"type": "array", "items": _TENSOR},
+    },
+}
+_ERROR = {
+    "type": "object",
+    "required": ["error", "reason"],
+    "properties": {"error": {"type": "string"}, "reason": {"type": "string"}},
+}
+
+
+def _json(description: str, schema: dict[str, Any]) -> dict[str, Any]:
+    return {"description": description, "content": {"application/json": {"schema": schema}}}
+
+
+_BINARY = {
+    "application/octet-stream": {
+        "schema": {
+            "type": "string",
+            "format": "binary",
+            "description": "JSON and then raw tensors; Inference-Header-Content-Length is the length of the JSON.",
+        }
+    }
+}
+_REFUSALS = {
+    "400": _json("The request can't be understood or doesn't fit the model.", _ERROR),
+    "404": _json("There is no such model or version.", _ERROR),
+    "413": _json("The body is larger than the limit.", _ERROR),
+    "503": _json("Try again after Retry-After seconds.", _ERROR),
+    "504": _json("The answer wasn't there in the time that was granted.", _ERROR),
+}
+
+INFER_OPENAPI: dict[str, Any] = {
+    "parameters": [
+        {
+            "name": "Inference-Header-Content-Length",
+            "in": "header",
+            "schema": {"type": "integer", "minimum": 0},
+            "description": "Length of the JSON part when binary data follows it.",
+        },
+        {
+            "name": "X-Request-Timeout-Ms",
+            "in": "header",
+            "schema": {"type": "number", "minimum": 0},
+            "description": "Milliseconds until the answer has lost its use.",
+        },
+    ],
+    "requestBody": {"required": True, "content": {"application/json": {"schema": _REQUEST}, **_BINARY}},
+    "responses": {
+        "200": {
+            "description": "The outputs.",
+            "content": {"application/json": {"schema": _RESPONSE}, **_BINARY},
+        },
+        **_REFUSALS,
+    },
+}
+INDEX_OPENAPI: dict[str, Any] = {
+    "requestBody": {
+        "required": False,
+        "content": {"application/json": {"schema": {"type": "object", "properties": {"ready": {"type": "boolean"}}}}},
+    },
+    "responses": {
+        "200": _json("One entry for each model and version.", {"type": "array", "items": {"type": "object"}})
+    },
+}
+JSON_OPENAPI: dict[str, Any] = {"responses": {"200": _json("What was asked for.", {"type": "object"})}}
+READY_OPENAPI: dict[str, Any] = {"responses": {"200": {"description": "Yes."}, "400": {"description": "No."}}}

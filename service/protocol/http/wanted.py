@@ -1,0 +1,59 @@
+"""How a client wants its outputs written."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from service.errors import InvalidRequest, Unsupported
+from service.protocol.http.document import OutputEntry
+from service.protocol.quoting import quoted
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Wanted:
+    """The outputs that are listed, which of them as binary data, and whether those that aren't listed are binary.
+
+    Triton's documentation says that the request's `binary_data_output` overrides; its code applies it only to outputs
+    that aren't listed. This follows the code.
+    """
+
+    names: tuple[str, ...] = ()
+    binary: frozenset[str] = frozenset()
+    rest_binary: bool = False
+
+    def is_binary(self, name: str) -> bool:
+        """Whether that output goes out as binary data."""
+        return name in self.binary if name in self.names else self.rest_binary
+
+
+ALL_JSON = Wanted()
+ALL_BINARY = Wanted(rest_binary=True)
+
+
+def read_wanted(outputs: tuple[OutputEntry, ...], parameters: Mapping[str, Any], max_tensors: int) -> Wanted:
+    """What a request says about its outputs. Raises InvalidRequest or Unsupported naming output and key."""
+    rest_binary = parameters.get("binary_data_output", False)
+    if type(rest_binary) is not bool:
+        raise InvalidRequest("parameter binary_data_output must be true or false")
+    if not outputs:
+        return ALL_BINARY if rest_binary else ALL_JSON
+    if len(outputs) > max_tensors:
+        raise InvalidRequest(f"{len(outputs)} outputs are asked for, at most {max_tensors} are allowed")
+    names = tuple(entry.name for entry in outputs)
+    for index, name in enumerate(names):
+        if name in names[:index]:
+            raise InvalidRequest(f"output {quoted(name)} is asked for twice")
+    binary = frozenset(entry.name for entry in outputs if entry.parameters and _wants_binary(entry))
+    return Wanted(names=names, binary=binary, rest_binary=rest_binary)
+
+
+def _wants_binary(entry: OutputEntry) -> bool:
+    parameters = entry.parameters or {}
+    if "classification" in parameters:
+        raise Unsupported(f"output {quoted(entry.name)}: the classification extension isn't supported")
+    if "shared_memory_region" in parameters:
+        raise Unsupported(f"output {quoted(entry.name)}: client shared memory isn't supported")
+    binary = parameters.get("binary_data", False)
+    if type(binary) is not bool:
+        raise InvalidRequest(f"output {quoted(entry.name)}: binary_data must be true or false")
+    return binary
