@@ -28,7 +28,7 @@ setup: $(STAMPS)/all ## install everything: service, training, load tests, devel
 
 demo: $(STAMPS)/training ## train, quantize, serve and classify real digits (ONCE=1 stops after the predictions)
 	$(BIN)/python -m training train digits --profile quick --repository runs/models
-	$(BIN)/python -m deploy.demo.demo --repository runs/models $(if $(filter-out 0,$(ONCE)),--once) $(ARGS)
+	$(BIN)/python -m deploy.demo --repository runs/models $(if $(filter-out 0,$(ONCE)),--once) $(ARGS)
 
 serve: $(STAMPS)/serve ## serve the committed models; installs no torch (ARGS="--http-port 9000")
 	$(BIN)/python -m service run --model-repository models $(ARGS)

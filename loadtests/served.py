@@ -39,10 +39,10 @@ class Served:
 
 
 @contextmanager
-def hone(repository: Path, *, flags: Sequence[str] = ()) -> Iterator[Served]:
-    """Hone on `repository` while the block runs. Raises ServerError."""
-    port = free_port()
-    ports = ["--host", HOST, "--http-port", str(port), "--metrics-port", str(free_port())]
+def hone(repository: Path, *, port: int = 0, metrics_port: int = 0, flags: Sequence[str] = ()) -> Iterator[Served]:
+    """Hone on `repository` while the block runs, a port of 0 meaning any that is free. Raises ServerError."""
+    port = port or free_port()
+    ports = ["--host", HOST, "--http-port", str(port), "--metrics-port", str(metrics_port or free_port())]
     command = [sys.executable, "-m", "service", "run", "--model-repository", str(repository.resolve()), *ports, *flags]
     # Settings meant for the user's own server must not change what is measured.
     environment = {name: value for name, value in os.environ.items() if not name.startswith("HONE_")}
@@ -72,6 +72,17 @@ def free_port() -> int:
         one.bind((HOST, 0))
         port: int = one.getsockname()[1]
         return port
+
+
+def is_free(port: int) -> bool:
+    """True when a server could listen on this port now."""
+    with socket.socket() as one:
+        one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            one.bind((HOST, port))
+        except OSError:
+            return False
+        return True
 
 
 def _wait_ready(process: subprocess.Popen[bytes], port: int, path: str, log: IO[bytes]) -> None:

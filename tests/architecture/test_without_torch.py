@@ -31,8 +31,9 @@ def python(tmp_path: Path) -> Path:
             shutil.copy(source, checkout / name)
     venv.create(tmp_path / "venv", with_pip=True)
     interpreter = tmp_path / "venv" / "bin" / "python"
-    command = [interpreter, "-m", "pip", "install", "--quiet", "--constraint", ROOT / "constraints.txt"]
-    subprocess.run([*command, f"{checkout}[cpu]"], check=True, cwd=tmp_path)
+    constraints = ["--constraint", str(ROOT / "constraints.txt")]
+    command = [str(interpreter), "-m", "pip", "install", "--quiet", *constraints, f"{checkout}[cpu]"]
+    subprocess.run(command, check=True, cwd=tmp_path)
     return interpreter
 
 

@@ -1,0 +1,27 @@
+"""Digits that the demo's network has never seen."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from training.data import digits
+from training.recipe import load_recipe
+
+SHOWN = 6
+
+
+@dataclass(frozen=True, kw_only=True)
+class HeldOut:
+    """Images uint8 [6, 1, side, side] and their labels int64 [6]."""
+
+    images: NDArray[np.uint8]
+    labels: NDArray[np.int64]
+
+
+def held_out_digits() -> HeldOut:
+    """Six random images of the test part, which served neither to train nor to calibrate nor to choose an epoch."""
+    recipe = load_recipe("digits", "quick")
+    test = digits.load(recipe.data, recipe.seed).test
+    chosen = np.random.default_rng().choice(len(test), SHOWN, replace=False)
+    return HeldOut(images=test.images[chosen], labels=test.labels[chosen])
