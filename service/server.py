@@ -52,6 +52,7 @@ class Server:
         self._settings = settings
         self._metrics = Metrics(__version__)
         self._stop = asyncio.Event()
+        self._ports: dict[str, int] = {}
         self._engine = Engine(
             server_name=settings.server_name,
             server_version=__version__,
@@ -67,6 +68,7 @@ class Server:
         folders = scan(settings.model_repository, checks)
         with bind(settings.host, settings.http_port) as listener:
             scraped, scrape_thread = self._serve_metrics()
+            self._ports = {"http": listener.getsockname()[1], "metrics": scraped.server_port}
             try:
                 return await self._serve(folders, listener)
             finally:
@@ -85,7 +87,7 @@ class Server:
             if loading.done() and not loading.result():
                 return ExitCode.WRONG_SETTING
             if loading.done() and not self._stop.is_set():
-                self._announce(listener)
+                self._announce()
             await asyncio.wait({door, stopping}, return_when=asyncio.FIRST_COMPLETED)
             return ExitCode.OK if self._stop.is_set() else ExitCode.FAILED
         finally:
@@ -108,6 +110,8 @@ class Server:
                 _log.warning("ignored", model=folder.name, text=warning)
             if folder.problem:
                 self._engine.catalog.refuse(folder.name, "", folder.problem)
+        if not folders:
+            _log.error("there is no model folder in the repository")
         await self._engine.load([source for folder in folders for source in _sources(folder)])
         for entry in self._engine.index():
             if entry.reason:
@@ -116,10 +120,10 @@ class Server:
         gc.freeze()  # models, routes and modules stay: the collector need not walk them during requests
         return any(self._engine.catalog.models())
 
-    def _announce(self, listener: socket.socket) -> None:
-        host, port = listener.getsockname()[:2]
+    def _announce(self) -> None:
         models = [f"{model.name}/{model.version}" for model in self._engine.catalog.models()]
-        _log.info("ready", url=f"http://{host}:{port}", models=models)
+        urls = {door: f"http://{self._settings.host}:{port}" for door, port in self._ports.items()}
+        _log.info("ready", **urls, models=models)
 
     def _http_config(self) -> uvicorn.Config:
         settings = self._settings

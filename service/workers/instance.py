@@ -61,9 +61,9 @@ class _Run(Generic[Job]):
 class Instance(Generic[Job]):
     """Owns one worker process at a time, its slots and the jobs it holds, and starts the next process when it ends.
 
-    A process that answered at least one job is followed at once; one that didn't is followed after a back-off that
-    doubles from FIRST_BACKOFF to LONGEST_BACKOFF seconds. `resolve` turns the signature that the runtime found into the
-    plan to run by and the listener to report to; it may raise ArtifactError.
+    A process that was of use is followed at once: it answered a job, or it was ready and somebody else killed it. Any
+    other is followed after a back-off that doubles from FIRST_BACKOFF to LONGEST_BACKOFF seconds. `resolve` turns the
+    signature that the runtime found into the plan to run by and the listener to report to; it may raise ArtifactError.
     """
 
     def __init__(
@@ -181,7 +181,7 @@ class Instance(Generic[Job]):
             if self._process:
                 self._process.kill()  # it said that it can't: `exited` decides when to try again
         except OSError:  # no process or memory to be had
-            self._restart_later()
+            self._restart_later(useful=False)
 
     def _watch(self, process: WorkerProcess) -> None:
         """One beat has passed. Beats are counted, not seconds, so that a pause of the front itself blames nobody."""
@@ -220,7 +220,7 @@ class Instance(Generic[Job]):
 
     def exited(self, status: int, *, killed_by_us: bool) -> None:
         """See `ProcessListener`."""
-        self.ready = False
+        was_ready, self.ready = self.ready, False
         self._process = None
         cause = "watchdog" if killed_by_us else _cause(status)
         if self._planned and not self._planned.done():
@@ -229,15 +229,15 @@ class Instance(Generic[Job]):
             slot.close()
         jobs = [run.job for run in self._runs.values()]
         self._slots, self._free, self._runs = [], [], {}
+        blameless = not killed_by_us and status == -signal.SIGKILL
         if not self._stopping:
             self.restarts[cause] = self.restarts.get(cause, 0) + 1
-            self._restart_later()
+            self._restart_later(useful=was_ready and (self._answered or blameless))
         if self._listener:
-            blameless = not killed_by_us and status == -signal.SIGKILL
             self._listener.instance_lost(self, jobs, blameless=blameless)
 
-    def _restart_later(self) -> None:
-        self.failures = 0 if self._answered else self.failures + 1
+    def _restart_later(self, *, useful: bool) -> None:
+        self.failures = 0 if useful else self.failures + 1
         delay = min(FIRST_BACKOFF * 2 ** (self.failures - 1), LONGEST_BACKOFF) if self.failures else 0.0
         self._restart = asyncio.get_running_loop().create_task(self._relaunch(delay))
 

@@ -199,13 +199,13 @@ async def test_a_load_that_takes_too_long_is_given_up() -> None:
     assert rig.instance.pid is None
 
 
-async def test_restarts_back_off_only_while_nothing_is_answered(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A worker that answered is followed at once; one that dies unused waits, each time longer."""
+async def test_restarts_back_off_only_after_useless_lives(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A worker that crashes unused is followed later each time; one that answered, or was killed, at once."""
     monkeypatch.setattr("service.workers.instance.FIRST_BACKOFF", 0.01)
     async with Rig() as rig:
         for _ in range(3):
             assert rig.instance.pid
-            os.kill(rig.instance.pid, signal.SIGKILL)
+            os.kill(rig.instance.pid, signal.SIGSEGV)
             await rig.recorder.next("lost")
             await rig.recorder.next("ready")
         assert 3 == rig.instance.failures
@@ -214,7 +214,13 @@ async def test_restarts_back_off_only_while_nothing_is_answered(monkeypatch: pyt
         await rig.recorder.next("done")
 
         assert 0 == rig.instance.failures
-        assert {"sigkill": 3} == rig.instance.restarts
+        for _ in range(2):
+            assert rig.instance.pid
+            os.kill(rig.instance.pid, signal.SIGKILL)
+            await rig.recorder.next("lost")
+            await rig.recorder.next("ready")
+        assert 0 == rig.instance.failures
+        assert {"sigsegv": 3, "sigkill": 2} == rig.instance.restarts
 
 
 async def test_stopping_leaves_no_process_and_no_descriptor() -> None:

@@ -1,0 +1,155 @@
+"""A real server in a process of its own, over a repository that the test wrote."""
+
+import json
+import os
+import queue
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from onnx import TensorProto, helper, numpy_helper
+
+CONFIG = """
+backend: "onnxruntime"
+max_batch_size: 16
+input [ { name: "x" data_type: TYPE_FP32 dims: [ 64 ] } ]
+output [ { name: "y" data_type: TYPE_FP32 dims: [ 10 ] } ]
+dynamic_batching { }
+"""
+
+
+def mlp(seed: int = 0) -> bytes:
+    """A two-layer perceptron, 64 -> 32 -> 10, with seeded random weights, as an ONNX file's bytes."""
+    rng = np.random.default_rng(seed)
+    first = rng.normal(size=(64, 32)).astype(np.float32)
+    second = rng.normal(size=(32, 10)).astype(np.float32)
+    graph = helper.make_graph(
+        [
+            helper.make_node("MatMul", ["x", "first"], ["hidden"]),
+            helper.make_node("Relu", ["hidden"], ["active"]),
+            helper.make_node("MatMul", ["active", "second"], ["y"]),
+        ],
+        "mlp",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["batch", 64])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["batch", 10])],
+        [numpy_helper.from_array(first, "first"), numpy_helper.from_array(second, "second")],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
+    serialized: bytes = model.SerializeToString()
+    return serialized
+
+
+def reference(x: NDArray[np.float32], seed: int = 0) -> NDArray[np.float32]:
+    """What `mlp` answers, computed by numpy."""
+    rng = np.random.default_rng(seed)
+    first = rng.normal(size=(64, 32)).astype(np.float32)
+    second = rng.normal(size=(32, 10)).astype(np.float32)
+    answer: NDArray[np.float32] = np.maximum(x @ first, 0) @ second
+    return answer
+
+
+def write_model(root: Path, name: str, *, config: str | None = CONFIG, model: bytes | None = None) -> Path:
+    """`<root>/<name>/1/model.onnx`, and a config.pbtxt unless `config` is None."""
+    version = root / name / "1"
+    version.mkdir(parents=True)
+    (version / "model.onnx").write_bytes(mlp() if model is None else model)
+    if config is not None:
+        (root / name / "config.pbtxt").write_text(config)
+    return version
+
+
+@dataclass
+class Served:
+    """A running server: its addresses, its process, and what it logged."""
+
+    process: subprocess.Popen[str]
+    log: list[dict[str, Any]] = field(default_factory=list)
+    lines: "queue.Queue[dict[str, Any]]" = field(default_factory=queue.Queue)
+    http: str = ""
+    metrics: str = ""
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """Host and port of the HTTP door."""
+        host, port = self.http.removeprefix("http://").split(":")
+        return host, int(port)
+
+    def workers(self) -> list[int]:
+        """Process ids of its children that are alive."""
+        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children")
+        return [int(pid) for pid in children.read_text().split()]
+
+    def wait_for(self, event: str, seconds: float = 30) -> dict[str, Any]:
+        """The next log line of this event."""
+        until = time.monotonic() + seconds
+        while True:
+            line = self.lines.get(timeout=max(until - time.monotonic(), 0.01))
+            if line.get("event") == event:
+                return line
+
+    def stop(self) -> int:
+        """SIGTERM, and the exit code."""
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(40)
+
+
+def start(repository: Path, *flags: str, wait: bool = True) -> Served:
+    """Start a server on free ports; returns when it is ready."""
+    command = [sys.executable, "-m", "service", "run", "--model-repository", str(repository)]
+    ports = ["--http-port", "0", "--metrics-port", "0", "--log-format", "json"]
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("HONE_")}
+    process = subprocess.Popen(
+        [*command, *ports, *flags], stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True, env=environment
+    )
+    served = Served(process)
+    threading.Thread(target=_read, args=(served,), daemon=True).start()
+    if wait:
+        ready = served.wait_for("ready")
+        served.http, served.metrics = ready["http"], ready["metrics"]
+    return served
+
+
+@contextmanager
+def serving(repository: Path, *flags: str) -> Iterator[Served]:
+    """A server for the time of a block."""
+    served = start(repository, *flags)
+    try:
+        yield served
+    finally:
+        served.stop()
+
+
+def run_to_end(arguments: Sequence[str], **environment: str) -> tuple[int, str]:
+    """Run `python -m service` until it ends by itself; its exit code and what it wrote to stderr."""
+    inherited = {key: value for key, value in os.environ.items() if not key.startswith("HONE_")}
+    done = subprocess.run(
+        [sys.executable, "-m", "service", *arguments],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        env=inherited | environment,
+    )
+    return done.returncode, done.stderr
+
+
+def _read(served: Served) -> None:
+    assert served.process.stderr
+    with served.process.stderr as stream:
+        for text in stream:
+            try:
+                line = json.loads(text)
+            except ValueError:
+                line = {"event": "text", "text": text}
+            served.log.append(line)
+            served.lines.put(line)

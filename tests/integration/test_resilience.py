@@ -1,0 +1,105 @@
+"""What users are promised when processes die and servers stop: nothing that was accepted is lost."""
+
+import os
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.integration.load import Clients
+from tests.integration.served import CONFIG, Served, serving, start, write_model
+
+KILLS = 100
+INSTANCES = 2
+
+
+@pytest.mark.slow
+def test_killing_workers_a_hundred_times_under_load_loses_no_request(tmp_path: Path) -> None:
+    """kill -9 of a worker, again and again: every request is answered, and with its own answer."""
+    write_model(tmp_path, "mlp", config=CONFIG + f"instance_group [ {{ count: {INSTANCES} kind: KIND_CPU }} ]")
+    with serving(tmp_path) as served, Clients(served.address, 8) as clients:
+        descriptors = open_descriptors(served)
+        for _ in range(KILLS):
+            kill_one(served)
+        tally = clients.stop()
+        settled = wait_for_workers(served, INSTANCES)
+
+        assert [] == tally.wrong
+        assert [] == tally.lost
+        assert tally.answered > KILLS
+        assert settled
+        assert open_descriptors(served) <= descriptors + 2  # client connections closed, nothing else opened
+
+
+def kill_one(served: Served) -> None:
+    """kill -9 the oldest worker, then wait until a new one has replaced it."""
+    victim = min(served.workers())
+    os.kill(victim, signal.SIGKILL)
+    until = time.monotonic() + 20
+    while (victim in served.workers() or len(served.workers()) < INSTANCES) and time.monotonic() < until:
+        time.sleep(0.01)
+    time.sleep(0.2)
+
+
+def open_descriptors(served: Served) -> int:
+    return len(list(Path(f"/proc/{served.process.pid}/fd").iterdir()))
+
+
+def wait_for_workers(served: Served, count: int) -> bool:
+    until = time.monotonic() + 20
+    while len(served.workers()) != count and time.monotonic() < until:
+        time.sleep(0.05)
+    return len(served.workers()) == count
+
+
+def test_sigterm_under_load_answers_everything_and_leaves_nothing(tmp_path: Path) -> None:
+    """After SIGTERM every request that was sent is answered, the exit code is 0 and no process is left."""
+    write_model(tmp_path, "mlp")
+    for _ in range(3):
+        served = start(tmp_path)
+        with Clients(served.address, 8) as clients:
+            time.sleep(0.7)
+            workers = served.workers()
+            served.process.send_signal(signal.SIGTERM)
+            code = served.process.wait(30)
+            tally = clients.stop()
+
+        assert 0 == code
+        assert [] == tally.lost
+        assert [] == tally.wrong
+        assert tally.answered > 0
+        assert not any(Path(f"/proc/{pid}").exists() for pid in [*workers, served.process.pid])
+
+
+def test_sigkill_of_the_server_leaves_no_worker(tmp_path: Path) -> None:
+    """Workers end with the front, however it ends."""
+    write_model(tmp_path, "mlp")
+    served = start(tmp_path)
+    workers = served.workers()
+    assert workers
+    served.process.kill()
+    served.process.wait(10)
+
+    until = time.monotonic() + 5
+    while any(Path(f"/proc/{pid}").exists() for pid in workers) and time.monotonic() < until:
+        time.sleep(0.02)
+    assert not any(Path(f"/proc/{pid}").exists() for pid in workers)
+
+
+def test_sigterm_while_models_load_ends_promptly(tmp_path: Path) -> None:
+    """A server that is still starting stops as well as one that serves."""
+    for number in range(4):
+        write_model(tmp_path, f"mlp{number}")
+    served = start(tmp_path, wait=False)
+    until = time.monotonic() + 20
+    while not served.workers() and time.monotonic() < until:
+        time.sleep(0.01)
+    workers = served.workers()
+
+    began = time.monotonic()
+    code = served.stop()
+
+    assert 0 == code
+    assert time.monotonic() - began < 10
+    assert not any(Path(f"/proc/{pid}").exists() for pid in workers)
