@@ -39,6 +39,7 @@ def add(root: Path) -> AddVersion:
 def write_card(folder: Path, files: tuple[str, ...]) -> None:
     machine = Machine(architecture="x86_64", cpu="test", cores=1, cpu_flags=(), versions={})
     card = Card(
+        schema=1,
         family="f",
         variant="v",
         parent=None,
