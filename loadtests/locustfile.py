@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import orjson
 from locust import FastHttpUser, between, events, task
+from locust.exception import StopUser
 from numpy.typing import NDArray
 
 from loadtests.digits import images
@@ -28,7 +29,10 @@ class Digits(FastHttpUser):
 
     def on_start(self) -> None:
         """Ask what the model takes, and keep real digits of that size."""
-        described = orjson.loads(self.client.get(f"/v2/models/{MODEL}", name="metadata").content)
+        answer = self.client.get(f"/v2/models/{MODEL}", name="metadata")
+        if answer.status_code != 200:
+            raise StopUser  # counted as a failure already, and nothing else can be asked
+        described = orjson.loads(answer.content)
         self.input: dict[str, Any] = described["inputs"][0]
         self.output: str = described["outputs"][0]["name"]
         self.path = f"/v2/models/{MODEL}/infer"

@@ -13,10 +13,11 @@ from types import FrameType
 
 from rich.console import Console
 
-from deploy.demo.digits_client import DigitsClient
+from deploy.demo.digits_client import MODEL, DigitsClient
 from deploy.demo.held_out import held_out_digits
 from deploy.demo.screen import invitation, predictions, variants
 from loadtests.served import ServerError, free_port, hone, is_free
+from service.repository.scan import scan_model
 
 HTTP_PORT, METRICS_PORT = 8000, 8002
 
@@ -37,7 +38,9 @@ def main() -> int:
             if not options.once:
                 body = repository.parent / "digit.json"
                 body.write_text(json.dumps(client.json_body(digits.images[0])))
-                console.print(invitation(served.url, metrics_port, body), soft_wrap=True)
+                golden = scan_model(repository, MODEL).versions[0].model_path.with_name("golden.npz")
+                lines = invitation(served.url, metrics_port, body=body, golden=_shown(golden))
+                console.print(lines, soft_wrap=True)
                 signal.pause()
     except ServerError as error:
         console.print(str(error), markup=False)
@@ -45,6 +48,12 @@ def main() -> int:
     except KeyboardInterrupt:
         console.print("stopped")
     return 0
+
+
+def _shown(path: Path) -> Path:
+    """The path as it is typed from here, where it lies below."""
+    here = Path.cwd()
+    return path.relative_to(here) if path.is_relative_to(here) else path
 
 
 def _interrupt(_signal: int, _frame: FrameType | None) -> None:

@@ -42,10 +42,9 @@ def predictions(client: DigitsClient, digits: HeldOut) -> Group:
     return Group("", f"Six test images, each classified by model {MODEL} in a request of its own:", "", grid, "")
 
 
-def invitation(url: str, metrics_port: int, body: Path) -> Text:
-    """Lines to copy while the server runs."""
+def invitation(url: str, metrics_port: int, *, body: Path, golden: Path) -> Text:
+    """Lines to copy while the server runs: `body` is a request in JSON, `golden` images in numpy's format."""
     address = url.removeprefix("http://")
-    golden = f"{body.parent}/models/{MODEL}/1/golden.npz"
     return Text(f"""\
 The server runs at {url}; Ctrl-C stops it. In another terminal:
 
