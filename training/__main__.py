@@ -32,7 +32,7 @@ app = typer.Typer(
 def list_recipes() -> None:
     """Show the recipes that can be trained, and their profiles."""
     # Imported when needed, here and below: torch takes seconds, and --help must not wait for it.
-    from training.recipe import RECIPES, read_settings, recipe_names  # noqa: PLC0415
+    from training.recipe import RECIPES, read_settings, recipe_names
 
     with _exit_codes():
         for name in recipe_names():
@@ -64,8 +64,8 @@ def train(  # noqa: PLR0917 - the command line passes them by name
 
     Steps whose inputs, code and settings haven't changed aren't done again.
     """
-    from training.recipe import load_recipe  # noqa: PLC0415
-    from training.run import run  # noqa: PLC0415
+    from training.recipe import load_recipe
+    from training.run import run
 
     console = Console(stderr=json)
     with _exit_codes():
@@ -87,7 +87,7 @@ def main() -> None:
 @contextmanager
 def _exit_codes() -> Iterator[None]:
     """Turn errors with a known cause into one line and an exit code; anything else is a bug and keeps its trace."""
-    from training.serving import ServingError  # noqa: PLC0415
+    from training.serving import ServingError
 
     try:
         yield

@@ -58,7 +58,7 @@ class Measured:
     `confusion` has a row per true class; `against_parent` counts images that only this variant (first) or only the
     parent (second) got right. `latency_ms` holds p50 and p99 of whole requests at batch 1, `images_per_second` one
     figure a batch size, for one client that waits for each answer. Speed-ups are ratios to the parent, 1 for the
-    teacher.
+    teacher: of the latency at batch 1, and of the throughput, each at its own best batch size.
     """
 
     parent: str | None
@@ -146,7 +146,6 @@ def _measured(
     right = mine == labels
     counts = confusion(labels, mine, len(classes))
     rates = {size: size / float(np.median(durations.mean(axis=1))) for size, durations in own.items()}
-    best = max(rates, key=lambda size: rates[size])
     parent = candidate.parent
     return Measured(
         parent=parent,
@@ -157,10 +156,15 @@ def _measured(
         against_parent=None if parent is None else compare(right, predicted[parent] == labels),
         latency_ms={f"p{q}": float(np.percentile(own[1], q)) * 1e3 for q in (50, 99)},
         images_per_second={str(size): rate for size, rate in rates.items()},
-        best_batch=best,
+        best_batch=max(rates, key=lambda size: rates[size]),
         latency_speedup=1.0 if parent is None else _speedup(timings[parent][1], own[1]),
-        throughput_speedup=1.0 if parent is None else _speedup(timings[parent][best], own[best]),
+        throughput_speedup=1.0 if parent is None else _speedup(_best(timings[parent]), _best(own)),
     )
+
+
+def _best(timings: Mapping[int, NDArray[np.float64]]) -> NDArray[np.float64]:
+    """Seconds an image [rounds, requests], at the batch size at which they are fewest."""
+    return min((durations / size for size, durations in timings.items()), key=lambda one: float(np.median(one)))
 
 
 def _speedup(parent: NDArray[np.float64], own: NDArray[np.float64]) -> float:

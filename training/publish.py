@@ -12,6 +12,7 @@ import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -117,9 +118,9 @@ def _write_version(folder: Path, release: Release) -> Mapping[str, FileRecord]:
     _write(folder / MODEL, release.model.read_bytes())
     arrays: dict[str, NDArray[Any]] = {f"input.{name}": array for name, array in release.golden.inputs.items()}
     arrays |= {f"output.{name}": array for name, array in release.golden.outputs.items()}
-    with (folder / GOLDEN).open("wb") as file:
-        np.savez_compressed(file, allow_pickle=False, **arrays)
-        _sync(file.fileno())
+    samples = BytesIO()
+    np.savez_compressed(samples, allow_pickle=False, **arrays)
+    _write(folder / GOLDEN, samples.getvalue())
     card = _card(release, record_files(folder, (MODEL, GOLDEN)))
     _write(folder / CARD_NAME, dump_card(card))
     _sync_folder(folder)
@@ -128,6 +129,7 @@ def _write_version(folder: Path, release: Release) -> Mapping[str, FileRecord]:
 
 def _card(release: Release, files: dict[str, FileRecord]) -> Card:
     return Card(
+        schema=1,
         family=release.family,
         variant=release.variant,
         parent=release.parent,

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+from rich import box
 from rich.console import Console
 from rich.table import Table
 
@@ -45,7 +46,7 @@ class Report:
         """The table of variants, the verdict, and what was published."""
         console.print(_variants(self))
         for name, reason in self.verdict.reasons.items():
-            console.print(f"  {name}: {reason}", highlight=False)
+            console.print(f"  {name}: {reason}{_paired(self.variants[name])}", highlight=False, soft_wrap=True)
         console.print(f"  {self.recipe.family}: {self.verdict.goal}", highlight=False)
         for one in self.published:
             state = "published" if one.new else "unchanged"
@@ -69,32 +70,31 @@ def _output(git: str, folder: Path, *arguments: str) -> str | None:
 
 
 def _variants(report: Report) -> Table:
-    table = Table(title=f"{report.recipe.about} · profile {report.recipe.profile}", title_justify="left")
-    table.add_column("variant")
-    columns = (
-        "accuracy [95 %]",
-        "vs parent (p)",
-        "size",
-        "p50 / p99, batch 1",
-        "images/s (batch)",
-        "speed-up 1 / best",
-    )
-    for column in columns:
-        table.add_column(column, justify="right")
+    title = f"{report.recipe.about} ({report.recipe.profile})"
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column("variant", no_wrap=True)
+    for column in ("accuracy % (95 %)", "MB", "p50/p99 ms", "images/s", "speed-up"):
+        table.add_column(column, justify="right", no_wrap=True)
     for name, figures in report.variants.items():
-        style = "bold" if name == report.verdict.chosen else ""
-        table.add_row(name, *_row(figures), style=style)
+        table.add_row(name, *_row(figures), style="bold" if name == report.verdict.chosen else "")
+    table.caption = "p50/p99 and first speed-up: batch 1. images/s and second: best batch (@)."
+    table.caption_justify = "left"
     return table
 
 
+def _paired(figures: Measured) -> str:
+    test = figures.against_parent
+    if test is None:
+        return ""
+    return f" (against {figures.parent}: {test.only_first} better, {test.only_second} worse, p = {test.p_value:.2f})"
+
+
 def _row(figures: Measured) -> tuple[str, ...]:
-    accuracy, paired = figures.accuracy, figures.against_parent
-    against = "" if paired is None else f"+{paired.only_first} -{paired.only_second} ({paired.p_value:.2f})"
+    accuracy = figures.accuracy
     return (
-        f"{accuracy.value:.4f} [{accuracy.low:.4f}-{accuracy.high:.4f}]",
-        against,
-        f"{figures.size / 1e6:.2f} MB",
-        f"{figures.latency_ms['p50']:.2f} / {figures.latency_ms['p99']:.2f} ms",
-        f"{figures.throughput:,.0f} ({figures.best_batch})",
-        f"{figures.latency_speedup:.2f} / {figures.throughput_speedup:.2f}",
+        f"{accuracy.value:.1%} ({accuracy.low:.1%}-{accuracy.high:.1%})".replace("%", ""),
+        f"{figures.size / 1e6:.2f}",
+        f"{figures.latency_ms['p50']:.2f}/{figures.latency_ms['p99']:.2f}",
+        f"{figures.throughput:,.0f} @{figures.best_batch}",
+        f"{figures.latency_speedup:.2f}/{figures.throughput_speedup:.2f}",
     )

@@ -121,7 +121,7 @@ class Steps:
         recipe = self._recipe
 
         def action(folder: Path) -> None:
-            with tempfile.TemporaryDirectory(dir=folder) as scratch:
+            with tempfile.TemporaryDirectory() as scratch:
                 repository = Path(scratch)
                 for variant in variants:
                     publish(repository, release.unmeasured(variant, recipe, dataset))

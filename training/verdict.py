@@ -59,9 +59,11 @@ def _objections(figures: Measured, teacher: Measured, budget: Budget) -> list[st
     drop = teacher.accuracy.value - figures.accuracy.value
     if drop > budget.max_accuracy_drop:
         objections.append(f"accuracy falls by {drop:.4f}, the budget is {budget.max_accuracy_drop:.4f}")
-    if figures.throughput_speedup < budget.min_speedup:
-        relation = "slower" if figures.throughput_speedup < 1 else "not faster enough"
-        objections.append(f"{relation}: {figures.throughput_speedup:.2f}x at batch {figures.best_batch}")
+    gain = f"{figures.throughput_speedup:.2f}x at batch {figures.best_batch}"
+    if figures.throughput_speedup < 1:
+        objections.append(f"slower: {gain}")
+    elif figures.throughput_speedup < budget.min_speedup:
+        objections.append(f"{gain}, asked is {budget.min_speedup:.2f}x")
     if figures.latency_speedup < 1:
         objections.append(f"slower: {figures.latency_speedup:.2f}x at batch 1")
     return objections

@@ -84,7 +84,7 @@ class Card(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     reserved.
     """
 
-    schema: Literal[1] = 1
+    schema: Literal[1]
     family: Name
     variant: Name
     parent: Name | None

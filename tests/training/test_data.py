@@ -1,0 +1,108 @@
+"""Datasets: parts that never overlap, pixels in range, batches that depend on seed and epoch only."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
+
+from training.data import digits
+from training.data.batches import Batches, Jitter, plain_batches
+from training.data.digits import DigitsSettings
+from training.data.split import Dataset, Labels, stratify
+
+STILL = Jitter(rotation=0, shift=0, scale=0)
+LABELS = arrays.arrays(np.int64, st.integers(1, 200), elements=st.integers(0, 4))
+FRACTIONS = st.tuples(st.floats(0, 0.5), st.floats(0, 0.5))
+
+
+@given(labels=LABELS, fractions=FRACTIONS, seed=st.integers(0, 2**32))
+def test_parts_are_disjoint_complete_and_repeatable(labels: Labels, fractions: tuple[float, float], seed: int) -> None:
+    """Every position is in exactly one part, and the same seed finds the same parts."""
+    parts = stratify(labels, fractions, seed)
+    assert sorted(np.concatenate(parts)) == list(range(len(labels)))
+    for one, other in zip(parts, stratify(labels, fractions, seed), strict=True):
+        assert np.array_equal(one, other)
+
+
+@given(labels=LABELS, fractions=FRACTIONS, seed=st.integers(0, 2**32))
+def test_every_class_gives_each_part_its_share(labels: Labels, fractions: tuple[float, float], seed: int) -> None:
+    """No class is over- or under-represented in a part by more than one image."""
+    for part, fraction in zip(stratify(labels, fractions, seed), (*fractions, 1 - sum(fractions)), strict=True):
+        for label in np.unique(labels):
+            assert abs((labels[part] == label).sum() - fraction * (labels == label).sum()) <= 1
+
+
+def test_another_seed_cuts_elsewhere(dataset: Dataset) -> None:
+    """The cut is by chance: a different seed tests on different images."""
+    other = digits.load(DigitsSettings(), seed=8)
+    assert not np.array_equal(dataset.test.labels, other.test.labels)
+
+
+def test_the_digits_are_bytes_in_range(dataset: Dataset) -> None:
+    """Images are uint8 [N, 1, 16, 16] that use the range of a byte, 1,797 of them, ten classes."""
+    parts = (dataset.train, dataset.validation, dataset.test)
+    assert sum(len(part) for part in parts) == 1797
+    for part in parts:
+        assert part.images.dtype == np.uint8
+        assert part.images.shape == (len(part), 1, 16, 16)
+        assert part.images.min() == 0
+        assert part.images.max() > 250
+        assert set(part.labels) == set(range(10))
+
+
+def test_enlarging_keeps_the_picture() -> None:
+    """A scan that is full or empty stays so at any size."""
+    scans = np.stack([np.zeros((8, 8)), np.full((8, 8), 16.0)])
+    enlarged = digits.enlarge(scans, 20)
+    assert enlarged.shape == (2, 1, 20, 20)
+    assert (enlarged[0] == 0).all()
+    assert (enlarged[1] == 255).all()
+
+
+def test_an_epoch_is_the_same_whatever_came_before(dataset: Dataset) -> None:
+    """The third epoch has the same batches in a run that was resumed there."""
+    jitter = Jitter(rotation=10, shift=0.1, scale=0.1)
+    fresh = Batches(dataset.train, size=32, jitter=jitter, seed=3)
+    used = Batches(dataset.train, size=32, jitter=jitter, seed=3)
+    for number in range(2):
+        list(used.epoch(number))
+    for one, other in zip(fresh.epoch(2), used.epoch(2), strict=True):
+        assert torch.equal(one.images, other.images)
+        assert torch.equal(one.labels, other.labels)
+
+
+def test_epochs_differ(dataset: Dataset) -> None:
+    """Every epoch has an order of its own."""
+    batches = Batches(dataset.train, size=32, jitter=STILL, seed=3)
+    assert not torch.equal(next(batches.epoch(0)).labels, next(batches.epoch(1)).labels)
+
+
+def test_an_epoch_takes_every_full_batch_once(dataset: Dataset) -> None:
+    """No image comes twice in an epoch, and only what doesn't fill a batch is left out."""
+    batches = Batches(dataset.train, size=100, jitter=STILL, seed=3)
+    seen = torch.cat([batch.images for batch in batches.epoch(0)])
+    assert len(seen) == 1000 == 100 * len(batches)
+    assert len(torch.unique(seen, dim=0)) == len(np.unique(seen.numpy(), axis=0))
+
+
+def test_no_jitter_leaves_images_alone(dataset: Dataset) -> None:
+    """Bounds of zero change nothing, so what the jitter does is only what it was told."""
+    images = torch.from_numpy(dataset.train.images[:16])
+    assert torch.equal(STILL(images, torch.Generator().manual_seed(0)), images)
+
+
+def test_jitter_moves_each_image_its_own_way(dataset: Dataset) -> None:
+    """Copies of one image come out different, in the same shape and dtype."""
+    copies = torch.from_numpy(np.repeat(dataset.train.images[:1], 8, axis=0))
+    moved = Jitter(rotation=15, shift=0.1, scale=0.1)(copies, torch.Generator().manual_seed(0))
+    assert (moved.shape, moved.dtype) == (copies.shape, torch.uint8)
+    assert len(torch.unique(moved, dim=0)) == 8
+
+
+@pytest.mark.parametrize("size", [1, 7, 450, 1000])
+def test_plain_batches_hold_every_image_once(dataset: Dataset, size: int) -> None:
+    """Assessment sees all images in order, the last batch being smaller."""
+    labels = torch.cat([batch.labels for batch in plain_batches(dataset.test, size)])
+    assert np.array_equal(labels.numpy(), dataset.test.labels)

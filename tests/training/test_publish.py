@@ -1,0 +1,216 @@
+"""Publication: the layout that servers read, and that no failure ever shows half a version."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from service.artifact.card import CARD_NAME, ToTensor, load_card, verify_files
+from service.artifact.config import read_config
+from training import publish as publishing
+from training.classifier import Classifier
+from training.machine import machine
+from training.publish import Golden, Published, Release, publish, versions
+
+
+class Crash(BaseException):
+    """The process ends at this moment."""
+
+
+@pytest.fixture
+def release(tmp_path: Path) -> Release:
+    (tmp_path / "model.onnx").write_bytes(b"first")
+    images = np.arange(8 * 256, dtype=np.int64).reshape(8, 1, 16, 16).astype(np.uint8)
+    answers = np.eye(10, dtype=np.float32)[:8]
+    return Release(
+        name="digits",
+        model=tmp_path / "model.onnx",
+        config=Classifier(shape=(1, 16, 16), classes=10).config(name="digits", family="digits", variant="int8"),
+        labels=tuple("0123456789"),
+        golden=Golden(inputs={"image": images}, outputs={"probabilities": answers}),
+        family="digits",
+        variant="int8",
+        parent="digits-teacher",
+        chosen="digits-int8",
+        metrics={"accuracy": 0.99},
+        evidence={"images": {"test": 450}},
+        transforms={"image": (ToTensor(layout="CHW", datatype="UINT8"),)},
+        machine=machine(),
+    )
+
+
+@pytest.fixture
+def retrained(release: Release, tmp_path: Path) -> Release:
+    """The same model with other weights and another config."""
+    (tmp_path / "second.onnx").write_bytes(b"second")
+    config = release.config.replace("max_batch_size: 32", "max_batch_size: 16")
+    return replace(release, model=tmp_path / "second.onnx", config=config)
+
+
+def visible(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir() if not path.name.startswith(".")) if folder.exists() else []
+
+
+def check_whole(repository: Path) -> None:
+    """Everything that a server can see is complete and as its card says."""
+    for name in visible(repository):
+        folder = repository / name
+        read_config(folder / "config.pbtxt", name=name)
+        assert (folder / "labels.txt").read_text().split() == list("0123456789")
+        assert versions(folder)
+        for version in versions(folder):
+            verify_files(load_card(folder / str(version) / CARD_NAME), folder / str(version))
+
+
+def crash_at(monkeypatch: pytest.MonkeyPatch, moment: int) -> Callable[[], int]:
+    """End the process at the `moment`-th call that touches the disk for good; how many calls there were."""
+    calls = 0
+    original = publishing._sync
+
+    def sync(descriptor: int) -> None:
+        nonlocal calls
+        calls += 1
+        if calls == moment:
+            raise Crash
+        original(descriptor)
+
+    monkeypatch.setattr(publishing, "_sync", sync)
+    return lambda: calls
+
+
+def test_the_layout_is_that_of_the_design(release: Release, tmp_path: Path) -> None:
+    """A model is a folder with config and labels, a version in it one with model, card and golden samples."""
+    assert publish(tmp_path / "models", release) == Published(name="digits", version=1, new=True)
+    files = {str(path.relative_to(tmp_path / "models")) for path in (tmp_path / "models").rglob("*") if path.is_file()}
+    assert files == {
+        "digits/config.pbtxt",
+        "digits/labels.txt",
+        "digits/1/model.onnx",
+        "digits/1/card.json",
+        "digits/1/golden.npz",
+    }
+    check_whole(tmp_path / "models")
+
+
+def test_the_config_is_read_by_the_service_as_meant(release: Release, tmp_path: Path) -> None:
+    """The service finds batching, tensors, labels, family and variant in it, and nothing to warn about."""
+    publish(tmp_path / "models", release)
+    config = read_config(tmp_path / "models" / "digits" / "config.pbtxt", name="digits")
+    assert (config.backend, config.max_batch_size, config.default_model_filename) == ("onnxruntime", 32, "model.onnx")
+    assert config.dynamic_batching is not None
+    assert [(one.name, one.datatype, tuple(one.dims)) for one in (*config.inputs, *config.outputs)] == [
+        ("image", "UINT8", (1, 16, 16)),
+        ("probabilities", "FP32", (10,)),
+    ]
+    assert config.label_filenames == {"probabilities": "labels.txt"}
+    assert (config.hone.family, config.hone.variant) == ("digits", "int8")
+    assert config.warnings == ()
+
+
+def test_the_card_says_what_was_released(release: Release, tmp_path: Path) -> None:
+    """The card names the variant, its parent, the chosen one, and exactly the files of the version."""
+    publish(tmp_path / "models", release)
+    card = load_card(tmp_path / "models" / "digits" / "1" / CARD_NAME)
+    assert (card.variant, card.parent, card.chosen) == ("int8", "digits-teacher", "digits-int8")
+    assert set(card.files) == {"model.onnx", "golden.npz"}
+    assert card.metrics == {"accuracy": 0.99}
+
+
+def test_golden_samples_load_without_pickle(release: Release, tmp_path: Path) -> None:
+    """The samples are plain arrays, named by direction and tensor, as they were given."""
+    publish(tmp_path / "models", release)
+    with np.load(tmp_path / "models" / "digits" / "1" / "golden.npz", allow_pickle=False) as golden:
+        assert set(golden) == {"input.image", "output.probabilities"}
+        assert np.array_equal(golden["input.image"], release.golden.inputs["image"])
+        assert np.array_equal(golden["output.probabilities"], release.golden.outputs["probabilities"])
+
+
+def test_the_same_files_are_no_new_version(release: Release, tmp_path: Path) -> None:
+    """Publishing again what is there already changes nothing, not even a time stamp."""
+    publish(tmp_path / "models", release)
+    before = {path: path.stat().st_mtime_ns for path in (tmp_path / "models" / "digits").rglob("*") if path.is_file()}
+    again = publish(tmp_path / "models", replace(release, metrics={"accuracy": 0.5}))
+    assert again == Published(name="digits", version=1, new=False)
+    assert before == {path: path.stat().st_mtime_ns for path in before}
+    assert visible(tmp_path / "models" / "digits") == ["1", "config.pbtxt", "labels.txt"]
+
+
+def test_a_retrained_model_is_the_next_version(release: Release, retrained: Release, tmp_path: Path) -> None:
+    """Other files make a new version beside the old, under the new config."""
+    publish(tmp_path / "models", release)
+    assert publish(tmp_path / "models", retrained) == Published(name="digits", version=2, new=True)
+    folder = tmp_path / "models" / "digits"
+    assert (folder / "1" / "model.onnx").read_bytes() == b"first"
+    assert (folder / "2" / "model.onnx").read_bytes() == b"second"
+    assert read_config(folder / "config.pbtxt", name="digits").max_batch_size == 16
+    check_whole(tmp_path / "models")
+
+
+def test_versions_are_counted_as_numbers(release: Release, retrained: Release, tmp_path: Path) -> None:
+    """Version 10 comes after 9, and folders that are no versions don't count."""
+    publish(tmp_path / "models", release)
+    (tmp_path / "models" / "digits" / "1").rename(tmp_path / "models" / "digits" / "9")
+    (tmp_path / "models" / "digits" / "notes").mkdir()
+    assert publish(tmp_path / "models", retrained).version == 10
+    assert versions(tmp_path / "models" / "digits") == [9, 10]
+
+
+def test_only_the_kept_versions_stay(release: Release, retrained: Release, tmp_path: Path) -> None:
+    """With `keep` the oldest versions go, and only after the new one is there."""
+    publish(tmp_path / "models", release)
+    publish(tmp_path / "models", retrained, keep=1)
+    assert versions(tmp_path / "models" / "digits") == [2]
+    assert visible(tmp_path / "models" / "digits") == ["2", "config.pbtxt", "labels.txt"]
+
+
+def test_a_version_that_differs_from_its_card_is_published_anew(release: Release, tmp_path: Path) -> None:
+    """A latest version whose card can't be read isn't taken for the same."""
+    publish(tmp_path / "models", release)
+    (tmp_path / "models" / "digits" / "1" / CARD_NAME).write_text("{")
+    assert publish(tmp_path / "models", release) == Published(name="digits", version=2, new=True)
+
+
+@pytest.mark.parametrize("moment", range(1, 9))
+def test_a_crash_never_shows_half_a_model(
+    release: Release, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moment: int
+) -> None:
+    """Wherever a first publication ends, a server sees the whole model or nothing; the next one succeeds."""
+    with monkeypatch.context() as patch:
+        crash_at(patch, moment)
+        with pytest.raises(Crash):
+            publish(tmp_path / "models", release)
+    check_whole(tmp_path / "models")
+    publish(tmp_path / "models", release)
+    assert visible(tmp_path / "models") == ["digits"]
+    assert not list((tmp_path / "models").rglob(".*"))
+    check_whole(tmp_path / "models")
+
+
+@pytest.mark.parametrize("moment", range(1, 9))
+def test_a_crash_never_shows_half_a_version(
+    release: Release, retrained: Release, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moment: int
+) -> None:
+    """Wherever a later publication ends, the old version is whole and the new one is whole or absent."""
+    publish(tmp_path / "models", release)
+    with monkeypatch.context() as patch:
+        crash_at(patch, moment)
+        with pytest.raises(Crash):
+            publish(tmp_path / "models", retrained)
+    check_whole(tmp_path / "models")
+    assert (tmp_path / "models" / "digits" / "1" / "model.onnx").read_bytes() == b"first"
+    publish(tmp_path / "models", retrained)
+    assert versions(tmp_path / "models" / "digits") == [1, 2]
+    assert not list((tmp_path / "models").rglob(".*"))
+
+
+def test_the_crashes_cover_every_moment(
+    release: Release, retrained: Release, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The two tests above end the process at each of the moments there are."""
+    calls = crash_at(monkeypatch, 0)
+    publish(tmp_path / "models", release)
+    assert calls() == 8
+    publish(tmp_path / "models", retrained)
+    assert calls() == 8 + 8

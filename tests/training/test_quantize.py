@@ -1,0 +1,93 @@
+"""Quantization: the number format on which all speed depends, and that answers survive it."""
+
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import onnx
+import pytest
+from numpy.typing import NDArray
+from onnx import numpy_helper
+
+from training import machine
+from training.compression.quantize import QuantizeSettings, quantize
+from training.data.split import Dataset
+from training.session import open_session
+
+
+def arrays(path: Path) -> dict[str, NDArray[np.generic]]:
+    return {tensor.name: numpy_helper.to_array(tensor) for tensor in onnx.load(path).graph.initializer}
+
+
+def accuracy(path: Path, dataset: Dataset) -> float:
+    return float((open_session(path)(dataset.test.images).argmax(axis=1) == dataset.test.labels).mean())
+
+
+def test_activations_are_asymmetric_bytes(int8: Path) -> None:
+    """Every activation becomes uint8, and those before a ReLU use a zero point of their own."""
+    values = arrays(int8)
+    points = [values[node.input[2]] for node in onnx.load(int8).graph.node if node.op_type == "QuantizeLinear"]
+    assert points
+    assert {point.dtype for point in points} == {np.dtype(np.uint8)}
+    assert len({int(point) for point in points}) > 1
+
+
+def test_weights_are_symmetric_int8_with_a_scale_per_channel(int8: Path) -> None:
+    """Every convolution's weights are int8 around zero, scaled channel by channel."""
+    graph, values = onnx.load(int8).graph, arrays(int8)
+    producers = {node.output[0]: node for node in graph.node}
+    convolutions = [node for node in graph.node if node.op_type == "Conv"]
+    assert convolutions
+    for node in convolutions:
+        weights = producers[node.input[1]]
+        codes, scales, zeros = (values[name] for name in weights.input)
+        assert weights.op_type == "DequantizeLinear"
+        assert codes.dtype == zeros.dtype == np.int8
+        assert len(scales) == codes.shape[0]
+        assert not zeros.any()
+
+
+def test_every_heavy_operator_is_quantized(int8: Path) -> None:
+    """No convolution or product of matrices computes with float weights: half-quantized graphs are slower."""
+    graph = onnx.load(int8).graph
+    quantized = {node.output[0] for node in graph.node if node.op_type == "DequantizeLinear"}
+    for node in graph.node:
+        if node.op_type in {"Conv", "Gemm", "MatMul"}:
+            assert set(node.input[:2]) <= quantized
+
+
+def test_the_file_shrinks_and_the_answers_stay(teacher: Path, int8: Path, dataset: Dataset) -> None:
+    """INT8 costs a few answers at most, and a good part of the bytes is saved."""
+    assert int8.stat().st_size < 0.6 * teacher.stat().st_size
+    assert accuracy(int8, dataset) > accuracy(teacher, dataset) - 0.03
+
+
+@pytest.mark.parametrize("method", ["minmax", "entropy", "percentile"])
+def test_every_calibration_method_works(
+    teacher: Path, dataset: Dataset, tmp_path: Path, method: Literal["minmax", "entropy", "percentile"]
+) -> None:
+    """Each way to find the ranges gives a model that still knows most digits."""
+    settings = QuantizeSettings(method=method, samples=64)
+    quantize(teacher, tmp_path / "model.onnx", dataset.train.images, settings, seed=1)
+    assert accuracy(tmp_path / "model.onnx", dataset) > accuracy(teacher, dataset) - 0.1
+
+
+def test_quantization_is_repeatable_and_says_nothing(
+    teacher: Path, int8: Path, dataset: Dataset, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """The same seed gives the same bytes, and nothing is printed on the way."""
+    quantize(teacher, tmp_path / "model.onnx", dataset.train.images, QuantizeSettings(samples=128), seed=1)
+    assert (tmp_path / "model.onnx").read_bytes() == int8.read_bytes()
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("flags,limit", [("avx2 avx512_vnni", 127), ("avx2 avx512f", 64)])
+def test_weights_give_up_a_bit_only_where_sums_would_saturate(
+    teacher: Path, dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, flags: str, limit: int
+) -> None:
+    """The range of the weights is reduced on a CPU without VNNI, and only there."""
+    (tmp_path / "cpuinfo").write_text(f"processor\t: 0\nmodel name\t: any\nflags\t\t: {flags}\n")
+    monkeypatch.setattr(machine, "CPU_INFO", tmp_path / "cpuinfo")
+    quantize(teacher, tmp_path / "model.onnx", dataset.train.images, QuantizeSettings(samples=32), seed=1)
+    largest = max(abs(codes).max() for codes in arrays(tmp_path / "model.onnx").values() if codes.ndim == 4)
+    assert limit / 2 < largest <= limit

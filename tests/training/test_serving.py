@@ -1,0 +1,86 @@
+"""Measuring through the real service: started for the purpose, asked, and gone afterwards."""
+
+import socket
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from training import release, serving
+from training.data.split import Dataset
+from training.publish import publish
+from training.recipe import Recipe
+from training.release import Variant
+from training.serving import ServingError
+from training.session import open_session
+
+
+@pytest.fixture
+def processes(monkeypatch: pytest.MonkeyPatch) -> list[subprocess.Popen[bytes]]:
+    """Every process that the test starts."""
+    started: list[subprocess.Popen[bytes]] = []
+
+    class Recorded(subprocess.Popen[bytes]):
+        def __init__(self, *arguments: Any, **options: Any) -> None:
+            super().__init__(*arguments, **options)
+            started.append(self)
+
+    monkeypatch.setattr("training.serving.subprocess.Popen", Recorded)
+    return started
+
+
+@pytest.fixture
+def repository(int8: Path, recipe: Recipe, dataset: Dataset, tmp_path: Path) -> Path:
+    variant = Variant(family="digits", variant="int8", parent=None, model=int8)
+    publish(tmp_path / "models", release.unmeasured(variant, recipe, dataset))
+    return tmp_path / "models"
+
+
+def test_the_service_answers_as_the_file(
+    repository: Path,
+    int8: Path,
+    dataset: Dataset,
+    processes: list[subprocess.Popen[bytes]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Answers over HTTP are those of the file; the user's own settings don't matter; nothing stays."""
+    monkeypatch.setenv("HONE_REQUIRE_CARD", "nonsense")
+    with serving.serving(repository, ["digits-int8"]) as served:
+        for size in (1, 32):
+            images = dataset.test.images[:size]
+            assert np.allclose(served.request("digits-int8", images)(), open_session(int8)(images), atol=1e-6)
+    assert [process.poll() for process in processes] == [0]
+
+
+def test_an_empty_repository_is_an_error_with_what_the_service_said(
+    tmp_path: Path, processes: list[subprocess.Popen[bytes]]
+) -> None:
+    """When the service gives up, its last words are the error, and it is gone."""
+    with pytest.raises(ServingError, match=r"didn't become ready; it said:\n.+"), serving.serving(tmp_path, ["digits"]):
+        pass
+    assert all(process.poll() is not None for process in processes)
+
+
+def test_a_model_that_does_not_load_is_named(repository: Path) -> None:
+    """Asking for a model that the repository doesn't have is an error that names it."""
+    with (
+        pytest.raises(ServingError, match="didn't load digits-teacher"),
+        serving.serving(repository, ["digits-int8", "digits-teacher"]),
+    ):
+        pass
+
+
+def test_a_port_that_is_taken_meanwhile_is_tried_again(
+    repository: Path, processes: list[subprocess.Popen[bytes]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between finding a free port and using it somebody else may take it: other ports are tried."""
+    original = serving._free_ports
+    with socket.socket() as taken:
+        taken.bind((serving.HOST, 0))
+        taken.listen()
+        answers = iter([[taken.getsockname()[1], *original(1)]])
+        monkeypatch.setattr(serving, "_free_ports", lambda count: next(answers, None) or original(count))
+        with serving.serving(repository, ["digits-int8"]):
+            assert [process.poll() for process in processes] == [serving.CANT_BIND, None]
