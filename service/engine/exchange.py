@@ -5,6 +5,7 @@ from typing import Any, Protocol
 
 from numpy.typing import NDArray
 
+from service.artifact.signature import TensorSpec
 from service.errors import Cancelled, HoneError
 from service.messages import InferRequest, InferResponse
 
@@ -31,7 +32,7 @@ class Exchange:
 
     `finish` or `fail` takes effect exactly once; whatever comes later is ignored, so that a late result, a deadline
     and a disconnect may race. `deadline`, `admitted` and `started` are `time.monotonic()` seconds; `started` is 0 while
-    it waits. `inputs` are in the model's order. `deaths` counts the workers that crashed while they held it, `kills`
+    it waits. `inputs` are in the model's order, `outputs` are the positions and specs of those that were asked for. `deaths` counts the workers that crashed while they held it, `kills`
     those that somebody else killed.
     """
 
@@ -43,6 +44,7 @@ class Exchange:
         "inputs",
         "kills",
         "nbytes",
+        "outputs",
         "owner",
         "receiver",
         "request",
@@ -57,6 +59,7 @@ class Exchange:
         owner: ExchangeOwner,
         *,
         inputs: Sequence[NDArray[Any]],
+        outputs: Sequence[tuple[int, TensorSpec]],
         rows: int,
         nbytes: int,
         admitted: float,
@@ -66,6 +69,7 @@ class Exchange:
         self.receiver = receiver
         self.owner = owner
         self.inputs = inputs
+        self.outputs = outputs
         self.rows = rows
         self.nbytes = nbytes
         self.admitted = admitted

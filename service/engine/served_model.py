@@ -106,7 +106,7 @@ class ServedModel:
         if contract is None or scheduler is None:
             raise NotReady(f'model "{self.name}" is still loading')
         inputs, rows = contract.inputs(request)
-        contract.outputs(request.outputs)
+        outputs = contract.outputs(request.outputs)
         if self._quarantine and self._quarantine.holds(inputs):
             raise PoisonRequest("the worker process ended each time that it held these inputs; try others")
         now = time.monotonic()
@@ -115,6 +115,7 @@ class ServedModel:
             receiver,
             self,
             inputs=inputs,
+            outputs=outputs,
             rows=rows,
             nbytes=sum([array.nbytes for array in inputs]),
             admitted=now,
@@ -147,13 +148,12 @@ class ServedModel:
 
     def _respond(self, exchange: Exchange, arrays: Sequence[NDArray[Any]]) -> None:
         request = exchange.request
-        contract = self._contract
-        if contract is None or exchange.ended:
+        if exchange.ended:
             return
         outputs = tuple(
             [
                 Tensor(name=spec.name, datatype=spec.datatype, array=arrays[position])
-                for position, spec in contract.outputs(request.outputs)
+                for position, spec in exchange.outputs
             ]
         )
         exchange.emit(InferResponse(model=self.name, version=self.version, outputs=outputs, id=request.id))
@@ -207,6 +207,7 @@ class ServedModel:
             max_queued_requests=(batching.max_queue_size if batching else 0) or self._limits.max_queued_requests,
             max_queued_bytes=self._limits.max_queued_bytes,
             tokens=plan.intra_op_threads if plan.device == CPU else 1,
+            shapes_vary=any(-1 in spec.shape for spec in config.inputs),
         )
         device = self._devices.get(plan.device)
         return DynamicBatcher(policy, device, self.metrics, self._respond, self._condemn)

@@ -40,7 +40,13 @@ class Rig:
         self.owner = Owner()
         self.condemned: list[Exchange] = []
         policy = BatchingPolicy(
-            max_rows=4, join=join, delay=delay, max_queued_requests=most, max_queued_bytes=10**6, tokens=1
+            max_rows=4,
+            join=join,
+            delay=delay,
+            max_queued_requests=most,
+            max_queued_bytes=10**6,
+            tokens=1,
+            shapes_vary=True,
         )
         self.batcher = DynamicBatcher(policy, self.device, self.metrics, respond, self.condemned.append)
         self.owner.scheduler = self.batcher
@@ -56,6 +62,7 @@ class Rig:
             receiver,
             self.owner,
             inputs=[asked.inputs[0].array],
+            outputs=[],
             rows=len(values),
             nbytes=asked.inputs[0].array.nbytes,
             admitted=now,

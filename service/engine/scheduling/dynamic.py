@@ -41,6 +41,7 @@ class BatchingPolicy:
     max_queued_requests: int
     max_queued_bytes: int
     tokens: int
+    shapes_vary: bool
 
 
 class DynamicBatcher:
@@ -67,9 +68,15 @@ class DynamicBatcher:
         self._respond = respond
         self._condemn = condemn
         self._loop = asyncio.get_running_loop()
-        self._queue = RequestQueue(metrics, max_requests=policy.max_queued_requests, max_bytes=policy.max_queued_bytes)
+        self._queue = RequestQueue(
+            metrics,
+            max_requests=policy.max_queued_requests,
+            max_bytes=policy.max_queued_bytes,
+            shapes_vary=policy.shapes_vary,
+        )
         self._running: dict[Batch, None] = {}
         self._expiry = Expiry(self._unfinished)
+        self._hopeless = True  # every instance is down, and none has come up in its last attempts
         self._pump_due = False
         self._delayed: asyncio.TimerHandle | None = None
 
@@ -88,7 +95,7 @@ class DynamicBatcher:
 
     def submit(self, exchange: Exchange) -> None:
         """See `Scheduler`."""
-        if self._hopeless():
+        if self._hopeless:
             raise NotReady("the model has no worker that runs; one is being restarted")
         self._queue.push(exchange)
         self._expiry.watch(exchange.deadline)
@@ -165,8 +172,9 @@ class DynamicBatcher:
         if instance is None or batch is None:
             self._device.release(self)
             return
+        observe = self._metrics.queue_duration.observe
         for exchange in batch.exchanges:
-            self._metrics.queue_duration.observe(now - exchange.admitted)
+            observe(now - exchange.admitted)
         self._running[batch] = None
         try:
             instance.run(batch, batch.gather())
@@ -220,7 +228,7 @@ class DynamicBatcher:
                     self._condemn(exchange)
                     exchange.fail(PoisonRequest("the worker process ended each time that it held this request"))
             self._retry([Batch([exchange]) for exchange in job.alive()])
-        if self._hopeless():
+        if self._hopeless:
             for exchange in list(self._unfinished()):
                 exchange.fail(WorkerLost("the model's worker ends as soon as it starts"))
 
@@ -240,11 +248,8 @@ class DynamicBatcher:
         self._queue.push_again(batches)
         self._pump_soon()
 
-    def _hopeless(self) -> bool:
-        """Whether every instance is down and none has come up in its last attempts."""
-        return all(not instance.ready and instance.failures >= HOPELESS for instance in self.instances)
-
     def _count_workers(self) -> None:
+        self._hopeless = all(not instance.ready and instance.failures >= HOPELESS for instance in self.instances)
         self._metrics.workers_up = sum(instance.ready for instance in self.instances)
         self._metrics.ready = self._metrics.workers_up > 0
         restarts: dict[str, int] = {}

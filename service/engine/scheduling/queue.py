@@ -18,8 +18,9 @@ class RequestQueue:
     its turn comes, or when the dead outnumber the living.
     """
 
-    def __init__(self, metrics: ModelMetrics, *, max_requests: int, max_bytes: int) -> None:
+    def __init__(self, metrics: ModelMetrics, *, max_requests: int, max_bytes: int, shapes_vary: bool) -> None:
         self._metrics = metrics
+        self._shapes_vary = shapes_vary
         self._max_requests = max_requests
         self._max_bytes = max_bytes
         self._exchanges: deque[Exchange] = deque()
@@ -97,7 +98,7 @@ class RequestQueue:
             exchange = self._exchanges.popleft()
             if exchange.ended:
                 continue
-            if taken and not _alike(taken[0], exchange):
+            if taken and self._shapes_vary and not _alike(taken[0], exchange):
                 passed.append(exchange)
                 continue
             if taken and rows + exchange.rows > limit:
