@@ -16,12 +16,12 @@ from uvicorn.server import ServerState
 
 from service.protocol.engine_port import Engine
 from service.protocol.http.answer import CLOSE, Answer, refusal, transport_refusal
-from service.protocol.http.fast_cycle import FastCycle
+from service.protocol.http.fast_cycle import FastCycle, KnownHead
 from service.protocol.http.head import body_limit, body_too_large
 from service.protocol.http.infer_door import InferDoor, Route
 from service.protocol.http.infer_route import LINGER
 from service.protocol.http.reception import Reception, head_size
-from service.protocol.http.wire import JOIN_BELOW, json_success, parser_refusal, write_answer
+from service.protocol.http.wire import JOIN_BELOW, headers_too_large, json_success, parser_refusal, write_answer
 from service.protocol.limits import Limits
 
 _BETWEEN, _HEAD, _BODY = range(3)  # where the parser is
@@ -50,7 +50,9 @@ class FastProtocol(HttpToolsProtocol):
         self.reception = Reception(self.loop, limits.receive_seconds, limits.max_header_bytes, self._too_slow)
         self.is_open = True  # false once the last answer is decided: what still arrives is dropped
         self.stage = _BETWEEN
+        self.piece = b""  # what is being parsed, if a request may begin with it
         self.received = 0  # bytes in the piece that is being parsed
+        self.expected: KnownHead | None = None  # headers that may come again, while the connection is free for them
         self.idle_since = 0.0
         self.linger_timer: asyncio.TimerHandle | None = None
 
@@ -75,9 +77,15 @@ class FastProtocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Parse what arrived; the callbacks below do the rest."""
+        expected = self.expected
+        if expected is not None and len(data) == expected.size and data.startswith(expected.text):
+            self.expected = None
+            self.fast.repeat(expected, data)
+            return
         if not self.is_open:
             return
         self.received = len(data)
+        self.piece = b"" if self.stage else data
         try:
             self.parser.feed_data(data)
         except httptools.HttpParserUpgrade as upgrade:
@@ -87,10 +95,16 @@ class FastProtocol(HttpToolsProtocol):
                 self._parse_again(data[upgrade.args[0] :])
         except httptools.HttpParserError as error:
             self._refuse(parser_refusal(error))
+        self.piece = b""
         if self.stage and self.is_open:
             size = head_size(self.url, self.headers) if self.stage == _HEAD else None
             if not self.reception.wait(len(data), size):
-                self._refuse(self._headers_too_large())
+                self._refuse(headers_too_large(self.reception.limit))
+
+    def pause_writing(self) -> None:
+        """The client doesn't read its answers: its next request goes to ASGI, which waits for it."""
+        self.expected = None
+        super().pause_writing()
 
     def timeout_keep_alive_handler(self) -> None:
         """Close what was idle for long enough. The timer isn't moved at every request, so it may come too early."""
@@ -108,14 +122,16 @@ class FastProtocol(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         """A request begins; its ASGI scope is made only if it goes there."""
         self.stage = _HEAD
+        self.expected = None
         self.url = b""
         self.headers = []
         self.expect_100_continue = False
 
     def on_headers_complete(self) -> None:
         """Decide which way the request takes."""
-        if self.reception.may_exceed(self.received) and head_size(self.url, self.headers) > self.reception.limit:
-            self._refuse(self._headers_too_large())
+        reception = self.reception
+        if reception.may_exceed(self.received) and head_size(self.url, self.headers) > reception.limit:
+            self._refuse(headers_too_large(reception.limit))
             return
         self.stage = _BODY
         route = self.door.route(self.url)
@@ -171,6 +187,7 @@ class FastProtocol(HttpToolsProtocol):
         if keep_alive and b"connection" in fields:
             keep_alive = parser.get_http_version() != "1.0"  # uvicorn closes those, whatever they ask for
         self.fast.begin(route, fields, keep_alive)
+        self.fast.learn(self.piece, int(length))
         self._set_cycle(self.fast)
         return True
 
@@ -222,6 +239,7 @@ class FastProtocol(HttpToolsProtocol):
             self.on_response_complete()
             return
         state.total_requests += 1
+        self.expected = fast.known if self.is_open else None
         self.idle_since = self.loop.time()
         if self.timeout_keep_alive_task is None:
             self.timeout_keep_alive_task = self.loop.call_later(
@@ -249,10 +267,6 @@ class FastProtocol(HttpToolsProtocol):
         else:
             text = f"the request took more than {self.door.limits.receive_seconds:g} seconds to arrive"
             self._refuse(transport_refusal(408, text, CLOSE))
-
-    def _headers_too_large(self) -> Answer:
-        text = f"the headers are larger than the limit of {self.reception.limit} bytes"
-        return transport_refusal(431, text, CLOSE)
 
     def _refuse(self, answer: Answer) -> None:
         """Answer the request that is being received, read nothing more, and close.

@@ -7,6 +7,23 @@ from service.protocol.http.infer_door import InferDoor, Route
 from service.protocol.http.reply import Reply
 
 
+class KnownHead:
+    """The headers of a fast request, byte for byte, and what they were found to mean.
+
+    A client that keeps its connection mostly sends the same headers again. When a piece starts with exactly these bytes
+    and is as long as they and the Content-Length in them say, then the parser would find exactly this again, so it
+    isn't asked: that saves a fifth of the work on a small request.
+    """
+
+    __slots__ = ("fields", "route", "size", "text")
+
+    def __init__(self, text: bytes, size: int, route: Route, fields: Mapping[bytes, bytes]) -> None:
+        self.text = text
+        self.size = size
+        self.route = route
+        self.fields = fields
+
+
 class FastCycle:
     """Stands where uvicorn keeps its `RequestResponseCycle`, and serves one request of its connection after another.
 
@@ -14,7 +31,17 @@ class FastCycle:
     to false when it stops. `route` is None unless the body of a fast request is being received.
     """
 
-    __slots__ = ("_door", "_exchange", "_fields", "_parts", "keep_alive", "reply", "response_complete", "route")
+    __slots__ = (
+        "_door",
+        "_exchange",
+        "_fields",
+        "_parts",
+        "keep_alive",
+        "known",
+        "reply",
+        "response_complete",
+        "route",
+    )
 
     def __init__(self, door: InferDoor, deliver: Callable[[], None]) -> None:
         self._door = door
@@ -22,6 +49,7 @@ class FastCycle:
         self._fields: Mapping[bytes, bytes] = {}
         self._parts: list[bytes] = []
         self.keep_alive = True
+        self.known: KnownHead | None = None
         self.reply = Reply(deliver)
         self.response_complete = True
         self.route: Route | None = None
@@ -32,6 +60,12 @@ class FastCycle:
         self._fields = fields
         self.keep_alive = keep_alive
         self.response_complete = False
+
+    def learn(self, piece: bytes, length: int) -> None:
+        """Remember the headers of the request that has just begun, if `piece` is that request and nothing else."""
+        end = piece.find(b"\r\n\r\n") + 4
+        if self.keep_alive and self.route is not None and end + length == len(piece):
+            self.known = KnownHead(piece[:end], len(piece), self.route, self._fields)
 
     def receive(self, part: bytes) -> None:
         """A piece of its body."""
@@ -46,6 +80,14 @@ class FastCycle:
         parts.clear()
         self.route = None
         self._exchange = self._door.submit(route, self._fields, body, self.reply)
+        if self._exchange is None:
+            self.reply.deliver()
+
+    def repeat(self, known: KnownHead, piece: bytes) -> None:
+        """A whole request that differs from an earlier one in its body only."""
+        self.keep_alive = True
+        self.response_complete = False
+        self._exchange = self._door.submit(known.route, known.fields, piece[len(known.text) :], self.reply)
         if self._exchange is None:
             self.reply.deliver()
 

@@ -1,25 +1,24 @@
 """From the body of an inference request to the engine's message."""
 
 from collections.abc import Mapping
-from math import isfinite, prod
+from math import isfinite
 from typing import Any
 
 import msgspec
 
-from service.datatypes import NUMPY_DTYPES
 from service.errors import InvalidRequest, TooLarge, Unsupported
 from service.messages import InferRequest, Parameters, Tensor
 from service.protocol.engine_port import Engine
 from service.protocol.http.binary import binary_array
 from service.protocol.http.document import InputEntry, NumericInputEntry, parse_document
 from service.protocol.http.head import Head
+from service.protocol.http.layout import Layouts
 from service.protocol.http.raw_request import decode_raw
 from service.protocol.http.tensors import json_array, numeric_array
 from service.protocol.http.wanted import ALL_JSON, Wanted, read_wanted
 from service.protocol.limits import Limits
 from service.protocol.quoting import quoted
 
-_LARGEST = 2**62  # bytes; numpy can't describe more, even where an axis of zero leaves nothing to hold
 _NONE: Mapping[str, Any] = {}
 _MICROSECOND = 1e-6
 
@@ -27,11 +26,12 @@ _MICROSECOND = 1e-6
 class InferDecoder:
     """Turns bodies into requests, within `limits`; asks `engine` only for what a raw request needs to know."""
 
-    __slots__ = ("_engine", "_limits")
+    __slots__ = ("_engine", "_layouts", "_limits")
 
     def __init__(self, engine: Engine, limits: Limits) -> None:
         self._engine = engine
         self._limits = limits
+        self._layouts = Layouts(limits)
 
     def decode(self, model: str, version: str | None, head: Head, body: bytes) -> tuple[InferRequest, Wanted]:
         """The request that a body holds, and how its outputs are wanted.
@@ -61,13 +61,39 @@ class InferDecoder:
         request = InferRequest(
             model=model,
             version=version,
-            inputs=_tensors(document.inputs, body, json_length, limits),
+            inputs=self._tensors(document.inputs, body, json_length),
             outputs=wanted.names,
             id=document.id or "",
             parameters=parameters or _NONE,
             timeout=timeout,
         )
         return request, wanted
+
+    def _tensors(self, entries: tuple[InputEntry, ...], body: bytes, start: int) -> tuple[Tensor, ...]:
+        """One tensor for each entry; binary ones are taken from `body[start:]` in order, until nothing is left."""
+        limits = self._limits
+        if len(entries) > limits.max_tensors:
+            raise InvalidRequest(f"{len(entries)} inputs, at most {limits.max_tensors} are allowed")
+        tensors = []
+        for entry in entries:
+            layout = self._layouts.find(entry)
+            size = _binary_size(entry, entry.parameters) if entry.parameters else None
+            data = entry.data
+            if size is not None:
+                array = binary_array(entry, layout, body, start, size)
+                start += size
+            elif type(entry) is NumericInputEntry and data is not msgspec.UNSET:
+                array = numeric_array(entry, layout, data)
+            elif data is not msgspec.UNSET:
+                array = json_array(entry, layout, data, limits.max_depth)
+            else:
+                raise InvalidRequest(f"input {quoted(entry.name)} has neither data nor binary_data_size")
+            tensors.append(Tensor(name=entry.name, datatype=entry.datatype, array=array))
+        if len(entries) > 1:
+            _refuse_twins(entries)
+        if start != len(body):
+            raise InvalidRequest(f"{len(body) - start} bytes are left over after the last input")
+        return tuple(tensors)
 
 
 def _json_part(body: bytes, json_length: int, limits: Limits) -> bytes:
@@ -79,58 +105,6 @@ def _json_part(body: bytes, json_length: int, limits: Limits) -> bytes:
             "send the tensors as binary data"
         )
     return body[:json_length]
-
-
-def _tensors(entries: tuple[InputEntry, ...], body: bytes, start: int, limits: Limits) -> tuple[Tensor, ...]:
-    """One tensor for each entry; binary ones are taken from `body[start:]` in order, until nothing is left."""
-    if len(entries) > limits.max_tensors:
-        raise InvalidRequest(f"{len(entries)} inputs, at most {limits.max_tensors} are allowed")
-    tensors = []
-    for entry in entries:
-        count = _count(entry, limits)
-        parameters = entry.parameters
-        if parameters:
-            size = _binary_size(entry, parameters)
-            if size is not None:
-                array = binary_array(entry, count, body, start, size)
-                start += size
-                tensors.append(Tensor(name=entry.name, datatype=entry.datatype, array=array))
-                continue
-        data = entry.data
-        if data is msgspec.UNSET:
-            raise InvalidRequest(f"input {quoted(entry.name)} has neither data nor binary_data_size")
-        if type(entry) is NumericInputEntry:
-            array = numeric_array(entry, count, data)
-        else:
-            array = json_array(entry, count, data, limits.max_depth)
-        tensors.append(Tensor(name=entry.name, datatype=entry.datatype, array=array))
-    if len(entries) > 1:
-        _refuse_twins(entries)
-    if start != len(body):
-        raise InvalidRequest(f"{len(body) - start} bytes are left over after the last input")
-    return tuple(tensors)
-
-
-def _count(entry: InputEntry, limits: Limits) -> int:
-    """How many elements the shape holds, after checking shape and datatype."""
-    shape = entry.shape
-    count = prod(shape)
-    # One comparison sees to the common case; anything else is looked at closely.
-    if not 0 < count < _LARGEST or len(shape) > limits.max_rank or min(shape, default=0) < 0:
-        _check_shape(entry, limits)
-    if entry.datatype not in NUMPY_DTYPES:
-        raise InvalidRequest(f"input {quoted(entry.name)}: unknown datatype {quoted(entry.datatype)}")
-    return count
-
-
-def _check_shape(entry: InputEntry, limits: Limits) -> None:
-    name, shape = quoted(entry.name), entry.shape
-    if len(shape) > limits.max_rank:
-        raise InvalidRequest(f"input {name}: shape has {len(shape)} dimensions, at most {limits.max_rank} are allowed")
-    if min(shape, default=0) < 0:
-        raise InvalidRequest(f"input {name}: shape has the negative dimension {min(shape)}")
-    if prod(max(dim, 1) for dim in shape) * 8 >= _LARGEST:
-        raise InvalidRequest(f"input {name}: shape {quoted(list(shape))} is larger than any tensor can be")
 
 
 def _binary_size(entry: InputEntry, parameters: Mapping[str, Any]) -> int | None:

@@ -14,6 +14,7 @@ from service.protocol.engine_port import Engine
 from service.protocol.http.binary import binary_array
 from service.protocol.http.document import InputEntry
 from service.protocol.http.head import Head
+from service.protocol.http.layout import Layout
 from service.protocol.http.wanted import ALL_BINARY, Wanted
 
 
@@ -40,7 +41,7 @@ def _array(spec: TensorMetadata, body: bytes) -> NDArray[Any]:
         return element.reshape([1] * len(spec.shape))
     shape = _resolved(spec, len(body) // item_bytes(spec.datatype))
     entry = InputEntry(name=spec.name, shape=shape, datatype=spec.datatype)
-    return binary_array(entry, prod(shape), body, 0, len(body))
+    return binary_array(entry, Layout(spec.datatype, shape), body, 0, len(body))
 
 
 def _resolved(spec: TensorMetadata, elements: int) -> tuple[int, ...]:

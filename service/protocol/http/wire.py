@@ -37,6 +37,11 @@ def write_answer(
         transport.write(head + answer.body)
 
 
+def headers_too_large(limit: int) -> Answer:
+    """More headers, or trailers, than a connection may send."""
+    return transport_refusal(431, f"the headers are larger than the limit of {limit} bytes", CLOSE)
+
+
 def parser_refusal(error: httptools.HttpParserError) -> Answer:
     """The client's fault, unless one of our callbacks failed on something else than what it sent."""
     cause = error.__context__
