@@ -109,9 +109,9 @@ def _answers(port: int, path: str) -> bool:
 def _stop(process: subprocess.Popen[bytes]) -> None:
     """Ask the process to end, then end whatever is left of the group that it leads."""
     if process.returncode is None:
-        process.terminate()
+        os.kill(process.pid, signal.SIGTERM)  # not `terminate`, which reaps a process that has ended
         deadline = time.monotonic() + STOP_SECONDS
-        # It isn't reaped yet: as long as it is a zombie, nobody else can have its id, or the group's.
+        # Unreaped until the group is gone: as long as it is a zombie, nobody else can have its id, or the group's.
         while time.monotonic() < deadline and not os.waitid(os.P_PID, process.pid, _ENDED):
             time.sleep(0.02)
         with suppress(ProcessLookupError):
