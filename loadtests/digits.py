@@ -1,5 +1,6 @@
 """Real handwritten digits as a client has them: images of raw bytes."""
 
+import functools
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,7 @@ from numpy.typing import NDArray
 from loadtests.served import ROOT
 
 
+@functools.cache
 def images(side: int) -> NDArray[np.uint8]:
     """Digits as uint8 [N, 1, side, side], light on dark: scikit-learn's 1,797 scans enlarged to `side`, a multiple of
     their 8 pixels; where that library is absent, the golden samples of the committed model.

@@ -89,6 +89,12 @@ def _judge(values: Any, count: int) -> str | None:
     return None if np.allclose(sums, 1, atol=1e-3) else f"probabilities add up to {sums.min():.3f}-{sums.max():.3f}"
 
 
+@events.init.add_listener
+def load_images(**_: Any) -> None:
+    """Load the images before the clock runs: importing their library takes a second, in which no user could go on."""
+    images(16)
+
+
 @events.quitting.add_listener
 def fail_without_requests(environment: Any, **_: Any) -> None:
     """A run that sent nothing proves nothing: it fails, as one with a failed request does."""
