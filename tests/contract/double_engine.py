@@ -1,0 +1,144 @@
+"""An engine without workers: real exchanges, real arithmetic, answers after a callback of the event loop."""
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Callable
+
+import numpy as np
+
+from service.engine.exchange import Exchange, Receiver
+from service.errors import BackendError, DeadlineExceeded, HoneError, InvalidRequest, ModelNotFound, NotReady, QueueFull
+from service.messages import InferRequest, InferResponse, Tensor
+from service.metadata import IndexEntry, ModelMetadata, TensorMetadata
+
+SLOW = 0.25
+MODELS = ("affine", "echo", "empty", "failing", "full", "late", "loading", "never", "slow", "twice", "wrong")
+
+
+def affine(tensor: Tensor) -> Tensor:
+    """Twice the input and one more, in its own datatype; BYTES get a mark, booleans are turned round."""
+    if tensor.datatype == "BYTES":
+        marked = np.array([element + b"!" for element in tensor.array.reshape(-1)], dtype=np.object_)
+        return Tensor(name="y", datatype="BYTES", array=marked.reshape(tensor.array.shape))
+    array = ~tensor.array if tensor.datatype == "BOOL" else (tensor.array * 2 + 1).astype(tensor.array.dtype)
+    return Tensor(name="y", datatype=tensor.datatype, array=array)
+
+
+class DoubleEngine:
+    """Serves the models in MODELS, each with one behaviour, and notes what the doors told it."""
+
+    server_name = "hone"
+    server_version = "0.0.1"
+    extensions = ("binary_tensor_data", "parameters")
+
+    def __init__(self) -> None:
+        self.is_ready = True
+        self.requests: list[InferRequest] = []
+        self.outcomes: Counter[str] = Counter()
+        self.refused: list[tuple[str, str | None, str]] = []
+        self.waiting: list[Exchange] = []
+
+    def live(self) -> bool:
+        return True
+
+    def ready(self) -> bool:
+        return self.is_ready
+
+    def submit(self, request: InferRequest, receiver: Receiver) -> Exchange:
+        self._find(request.model, request.version)
+        self.requests.append(request)
+        if request.model == "full":
+            raise QueueFull('model "full" has 1024 requests waiting')
+        if request.model == "wrong":
+            raise InvalidRequest('input "x" is FP32, model "wrong" takes INT8')
+        exchange = Exchange(
+            request,
+            receiver,
+            self,
+            inputs=(),
+            outputs=(),
+            rows=1,
+            nbytes=0,
+            admitted=time.monotonic(),
+            deadline=float("inf"),
+        )
+        loop = asyncio.get_running_loop()
+        behaviour = self._behaviours().get(request.model)
+        if behaviour is not None:
+            loop.call_later(SLOW if request.model == "slow" else 0, behaviour, exchange)
+        self.waiting.append(exchange)
+        return exchange
+
+    def ended(self, exchange: Exchange, error: HoneError | None) -> None:
+        self.outcomes[error.reason if error else "ok"] += 1
+        self.waiting.remove(exchange)
+
+    def refuse(self, model: str, version: str | None, protocol: str, error: HoneError) -> None:
+        assert protocol == "http"
+        self.refused.append((model, version, error.reason))
+
+    def model_ready(self, model: str, version: str | None) -> bool:
+        if model == "loading":
+            return False
+        self._find(model, version)
+        return self.is_ready
+
+    def metadata(self, model: str, version: str | None) -> ModelMetadata:
+        self._find(model, version)
+        datatype = "BYTES" if model == "echo" else "FP32"
+        return ModelMetadata(
+            name=model,
+            versions=("1",),
+            platform="onnxruntime_onnx",
+            inputs=(TensorMetadata(name="x", datatype=datatype, shape=(-1,) if model == "echo" else (-1, 4)),),
+            outputs=(TensorMetadata(name="y", datatype=datatype, shape=(-1, 4)),),
+        )
+
+    def config(self, model: str, version: str | None) -> dict[str, object]:
+        self._find(model, version)
+        return {"name": model, "max_batch_size": 8, "input": [{"name": "x", "data_type": "TYPE_FP32", "dims": [4]}]}
+
+    def index(self) -> list[IndexEntry]:
+        return [
+            IndexEntry(name="affine", version="1", state="READY", reason=""),
+            IndexEntry(name="broken", version="", state="UNAVAILABLE", reason="model.onnx is missing"),
+        ]
+
+    def _find(self, model: str, version: str | None) -> None:
+        if model not in MODELS:
+            raise ModelNotFound(f'there is no model "{model}"')
+        if version not in {None, "1"}:
+            raise ModelNotFound(f'model "{model}" has no version "{version}"')
+        if model == "loading":
+            raise NotReady('model "loading" is still loading')
+
+    def _behaviours(self) -> dict[str, Callable[[Exchange], object]]:
+        return {
+            "affine": self._answer,
+            "slow": self._answer,
+            "echo": self._echo,
+            "empty": Exchange.finish,
+            "twice": self._twice,
+            "failing": lambda exchange: exchange.fail(BackendError("the runtime refused the request")),
+            "late": lambda exchange: exchange.fail(DeadlineExceeded("not finished within 5 ms")),
+        }
+
+    def _answer(self, exchange: Exchange) -> None:
+        tensors = tuple(affine(tensor) for tensor in exchange.request.inputs)
+        self._emit(exchange, tensors)
+        exchange.finish()
+
+    def _echo(self, exchange: Exchange) -> None:
+        self._emit(exchange, exchange.request.inputs)
+        exchange.finish()
+
+    def _twice(self, exchange: Exchange) -> None:
+        self._emit(exchange, exchange.request.inputs)
+        self._answer(exchange)
+
+    def _emit(self, exchange: Exchange, outputs: tuple[Tensor, ...]) -> None:
+        request = exchange.request
+        exchange.emit(
+            InferResponse(model=request.model, version=request.version or "1", outputs=outputs, id=request.id)
+        )
