@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any, Protocol
 
+import msgspec
 from numpy.typing import NDArray
 
 from service.artifact.signature import TensorSpec
@@ -27,7 +28,7 @@ class ExchangeOwner(Protocol):
         """The exchange has just ended; called once, before the receiver hears of it."""
 
 
-class Exchange:
+class Exchange(msgspec.Struct, kw_only=True, eq=False):
     """Owns the state of one admitted request: who waits for it, until when, and whether it has ended.
 
     `finish` or `fail` takes effect exactly once; whatever comes later is ignored, so that a late result, a deadline
@@ -36,48 +37,19 @@ class Exchange:
     those that somebody else killed.
     """
 
-    __slots__ = (
-        "admitted",
-        "deadline",
-        "deaths",
-        "ended",
-        "inputs",
-        "kills",
-        "nbytes",
-        "outputs",
-        "owner",
-        "receiver",
-        "request",
-        "rows",
-        "started",
-    )
-
-    def __init__(
-        self,
-        request: InferRequest,
-        receiver: Receiver,
-        owner: ExchangeOwner,
-        *,
-        inputs: Sequence[NDArray[Any]],
-        outputs: Sequence[tuple[int, TensorSpec]],
-        rows: int,
-        nbytes: int,
-        admitted: float,
-        deadline: float,
-    ) -> None:
-        self.request = request
-        self.receiver = receiver
-        self.owner = owner
-        self.inputs = inputs
-        self.outputs = outputs
-        self.rows = rows
-        self.nbytes = nbytes
-        self.admitted = admitted
-        self.deadline = deadline
-        self.started = 0.0
-        self.ended = False
-        self.deaths = 0
-        self.kills = 0
+    request: InferRequest
+    receiver: Receiver
+    owner: ExchangeOwner
+    inputs: Sequence[NDArray[Any]]
+    outputs: Sequence[tuple[int, TensorSpec]]
+    rows: int
+    nbytes: int
+    admitted: float
+    deadline: float
+    started: float = 0.0
+    ended: bool = False
+    deaths: int = 0
+    kills: int = 0
 
     def emit(self, response: InferResponse) -> None:
         """Hand one answer to the receiver, unless the exchange has ended."""

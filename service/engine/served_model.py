@@ -111,13 +111,13 @@ class ServedModel:
             raise PoisonRequest("the worker process ended each time that it held these inputs; try others")
         now = time.monotonic()
         exchange = Exchange(
-            request,
-            receiver,
-            self,
+            request=request,
+            receiver=receiver,
+            owner=self,
             inputs=inputs,
             outputs=outputs,
             rows=rows,
-            nbytes=sum([array.nbytes for array in inputs]),
+            nbytes=inputs[0].nbytes if len(inputs) == 1 else sum([array.nbytes for array in inputs]),
             admitted=now,
             deadline=now + self._allowance(request.timeout),
         )

@@ -58,9 +58,9 @@ class Rig:
         asked = request(*values, width=width)
         now = time.monotonic()
         exchange = Exchange(
-            asked,
-            receiver,
-            self.owner,
+            request=asked,
+            receiver=receiver,
+            owner=self.owner,
             inputs=[asked.inputs[0].array],
             outputs=[],
             rows=len(values),
