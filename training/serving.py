@@ -2,6 +2,7 @@
 
 import http.client
 import os
+import secrets
 import socket
 import subprocess
 import sys
@@ -79,24 +80,25 @@ def _start(repository: Path, log: IO[bytes], stack: ExitStack) -> int:
     """Start the service and return its HTTP port; tried again where somebody else took a port in between."""
     for _ in range(ATTEMPTS):
         ports = _free_ports(2)
-        process = subprocess.Popen(
-            _command(repository, ports), cwd=ROOT, env=_environment(), stdout=log, stderr=subprocess.STDOUT
-        )
+        name = f"measured-{secrets.token_hex(8)}"
+        command = _command(repository, ports, name)
+        process = subprocess.Popen(command, cwd=ROOT, env=_environment(), stdout=log, stderr=subprocess.STDOUT)
         stack.callback(_stop, process)
-        if _wait_ready(process, ports[0]):
+        if _wait_ready(process, ports[0], name):
             return ports[0]
         if process.poll() != CANT_BIND:
             break
     raise ServingError(f"the service didn't become ready; it said:\n{_tail(log)}")
 
 
-def _command(repository: Path, ports: Sequence[int]) -> list[str]:
+def _command(repository: Path, ports: Sequence[int], name: str) -> list[str]:
     http_port, metrics_port = (str(port) for port in ports)
     flags = {
         "--model-repository": str(repository.resolve()),
         "--host": HOST,
         "--http-port": http_port,
         "--metrics-port": metrics_port,
+        "--server-name": name,
     }
     return [sys.executable, "-m", "service", "run", *(word for pair in flags.items() for word in pair)]
 
@@ -114,22 +116,25 @@ def _free_ports(count: int) -> list[int]:
         return [one.getsockname()[1] for one in sockets]
 
 
-def _wait_ready(process: subprocess.Popen[bytes], port: int) -> bool:
+def _wait_ready(process: subprocess.Popen[bytes], port: int, name: str) -> bool:
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline and process.poll() is None:
-        if _is_ready(port):
+        # By its name, because another server may have taken the port meanwhile, and would be measured in its stead.
+        if _get(port, "/v2/health/ready") is not None and name.encode() in (_get(port, "/v2") or b""):
             return True
         time.sleep(0.05)
     return False
 
 
-def _is_ready(port: int) -> bool:
-    connection = http.client.HTTPConnection(HOST, port, timeout=5)
+def _get(port: int, path: str) -> bytes | None:
+    """The body of a 200 answer; None for any other, and for none at all."""
+    connection = http.client.HTTPConnection(HOST, port, timeout=1)
     try:
-        connection.request("GET", "/v2/health/ready")
-        return connection.getresponse().status == http.HTTPStatus.OK
+        connection.request("GET", path)
+        answer = connection.getresponse()
+        return answer.read() if answer.status == http.HTTPStatus.OK else None
     except (OSError, http.client.HTTPException):
-        return False
+        return None
     finally:
         connection.close()
 
