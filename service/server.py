@@ -29,6 +29,7 @@ from service.settings import Settings
 from service.workers.instance import Patience
 
 _BACKLOG = 2048
+_TELL_SECONDS = 0.05
 _log = structlog.get_logger()
 
 
@@ -38,6 +39,20 @@ class CannotBindError(Exception):
 
 class HttpServer(uvicorn.Server):
     """uvicorn, except that signals are the composition root's business."""
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Let every connection answer what it was sent, those included that were accepted just before the end."""
+        telling = asyncio.create_task(self._tell_connections())
+        try:
+            await super().shutdown(sockets)
+        finally:
+            telling.cancel()
+
+    async def _tell_connections(self) -> None:
+        while True:
+            for connection in list(self.server_state.connections):
+                connection.shutdown()
+            await asyncio.sleep(_TELL_SECONDS)
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:

@@ -24,6 +24,9 @@ from service.protocol.http.reception import Reception, head_size
 from service.protocol.http.wire import JOIN_BELOW, headers_too_large, json_success, parser_refusal, write_answer
 from service.protocol.limits import Limits
 
+LAST_CALL = 0.5
+"""Seconds in which an idle connection may still send a request after the server was told to stop."""
+
 _BETWEEN, _HEAD, _BODY = range(3)  # where the parser is
 
 
@@ -54,6 +57,7 @@ class FastProtocol(HttpToolsProtocol):
         self.received = 0  # bytes in the piece that is being parsed
         self.expected: KnownHead | None = None  # headers that may come again, while the connection is free for them
         self.idle_since = 0.0
+        self.is_stopping = False  # the next answer is the last
         self.linger_timer: asyncio.TimerHandle | None = None
 
     # -- the connection
@@ -105,6 +109,25 @@ class FastProtocol(HttpToolsProtocol):
         """The client doesn't read its answers: its next request goes to ASGI, which waits for it."""
         self.expected = None
         super().pause_writing()
+
+    def shutdown(self) -> None:
+        """The server stops: the next answer is the last. May be called more than once.
+
+        uvicorn closes an idle connection at once, which resets it under a request that is on its way. Here it stays open
+        for LAST_CALL seconds, in which such a request is still answered.
+        """
+        if self.is_stopping:
+            return
+        self.is_stopping = True
+        self.expected = None
+        if self._is_busy():
+            super().shutdown()
+        elif self.is_open and self.stage == _BETWEEN:
+            self.linger_timer = self.loop.call_later(LAST_CALL, self._close_if_idle)
+
+    def _close_if_idle(self) -> None:
+        if self.stage == _BETWEEN and not self._is_busy():
+            self.transport.close()
 
     def timeout_keep_alive_handler(self) -> None:
         """Close what was idle for long enough. The timer isn't moved at every request, so it may come too early."""
@@ -183,7 +206,7 @@ class FastProtocol(HttpToolsProtocol):
             self.door.engine.refuse(*route, "http", error)
             self._refuse(refusal(error, CLOSE))
             return True
-        keep_alive = parser.should_keep_alive()
+        keep_alive = parser.should_keep_alive() and not self.is_stopping
         if keep_alive and b"connection" in fields:
             keep_alive = parser.get_http_version() != "1.0"  # uvicorn closes those, whatever they ask for
         self.fast.begin(route, fields, keep_alive)
@@ -201,6 +224,8 @@ class FastProtocol(HttpToolsProtocol):
         self.headers.extend(headers)
         self.expect_100_continue = expects
         super().on_headers_complete()
+        if self.is_stopping:
+            self.cycle.keep_alive = False
 
     def _offers_upgrade(self) -> bool:
         """Whether the client offers another protocol that nobody here speaks, such as h2c."""
@@ -239,7 +264,7 @@ class FastProtocol(HttpToolsProtocol):
             self.on_response_complete()
             return
         state.total_requests += 1
-        self.expected = fast.known if self.is_open else None
+        self.expected = fast.known if self.is_open and not self.is_stopping else None
         self.idle_since = self.loop.time()
         if self.timeout_keep_alive_task is None:
             self.timeout_keep_alive_task = self.loop.call_later(
