@@ -2,13 +2,14 @@
 
 import json
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from tests.contract.raw import INFER, as_float, binary, chunked, document, get, infer, post, tensor
 
 VERSIONED = "/v2/models/affine/versions/1/infer"
-ANSWER = {
+ANSWER: dict[str, object] = {
     "model_name": "affine",
     "model_version": "1",
     "outputs": [{"name": "y", "datatype": "FP32", "shape": [1, 2], "data": [3.0, 5.0]}],
@@ -90,7 +91,7 @@ GOOD = (
 )
 
 
-def _bad(name: str, expected: str, *inputs: object, **more: object) -> Case:
+def _bad(name: str, expected: str, *inputs: object, **more: Any) -> Case:
     return Case(name, infer(*inputs, **more), 400, expected, "invalid_request")
 
 

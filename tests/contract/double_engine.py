@@ -53,9 +53,9 @@ class DoubleEngine:
         if request.model == "wrong":
             raise InvalidRequest('input "x" is FP32, model "wrong" takes INT8')
         exchange = Exchange(
-            request,
-            receiver,
-            self,
+            request=request,
+            receiver=receiver,
+            owner=self,
             inputs=(),
             outputs=(),
             rows=1,

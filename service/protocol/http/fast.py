@@ -18,14 +18,19 @@ from service.protocol.engine_port import Engine
 from service.protocol.http.answer import CLOSE, Answer, refusal, transport_refusal
 from service.protocol.http.fast_cycle import FastCycle, KnownHead
 from service.protocol.http.head import body_limit, body_too_large
+from service.protocol.http.idleness import Idleness
 from service.protocol.http.infer_door import InferDoor, Route
 from service.protocol.http.infer_route import LINGER
 from service.protocol.http.reception import Reception, head_size
-from service.protocol.http.wire import JOIN_BELOW, headers_too_large, json_success, parser_refusal, write_answer
+from service.protocol.http.wire import (
+    JOIN_BELOW,
+    head_without_upgrade,
+    headers_too_large,
+    json_success,
+    parser_refusal,
+    write_answer,
+)
 from service.protocol.limits import Limits
-
-LAST_CALL = 0.5
-"""Seconds in which an idle connection may still send a request after the server was told to stop."""
 
 _BETWEEN, _HEAD, _BODY = range(3)  # where the parser is
 
@@ -56,7 +61,7 @@ class FastProtocol(HttpToolsProtocol):
         self.piece = b""  # what is being parsed, if a request may begin with it
         self.received = 0  # bytes in the piece that is being parsed
         self.expected: KnownHead | None = None  # headers that may come again, while the connection is free for them
-        self.idle_since = 0.0
+        self.idleness = Idleness(self.loop, self.timeout_keep_alive, self._is_idle, self._close)
         self.is_stopping = False  # the next answer is the last
         self.linger_timer: asyncio.TimerHandle | None = None
 
@@ -71,9 +76,9 @@ class FastProtocol(HttpToolsProtocol):
         """The client went away: cancel what it waits for."""
         self.is_open = False
         self.reception.stop()
+        self.idleness.stop()
         if self.linger_timer is not None:
             self.linger_timer.cancel()
-        self._unset_keepalive_if_required()
         self.fast.abandon()
         if self._current() is self.fast:
             self._set_cycle(None)
@@ -113,8 +118,8 @@ class FastProtocol(HttpToolsProtocol):
     def shutdown(self) -> None:
         """The server stops: the next answer is the last. May be called more than once.
 
-        uvicorn closes an idle connection at once, which resets it under a request that is on its way. Here it stays open
-        for LAST_CALL seconds, in which such a request is still answered.
+        uvicorn closes an idle connection at once, which resets it under a request that is on its way. Here there is a
+        last call for such a request.
         """
         if self.is_stopping:
             return
@@ -122,23 +127,15 @@ class FastProtocol(HttpToolsProtocol):
         self.expected = None
         if self._is_busy():
             super().shutdown()
-        elif self.is_open and self.stage == _BETWEEN:
-            self.linger_timer = self.loop.call_later(LAST_CALL, self._close_if_idle)
+        elif self.is_open:
+            self.idleness.last_call()
 
-    def _close_if_idle(self) -> None:
-        if self.stage == _BETWEEN and not self._is_busy():
-            self.transport.close()
+    def _is_idle(self) -> bool:
+        """Whether nobody would miss the connection. When the server stops, one isn't kept for half a request's head."""
+        return not self._is_busy() and self.stage in ((_BETWEEN, _HEAD) if self.is_stopping else (_BETWEEN,))
 
-    def timeout_keep_alive_handler(self) -> None:
-        """Close what was idle for long enough. The timer isn't moved at every request, so it may come too early."""
-        self.timeout_keep_alive_task = None
-        if self.stage or self._is_busy():
-            return  # the next answer sets it again
-        left = self.idle_since + self.timeout_keep_alive - self.loop.time()
-        if left > 0:
-            self.timeout_keep_alive_task = self.loop.call_later(left, self.timeout_keep_alive_handler)
-        else:
-            super().timeout_keep_alive_handler()
+    def _close(self) -> None:
+        self.transport.close()
 
     # -- the parser's callbacks
 
@@ -180,8 +177,9 @@ class FastProtocol(HttpToolsProtocol):
 
     def on_response_complete(self) -> None:
         """An answer went out through ASGI, or others wait behind this one."""
-        self.idle_since = self.loop.time()
         super().on_response_complete()
+        self._unset_keepalive_if_required()  # ours takes its place
+        self.idleness.begin()
 
     # -- the two ways
 
@@ -237,11 +235,10 @@ class FastProtocol(HttpToolsProtocol):
         The parser takes everything after such headers for the other protocol and would lose the body. Java's client
         makes this offer with its first request.
         """
-        method = self.parser.get_method()
-        lines = [b"%b: %b\r\n" % header for header in self.headers if header[0] != b"upgrade"]
+        head = head_without_upgrade(self.parser.get_method(), self.url, self.headers)
         self.parser = httptools.HttpRequestParser(self)
         self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
-        self.data_received(b"%b %b HTTP/1.1\r\n%b\r\n%b" % (method, self.url, b"".join(lines), rest))
+        self.data_received(head + rest)
 
     # -- answering
 
@@ -265,11 +262,7 @@ class FastProtocol(HttpToolsProtocol):
             return
         state.total_requests += 1
         self.expected = fast.known if self.is_open and not self.is_stopping else None
-        self.idle_since = self.loop.time()
-        if self.timeout_keep_alive_task is None:
-            self.timeout_keep_alive_task = self.loop.call_later(
-                self.timeout_keep_alive, self.timeout_keep_alive_handler
-            )
+        self.idleness.begin()
 
     def _current(self) -> RequestResponseCycle | FastCycle | None:
         return self.cycle

@@ -108,7 +108,7 @@ def _flat(entry: InputEntry, data: list[Any], max_depth: int) -> list[Any]:
         if any(type(row) is not list or len(row) != width for row in level):
             raise InvalidRequest(f"input {quoted(entry.name)}: data is ragged, its lists at depth {len(dims)} differ")
         level = list(chain.from_iterable(level))
-    if [dim for dim in dims if dim != 1] != [dim for dim in entry.shape if dim != 1]:
+    if level and [dim for dim in dims if dim != 1] != [dim for dim in entry.shape if dim != 1]:
         raise InvalidRequest(f"input {quoted(entry.name)}: shape is {list(entry.shape)}, data is nested as {dims}")
     return level
 

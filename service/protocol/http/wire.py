@@ -37,6 +37,12 @@ def write_answer(
         transport.write(head + answer.body)
 
 
+def head_without_upgrade(method: bytes, url: bytes, headers: Iterable[tuple[bytes, bytes]]) -> bytes:
+    """A request's head as it came, except that it offers no other protocol."""
+    lines = b"".join([b"%b: %b\r\n" % header for header in headers if header[0] != b"upgrade"])
+    return b"%b %b HTTP/1.1\r\n%b\r\n" % (method, url, lines)
+
+
 def headers_too_large(limit: int) -> Answer:
     """More headers, or trailers, than a connection may send."""
     return transport_refusal(431, f"the headers are larger than the limit of {limit} bytes", CLOSE)
