@@ -348,3 +348,15 @@ def test_a_client_that_doesnt_read_holds_up_nobody(server: Live) -> None:
 def test_limits_are_those_of_the_case_table() -> None:
     """The table's sizes are about the limits that the servers of these tests have."""
     assert (LIMITS.max_json_bytes, LIMITS.max_binary_bytes, LIMITS.max_header_bytes) == (65536, 262144, 16384)
+
+
+def test_what_isnt_http_after_an_answer_ends_the_connection(fast_server: Live) -> None:
+    """Nothing is answered after a refusal that closes, not even a request that was answered before."""
+    with Client(fast_server.port) as client:
+        client.send(infer())
+        assert status(client.answer()) == 200
+        client.send(b"\x16\x03")
+        assert status(client.answer()) == 400
+        client.send(infer())
+        client.socket.shutdown(1)
+        assert client.is_closed()

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Annotated, Any
 
 import orjson
-from fastapi import APIRouter, FastAPI, Path, Request
+from fastapi import FastAPI, Path, Request
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
@@ -42,9 +42,9 @@ def build_app(engine: Engine, limits: Limits) -> FastAPI:
         redirect_slashes=False,
         redoc_url=None,
     )
-    app.include_router(_server_routes(engine, limits))
-    app.include_router(_model_routes(engine))
-    app.include_router(_infer_routes(InferDoor(engine, limits)))
+    _add_infer_routes(app, InferDoor(engine, limits))  # first, since routes are tried in order
+    _add_model_routes(app, engine)
+    _add_server_routes(app, engine, limits)
     app.add_exception_handler(HoneError, _refuse)
     app.add_exception_handler(HTTPException, _refuse_route)
     app.add_exception_handler(ClientDisconnect, _forget)
@@ -52,9 +52,7 @@ def build_app(engine: Engine, limits: Limits) -> FastAPI:
     return app
 
 
-def _server_routes(engine: Engine, limits: Limits) -> APIRouter:
-    router = APIRouter(tags=["server"])
-
+def _add_server_routes(app: FastAPI, engine: Engine, limits: Limits) -> None:
     async def server() -> Response:
         """Name, version and extensions of the server."""
         names = {"name": engine.server_name, "version": engine.server_version, "extensions": engine.extensions}
@@ -79,17 +77,14 @@ def _server_routes(engine: Engine, limits: Limits) -> APIRouter:
         entries = [_index_entry(entry) for entry in engine.index() if not only_ready or entry.state == "READY"]
         return AnswerResponse(json_answer(200, entries))
 
-    router.get("/v2", openapi_extra=JSON_OPENAPI)(server)
-    router.get("/v2/", include_in_schema=False)(server)
-    router.get("/v2/health/live", openapi_extra=READY_OPENAPI)(live)
-    router.get("/v2/health/ready", openapi_extra=READY_OPENAPI)(ready)
-    router.post("/v2/repository/index", openapi_extra=INDEX_OPENAPI)(index)
-    return router
+    app.get("/v2", tags=["server"], openapi_extra=JSON_OPENAPI)(server)
+    app.get("/v2/", include_in_schema=False)(server)
+    app.get("/v2/health/live", tags=["server"], openapi_extra=READY_OPENAPI)(live)
+    app.get("/v2/health/ready", tags=["server"], openapi_extra=READY_OPENAPI)(ready)
+    app.post("/v2/repository/index", tags=["server"], openapi_extra=INDEX_OPENAPI)(index)
 
 
-def _model_routes(engine: Engine) -> APIRouter:
-    router = APIRouter(tags=["models"])
-
+def _add_model_routes(app: FastAPI, engine: Engine) -> None:
     def metadata(model: str, version: str | None) -> Answer:
         found = engine.metadata(model, version)
         content = {
@@ -111,14 +106,13 @@ def _model_routes(engine: Engine) -> APIRouter:
             return empty_answer(400)
 
     words = "Inputs and outputs of a model, the batch axis included; -1 stands for what varies."
-    _add_model_route(router, "", metadata, words, JSON_OPENAPI)
-    _add_model_route(router, "/config", config, "The configuration of a model, in Triton's terms.", JSON_OPENAPI)
-    _add_model_route(router, "/ready", ready, "200 when the model computes, else 400.", READY_OPENAPI)
-    return router
+    _add_model_route(app, "", metadata, words, JSON_OPENAPI)
+    _add_model_route(app, "/config", config, "The configuration of a model, in Triton's terms.", JSON_OPENAPI)
+    _add_model_route(app, "/ready", ready, "200 when the model computes, else 400.", READY_OPENAPI)
 
 
 def _add_model_route(
-    router: APIRouter,
+    app: FastAPI,
     suffix: str,
     answer: Callable[[str, str | None], Answer],
     description: str,
@@ -132,13 +126,11 @@ def _add_model_route(
     async def of_version(model: Model, version: Version) -> Response:
         return AnswerResponse(answer(model, version))
 
-    router.get(_MODEL + suffix, description=description, openapi_extra=openapi)(of_model)
-    router.get(_VERSION + suffix, description=description, openapi_extra=openapi)(of_version)
+    app.get(_MODEL + suffix, description=description, tags=["models"], openapi_extra=openapi)(of_model)
+    app.get(_VERSION + suffix, description=description, tags=["models"], openapi_extra=openapi)(of_version)
 
 
-def _infer_routes(door: InferDoor) -> APIRouter:
-    router = APIRouter(tags=["inference"])
-
+def _add_infer_routes(app: FastAPI, door: InferDoor) -> None:
     async def infer_model(request: Request, model: Model) -> Response:
         """Run a model on the tensors of the body: JSON, or JSON followed by binary data."""
         return await infer(door, (model, None), request)
@@ -147,9 +139,8 @@ def _infer_routes(door: InferDoor) -> APIRouter:
         """Run one version of a model on the tensors of the body: JSON, or JSON followed by binary data."""
         return await infer(door, (model, version), request)
 
-    router.post(_MODEL + "/infer", openapi_extra=INFER_OPENAPI)(infer_model)
-    router.post(_VERSION + "/infer", openapi_extra=INFER_OPENAPI)(infer_version)
-    return router
+    app.post(_MODEL + "/infer", tags=["inference"], openapi_extra=INFER_OPENAPI)(infer_model)
+    app.post(_VERSION + "/infer", tags=["inference"], openapi_extra=INFER_OPENAPI)(infer_version)
 
 
 def _tensor(tensor: TensorMetadata) -> dict[str, Any]:

@@ -57,8 +57,8 @@ class FastProtocol(GuardedProtocol):
     def data_received(self, data: bytes) -> None:
         """Answer a request that differs from the last in its body only, or parse what arrived."""
         expected = self.expected
+        self.expected = None
         if expected is not None and len(data) == expected.size and data.startswith(expected.text):
-            self.expected = None
             self.fast.repeat(expected, data)
             return
         if self.stage == BETWEEN:
@@ -77,11 +77,6 @@ class FastProtocol(GuardedProtocol):
         super().shutdown()
 
     # -- the parser's callbacks
-
-    def on_message_begin(self) -> None:
-        """A request begins that isn't like the last."""
-        self.expected = None
-        super().on_message_begin()
 
     def on_body(self, body: bytes) -> None:
         """A piece of the body."""
@@ -155,7 +150,7 @@ class FastProtocol(GuardedProtocol):
             self.on_response_complete()
             return
         state.total_requests += 1
-        if self.is_open and not self.is_stopping:
+        if self.is_open and not self.is_stopping and not self.flow.write_paused:
             self.expected = fast.known
         self.idleness.begin()
 
