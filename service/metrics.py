@@ -37,6 +37,13 @@ class Histogram:
         self.counts[bisect_left(self.bounds, value)] += 1
         self.total += value
 
+    def observe_all(self, values: Sequence[float]) -> None:
+        """Add many observations at once."""
+        bounds, counts = self.bounds, self.counts
+        for value in values:
+            counts[bisect_left(bounds, value)] += 1
+        self.total += sum(values)
+
     def cumulative(self) -> list[tuple[str, float]]:
         """Upper bounds and cumulative counts, as Prometheus wants them."""
         counts = self.counts.copy()

@@ -60,8 +60,8 @@ class OnnxRuntime:
             inputs=tuple(_spec(argument) for argument in self._session.get_inputs()),
             outputs=tuple(_spec(argument) for argument in self._session.get_outputs()),
         )
-        strings = {spec.name for spec in self._signature.outputs if spec.datatype == "BYTES"}
-        self._strings = frozenset(strings)
+        specs = (*self._signature.inputs, *self._signature.outputs)
+        self._texts = frozenset(spec.name for spec in specs if spec.datatype == "BYTES")
 
     @property
     def signature(self) -> Signature:
@@ -77,6 +77,9 @@ class OnnxRuntime:
         self, names: Sequence[str], inputs: Sequence[NDArray[Any]], outputs: Sequence[str]
     ) -> Sequence[NDArray[Any]]:
         """See `Backend`."""
+        if self._texts:
+            named = zip(names, inputs, strict=True)
+            inputs = [_as_text(name, array) if name in self._texts else array for name, array in named]
         try:
             results = self._session.run(outputs, dict(zip(names, inputs, strict=True)))
         except Exception as error:  # as above
@@ -116,6 +119,16 @@ def _spec(argument: onnxruntime.NodeArg) -> TensorSpec:
         raise LoadError(f"tensor {argument.name!r} has type {argument.type}, which can't be served")
     dims = tuple(-1 if dim is None else dim for dim in argument.shape)
     return TensorSpec(name=argument.name, datatype=datatype, dims=dims)
+
+
+def _as_text(name: str, array: NDArray[Any]) -> NDArray[Any]:
+    """The runtime takes strings as `str`; the protocol speaks of bytes."""
+    decoded = np.empty(array.size, dtype=np.object_)
+    try:
+        decoded[:] = [element.decode() for element in array.flat]
+    except UnicodeDecodeError as error:
+        raise RunError(f"input {name!r} holds bytes that aren't UTF-8 text, which is what ONNX strings are") from error
+    return decoded.reshape(array.shape)
 
 
 def _as_bytes(array: NDArray[Any]) -> NDArray[Any]:

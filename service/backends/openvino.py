@@ -1,5 +1,6 @@
 """OpenVINO on CPU."""
 
+import io
 from collections.abc import Sequence
 from typing import Any
 
@@ -41,7 +42,7 @@ class OpenVino:
             raise LoadError("backend openvino runs on KIND_CPU only")
         core = openvino.Core()
         try:
-            read = core.read_model(model, openvino.Tensor())
+            read = core.read_model(io.BytesIO(model))
             self._compiled = core.compile_model(read, "CPU", _properties(plan))
         except RuntimeError as error:
             raise LoadError(_one_line(error)) from error

@@ -114,7 +114,12 @@ def start(repository: Path, *flags: str, wait: bool = True) -> Served:
     served = Served(process)
     threading.Thread(target=_read, args=(served,), daemon=True).start()
     if wait:
-        ready = served.wait_for("ready")
+        try:
+            ready = served.wait_for("ready")
+        except queue.Empty:
+            process.kill()
+            process.wait()
+            raise RuntimeError(f"the server didn't get ready; it said {served.log}") from None
         served.http, served.metrics = ready["http"], ready["metrics"]
     return served
 

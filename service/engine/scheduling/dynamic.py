@@ -172,9 +172,7 @@ class DynamicBatcher:
         if instance is None or batch is None:
             self._device.release(self)
             return
-        observe = self._metrics.queue_duration.observe
-        for exchange in batch.exchanges:
-            observe(now - exchange.admitted)
+        self._metrics.queue_duration.observe_all([now - exchange.admitted for exchange in batch.exchanges])
         self._running[batch] = None
         try:
             instance.run(batch, batch.gather())

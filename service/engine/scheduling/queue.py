@@ -55,7 +55,7 @@ class RequestQueue:
         self._retries.extend(batches)
 
     def leave(self, exchange: Exchange) -> None:
-        """It ended, or was taken: it doesn't count any more."""
+        """It ended while it waited: it doesn't count any more."""
         self._count -= 1
         self._bytes -= exchange.nbytes
         self._metrics.pending = self._count
@@ -66,9 +66,11 @@ class RequestQueue:
         """The next batch of at most `limit` rows (0: one request), marked as started. None when nothing waits."""
         batch = self._next_retry() or self._next(limit)
         if batch:
+            self._count -= len(batch.exchanges)
             for exchange in batch.exchanges:
                 exchange.started = now
-                self.leave(exchange)
+                self._bytes -= exchange.nbytes
+            self._metrics.pending = self._count
         return batch
 
     @property
