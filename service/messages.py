@@ -1,7 +1,7 @@
 """What travels between a door, the engine and a worker: tensors, requests and responses, free of any wire format.
 
-They are frozen msgspec structs rather than dataclasses, because making one costs a tenth of the time and several are made
-for each request.
+They are frozen msgspec structs rather than dataclasses, because making one costs a fraction of the time and several are
+made for each request.
 """
 
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""What is written on a model: the card that says what it is and how that was proved, and the digests that tie it to files.
+"""What is written on a model: its config, and its card with the digests of its files.
 
 Training writes these, the service reads them; so this package imports neither, and no runtime either.
 """

@@ -84,10 +84,9 @@ class OnnxRuntime:
             results = self._session.run(outputs, dict(zip(names, inputs, strict=True)))
         except Exception as error:  # as above
             raise RunError(_one_line(error)) from error
-        if self._strings:
+        if self._texts:
             return [
-                _as_bytes(array) if name in self._strings else array
-                for name, array in zip(outputs, results, strict=True)
+                _as_bytes(array) if name in self._texts else array for name, array in zip(outputs, results, strict=True)
             ]
         return results  # type: ignore[no-any-return]  # the binding is untyped
 

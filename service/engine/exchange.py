@@ -33,8 +33,8 @@ class Exchange(msgspec.Struct, kw_only=True, eq=False):
 
     `finish` or `fail` takes effect exactly once; whatever comes later is ignored, so that a late result, a deadline
     and a disconnect may race. `deadline`, `admitted` and `started` are `time.monotonic()` seconds; `started` is 0 while
-    it waits. `inputs` are in the model's order, `outputs` are the positions and specs of those that were asked for. `deaths` counts the workers that crashed while they held it, `kills`
-    those that somebody else killed.
+    it waits. `inputs` are in the model's order; `outputs` are positions and specs of those that were asked for.
+    `deaths` counts the workers that crashed while they held it, `kills` those that somebody else killed.
     """
 
     request: InferRequest

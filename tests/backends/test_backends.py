@@ -1,9 +1,11 @@
 """Every runtime keeps the same contract: signature, answers, and errors in one line."""
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from onnx import TensorProto, helper
 
 from service.artifact.signature import TensorSpec
@@ -100,7 +102,7 @@ def test_a_batch_that_does_not_fit_is_refused_and_the_next_one_computed(runtime:
 def test_types_go_through_unchanged(runtime: str, kind: int, dtype: type) -> None:
     """What goes into an identity comes out of it, bit for bit."""
     backend = opened(runtime, single("Identity", kind, "n", 3))
-    x = np.array([[0, 1, 1], [1, 0, 1]]).astype(dtype)
+    x: NDArray[Any] = np.array([[0, 1, 1], [1, 0, 1]]).astype(dtype)
 
     (y,) = backend.run(["x"], [x], ["y"])
 
