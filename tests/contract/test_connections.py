@@ -321,9 +321,12 @@ def test_offers_of_other_protocols_are_ignored(fast_server: Live, protocol: str)
 def test_large_bodies_pass(server: Live) -> None:
     """Bodies that arrive in many pieces, and answers that leave in many, are whole."""
     numbers = list(range(9000))
+    request = infer(tensor(numbers, shape=[9000]))
     with Client(server.port) as client:
-        for _ in range(3):
-            client.send(infer(tensor(numbers, shape=[9000])))
+        for step in (len(request), len(request) // 3, len(request) // 20):
+            for start in range(0, len(request), step):
+                client.send(request[start : start + step])
+                time.sleep(0.002)
             assert json.loads(body(client.answer()))["outputs"][0]["data"] == [2.0 * n + 1 for n in numbers]
 
 

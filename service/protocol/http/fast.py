@@ -81,6 +81,7 @@ class FastProtocol(GuardedProtocol):
     def on_body(self, body: bytes) -> None:
         """A piece of the body."""
         if self.fast.route is not None:
+            self.reception.got_body = True
             self.fast.receive(body)
         else:
             super().on_body(body)
