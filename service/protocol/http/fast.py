@@ -14,10 +14,11 @@ from uvicorn.server import ServerState
 
 from service.protocol.engine_port import Engine
 from service.protocol.http.answer import CLOSE, refusal
-from service.protocol.http.fast_cycle import FastCycle, KnownHead
+from service.protocol.http.fast_cycle import FastCycle
 from service.protocol.http.guarded import BETWEEN, GuardedProtocol
 from service.protocol.http.head import body_limit, body_too_large
 from service.protocol.http.infer_door import InferDoor, Route
+from service.protocol.http.known_head import KnownHead
 from service.protocol.http.wire import JOIN_BELOW, json_success, write_answer
 from service.protocol.limits import Limits
 
@@ -58,8 +59,8 @@ class FastProtocol(GuardedProtocol):
         """Answer a request that differs from the last in its body only, or parse what arrived."""
         expected = self.expected
         self.expected = None
-        if expected is not None and len(data) == expected.size and data.startswith(expected.text):
-            self.fast.repeat(expected, data)
+        if expected is not None and (body := expected.body(data)) is not None:
+            self.fast.repeat(expected, body)
             return
         if self.stage == BETWEEN:
             self.piece = data
@@ -117,7 +118,8 @@ class FastProtocol(GuardedProtocol):
         length = fields.get(b"content-length")
         if length is None or b"transfer-encoding" in fields:
             return False
-        if int(length) > body_limit(fields, self.limits):
+        limit = body_limit(fields, self.limits)
+        if int(length) > limit:
             error = body_too_large(fields, self.limits)
             self.door.engine.refuse(*route, "http", error)
             self.refuse(refusal(error, CLOSE))
@@ -126,7 +128,7 @@ class FastProtocol(GuardedProtocol):
         if keep_alive and b"connection" in fields:
             keep_alive = parser.get_http_version() != "1.0"  # uvicorn closes those, whatever they ask for
         self.fast.begin(route, fields, keep_alive)
-        self.fast.learn(self.piece, int(length))
+        self.fast.learn(self.piece, int(length), limit)
         self._set_cycle(self.fast)
         return True
 
