@@ -52,7 +52,7 @@ loadtest: $(STAMPS)/all ## headless Locust against URL=http://..., or against a 
 	$(BIN)/python -m loadtests.headless $(if $(URL),--url $(URL)) $(ARGS)
 
 models: $(STAMPS)/training ## train the committed family anew into models/
-	$(BIN)/python -m training train digits --profile full --repository models $(ARGS)
+	$(BIN)/python -m training train digits --profile full --repository models --keep 1 $(ARGS)
 
 lock: $(BIN)/python ## resolve every version anew into constraints.txt
 	$(BIN)/python -m pip install --quiet --upgrade pip

@@ -5,6 +5,7 @@ loaded models, never from a request.
 """
 
 from bisect import bisect_left
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
@@ -57,10 +58,13 @@ class Histogram:
 
 @dataclass(slots=True)
 class ModelMetrics:
-    """All numbers of one generation of one model version; written on the event loop."""
+    """All numbers of one generation of one model version; written on the event loop.
 
-    requests: dict[tuple[str, str], int] = field(default_factory=dict)
-    rejected: dict[str, int] = field(default_factory=dict)
+    `requests` counts by (protocol, outcome); outcomes are ok, client_error, rejected, deadline, cancelled and error.
+    """
+
+    requests: defaultdict[tuple[str, str], int] = field(default_factory=lambda: defaultdict(int))
+    rejected: defaultdict[str, int] = field(default_factory=lambda: defaultdict(int))
     request_duration: Histogram = field(default_factory=lambda: Histogram(SECONDS))
     queue_duration: Histogram = field(default_factory=lambda: Histogram(SECONDS))
     compute_duration: dict[str, Histogram] = field(
@@ -78,16 +82,11 @@ class ModelMetrics:
     info: dict[str, str] = field(default_factory=dict)
     card_metrics: dict[str, float] = field(default_factory=dict)
 
-    def count(self, protocol: str, outcome: str) -> None:
-        """One more request ended: ok, client_error, rejected, deadline, cancelled or error."""
-        key = (protocol, outcome)
-        self.requests[key] = self.requests.get(key, 0) + 1
-
     def refuse(self, protocol: str, outcome: str, reason: str) -> None:
         """One more request ended with an error; a rejection is counted by its reason too."""
-        self.count(protocol, outcome)
+        self.requests[protocol, outcome] += 1
         if outcome == "rejected":
-            self.rejected[reason] = self.rejected.get(reason, 0) + 1
+            self.rejected[reason] += 1
 
 
 UNKNOWN = ("_unknown", "")

@@ -19,8 +19,8 @@ class Contract:
         self._max_rows = config.max_batch_size
         self._inputs = config.inputs
         self._positions = {spec.name: position for position, spec in enumerate(config.inputs)}
-        self._all_outputs = tuple(enumerate(config.outputs))
-        self._named = {spec.name: (position, spec) for position, spec in self._all_outputs}
+        self.all_outputs = tuple(enumerate(config.outputs))
+        self._named = {spec.name: (position, spec) for position, spec in self.all_outputs}
         self._dims = [tuple(spec.dims) for spec in config.inputs]
 
     def inputs(self, request: InferRequest) -> tuple[Sequence[NDArray[Any]], int]:
@@ -59,9 +59,7 @@ class Contract:
         return arrays, rows
 
     def outputs(self, names: Sequence[str]) -> Sequence[tuple[int, TensorSpec]]:
-        """Position and spec of the outputs asked for; of all when `names` is empty. Raises InvalidRequest."""
-        if not names:
-            return self._all_outputs
+        """Position and spec of the outputs asked for. Raises InvalidRequest."""
         try:
             return [self._named[name] for name in names]
         except KeyError as error:

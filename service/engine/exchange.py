@@ -56,6 +56,12 @@ class Exchange(msgspec.Struct, kw_only=True, eq=False):
         if not self.ended:
             self.receiver.emit(response)
 
+    def answer(self, response: InferResponse) -> None:
+        """Hand the only answer to the receiver and end well, unless the exchange has ended."""
+        if not self.ended:
+            self.receiver.emit(response)
+            self._end(None)
+
     def finish(self) -> bool:
         """End it well; False when it had ended before."""
         return self._end(None)

@@ -106,7 +106,7 @@ class ServedModel:
         if contract is None or scheduler is None:
             raise NotReady(f'model "{self.name}" is still loading')
         inputs, rows = contract.inputs(request)
-        outputs = contract.outputs(request.outputs)
+        outputs = contract.outputs(request.outputs) if request.outputs else contract.all_outputs
         if self._quarantine and self._quarantine.holds(inputs):
             raise PoisonRequest("the worker process ended each time that it held these inputs; try others")
         now = time.monotonic()
@@ -135,29 +135,24 @@ class ServedModel:
     def ended(self, exchange: Exchange, error: HoneError | None) -> None:
         """See `ExchangeOwner`."""
         self.live -= 1
-        protocol = exchange.request.protocol
+        metrics = self.metrics
         if error is None:
-            self.metrics.count(protocol, "ok")
+            metrics.requests[exchange.request.protocol, "ok"] += 1
         else:
-            self.metrics.refuse(protocol, error.outcome, error.reason)
-        self.metrics.request_duration.observe(time.monotonic() - exchange.admitted)
-        if self._scheduler:
-            self._scheduler.ended(exchange)
+            metrics.refuse(exchange.request.protocol, error.outcome, error.reason)
+        metrics.request_duration.observe(time.monotonic() - exchange.admitted)
+        if not exchange.started and self._scheduler:
+            self._scheduler.left(exchange)
 
     # -- answers
 
     def _respond(self, exchange: Exchange, arrays: Sequence[NDArray[Any]]) -> None:
-        request = exchange.request
-        if exchange.ended:
-            return
-        outputs = tuple(
-            [
-                Tensor(name=spec.name, datatype=spec.datatype, array=arrays[position])
-                for position, spec in exchange.outputs
-            ]
+        outputs = []
+        for position, spec in exchange.outputs:
+            outputs.append(Tensor(name=spec.name, datatype=spec.datatype, array=arrays[position]))
+        exchange.answer(
+            InferResponse(model=self.name, version=self.version, outputs=tuple(outputs), id=exchange.request.id)
         )
-        exchange.emit(InferResponse(model=self.name, version=self.version, outputs=outputs, id=request.id))
-        exchange.finish()
 
     def _condemn(self, exchange: Exchange) -> None:
         self._quarantine.add(exchange.inputs)

@@ -8,10 +8,10 @@ of a frame, and `view_tensors` checks every entry against the region it points i
 import math
 import struct
 from collections.abc import Sequence
-from dataclasses import dataclass
-from enum import IntEnum, IntFlag
+from enum import IntEnum
 from typing import Any
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -46,18 +46,16 @@ class Kind(IntEnum):
     STOP = 8
 
 
-class Flag(IntFlag):
-    """FINAL: no further RESULT follows for this sequence. ATTACHED: the tensors lie in the memfd sent along."""
+FINAL = 1
+"""Flag: no further RESULT follows for this sequence."""
 
-    FINAL = 1
-    ATTACHED = 2
-
+ATTACHED = 2
+"""Flag: the tensors lie in the memfd that is sent along. (Plain numbers, since each test of an IntFlag costs 2 us.)"""
 
 _KINDS = {int(kind): kind for kind in Kind}
 
 
-@dataclass(kw_only=True, slots=True)
-class Extent:
+class Extent(msgspec.Struct, kw_only=True):
     """Where one tensor lies: its position among the plan's inputs or outputs, its type, its shape, its bytes."""
 
     index: int
@@ -67,8 +65,7 @@ class Extent:
     nbytes: int
 
 
-@dataclass(kw_only=True, slots=True)
-class Frame:
+class Frame(msgspec.Struct, kw_only=True):
     """One message. `sequence` pairs a RESULT or FAIL with its RUN; `slot` is NO_SLOT when none is used."""
 
     kind: Kind

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from service.artifact.signature import Signature
 from service.backends.plan import Plan
 from service.errors import ArtifactError
-from service.workers.frames import NO_SLOT, Flag, Frame, FrameError, Kind, view_tensors
+from service.workers.frames import ATTACHED, NO_SLOT, Frame, FrameError, Kind, view_tensors
 from service.workers.payloads import Failure, Ready, Stats, Timings
 from service.workers.process import WorkerProcess
 from service.workers.region import Region, TensorWriter, slot_bytes
@@ -128,7 +128,7 @@ class Instance(Generic[Job]):
             sequence=self._sequence,
             plan=self._plan_number,
             slot=number,
-            flags=Flag.ATTACHED if spilled else 0,
+            flags=ATTACHED if spilled else 0,
             tensors=extents,
         )
         process.send(frame, [region] if spilled else ())

@@ -4,7 +4,6 @@ Started as `python -m service.workers.main FD`, FD being the worker's end of the
 when the front closes its end, and, by the kernel's hand, when the front dies.
 """
 
-import array
 import ctypes
 import gc
 import hashlib
@@ -22,18 +21,17 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from service.artifact.signature import TensorSpec
 from service.backends.backend import Backend, LoadError, RunError, open_backend
 from service.backends.plan import Plan
 from service.datatypes import BYTES, NUMPY_DTYPES
+from service.workers import wire
 from service.workers.frames import (
-    MAX_FRAME_BYTES,
-    Flag,
+    ATTACHED,
+    FINAL,
     Frame,
     FrameError,
     Kind,
     decode,
-    encode,
     view_tensors,
 )
 from service.workers.payloads import Failure, Ready, Stats, Timings
@@ -54,13 +52,14 @@ class Worker:
         self._backend: Backend | None = None
         self._slots: list[Region] = []
         self._names: tuple[str, ...] = ()
-        self._outputs: tuple[TensorSpec, ...] = ()
+        self._outputs: list[str] = []
+        self._datatypes: list[str] = []
         self._batches = 0
 
     def serve(self) -> None:
         """Answer frames until STOP or the end of the socket."""
         while True:
-            data, descriptors = self._receive()
+            data, descriptors = wire.receive(self._socket, _MAX_DESCRIPTORS)
             if not data:
                 return
             frame = decode(data)
@@ -73,20 +72,12 @@ class Worker:
             else:
                 raise FrameError(f"{frame.kind.name} isn't for a worker")
 
-    def _receive(self) -> tuple[bytes, list[int]]:
-        data, descriptors, _, _ = socket.recv_fds(self._socket, MAX_FRAME_BYTES, _MAX_DESCRIPTORS)
-        return data, descriptors
-
-    def _send(self, frame: Frame, region: Region | None = None) -> None:
-        if region is None:
-            self._socket.send(encode(frame))
-        else:
-            rights = (socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [region.fd]))
-            self._socket.sendmsg([encode(frame)], [rights])
-
     def _fail(self, frame: Frame, text: str) -> None:
         payload = msgspec.json.encode(Failure(text=text))
-        self._send(Frame(kind=Kind.FAIL, sequence=frame.sequence, plan=frame.plan, slot=frame.slot, payload=payload))
+        wire.send(
+            self._socket,
+            Frame(kind=Kind.FAIL, sequence=frame.sequence, plan=frame.plan, slot=frame.slot, payload=payload),
+        )
 
     def _replan(self, frame: Frame, descriptors: list[int]) -> None:
         plan = msgspec.json.decode(frame.payload, type=Plan)
@@ -96,9 +87,10 @@ class Worker:
             self._slots = [Region.attach(descriptor) for descriptor in descriptors]
             self._plan, self._number = plan, frame.plan
             self._names = tuple(spec.name for spec in plan.inputs)
-            self._outputs = plan.outputs
+            self._outputs = [spec.name for spec in plan.outputs]
+            self._datatypes = [spec.datatype for spec in plan.outputs]
             for rows in plan.warm_batches:
-                self._backend.run(self._names, _zeros(plan, rows), [spec.name for spec in plan.outputs])
+                self._backend.run(self._names, _zeros(plan, rows), self._outputs)
         except (LoadError, RunError) as error:
             self._fail(frame, str(error))
             return
@@ -106,18 +98,18 @@ class Worker:
             _Pulse(self._socket, plan.beat_seconds, self).start()
         gc.freeze()  # what is loaded stays: the collector need not look at it again
         ready = Ready(signature=self._backend.signature, runtime=self._backend.runtime)
-        self._send(Frame(kind=Kind.READY, plan=frame.plan, payload=msgspec.json.encode(ready)))
+        wire.send(self._socket, Frame(kind=Kind.READY, plan=frame.plan, payload=msgspec.json.encode(ready)))
 
     def _run(self, frame: Frame, descriptors: list[int]) -> None:
         if frame.plan != self._number or self._backend is None or not 0 <= frame.slot < len(self._slots):
             raise FrameError(f"RUN for plan {frame.plan}, slot {frame.slot}: there is none")
         began = time.perf_counter_ns()
         slot = self._slots[frame.slot]
-        source = Region.attach(descriptors[0]) if frame.flags & Flag.ATTACHED else slot
+        source = Region.attach(descriptors[0]) if frame.flags & ATTACHED else slot
         inputs = view_tensors(frame.tensors, source.memory, len(self._names))
         loaded = time.perf_counter_ns()
         try:
-            results = self._backend.run(self._names, inputs, [spec.name for spec in self._outputs])
+            results = self._backend.run(self._names, inputs, self._outputs)
         except RunError as error:
             self._fail(frame, str(error))
             return
@@ -126,12 +118,11 @@ class Worker:
                 source.close()
         ran = time.perf_counter_ns()
         self._batches += 1
-        end = 0 if source is not slot else max((extent.offset + extent.nbytes for extent in frame.tensors), default=0)
-        datatypes = [spec.datatype for spec in self._outputs]
-        extents, region = TensorWriter(slot, end).pack(datatypes, [[result] for result in results])
+        end = 0 if source is not slot else max([extent.offset + extent.nbytes for extent in frame.tensors], default=0)
+        extents, region = TensorWriter(slot, end).pack(self._datatypes, [[result] for result in results])
         timings = Timings(input=loaded - began, infer=ran - loaded, output=time.perf_counter_ns() - ran)
         spilled = region is not slot
-        flags = Flag.FINAL | Flag.ATTACHED if spilled else Flag.FINAL
+        flags = FINAL | ATTACHED if spilled else FINAL
         answer = Frame(
             kind=Kind.RESULT,
             sequence=frame.sequence,
@@ -141,7 +132,7 @@ class Worker:
             tensors=extents,
             payload=timings.pack(),
         )
-        self._send(answer, region if spilled else None)
+        wire.send(self._socket, answer, [region] if spilled else ())
         if spilled:
             region.close()
 
@@ -168,7 +159,7 @@ class _Pulse(threading.Thread):
             stats = count % _BEATS_PER_STATS == 0
             payload = msgspec.json.encode(self._worker.stats()) if stats else b""
             try:
-                self._socket.send(encode(Frame(kind=Kind.STATS if stats else Kind.BEAT, payload=payload)))
+                wire.send(self._socket, Frame(kind=Kind.STATS if stats else Kind.BEAT, payload=payload))
             except OSError:
                 return
             count += 1

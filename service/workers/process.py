@@ -1,6 +1,5 @@
 """The front's side of one worker process, from its start to its end."""
 
-import array
 import asyncio
 import os
 import signal
@@ -11,7 +10,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
-from service.workers.frames import MAX_FRAME_BYTES, Flag, Frame, FrameError, Kind, decode, encode
+from service.workers import wire
+from service.workers.frames import ATTACHED, Frame, FrameError, Kind, decode
 from service.workers.region import Region
 
 _MAX_DESCRIPTORS = 1
@@ -64,11 +64,7 @@ class WorkerProcess:
     def send(self, frame: Frame, regions: Sequence[Region] = ()) -> None:
         """Send a frame, with the descriptors of `regions`. A process that is gone is not an error: `exited` follows."""
         try:
-            if regions:
-                descriptors = array.array("i", [region.fd for region in regions])
-                self._socket.sendmsg([encode(frame)], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, descriptors)])
-            else:
-                self._socket.send(encode(frame))
+            wire.send(self._socket, frame, regions)
         except BlockingIOError:
             self.kill()  # the socket holds hundreds of frames: this worker has stopped reading
         except OSError:
@@ -92,7 +88,7 @@ class WorkerProcess:
     def _readable(self) -> None:
         for _ in range(_MAX_FRAMES_A_WAKE):
             try:
-                data, descriptors, _, _ = socket.recv_fds(self._socket, MAX_FRAME_BYTES, _MAX_DESCRIPTORS)
+                data, descriptors = wire.receive(self._socket, _MAX_DESCRIPTORS)
             except BlockingIOError:
                 return
             except OSError:
@@ -108,9 +104,8 @@ class WorkerProcess:
                 return
 
     def _hear(self, frame: Frame, descriptors: Sequence[int]) -> None:
-        if bool(frame.flags & Flag.ATTACHED) != bool(descriptors):
-            for descriptor in descriptors:
-                os.close(descriptor)
+        if bool(frame.flags & ATTACHED) != bool(descriptors):
+            wire.close(descriptors)
             raise FrameError("a frame and the memory sent with it don't match")
         self._listener.heard(frame, Region.attach(descriptors[0]) if descriptors else None)
 

@@ -96,4 +96,5 @@ class Owner:
     def ended(self, exchange: Exchange, error: HoneError | None) -> None:
         self.ended_count += 1
         assert self.scheduler
-        self.scheduler.ended(exchange)
+        if not exchange.started:
+            self.scheduler.left(exchange)

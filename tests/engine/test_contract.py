@@ -82,7 +82,7 @@ def test_outputs_are_those_asked_for() -> None:
     """All in the model's order when none is named, otherwise as named; an unknown one is refused."""
     contract = Contract(parse_config(CONFIG, name="m"))
 
-    assert [0, 1] == [position for position, _ in contract.outputs(())]
+    assert [0, 1] == [position for position, _ in contract.all_outputs]
     assert [1] == [position for position, _ in contract.outputs(("z",))]
     with pytest.raises(InvalidRequest, match='no output "q"; it has "y", "z"'):
         contract.outputs(("y", "q"))

@@ -9,11 +9,12 @@ from hypothesis import strategies as st
 
 from service.datatypes import DATATYPES, NUMPY_DTYPES, encode_bytes, item_bytes
 from service.workers.frames import (
+    ATTACHED,
+    FINAL,
     MAX_FRAME_BYTES,
     MAX_RANK,
     MAX_TENSORS,
     Extent,
-    Flag,
     Frame,
     FrameError,
     Kind,
@@ -37,7 +38,7 @@ FRAMES = st.builds(
     sequence=st.integers(0, 2**32 - 1),
     plan=st.integers(0, 2**32 - 1),
     slot=st.integers(-(2**31), 2**31 - 1),
-    flags=st.sampled_from([0, Flag.FINAL, Flag.ATTACHED, Flag.FINAL | Flag.ATTACHED]),
+    flags=st.sampled_from([0, FINAL, ATTACHED, FINAL | ATTACHED]),
     tensors=st.lists(EXTENTS, max_size=4),
     payload=st.binary(max_size=200),
 )

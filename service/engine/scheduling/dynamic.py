@@ -98,14 +98,15 @@ class DynamicBatcher:
         if self._hopeless:
             raise NotReady("the model has no worker that runs; one is being restarted")
         self._queue.push(exchange)
-        self._expiry.watch(exchange.deadline)
-        # Later in this turn of the loop: what other connections send in the same turn joins the batch.
-        self._pump_soon()
+        if exchange.deadline < self._expiry.next:
+            self._expiry.watch(exchange.deadline)
+        if not self._pump_due:
+            # Later in this turn of the loop: what other connections send in the same turn joins the batch.
+            self._pump_soon()
 
-    def ended(self, exchange: Exchange) -> None:
+    def left(self, exchange: Exchange) -> None:
         """See `Scheduler`."""
-        if not exchange.started:
-            self._queue.leave(exchange)
+        self._queue.leave(exchange)
 
     async def stop(self) -> None:
         """See `Scheduler`."""

@@ -44,14 +44,18 @@ class RequestQueue:
         if self._bytes + exchange.nbytes > self._max_bytes:
             raise QueueFull(f"{self._bytes} bytes are waiting; {exchange.nbytes} more exceed this model's queue")
         self._exchanges.append(exchange)
-        self._enter(exchange)
+        self._count += 1
+        self._bytes += exchange.nbytes
+        self._metrics.pending = self._count
 
     def push_again(self, batches: Sequence[Batch]) -> None:
         """Put batches that were taken before ahead of everything else; they have been admitted, so no bound applies."""
         for batch in batches:
             for exchange in batch.exchanges:
                 exchange.started = 0.0
-                self._enter(exchange)
+                self._count += 1
+                self._bytes += exchange.nbytes
+        self._metrics.pending = self._count
         self._retries.extend(batches)
 
     def leave(self, exchange: Exchange) -> None:
@@ -79,11 +83,6 @@ class RequestQueue:
         while self._exchanges and self._exchanges[0].ended:
             self._exchanges.popleft()
         return None if self._retries or not self._exchanges else self._exchanges[0].admitted
-
-    def _enter(self, exchange: Exchange) -> None:
-        self._count += 1
-        self._bytes += exchange.nbytes
-        self._metrics.pending = self._count
 
     def _next_retry(self) -> Batch | None:
         while self._retries:

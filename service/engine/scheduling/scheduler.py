@@ -11,8 +11,8 @@ class Scheduler(Protocol):
     def submit(self, exchange: Exchange) -> None:
         """Queue it. Raises QueueFull or NotReady when it can't be taken; otherwise it ends later, never in here."""
 
-    def ended(self, exchange: Exchange) -> None:
-        """The exchange ended, perhaps while it was still queued."""
+    def left(self, exchange: Exchange) -> None:
+        """The exchange ended while it was queued."""
 
     @property
     def ready(self) -> bool:

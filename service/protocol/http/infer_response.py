@@ -1,49 +1,57 @@
 """From the engine's answer to the body of an inference response."""
 
-from typing import Any
+from functools import lru_cache
 
 import orjson
 
-from service.messages import InferResponse
+from service.messages import InferResponse, Tensor
 from service.protocol.http.binary import binary_data
 from service.protocol.http.tensors import bare_tokens, json_data
 from service.protocol.http.wanted import ALL_JSON, Wanted
+
+_KEPT = 1024
 
 
 def encode_infer(response: InferResponse, wanted: Wanted) -> tuple[int | None, bytes]:
     """The length of the JSON part, None when the whole body is JSON, and the body, which shares no memory with it.
 
-    Raises InvalidRequest naming an output that can't be written the way it is wanted.
+    What surrounds the data is the same for every answer of a shape, so it is kept. Raises InvalidRequest naming an
+    output that can't be written the way it is wanted.
     """
-    outputs: list[dict[str, Any]] = []
+    text = [_opening(response.model, response.version)]
+    if response.id:
+        text += (b',"id":', orjson.dumps(response.id))
+    between = b',"outputs":['
     parts: list[bytes | memoryview] = []
     for tensor in response.outputs:
-        entry: dict[str, Any] = {"name": tensor.name, "datatype": tensor.datatype, "shape": tensor.array.shape}
+        text += (between, _entry(tensor.name, tensor.datatype, tensor.array.shape))
         if wanted is not ALL_JSON and wanted.is_binary(tensor.name):
             part = binary_data(tensor)
-            entry["parameters"] = {"binary_data_size": memoryview(part).nbytes}
+            text.append(b'"parameters":{"binary_data_size":%d}}' % memoryview(part).nbytes)
             parts.append(part)
         else:
-            entry["data"] = json_data(tensor)
-        outputs.append(entry)
-    document: dict[str, Any] = {"model_name": response.model, "model_version": response.version}
-    if response.id:
-        document["id"] = response.id
-    document["outputs"] = outputs
-    text = orjson.dumps(document, option=orjson.OPT_SERIALIZE_NUMPY)
-    if b"null" in text:
-        text = _with_bare_tokens(document, text)
+            text += (b'"data":', _data(tensor), b"}")
+        between = b","
+    text.append(b"]}")
     if not parts:
-        return None, text
-    return len(text), b"".join([text, *parts])
+        return None, b"".join(text)
+    return sum(map(len, text)), b"".join([*text, *parts])
 
 
-def _with_bare_tokens(document: dict[str, Any], text: bytes) -> bytes:
-    """The JSON writer has null for what isn't finite; the word may also just be part of a name."""
-    changed = False
-    for entry in document["outputs"]:
-        if "data" in entry:
-            data = bare_tokens(entry["data"])
-            changed = changed or data is not entry["data"]
-            entry["data"] = data
-    return orjson.dumps(document, option=orjson.OPT_SERIALIZE_NUMPY) if changed else text
+@lru_cache(_KEPT)
+def _opening(model: str, version: str) -> bytes:
+    return orjson.dumps({"model_name": model, "model_version": version})[:-1]
+
+
+@lru_cache(_KEPT)
+def _entry(name: str, datatype: str, shape: tuple[int, ...]) -> bytes:
+    return orjson.dumps({"name": name, "datatype": datatype, "shape": shape})[:-1] + b","
+
+
+def _data(tensor: Tensor) -> bytes:
+    """The JSON writer has null for what isn't finite; the protocol's tokens are written instead."""
+    data = json_data(tensor)
+    text = orjson.dumps(data, option=orjson.OPT_SERIALIZE_NUMPY)
+    if b"null" in text and not isinstance(data, list):
+        return orjson.dumps(bare_tokens(data))
+    return text
