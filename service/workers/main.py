@@ -21,6 +21,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from service.artifact.external_data import asks_for_other_files
 from service.backends.backend import Backend, LoadError, RunError, open_backend
 from service.backends.plan import Plan
 from service.datatypes import BYTES, NUMPY_DTYPES
@@ -176,6 +177,11 @@ def _read_model(plan: Plan) -> bytes:
         raise LoadError(f"can't read the model file: {error.strerror}") from error
     if plan.sha256 and hashlib.sha256(model).hexdigest() != plan.sha256:
         raise LoadError("the model file's SHA-256 isn't the one in card.json")
+    try:
+        if asks_for_other_files(model):
+            raise LoadError("the model keeps tensors in other files (external data); export it as one file")
+    except ValueError as error:
+        raise LoadError(f"the model file isn't ONNX: {error}") from error
     return model
 
 

@@ -97,7 +97,7 @@ def test_the_index_lists_what_is_served_and_why_the_rest_is_not(client: triton.I
 
     assert "READY" == entries["mlp", "1"]["state"]
     assert "UNAVAILABLE" == entries["broken", "1"]["state"]
-    assert "protobuf" in entries["broken", "1"]["reason"]
+    assert "isn't ONNX" in entries["broken", "1"]["reason"]
     assert client.is_server_ready()
     assert not client.is_model_ready("broken")
     with pytest.raises(InferenceServerException, match="could not be loaded"):

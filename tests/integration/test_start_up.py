@@ -55,7 +55,7 @@ def wrong_digest(root: Path) -> None:
         (unknown_key, "max_batchsize.*did you mean.*max_batch_size"),
         (unknown_parameter, "hone.presicion.*hone.precision"),
         (missing_file, "m/1/model.onnx: no such file"),
-        (corrupt_file, "protobuf parsing failed"),
+        (corrupt_file, "model file isn't ONNX"),
         (wrong_dims, r'input ."x.*\[-1, 63\].*\[-1, 64\]'),
         (wrong_digest, "m/1/model.onnx.*(SHA-256|sha256)"),
     ],
