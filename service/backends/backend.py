@@ -1,6 +1,6 @@
 """The contract between a worker and a runtime."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 from numpy.typing import NDArray
@@ -34,6 +34,18 @@ class Backend(Protocol):
         """The named outputs for the named inputs. The inputs are valid during the call only.
 
         Raises RunError when this batch can't be computed.
+        """
+
+    def bind(
+        self,
+        names: Sequence[str],
+        inputs: Sequence[NDArray[Any]],
+        output_names: Sequence[str],
+        outputs: Sequence[NDArray[Any]],
+    ) -> Callable[[], None] | None:
+        """A function that computes what `inputs` hold when it is called into `outputs`, without copying either.
+
+        The arrays are views of memory that stays. None where the runtime can't; the function raises RunError.
         """
 
 

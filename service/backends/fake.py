@@ -49,6 +49,16 @@ class FakeBackend:
         """See `Backend`."""
         return "fake"
 
+    def bind(
+        self,
+        names: Sequence[str],
+        inputs: Sequence[NDArray[Any]],
+        output_names: Sequence[str],
+        outputs: Sequence[NDArray[Any]],
+    ) -> None:
+        """See `Backend`: not to be had here."""
+        del names, inputs, output_names, outputs
+
     def run(
         self, names: Sequence[str], inputs: Sequence[NDArray[Any]], outputs: Sequence[str]
     ) -> Sequence[NDArray[Any]]:

@@ -63,6 +63,16 @@ class OpenVino:
         """See `Backend`."""
         return f"openvino {openvino.__version__.split('-')[0]} CPU"
 
+    def bind(
+        self,
+        names: Sequence[str],
+        inputs: Sequence[NDArray[Any]],
+        output_names: Sequence[str],
+        outputs: Sequence[NDArray[Any]],
+    ) -> None:
+        """See `Backend`: not to be had here."""
+        del names, inputs, output_names, outputs
+
     def run(
         self, names: Sequence[str], inputs: Sequence[NDArray[Any]], outputs: Sequence[str]
     ) -> Sequence[NDArray[Any]]:

@@ -22,6 +22,7 @@ MAX_RANK = 16
 MAX_FRAME_BYTES = 64 * 1024
 
 _HEADER = struct.Struct("<BBHIIiI")  # kind, flags, tensors, sequence, plan, slot, payload bytes
+_SEQUENCE = slice(4, 8)
 _ENTRY = struct.Struct("<HBBIQQ")  # index, datatype, rank, reserved, offset, bytes
 _DIM_BYTES = 8
 _CODES = {datatype: code for code, datatype in enumerate(DATATYPES)}
@@ -124,6 +125,18 @@ def decode(data: bytes) -> Frame:
         raise FrameError(f"{payload_bytes} payload bytes announced, {len(data) - position} present")
     return Frame(
         kind=kind, sequence=sequence, plan=plan, slot=slot, flags=flags, tensors=tensors, payload=data[position:]
+    )
+
+
+def unnumbered(data: bytes) -> bytes:
+    """What two encoded frames have in common that differ in their sequence only."""
+    return data[: _SEQUENCE.start] + data[_SEQUENCE.stop :]
+
+
+def repeat(answer: bytes, request: bytes, payload: bytes) -> bytes:
+    """An encoded answer again, for another request that differs in its sequence only, with a payload as long."""
+    return (
+        answer[: _SEQUENCE.start] + request[_SEQUENCE] + answer[_SEQUENCE.stop : len(answer) - len(payload)] + payload
     )
 
 

@@ -26,6 +26,7 @@ from service.backends.backend import Backend, LoadError, RunError, open_backend
 from service.backends.plan import Plan
 from service.datatypes import BYTES, NUMPY_DTYPES
 from service.workers import wire
+from service.workers.bindings import Bindings, Bound
 from service.workers.frames import (
     ATTACHED,
     FINAL,
@@ -33,6 +34,7 @@ from service.workers.frames import (
     FrameError,
     Kind,
     decode,
+    repeat,
     view_tensors,
 )
 from service.workers.payloads import Failure, Ready, Stats, Timings
@@ -55,6 +57,7 @@ class Worker:
         self._names: tuple[str, ...] = ()
         self._outputs: list[str] = []
         self._datatypes: list[str] = []
+        self._bindings: Bindings | None = None
         self._batches = 0
 
     def serve(self) -> None:
@@ -63,9 +66,13 @@ class Worker:
             data, descriptors = wire.receive(self._socket, _MAX_DESCRIPTORS)
             if not data:
                 return
+            bound = self._bindings.find(data) if self._bindings else None
+            if bound:
+                self._run_bound(data, bound)
+                continue
             frame = decode(data)
             if frame.kind is Kind.RUN:
-                self._run(frame, descriptors)
+                self._run(data, frame, descriptors)
             elif frame.kind is Kind.PLAN:
                 self._replan(frame, descriptors)
             elif frame.kind is Kind.STOP:
@@ -90,6 +97,7 @@ class Worker:
             self._names = tuple(spec.name for spec in plan.inputs)
             self._outputs = [spec.name for spec in plan.outputs]
             self._datatypes = [spec.datatype for spec in plan.outputs]
+            self._bindings = Bindings(self._backend, plan)
             for rows in plan.warm_batches:
                 self._backend.run(self._names, _zeros(plan, rows), self._outputs)
         except (LoadError, RunError) as error:
@@ -101,7 +109,18 @@ class Worker:
         ready = Ready(signature=self._backend.signature, runtime=self._backend.runtime)
         wire.send(self._socket, Frame(kind=Kind.READY, plan=frame.plan, payload=msgspec.json.encode(ready)))
 
-    def _run(self, frame: Frame, descriptors: list[int]) -> None:
+    def _run_bound(self, data: bytes, bound: Bound) -> None:
+        began = time.perf_counter_ns()
+        try:
+            bound.compute()
+        except RunError as error:
+            self._fail(decode(data), str(error))
+            return
+        timings = Timings(input=0, infer=time.perf_counter_ns() - began, output=0)
+        self._batches += 1
+        self._socket.send(repeat(bound.answer, data, timings.pack()))
+
+    def _run(self, data: bytes, frame: Frame, descriptors: list[int]) -> None:
         if frame.plan != self._number or self._backend is None or not 0 <= frame.slot < len(self._slots):
             raise FrameError(f"RUN for plan {frame.plan}, slot {frame.slot}: there is none")
         began = time.perf_counter_ns()
@@ -136,6 +155,8 @@ class Worker:
         wire.send(self._socket, answer, [region] if spilled else ())
         if spilled:
             region.close()
+        if self._bindings:
+            self._bindings.prepare(data, frame, inputs, answer, slot)
 
     def stats(self) -> Stats:
         """What this process has used so far."""

@@ -2,6 +2,7 @@
 
 import math
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given
@@ -20,6 +21,8 @@ from service.workers.frames import (
     Kind,
     decode,
     encode,
+    repeat,
+    unnumbered,
     view_tensors,
 )
 
@@ -48,6 +51,17 @@ FRAMES = st.builds(
 def test_decode_inverts_encode(frame: Frame) -> None:
     """Any frame that fits comes back as it was."""
     assert frame == decode(encode(frame))
+
+
+@given(FRAMES, st.integers(0, 2**32 - 1), st.binary(max_size=40))
+def test_an_answer_repeated_is_the_answer_encoded_anew(frame: Frame, sequence: int, payload: bytes) -> None:
+    """Changing sequence and payload in the encoded form is the same as encoding a frame with both changed."""
+    frame.payload = bytes(len(payload))
+    other = msgspec.structs.replace(frame, sequence=sequence, payload=payload)
+    request = encode(Frame(kind=Kind.RUN, sequence=sequence))
+
+    assert encode(other) == repeat(encode(frame), request, payload)
+    assert unnumbered(encode(frame)) == unnumbered(encode(msgspec.structs.replace(frame, sequence=sequence)))
 
 
 @given(FRAMES, st.data())
