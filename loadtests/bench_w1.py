@@ -1,8 +1,9 @@
 """W1: a tiny network behind the whole path of a request, against mosec that parses and answers the same body.
 
-`python -m loadtests.bench_w1` starts one server at a time on this machine, in pairs turned ABBA, and writes the section
-"w1" of RESULTS.md. What decides is the processor time of the server's process tree per request: throughput on shared
-cores jumps by a factor of two within seconds, processor time doesn't.
+`python -m loadtests.bench_w1` measures both servers of a pair in turns of one second, the order turned round each time,
+and writes the section "w1" of RESULTS.md. What decides is the processor time of the server's process tree per request:
+on shared cores throughput jumps by a factor of two within seconds. So does processor time when a neighbour is busy, but
+then for both servers alike, since the other one's turn is a second away. The server whose turn it isn't is idle.
 """
 
 import argparse
@@ -11,10 +12,11 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import orjson
@@ -28,9 +30,12 @@ from loadtests.served import ROOT, Served, free_port, hone, serving
 
 CONNECTIONS = 64
 WARM_SECONDS = 1
+TURN_SECONDS = 1
 BLOCKS, BLOCK = 4, 250
 READY_SECONDS = 30.0
 GOAL_NOT_MET = 4
+
+One = TypeVar("One")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -63,9 +68,10 @@ def main() -> int:
         runtime = RawRuntime(model)
         contenders = [one for one in _contenders(Path(folder), model) if options.only in (None, one.name)]
         measured: list[Measured] = []
-        for contender in order(contenders, options.pairs):
-            measured.append(measure(contender, runtime, options.seconds))
-            print(w1_report.line(asdict(measured[-1])), flush=True)
+        for pair in range(options.pairs):
+            for one in measure(turned(contenders, pair), runtime, options.seconds):
+                measured.append(one)
+                print(w1_report.line(asdict(one)), flush=True)
         figures = w1_report.figures([asdict(one) for one in measured], runtime.ceiling(), options.seconds)
     if options.only:
         return 0
@@ -75,9 +81,9 @@ def main() -> int:
     return GOAL_NOT_MET if options.check and not figures["summary"]["goal_met"] else 0
 
 
-def order(contenders: list[Contender], pairs: int) -> list[Contender]:
-    """ABBA: each pair holds every server once, and every other pair is turned round, so that drift cancels."""
-    return [one for pair in range(pairs) for one in (contenders if pair % 2 == 0 else contenders[::-1])]
+def turned(ones: Sequence[One], turn: int) -> Sequence[One]:
+    """ABBA: every other turn goes the other way round, so that drift cancels."""
+    return ones if turn % 2 == 0 else ones[::-1]
 
 
 def request_body() -> bytes:
@@ -87,26 +93,50 @@ def request_body() -> bytes:
     return orjson.dumps({"id": "w1", "inputs": [tensor]})
 
 
-def measure(contender: Contender, runtime: RawRuntime, seconds: int) -> Measured:
-    """Start the server, check its answer, warm it up, and measure it alone and under load."""
+def measure(contenders: Sequence[Contender], runtime: RawRuntime, seconds: int) -> list[Measured]:
+    """Start the servers, check their answers, warm them up, and measure each alone and, in turns, under load."""
     body = request_body()
-    with contender.start() as served:
-        url = served.url + contender.path
-        check_answer(first_answer(url, body), runtime.answer(tiny_mlp.sample()))
-        wrk.run(url, body.decode(), connections=CONNECTIONS, seconds=WARM_SECONDS)
-        alone, raw = _alone(url, body, runtime)
-        before = cpu_seconds(served.pid)
-        load = wrk.run(url, body.decode(), connections=CONNECTIONS, seconds=seconds)
-        used = cpu_seconds(served.pid) - before
-    return Measured(
-        server=contender.name,
-        cpu_micros=used / load.requests * 1e6,
-        throughput=load.throughput,
-        p50_ms=load.p50_ms,
-        p99_ms=load.p99_ms,
-        alone_p50_ms=alone * 1e3,
-        raw_p50_ms=raw * 1e3,
-    )
+    with ExitStack() as stack:
+        rivals = [Rival(one, stack.enter_context(one.start()), body) for one in contenders]
+        for rival in rivals:
+            check_answer(first_answer(rival.url, body), runtime.answer(tiny_mlp.sample()))
+            wrk.run(rival.url, body.decode(), connections=CONNECTIONS, seconds=WARM_SECONDS)
+        alone = [_alone(rival.url, body, runtime) for rival in rivals]
+        for turn in range(seconds):
+            for rival in turned(rivals, turn):
+                rival.load()
+        return [rival.measured(*times) for rival, times in zip(rivals, alone, strict=True)]
+
+
+class Rival:
+    """A running server and the load it was given, a second at a time."""
+
+    def __init__(self, contender: Contender, served: Served, body: bytes) -> None:
+        self.url = served.url + contender.path
+        self._name = contender.name
+        self._pid = served.pid
+        self._body = body.decode()
+        self._used = 0.0
+        self._loads: list[wrk.Load] = []
+
+    def load(self) -> None:
+        """One second of load, and the processor time it took."""
+        before = cpu_seconds(self._pid)
+        self._loads.append(wrk.run(self.url, self._body, connections=CONNECTIONS, seconds=TURN_SECONDS))
+        self._used += cpu_seconds(self._pid) - before
+
+    def measured(self, alone: float, raw: float) -> Measured:
+        """All turns together; percentiles are medians of the turns' own."""
+        requests = sum(load.requests for load in self._loads)
+        return Measured(
+            server=self._name,
+            cpu_micros=self._used / requests * 1e6,
+            throughput=requests / sum(load.seconds for load in self._loads),
+            p50_ms=statistics.median(load.p50_ms for load in self._loads),
+            p99_ms=statistics.median(load.p99_ms for load in self._loads),
+            alone_p50_ms=alone * 1e3,
+            raw_p50_ms=raw * 1e3,
+        )
 
 
 def first_answer(url: str, body: bytes) -> bytes:
@@ -170,7 +200,7 @@ def _contenders(repository: Path, model: Path) -> list[Contender]:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m loadtests.bench_w1", description=__doc__)
     parser.add_argument("--pairs", type=int, default=8, help="interleaved pairs of servers (8)")
-    parser.add_argument("--seconds", type=int, default=5, help="length of each measurement (5)")
+    parser.add_argument("--seconds", type=int, default=5, help="turns of a second that each server has in a pair (5)")
     parser.add_argument("--only", choices=["hone", "mosec"], help="one server only, nothing is written")
     parser.add_argument("--check", action="store_true", help=f"exit with {GOAL_NOT_MET} when the goal is missed")
     return parser.parse_args()

@@ -65,9 +65,9 @@ def section(found: Mapping[str, Any]) -> str:
 
 {found["date"]} · commit {found["commit"]} · {place["cores"]} cores of {place["cpu"]} · {versions}
 
-`make bench`: {total["pairs"]} pairs, ABBA, {found["seconds"]} s each, wrk with 64 keep-alive connections on the same
-cores; one worker, one intra-op thread and batches of at most 32 on both sides, mosec with its delay of 2 ms.
-Median [range].
+`make bench`: {total["pairs"]} pairs of {found["seconds"]} turns of a second for each server, ABBA. wrk with 64
+keep-alive connections on the same cores; one worker, one intra-op thread and batches of at most 32 on both sides, mosec
+with its delay of 2 ms. Median [range].
 
 {_servers(found["runs"])}
 Processor time per request, Hone over mosec, in pairs: {cpu}, goal at most {CPU_GOAL}. Throughput: {throughput}.

@@ -8,7 +8,7 @@ import orjson
 import pytest
 
 from loadtests import tiny_mlp, w1_report
-from loadtests.bench_w1 import Contender, check_answer, order, request_body
+from loadtests.bench_w1 import Contender, check_answer, request_body, turned
 from loadtests.raw_runtime import RawRuntime
 from service.repository.scan import scan
 
@@ -22,7 +22,7 @@ def test_order_is_abba() -> None:
     """Every other pair is turned round, so that neither server always runs first."""
     a, b = (Contender(name=name, start=contextlib.nullcontext, path="/") for name in "ab")  # type: ignore[arg-type]
 
-    assert "abbaab" == "".join(one.name for one in order([a, b], 3))
+    assert "abbaab" == "".join(one.name for turn in range(3) for one in turned([a, b], turn))
 
 
 def test_summary_takes_the_median_of_pairs() -> None:
