@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.protocol.quoting import quoted
+from service.quoting import quoted
 
 
 @given(st.text() | st.integers() | st.lists(st.text()))

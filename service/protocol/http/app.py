@@ -25,7 +25,7 @@ from service.protocol.http.infer_door import InferDoor
 from service.protocol.http.infer_route import AnswerResponse, EarlyResponse, infer, read_body
 from service.protocol.http.schema import INDEX_OPENAPI, INFER_OPENAPI, JSON_OPENAPI, READY_OPENAPI
 from service.protocol.limits import Limits
-from service.protocol.quoting import quoted
+from service.quoting import quoted
 
 Model = Annotated[str, Path(description="The name of a model.")]
 Version = Annotated[str, Path(description="One of its versions; without it, the one that the server prefers.")]

@@ -10,7 +10,7 @@ from service.errors import InvalidRequest
 from service.messages import Tensor
 from service.protocol.http.document import InputEntry
 from service.protocol.http.layout import Layout
-from service.protocol.quoting import quoted
+from service.quoting import quoted
 
 
 def binary_array(entry: InputEntry, layout: Layout, body: bytes, start: int, size: int) -> NDArray[Any]:

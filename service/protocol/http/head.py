@@ -6,7 +6,7 @@ from math import isfinite
 
 from service.errors import InvalidRequest, TooLarge
 from service.protocol.limits import Limits
-from service.protocol.quoting import quoted
+from service.quoting import quoted
 
 JSON_LENGTH = b"inference-header-content-length"
 _TIMEOUT = b"x-request-timeout-ms"

@@ -17,7 +17,7 @@ from service.protocol.http.raw_request import decode_raw
 from service.protocol.http.tensors import json_array, numeric_array
 from service.protocol.http.wanted import ALL_JSON, Wanted, read_wanted
 from service.protocol.limits import Limits
-from service.protocol.quoting import quoted
+from service.quoting import quoted
 
 _NONE: Mapping[str, Any] = {}
 _MICROSECOND = 1e-6

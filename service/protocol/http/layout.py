@@ -11,7 +11,7 @@ from service.datatypes import NUMPY_DTYPES, item_bytes
 from service.errors import InvalidRequest
 from service.protocol.http.document import InputEntry
 from service.protocol.limits import Limits
-from service.protocol.quoting import quoted
+from service.quoting import quoted
 
 _LARGEST = 2**62  # bytes; numpy can't describe more, even where an axis of zero leaves nothing to hold
 _MOST_PACKED = 2**28  # elements; no JSON body within any sensible limit holds as many numbers

@@ -13,7 +13,7 @@ from service.errors import InvalidRequest
 from service.messages import Tensor
 from service.protocol.http.document import InputEntry
 from service.protocol.http.layout import Layout
-from service.protocol.quoting import quoted
+from service.quoting import quoted
 
 _NO_JSON = frozenset({"FP16", BF16})
 _FLOATS = frozenset({"FP32", "FP64"})

@@ -6,7 +6,7 @@ from typing import Any
 
 from service.errors import InvalidRequest, Unsupported
 from service.protocol.http.document import OutputEntry
-from service.protocol.quoting import quoted
+from service.quoting import quoted
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
