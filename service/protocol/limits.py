@@ -1,4 +1,4 @@
-"""How much of anything a client may send."""
+"""How much of anything a client may send, or have sent to it in JSON."""
 
 from dataclasses import dataclass
 
@@ -10,7 +10,9 @@ class Limits:
     """The bounds of one request, the same for every door.
 
     JSON is bounded lower than binary because parsing holds the interpreter: 10.7 MiB of it took 256 ms, in which nobody
-    else was served. `receive_seconds` is how long a client may take to send one request.
+    else was served. `receive_seconds` is how long a client may take to send one request, `send_seconds`
+    how long it may leave its answers unread once they pile up here. `max_json_bytes` bounds the JSON of a request, and
+    the tensor data that an answer holds as JSON.
     """
 
     max_json_bytes: int = 4 * MIB
@@ -20,3 +22,4 @@ class Limits:
     max_rank: int = 16
     max_depth: int = 100
     receive_seconds: float = 30.0
+    send_seconds: float = 30.0

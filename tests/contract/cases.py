@@ -227,6 +227,13 @@ REFUSED = (
     ),
     Case("JSON too large", post(INFER, b"{}".ljust(65537)), 413, "send the tensors as binary data", "too_large"),
     Case("chunked JSON too large", chunked(INFER, b"{}".ljust(65537)), 413, "as binary data", "too_large"),
+    Case(
+        "JSON answer too large",
+        binary(np.zeros((1, 16385), np.float32), "FP32"),
+        413,
+        'output \\"y\\" has 65540 bytes, the outputs in JSON may have 65536 together: ask for it as binary data',
+        "too_large",
+    ),
     Case("binary too large", _length("2", b"{}".ljust(262145)), 413, "limit of 262144 bytes", "too_large"),
 )
 ROUTES = (

@@ -31,8 +31,11 @@ class Live:
 
 
 @contextlib.contextmanager
-def serve(*, fast: bool, limits: Limits = LIMITS, keep_alive: int = 5) -> Iterator[Live]:
-    """A server with the fast protocol, or with uvicorn's own so that all goes through FastAPI."""
+def serve(*, fast: bool, limits: Limits = LIMITS, keep_alive: int = 5, patience: int | None = None) -> Iterator[Live]:
+    """A server with the fast protocol, or with uvicorn's own so that all goes through FastAPI.
+
+    When it stops, it waits `patience` seconds for what is under way, or until all is answered.
+    """
     engine = DoubleEngine()
     config = uvicorn.Config(
         build_app(engine, limits),
@@ -47,6 +50,7 @@ def serve(*, fast: bool, limits: Limits = LIMITS, keep_alive: int = 5) -> Iterat
         date_header=False,
         server_header=False,
         timeout_keep_alive=keep_alive,
+        timeout_graceful_shutdown=patience,
     )
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, daemon=True)

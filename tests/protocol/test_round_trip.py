@@ -10,7 +10,7 @@ from service.protocol.http.head import Head
 from service.protocol.http.infer_request import InferDecoder
 from service.protocol.http.infer_response import encode_infer
 from service.protocol.http.wanted import ALL_BINARY, ALL_JSON, Wanted
-from service.protocol.limits import Limits
+from service.protocol.limits import MIB, Limits
 from tests.contract.double_engine import DoubleEngine
 from tests.protocol.bodies import JSON_DATATYPES, binary_body, json_body, same, tensors
 
@@ -49,7 +49,7 @@ def test_binary_requests(one: Tensor, two: Tensor, three: Tensor) -> None:
 @given(tensors(JSON_DATATYPES, name="a"), tensors(JSON_DATATYPES, name="b"))
 def test_json_responses(one: Tensor, two: Tensor) -> None:
     """The JSON of a response holds exactly the tensors."""
-    json_length, body = encode_infer(InferResponse(model="m", version="1", outputs=(one, two)), ALL_JSON)
+    json_length, body = encode_infer(InferResponse(model="m", version="1", outputs=(one, two)), ALL_JSON, MIB)
 
     assert json_length is None
     for decoded, tensor in zip(as_request(None, body), (one, two), strict=True):
@@ -59,7 +59,7 @@ def test_json_responses(one: Tensor, two: Tensor) -> None:
 @given(tensors(name="a"), tensors(name="b"))
 def test_binary_responses(one: Tensor, two: Tensor) -> None:
     """The binary data of a response holds exactly the tensors."""
-    json_length, body = encode_infer(InferResponse(model="m", version="1", outputs=(one, two)), ALL_BINARY)
+    json_length, body = encode_infer(InferResponse(model="m", version="1", outputs=(one, two)), ALL_BINARY, MIB)
 
     for decoded, tensor in zip(as_request(json_length, body), (one, two), strict=True):
         assert same(decoded, tensor)
@@ -69,7 +69,7 @@ def test_binary_responses(one: Tensor, two: Tensor) -> None:
 def test_mixed_responses(one: Tensor, two: Tensor) -> None:
     """One output may be binary and another JSON."""
     wanted = Wanted(names=("a", "b"), binary=frozenset("a"))
-    json_length, body = encode_infer(InferResponse(model="m", version="1", outputs=(one, two)), wanted)
+    json_length, body = encode_infer(InferResponse(model="m", version="1", outputs=(one, two)), wanted, MIB)
 
     for decoded, tensor in zip(as_request(json_length, body), (one, two), strict=True):
         assert same(decoded, tensor)
@@ -78,7 +78,7 @@ def test_mixed_responses(one: Tensor, two: Tensor) -> None:
 @given(tensors())
 def test_responses_share_no_memory(tensor: Tensor) -> None:
     """A body stays as it is when the array that it was made of is used for the next answer."""
-    _, body = encode_infer(InferResponse(model="m", version="1", outputs=(tensor,)), ALL_BINARY)
+    _, body = encode_infer(InferResponse(model="m", version="1", outputs=(tensor,)), ALL_BINARY, MIB)
     copy = bytes(bytearray(body))
     if tensor.array.dtype.kind != "O":
         tensor.array[...] = 1
@@ -90,10 +90,10 @@ def test_responses_share_no_memory(tensor: Tensor) -> None:
 def test_arrays_that_arent_contiguous(tensor: Tensor) -> None:
     """An output may be any view: transposed, or with steps."""
     view = Tensor(name="x", datatype=tensor.datatype, array=tensor.array.T[::2] if tensor.array.ndim else tensor.array)
-    json_length, body = encode_infer(InferResponse(model="m", version="1", outputs=(view,)), ALL_BINARY)
+    json_length, body = encode_infer(InferResponse(model="m", version="1", outputs=(view,)), ALL_BINARY, MIB)
 
     assert same(as_request(json_length, body)[0], view)
     if view.datatype in JSON_DATATYPES and view.datatype != "BYTES":
         assert same(
-            as_request(*encode_infer(InferResponse(model="m", version="1", outputs=(view,)), ALL_JSON))[0], view
+            as_request(*encode_infer(InferResponse(model="m", version="1", outputs=(view,)), ALL_JSON, MIB))[0], view
         )

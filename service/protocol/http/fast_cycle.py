@@ -6,6 +6,7 @@ from service.engine.exchange import Exchange
 from service.protocol.http.infer_door import InferDoor, Route
 from service.protocol.http.known_head import KnownHead
 from service.protocol.http.reply import Reply
+from service.protocol.http.wanted import ALL_JSON
 
 
 class FastCycle:
@@ -34,7 +35,7 @@ class FastCycle:
         self._parts: list[bytes] = []
         self.keep_alive = True
         self.known: KnownHead | None = None
-        self.reply = Reply(deliver)
+        self.reply = Reply(deliver, door.limits.max_json_bytes)
         self.response_complete = True
         self.route: Route | None = None
 
@@ -76,10 +77,12 @@ class FastCycle:
             self.reply.deliver()
 
     def abandon(self) -> None:
-        """Nobody waits for the answer any more."""
+        """Nobody waits for the answer any more; nothing of request and answer is kept."""
         self.route = None
         self._parts.clear()
         if not self.response_complete:
             self.response_complete = True
             if self._exchange is not None:
                 self._exchange.cancel()
+        self._exchange = None
+        self.reply.reset(ALL_JSON)

@@ -1,4 +1,4 @@
-"""The HTTP protocol of uvicorn with what it lacks: a deadline for requests, a bound on headers, refusals that arrive.
+"""The HTTP protocol of uvicorn with what it lacks: deadlines, a bound on headers, refusals that arrive.
 
 It leaves uvicorn the parser, the connection's life and the way to ASGI. A connection's last answer closes it gently: a
 client that is still writing gets to read it. Offers of other protocols are ignored. When the server stops, a request
@@ -46,6 +46,7 @@ class GuardedProtocol(HttpToolsProtocol):
         self.is_open = True  # false once the last answer is decided: what still arrives is dropped
         self.is_stopping = False  # the next answer is the last
         self.linger_timer: asyncio.TimerHandle | None = None
+        self.unread_timer: asyncio.TimerHandle | None = None  # runs while answers pile up
 
     # -- the connection
 
@@ -61,6 +62,8 @@ class GuardedProtocol(HttpToolsProtocol):
         self.idleness.stop()
         if self.linger_timer is not None:
             self.linger_timer.cancel()
+        if self.unread_timer is not None:
+            self.unread_timer.cancel()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -81,6 +84,17 @@ class GuardedProtocol(HttpToolsProtocol):
             size = head_size(self.url, self.headers) if self.stage == HEAD else None
             if not self.reception.wait(len(data), size):
                 self.refuse(headers_too_large(self.reception.limit))
+
+    def pause_writing(self) -> None:
+        """The client doesn't read its answers: they are kept for a while, then dropped together with the connection."""
+        self.unread_timer = self.loop.call_later(self.limits.send_seconds, self.transport.abort)
+        super().pause_writing()
+
+    def resume_writing(self) -> None:
+        """It has read them, or nearly all."""
+        if self.unread_timer is not None:
+            self.unread_timer.cancel()
+        super().resume_writing()
 
     def shutdown(self) -> None:
         """The server stops: the next answer is the last. May be called more than once.

@@ -14,6 +14,7 @@ from service.protocol.http.infer_request import InferDecoder
 from service.protocol.http.reply import Reply
 from service.protocol.http.wanted import ALL_JSON
 from service.protocol.limits import Limits
+from service.quoting import quoted
 
 _LOG = logging.getLogger(__name__)
 _NAME = rb"([A-Za-z0-9][A-Za-z0-9._-]{0,127})"
@@ -68,6 +69,6 @@ class InferDoor:
         except HoneError as error:
             reply.failure = refusal(error)
         except Exception:
-            _LOG.exception("can't take a request for model %s", model)
+            _LOG.exception("can't take a request for model %s", quoted(model))
             reply.failure = internal_error()
         return None

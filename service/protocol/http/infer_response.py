@@ -4,25 +4,30 @@ from functools import lru_cache
 
 import orjson
 
+from service.datatypes import BYTES
+from service.errors import TooLarge
 from service.messages import InferResponse, Tensor
 from service.protocol.http.binary import binary_data
-from service.protocol.http.tensors import bare_tokens, json_data
+from service.protocol.http.tensors import bare_tokens, json_data, text_bytes
 from service.protocol.http.wanted import ALL_JSON, Wanted
+from service.quoting import quoted
 
 _KEPT = 1024
 
 
-def encode_infer(response: InferResponse, wanted: Wanted) -> tuple[int | None, bytes]:
+def encode_infer(response: InferResponse, wanted: Wanted, max_json_bytes: int) -> tuple[int | None, bytes]:
     """The length of the JSON part, None when the whole body is JSON, and the body, which shares no memory with it.
 
     What surrounds the data is the same for every answer of a shape, so it is kept. Raises InvalidRequest naming an
-    output that can't be written the way it is wanted.
+    output that can't be written the way it is wanted, and TooLarge before anything of an output is written with which
+    those in JSON would hold more than `max_json_bytes` of tensor data.
     """
     text = [_opening(response.model, response.version)]
     if response.id:
         text += (b',"id":', orjson.dumps(response.id))
     between = b',"outputs":['
     parts: list[bytes | memoryview] = []
+    left = max_json_bytes
     for tensor in response.outputs:
         text += (between, _entry(tensor.name, tensor.datatype, tensor.array.shape))
         if wanted is not ALL_JSON and wanted.is_binary(tensor.name):
@@ -30,6 +35,10 @@ def encode_infer(response: InferResponse, wanted: Wanted) -> tuple[int | None, b
             text.append(b'"parameters":{"binary_data_size":%d}}' % memoryview(part).nbytes)
             parts.append(part)
         else:
+            size = tensor.array.nbytes if tensor.datatype != BYTES else text_bytes(tensor)
+            left -= size
+            if left < 0:
+                raise _too_large(tensor, size, max_json_bytes)
             text += (b'"data":', _data(tensor), b"}")
         between = b","
     text.append(b"]}")
@@ -46,6 +55,13 @@ def _opening(model: str, version: str) -> bytes:
 @lru_cache(_KEPT)
 def _entry(name: str, datatype: str, shape: tuple[int, ...]) -> bytes:
     return orjson.dumps({"name": name, "datatype": datatype, "shape": shape})[:-1] + b","
+
+
+def _too_large(tensor: Tensor, size: int, limit: int) -> TooLarge:
+    return TooLarge(
+        f"output {quoted(tensor.name)} has {size} bytes, the outputs in JSON may have {limit} together: "
+        "ask for it as binary data"
+    )
 
 
 def _data(tensor: Tensor) -> bytes:

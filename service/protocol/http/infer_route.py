@@ -6,7 +6,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
 
-from service.errors import TooLarge
+from service.errors import Draining, TooLarge
 from service.protocol.http.answer import CLOSE, Answer, refusal
 from service.protocol.http.head import body_limit, body_too_large
 from service.protocol.http.infer_door import InferDoor, Route
@@ -14,6 +14,8 @@ from service.protocol.http.reply import Reply
 
 LINGER = 2.0
 """Seconds in which a client that is still sending may read its refusal before the connection is closed."""
+
+_STOPPING = "the server is stopping"
 
 
 class AnswerResponse(Response):
@@ -39,8 +41,8 @@ class EarlyResponse(AnswerResponse):
             async with asyncio.timeout(LINGER):
                 while (await receive()).get("more_body"):
                     pass
-        except TimeoutError:
-            pass
+        except (TimeoutError, asyncio.CancelledError):
+            pass  # cancelled because the server stops: end at once
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
@@ -66,7 +68,10 @@ async def read_body(request: Request, limit: int, error: TooLarge) -> bytes:
 
 
 async def infer(door: InferDoor, route: Route, request: Request) -> Response:
-    """Answer one request; a client that goes away cancels it, or raises ClientDisconnect if its body wasn't there."""
+    """Answer one request; a client that goes away cancels it, or raises ClientDisconnect if its body wasn't there.
+
+    When the server stops and can wait no longer, uvicorn cancels the task: the request is refused as `draining`.
+    """
     fields = dict(request.scope["headers"])
     error = body_too_large(fields, door.limits)
     try:
@@ -74,13 +79,19 @@ async def infer(door: InferDoor, route: Route, request: Request) -> Response:
     except TooLarge:
         door.engine.refuse(*route, "http", error)
         return EarlyResponse(refusal(error, CLOSE))
+    except asyncio.CancelledError:
+        stopping = Draining(_STOPPING)
+        door.engine.refuse(*route, "http", stopping)
+        return AnswerResponse(refusal(stopping, CLOSE))
     answered = asyncio.get_running_loop().create_future()
-    reply = Reply(lambda: answered.set_result(None))
+    reply = Reply(lambda: answered.set_result(None), door.limits.max_json_bytes)
     exchange = door.submit(route, fields, body, reply)
     if exchange is not None:
         gone = asyncio.ensure_future(_gone(request))
         try:
             await asyncio.wait({answered, gone}, return_when=asyncio.FIRST_COMPLETED)
+        except asyncio.CancelledError:
+            return AnswerResponse(refusal(Draining(_STOPPING), CLOSE))
         finally:
             gone.cancel()
             exchange.cancel()  # has no effect on one that has ended

@@ -78,6 +78,6 @@ class Layouts:
                 f"input {name}: shape has {len(shape)} dimensions, at most {self._max_rank} are allowed"
             )
         if min(shape, default=0) < 0:
-            raise InvalidRequest(f"input {name}: shape has the negative dimension {min(shape)}")
+            raise InvalidRequest(f"input {name}: shape has the negative dimension {quoted(min(shape))}")
         if prod(max(dim, 1) for dim in shape) * 8 >= _LARGEST:
             raise InvalidRequest(f"input {name}: shape {quoted(list(shape))} is larger than any tensor can be")

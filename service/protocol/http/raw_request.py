@@ -16,6 +16,7 @@ from service.protocol.http.document import InputEntry
 from service.protocol.http.head import Head
 from service.protocol.http.layout import Layout
 from service.protocol.http.wanted import ALL_BINARY, Wanted
+from service.quoting import quoted
 
 
 def decode_raw(model: str, version: str | None, head: Head, body: bytes, engine: Engine) -> tuple[InferRequest, Wanted]:
@@ -26,7 +27,7 @@ def decode_raw(model: str, version: str | None, head: Head, body: bytes, engine:
     """
     inputs = engine.metadata(model, version).inputs
     if len(inputs) != 1:
-        raise InvalidRequest(f'a raw request needs a model with one input, "{model}" has {len(inputs)}')
+        raise InvalidRequest(f"a raw request needs a model with one input, {quoted(model)} has {len(inputs)}")
     (spec,) = inputs
     tensor = Tensor(name=spec.name, datatype=spec.datatype, array=_array(spec, body))
     return InferRequest(model=model, version=version, inputs=(tensor,), timeout=head.timeout), ALL_BINARY

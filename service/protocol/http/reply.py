@@ -19,9 +19,10 @@ class Reply:
     `json_length` are then what `encode_infer` made.
     """
 
-    __slots__ = ("body", "deliver", "failure", "json_length", "wanted")
+    __slots__ = ("_max_json_bytes", "body", "deliver", "failure", "json_length", "wanted")
 
-    def __init__(self, deliver: Callable[[], None]) -> None:
+    def __init__(self, deliver: Callable[[], None], max_json_bytes: int) -> None:
+        self._max_json_bytes = max_json_bytes
         self.deliver = deliver
         self.reset(ALL_JSON)
 
@@ -38,7 +39,7 @@ class Reply:
             self.failure = refusal(BackendError(f'model "{response.model}" gave more than one answer'))
             return
         try:
-            self.json_length, self.body = encode_infer(response, self.wanted)
+            self.json_length, self.body = encode_infer(response, self.wanted, self._max_json_bytes)
         except HoneError as error:
             self.failure = refusal(error)
         except Exception:

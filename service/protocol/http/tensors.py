@@ -24,6 +24,7 @@ _ELEMENT_TYPES: dict[str, tuple[frozenset[type], str]] = {
     "FP64": (frozenset({int, float}), "a number"),
 }
 _INTEGER = (frozenset({int}), "an integer")
+_LENGTH_BYTES = 4
 
 
 def numeric_array(entry: InputEntry, layout: Layout, data: list[int | float]) -> NDArray[Any]:
@@ -78,6 +79,11 @@ def json_data(tensor: Tensor) -> list[str] | NDArray[Any]:
         raise InvalidRequest(
             f"output {quoted(tensor.name)}: its bytes aren't UTF-8 text, ask for it as binary data"
         ) from None
+
+
+def text_bytes(tensor: Tensor) -> int:
+    """Bytes that a BYTES tensor takes in wire form: empty elements count, since they take space in JSON as well."""
+    return tensor.array.size * _LENGTH_BYTES + sum(map(len, tensor.array.flat))
 
 
 def bare_tokens(data: list[str] | NDArray[Any]) -> list[str] | NDArray[Any] | orjson.Fragment:

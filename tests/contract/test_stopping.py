@@ -1,0 +1,48 @@
+"""The server's patience with what is under way ends while it stops."""
+
+import json
+import logging
+
+import pytest
+
+from service.protocol.limits import Limits
+from tests.contract.live import Client, body, eventually, serve, status
+from tests.contract.raw import INFER, chunked, document, infer
+
+NEVER = "/v2/models/never/infer"
+
+
+@pytest.mark.parametrize(
+    "request_text",
+    [
+        chunked(INFER, document())[:-9],
+        infer(headers=("Expect: 100-continue",))[:-3],
+        chunked(NEVER, document()),
+    ],
+    ids=["chunks", "body", "answer"],
+)
+@pytest.mark.parametrize("fast", [True, False])
+def test_who_cannot_be_waited_for_is_told(fast: bool, request_text: bytes, caplog: pytest.LogCaptureFixture) -> None:
+    """A request through ASGI that can't be finished is refused as draining, without a trace in the log."""
+    with serve(fast=fast, limits=Limits(), patience=1) as live, Client(live.port) as client:
+        client.send(request_text)
+        eventually(lambda: live.server.server_state.tasks)
+        live.server.should_exit = True
+        answer = client.answer()
+
+        assert status(answer) == 503
+        assert json.loads(body(answer)) == {"error": "the server is stopping", "reason": "draining"}
+        assert b"\r\nconnection: close\r\n" in answer
+        assert b"\r\nretry-after: 1\r\n" in answer
+        assert client.is_closed()
+    assert not [record for record in caplog.records if record.exc_info and record.levelno >= logging.ERROR]
+
+
+def test_a_refusal_that_lingers_ends_at_once(caplog: pytest.LogCaptureFixture) -> None:
+    """A client that still sends after its refusal doesn't make a trace when the server stops."""
+    with serve(fast=False, limits=Limits(max_json_bytes=8), patience=1) as live, Client(live.port) as client:
+        client.send(chunked(INFER, document())[:-9])
+        assert status(client.answer()) == 413
+        live.server.should_exit = True
+        assert client.is_closed()
+    assert not [record for record in caplog.records if record.exc_info]
