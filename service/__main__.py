@@ -4,8 +4,9 @@ import asyncio
 import difflib
 import json
 import os
+import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TypeVar
 
 from pydantic import Field, ValidationError
@@ -26,12 +27,14 @@ _HELP = f"""Hone {__version__}: serve ONNX models over the Open Inference Protoc
   hone-serve MODEL.onnx                       serve one file, no configuration needed
   hone-serve check --model-repository DIR     say what would be served and what is wrong, and exit
 
+From a checkout, `hone-serve` is `.venv/bin/hone-serve`, or `python -m service`.
 Every option can also be set as HONE_<OPTION>, for example HONE_HTTP_PORT=9000; a flag wins.
 `hone-serve run --help` and `hone-serve check --help` list the options.
 
 Exit codes: 0 done, 1 failed, 2 wrong flag, setting or file, 3 can't bind a port.
 """
 _VERBS = ("run", "check")
+_SERVICE_LINK = re.compile(r"HONE_(SERVICE_|PORT(_|$))")
 
 AnySettings = TypeVar("AnySettings", bound=RepositorySettings)
 
@@ -58,7 +61,7 @@ def dispatch(arguments: list[str]) -> int:
     verb = "run"
     if arguments and arguments[0] in _VERBS:
         verb, *arguments = arguments
-    elif arguments and not arguments[0].startswith("-"):
+    if arguments and not arguments[0].startswith("-"):
         model, *arguments = arguments
         arguments = [f"--model-repository={model}", *arguments]
     return check(arguments) if verb == "check" else run(arguments)
@@ -126,15 +129,9 @@ def _texts(values: object) -> list[str]:
 
 def _read(kind: type[AnySettings], verb: str, arguments: Sequence[str]) -> AnySettings | None:
     """The settings, or None after a line for each that is wrong. `--help` and unknown flags end the process."""
-    known = {f"HONE_{name.upper()}" for name in Settings.model_fields}
-    for variable in os.environ:
-        if variable.startswith("HONE_") and variable not in known:
-            close = difflib.get_close_matches(variable, known, 1)
-            _complain(
-                f"{variable}: no such setting" + (f", did you mean {close[0]}?" if close else ""),
-                ExitCode.WRONG_SETTING,
-            )
-            return None
+    if unknown := _unknown_variable():
+        _complain(unknown, ExitCode.WRONG_SETTING)
+        return None
     sys.argv[0] = f"hone-serve {verb}"
     try:
         return CliApp.run(kind, cli_args=list(arguments))
@@ -144,8 +141,33 @@ def _read(kind: type[AnySettings], verb: str, arguments: Sequence[str]) -> AnySe
             flag = f"--{name.replace('_', '-')} (HONE_{name.upper()})"
             _complain(f"{flag}: {problem['msg']}, got {problem['input']!r}", ExitCode.WRONG_SETTING)
     except SettingsError as error:
-        _complain(str(error), ExitCode.WRONG_SETTING)
+        _complain(_parser_complaint(str(error), kind), ExitCode.WRONG_SETTING)
     return None
+
+
+def _unknown_variable() -> str | None:
+    """What is wrong with the first variable that looks like one of ours and isn't.
+
+    HONE_PORT and HONE_SERVICE_* are what Kubernetes sets in every pod beside a service called hone.
+    """
+    known = {f"HONE_{name.upper()}" for name in Settings.model_fields}
+    for variable in os.environ:
+        if variable.startswith("HONE_") and variable not in known and not _SERVICE_LINK.match(variable):
+            return f"{variable}: no such setting{_nearest(variable, known)}"
+    return None
+
+
+def _parser_complaint(text: str, kind: type[RepositorySettings]) -> str:
+    """What the parser of flags said, with the nearest flag."""
+    text = text.removeprefix("error parsing CLI: ")
+    flags = {f"--{name.replace('_', '-')}" for name in kind.model_fields}
+    unknown = text.partition("unrecognized arguments: ")[2].split(" ")[0].split("=")[0]
+    return text + (_nearest(unknown, flags) if unknown else "")
+
+
+def _nearest(word: str, known: Iterable[str]) -> str:
+    close = difflib.get_close_matches(word, list(known), 1)
+    return f", did you mean {close[0]}?" if close else ""
 
 
 def _complain(text: str, code: int) -> int:

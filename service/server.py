@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import errno
 import gc
 import signal
 import socket
@@ -26,7 +27,7 @@ from service.repository.checks import Checks
 from service.repository.folder import ModelFolder
 from service.repository.scan import scan
 from service.settings import Settings
-from service.workers.instance import Patience
+from service.workers.patience import Patience
 
 _BACKLOG = 2048
 _TELL_SECONDS = 0.05
@@ -126,7 +127,7 @@ class Server:
             if folder.problem:
                 self._engine.catalog.refuse(folder.name, "", folder.problem)
         if not folders:
-            _log.error("there is no model folder in the repository")
+            _log.error("no model folder in the repository", repository=str(self._settings.model_repository))
         await self._engine.load([source for folder in folders for source in _sources(folder)])
         for entry in self._engine.index():
             if entry.reason:
@@ -201,6 +202,8 @@ def bind(host: str, port: int) -> socket.socket:
 
 
 def _unbindable(flag: str, host: str, port: int, error: OSError) -> str:
+    if isinstance(error, socket.gaierror) or error.errno == errno.EADDRNOTAVAIL:
+        return f"--host: {host} isn't an address of this machine"
     return f"--{flag}: can't listen on {host}:{port}: {error.strerror}; choose another port, or end who holds it"
 
 
@@ -209,6 +212,7 @@ def _engine_limits(settings: Settings) -> EngineLimits:
         default_deadline=settings.default_deadline_ms / 1e3,
         max_queued_requests=settings.max_queue_requests,
         max_queued_bytes=settings.max_queue_bytes,
+        max_output_bytes=settings.max_output_bytes,
         patience=Patience(load=settings.load_timeout_secs, batch=settings.batch_timeout_secs),
     )
 

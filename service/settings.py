@@ -22,6 +22,7 @@ class RepositorySettings(BaseSettings):
         cli_implicit_flags=True,
         cli_hide_none_type=True,
         cli_avoid_json=True,
+        cli_exit_on_error=False,
     )
 
     model_repository: Path = Field(
@@ -47,6 +48,7 @@ class Settings(RepositorySettings):
     max_queue_bytes: Bytes = Field(256 * 1024**2, description="the same in bytes of input tensors")
     max_json_bytes: Bytes = Field(4 * 1024**2, description="largest JSON body")
     max_binary_bytes: Bytes = Field(64 * 1024**2, description="largest body with binary tensors")
+    max_output_bytes: Bytes = Field(256 * 1024**2, description="largest outputs of one batch")
     receive_timeout_secs: Seconds = Field(30, description="longest time that a client may take to send a request")
     load_timeout_secs: Seconds = Field(300, description="longest time that a model may take to load")
     batch_timeout_secs: Seconds = Field(60, description="a worker that takes longer over one batch is replaced")

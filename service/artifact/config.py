@@ -21,6 +21,7 @@ from service.errors import ArtifactError
 
 DEFAULT_MODEL_FILENAME = "model.onnx"
 DEFAULT_MAX_BATCH_SIZE = 32
+MAX_TENSORS = 64
 BACKENDS = ("onnxruntime", "openvino")
 
 DeviceKind: TypeAlias = Literal["auto", "cpu", "gpu"]
@@ -133,6 +134,9 @@ def complete(config: ModelConfig | None, name: str, signature: Signature) -> Mod
                 written.add(name=spec.name, data_type=_NUMBERS[spec.datatype], dims=dims)
     completed = _from_proto(proto, name=name, source=f"{name}/config.pbtxt")
     check_against(completed, signature)
+    for role, specs in (("inputs", completed.inputs), ("outputs", completed.outputs)):
+        if len(specs) > MAX_TENSORS:
+            raise ArtifactError(f"{name}: {len(specs)} {role}, at most {MAX_TENSORS} can be served")
     return completed
 
 

@@ -12,14 +12,12 @@ Precision: TypeAlias = Literal["f32", "bf16", "f16"]
 
 PREFIX = "hone."
 KEYS = (
-    "hone.batch_tolerance",
     "hone.deadline_ms",
     "hone.family",
     "hone.precision",
-    "hone.reject_non_finite",
     "hone.variant",
 )
-PLANNED = ("hone.length.", "hone.unpad.", "hone.remote")
+PLANNED = ("hone.batch_tolerance", "hone.length.", "hone.reject_non_finite", "hone.remote", "hone.unpad.")
 """Keys that a later version honours. They change answers, so until then they refuse the model."""
 
 
@@ -27,16 +25,13 @@ PLANNED = ("hone.length.", "hone.unpad.", "hone.remote")
 class HoneParameters:
     """What a model asks of Hone beyond Triton's fields.
 
-    `deadline_ms` bounds the time to completion of requests that name none; `batch_tolerance` is the relative error
-    that batch-mates may cause. None means: not said. Thread counts are Triton's onnxruntime parameters.
+    `deadline_ms` bounds the time to completion. Thread counts are Triton's onnxruntime parameters. None: not said.
     """
 
     deadline_ms: float | None = None
     precision: Precision = "f32"
     family: str = ""
     variant: str = ""
-    reject_non_finite: bool = False
-    batch_tolerance: float | None = None
     intra_op_threads: int | None = None
     inter_op_threads: int | None = None
 
@@ -55,8 +50,6 @@ def read_parameters(values: Mapping[str, str], *, source: str) -> HoneParameters
         precision=reader.precision("hone.precision"),
         family=values.get("hone.family", ""),
         variant=values.get("hone.variant", ""),
-        reject_non_finite=reader.flag("hone.reject_non_finite"),
-        batch_tolerance=reader.number("hone.batch_tolerance"),
         intra_op_threads=reader.count("intra_op_thread_count"),
         inter_op_threads=reader.count("inter_op_thread_count"),
     )
@@ -96,13 +89,6 @@ class _Reader:
         if not (text.isascii() and text.isdigit() and len(text) < 5):
             raise self._error(key, "a whole number, 0 or above")
         return int(text) or None
-
-    def flag(self, key: str) -> bool:
-        """`true` or `false`; absent means false."""
-        text = self.values.get(key, "false")
-        if text not in ("true", "false"):
-            raise self._error(key, "true or false")
-        return text == "true"
 
     def precision(self, key: str) -> Precision:
         """`f32`, `bf16` or `f16`; absent means f32."""

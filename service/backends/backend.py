@@ -1,5 +1,6 @@
 """The contract between a worker and a runtime."""
 
+import re
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
@@ -15,6 +16,22 @@ class LoadError(Exception):
 
 class RunError(Exception):
     """The runtime refused a batch and can go on; the text is one line, without paths."""
+
+
+_INTERNALS = (
+    re.compile(r"\[ONNXRuntimeError\] : \d+ : \w+ : "),  # its prefix, also nested
+    re.compile(r"(?:\w+[*&]* )*(?:onnxruntime|ov|std)::[\w:<>]+(?:\([^()]*\))?[*&]*"),  # C++ functions and types
+    re.compile(r"(?:[\w./+-]*/)?[\w-]+\.(?:cc|cpp|h|hpp):\d+:?"),  # places in their sources
+    re.compile(r"(?<![\w:])/(?:[\w.+-]+/)*[\w.+-]+"),  # paths of this machine
+)
+_LONGEST_TEXT = 300
+
+
+def one_line(text: str) -> str:
+    """What a runtime said, on one line, without its internals and the paths of this machine."""
+    for pattern in _INTERNALS:
+        text = pattern.sub("", text)
+    return " ".join(text.split())[:_LONGEST_TEXT] or "the runtime gave no reason"
 
 
 class Backend(Protocol):

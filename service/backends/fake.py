@@ -1,9 +1,10 @@
 """A backend without a runtime, whose latency and failures are programmed: what tests and drills use instead of mocks.
 
-It takes FP32 rows `x` of shape [n, width] and answers `y` = x * scale + offset. A model repository can't ask for it;
+It takes FP32 rows `x` of shape [n, width] and answers `y` = x * scale + offset. A model repository can't ask for it,
 only a plan can. Options (all strings): `width` (4), `scale` (2), `offset` (1), `latency` and `latency_per_row` in
-seconds (0), `load_latency` (0), `load_fails` (a text), and three trigger values: when any element of a batch equals
-`fail_on` the batch is refused, on `exit_on` the process dies as by a native crash, on `hang_on` it never answers.
+seconds (0), `load_latency` (0), `load_fails` (a text), `load_crashes` (anything), and three trigger values: when any element of
+a batch equals `fail_on` the batch is refused, on `exit_on` the process dies as by a native crash, on `hang_on` it never
+answers.
 """
 
 import os
@@ -26,6 +27,8 @@ class FakeBackend:
     def __init__(self, plan: Plan) -> None:
         options = plan.options
         time.sleep(float(options.get("load_latency", "0")))
+        if "load_crashes" in options:
+            os.kill(os.getpid(), signal.SIGSEGV)
         if "load_fails" in options:
             raise LoadError(options["load_fails"])
         self._scale = np.float32(options.get("scale", "2"))

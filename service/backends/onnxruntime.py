@@ -1,7 +1,6 @@
 """ONNX Runtime on CPU or CUDA."""
 
 import os
-import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -9,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from service.artifact.signature import Signature, TensorSpec
-from service.backends.backend import LoadError, RunError
+from service.backends.backend import LoadError, RunError, one_line
 from service.backends.plan import Plan
 
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # read once, when the library is loaded
@@ -31,14 +30,6 @@ _DATATYPES = {
     "tensor(double)": "FP64",
     "tensor(string)": "BYTES",
 }
-_PREFIX = re.compile(r"^\[ONNXRuntimeError\] : \d+ : \w+ : ")
-_PATH = re.compile(r"(?:/[\w.+-]+){2,}[/:]?\d*")
-
-
-def _one_line(error: Exception) -> str:
-    """What the runtime said, without its prefix, source paths and line breaks."""
-    text = _PREFIX.sub("", " ".join(str(error).split()))
-    return _PATH.sub("", text).strip()[:300]
 
 
 class OnnxRuntime:
@@ -52,7 +43,7 @@ class OnnxRuntime:
         try:
             self._session = onnxruntime.InferenceSession(model, _options(plan), providers=_providers(plan))
         except Exception as error:  # the binding raises a dozen unrelated classes
-            raise LoadError(_one_line(error)) from error
+            raise LoadError(one_line(str(error))) from error
         self._provider = self._session.get_providers()[0]
         if plan.device != "cpu" and self._provider != "CUDAExecutionProvider":
             raise LoadError("instance_group asks for KIND_GPU, but ONNX Runtime has no CUDA provider here")
@@ -94,7 +85,7 @@ class OnnxRuntime:
             try:
                 run(binding)
             except Exception as error:  # as below
-                raise RunError(_one_line(error)) from error
+                raise RunError(one_line(str(error))) from error
 
         return compute
 
@@ -108,7 +99,7 @@ class OnnxRuntime:
         try:
             results = self._session.run(outputs, dict(zip(names, inputs, strict=True)))
         except Exception as error:  # the binding raises a dozen unrelated classes
-            raise RunError(_one_line(error)) from error
+            raise RunError(one_line(str(error))) from error
         if self._texts:
             return [
                 _as_bytes(array) if name in self._texts else array for name, array in zip(outputs, results, strict=True)

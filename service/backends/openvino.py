@@ -8,7 +8,7 @@ import openvino
 from numpy.typing import NDArray
 
 from service.artifact.signature import Signature, TensorSpec
-from service.backends.backend import LoadError, RunError
+from service.backends.backend import LoadError, RunError, one_line
 from service.backends.plan import Plan
 
 _DATATYPES = {
@@ -25,13 +25,12 @@ _DATATYPES = {
     "f32": "FP32",
     "f64": "FP64",
 }
-_LONGEST_TEXT = 300
 
 
-def _one_line(error: Exception) -> str:
+def _last_line(error: Exception) -> str:
     """The last line of OpenVINO's stack of check messages says what is wrong."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return (lines[-1] if lines else type(error).__name__)[:_LONGEST_TEXT]
+    return one_line(lines[-1] if lines else "")
 
 
 class OpenVino:
@@ -45,7 +44,7 @@ class OpenVino:
             read = core.read_model(io.BytesIO(model))
             self._compiled = core.compile_model(read, "CPU", _properties(plan))
         except RuntimeError as error:
-            raise LoadError(_one_line(error)) from error
+            raise LoadError(_last_line(error)) from error
         self._request = self._compiled.create_infer_request()
         self._signature = Signature(
             inputs=tuple(_spec(port) for port in self._compiled.inputs),
@@ -80,7 +79,7 @@ class OpenVino:
         try:
             self._request.infer(dict(zip(names, inputs, strict=True)), share_inputs=True)
         except RuntimeError as error:
-            raise RunError(_one_line(error)) from error
+            raise RunError(_last_line(error)) from error
         return [self._request.get_output_tensor(self._positions[name]).data for name in outputs]
 
 

@@ -29,3 +29,4 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     outputs: tuple[TensorSpec, ...] = ()
     slots: int = 0
     warm_batches: tuple[int, ...] = ()
+    max_output_bytes: int = 256 * 1024 * 1024

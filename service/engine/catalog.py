@@ -4,13 +4,17 @@ import asyncio
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+import structlog
+
 from service.engine.device import Devices
 from service.engine.served_model import EngineLimits, ModelSource, ServedModel
 from service.errors import HoneError, ModelNotFound, NotReady
 from service.metadata import IndexEntry
 from service.metrics import Metrics
+from service.quoting import quoted
 
 _LOADS_AT_ONCE = 2
+_log = structlog.get_logger()
 
 LOADING = "LOADING"
 READY = "READY"
@@ -26,6 +30,12 @@ class Generation:
     state: str
     reason: str = ""
     model: ServedModel | None = None
+
+    def entry(self) -> IndexEntry:
+        """As the index lists it: a model without a worker isn't ready, though it was loaded."""
+        problem = self.model.problem if self.model else ""
+        state = UNAVAILABLE if problem else self.state
+        return IndexEntry(name=self.name, version=self.version, state=state, reason=problem or self.reason)
 
 
 class Catalog:
@@ -77,9 +87,7 @@ class Catalog:
 
     def index(self) -> list[IndexEntry]:
         """Every generation with its state, as the repository index lists it."""
-        return [
-            IndexEntry(name=found.name, version=found.version, state=found.state, reason=found.reason) for found in self
-        ]
+        return [found.entry() for found in self]
 
     async def stop(self) -> None:
         """End all workers."""
@@ -98,6 +106,10 @@ class Catalog:
         except HoneError as error:
             generation.state, generation.reason = UNAVAILABLE, str(error)
             return
+        except Exception:  # a fault of ours in loading one model must not end the others
+            _log.exception("can't load", model=source.name, version=source.version)
+            generation.state, generation.reason = UNAVAILABLE, "internal error while loading; the log has the trace"
+            return
         generation.state, generation.model = READY, model
         newest = self._default.get(source.name)
         if newest is None or int(newest.version) < int(source.version):
@@ -109,10 +121,10 @@ class Catalog:
     def _generation(self, name: str, version: str | None) -> Generation:
         versions = self._generations.get(name)
         if not versions:
-            raise ModelNotFound(f'no model "{name}" is served here')
+            raise ModelNotFound(f"no model {quoted(name)} is served here")
         if version is None:
             return next(iter(versions.values()))
         if version not in versions:
             served = ", ".join(self.versions(name)) or "none"
-            raise ModelNotFound(f'model "{name}" has no version "{version}"; served: {served}')
+            raise ModelNotFound(f"model {quoted(name)} has no version {quoted(version)}; served: {served}")
         return versions[version]

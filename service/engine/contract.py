@@ -9,6 +9,7 @@ from service.artifact.config import ModelConfig
 from service.artifact.signature import TensorSpec
 from service.errors import InvalidRequest
 from service.messages import InferRequest, Tensor
+from service.quoting import quoted
 
 
 class Contract:
@@ -31,23 +32,23 @@ class Contract:
         if len(request.inputs) != len(self._inputs):
             self._explain_names(request)
         arrays: list[Any] = [None] * len(self._inputs)
-        rows = 0
+        rows = -1
         for tensor in request.inputs:
             position = self._positions.get(tensor.name)
             if position is None or arrays[position] is not None:
                 self._explain_names(request)
-                raise InvalidRequest(f'input "{tensor.name}" is given twice')
+                raise InvalidRequest(f"input {quoted(tensor.name)} is given twice")
             spec = self._inputs[position]
             if tensor.datatype != spec.datatype:
                 raise InvalidRequest(
-                    f'input "{tensor.name}" is {tensor.datatype}, model "{self._model}" takes {spec.datatype}'
+                    f'input {quoted(tensor.name)} is {tensor.datatype}, model "{self._model}" takes {spec.datatype}'
                 )
             shape = tensor.array.shape
             if self._max_rows:
                 if not shape or shape[1:] != self._dims[position]:
                     self._compare(tensor, spec)
-                if rows and shape[0] != rows:
-                    raise InvalidRequest(f'input "{tensor.name}" has {shape[0]} rows, another input has {rows}')
+                if rows not in (-1, shape[0]):
+                    raise InvalidRequest(f"input {quoted(tensor.name)} has {shape[0]} rows, another input has {rows}")
                 rows = shape[0]
             elif shape != self._dims[position]:
                 self._compare(tensor, spec)
@@ -64,7 +65,9 @@ class Contract:
             return [self._named[name] for name in names]
         except KeyError as error:
             known = ", ".join(f'"{name}"' for name in self._named)
-            raise InvalidRequest(f'model "{self._model}" has no output "{error.args[0]}"; it has {known}') from None
+            raise InvalidRequest(
+                f'model "{self._model}" has no output {quoted(error.args[0])}; it has {known}'
+            ) from None
 
     def _compare(self, tensor: Tensor, spec: TensorSpec) -> None:
         """Raises unless the shapes agree where the model's is fixed."""
@@ -73,7 +76,7 @@ class Contract:
         fits = len(shape) == len(expected) and all(e in (-1, s) for s, e in zip(shape, expected, strict=True))
         if not fits:
             raise InvalidRequest(
-                f'input "{tensor.name}" has shape {list(shape)}, model "{self._model}" takes {list(expected)}'
+                f'input {quoted(tensor.name)} has shape {list(shape)}, model "{self._model}" takes {list(expected)}'
             )
 
     def _explain_names(self, request: InferRequest) -> None:
@@ -81,7 +84,7 @@ class Contract:
         known = ", ".join(f'"{name}"' for name in self._positions)
         for name in given:
             if name not in self._positions:
-                raise InvalidRequest(f'model "{self._model}" has no input "{name}"; it takes {known}')
+                raise InvalidRequest(f'model "{self._model}" has no input {quoted(name)}; it takes {known}')
         for name in self._positions:
             if name not in given:
                 raise InvalidRequest(f'input "{name}" of model "{self._model}" is missing')

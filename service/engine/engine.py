@@ -1,7 +1,5 @@
 """The engine's front: what the doors call."""
 
-import asyncio
-import time
 from collections.abc import Iterable
 
 from service.engine.catalog import Catalog
@@ -14,7 +12,6 @@ from service.metadata import IndexEntry, ModelMetadata, TensorMetadata
 from service.metrics import Metrics
 
 EXTENSIONS = ("binary_tensor_data", "model_configuration", "model_repository", "schedule_policy", "parameters")
-_DRAIN_POLL = 0.01
 
 
 class Engine:
@@ -43,18 +40,8 @@ class Engine:
         """Not ready any more, so that balancers look elsewhere; requests are still taken."""
         self._stopping = True
 
-    async def drain(self, seconds: float) -> bool:
-        """Take nothing new and wait until all that was admitted is answered. False when time ran out."""
-        self._stopping = self._draining = True
-        until = time.monotonic() + seconds
-        while any(model.live for model in self.catalog.models()):
-            if time.monotonic() >= until:
-                return False
-            await asyncio.sleep(_DRAIN_POLL)
-        return True
-
     async def stop(self) -> None:
-        """End all workers; what is still unanswered is failed."""
+        """Take nothing new and end all workers; what is still unanswered is failed."""
         self._stopping = self._draining = True
         await self.catalog.stop()
 

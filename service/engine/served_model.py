@@ -23,7 +23,9 @@ from service.engine.scheduling.dynamic import BatchingPolicy, DynamicBatcher
 from service.errors import HoneError, NotReady, PoisonRequest
 from service.messages import InferRequest, InferResponse, Tensor
 from service.metrics import ModelMetrics
-from service.workers.instance import Instance, Patience
+from service.workers.instance import Instance
+from service.workers.patience import Patience
+from service.workers.region import fits_slot
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -33,6 +35,7 @@ class EngineLimits:
     default_deadline: float = 30.0
     max_queued_requests: int = 1024
     max_queued_bytes: int = 256 * 1024 * 1024
+    max_output_bytes: int = 256 * 1024 * 1024
     patience: Patience = field(default_factory=Patience)
 
 
@@ -78,11 +81,22 @@ class ServedModel:
         """Whether a worker is there to compute."""
         return self._scheduler is not None and self._scheduler.ready
 
+    @property
+    def problem(self) -> str:
+        """Why no worker is there to compute; empty while one is."""
+        if self.ready or self._scheduler is None:
+            return ""
+        problems = [instance.problem for instance in self._scheduler.instances if instance.problem]
+        return problems[0] if problems else "its worker ended and is being restarted"
+
     async def load(self) -> None:
         """Start the instances and wait for them. Raises ArtifactError with what is wrong with the model."""
         began = time.monotonic()
         plans = self._inspections()
-        instances = [Instance[Batch](plan, partial(self._resolve, plan), self._limits.patience) for plan in plans]
+        label = f"{self.name}/{self.version}"
+        instances = [
+            Instance[Batch](plan, partial(self._resolve, plan), self._limits.patience, label) for plan in plans
+        ]
         try:
             await asyncio.gather(*(instance.start() for instance in instances))
         except BaseException:
@@ -171,7 +185,6 @@ class ServedModel:
                 device=placement.device,
                 intra_op_threads=placement.threads,
                 inter_op_threads=(config.hone.inter_op_threads if config else None) or 1,
-                options=dict(config.parameters) if config else {},
             )
             for placement in self._devices.place(config)
         ]
@@ -189,9 +202,9 @@ class ServedModel:
             inputs=config.inputs,
             outputs=config.outputs,
             slots=1 if plan.device == CPU else GPU_TOKENS,
-            warm_batches=tuple(sorted({1, config.max_batch_size or 1})),
+            max_output_bytes=self._limits.max_output_bytes,
         )
-        return resolved, self._scheduler
+        return msgspec.structs.replace(resolved, warm_batches=_warm_batches(resolved)), self._scheduler
 
     def _batcher(self, config: ModelConfig, plan: Plan) -> DynamicBatcher:
         batching = config.dynamic_batching
@@ -218,6 +231,15 @@ class ServedModel:
             "precision": hone.precision,
         }
         self.metrics.card_metrics = dict(self._source.card.metrics) if self._source.card else {}
+
+
+def _warm_batches(plan: Plan) -> tuple[int, ...]:
+    """One row and a full batch; not the latter where it is larger than a slot, and nothing where lengths vary, since
+    nobody knows which of them the model can take.
+    """
+    if any(-1 in spec.shape for spec in plan.inputs):
+        return ()
+    return (1, plan.max_batch_size) if plan.max_batch_size > 1 and fits_slot(plan) else (1,)
 
 
 def _seconds(milliseconds: float | None) -> float | None:

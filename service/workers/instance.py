@@ -4,15 +4,18 @@ import asyncio
 import signal
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, TypeVar
 
 import msgspec
+import structlog
 from numpy.typing import NDArray
 
 from service.artifact.signature import Signature
 from service.backends.plan import Plan
 from service.errors import ArtifactError
 from service.workers.frames import ATTACHED, NO_SLOT, Frame, FrameError, Kind, view_tensors
+from service.workers.listener import InstanceListener
+from service.workers.patience import Patience
 from service.workers.payloads import Failure, Ready, Stats, Timings
 from service.workers.process import WorkerProcess
 from service.workers.region import Region, TensorWriter, slot_bytes
@@ -20,35 +23,16 @@ from service.workers.region import Region, TensorWriter, slot_bytes
 FIRST_BACKOFF = 0.25
 LONGEST_BACKOFF = 30.0
 MISSED_BEATS = 6
+HEALTHY_BEATS = 20
+ATTEMPTS = 3
+SILENT = "silent"
 STOP_GRACE = 5.0
 
 Job = TypeVar("Job")
-Job_contra = TypeVar("Job_contra", contravariant=True)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Patience:
-    """How long an instance waits, in seconds: for a load, for one batch, and between two heartbeats."""
-
-    load: float = 300.0
-    batch: float = 60.0
-    beat: float = 0.5
-
-
-class InstanceListener(Protocol[Job_contra]):
-    """Who hands an instance its jobs and takes what comes of them. Called on the event loop."""
-
-    def instance_ready(self, instance: Any) -> None:
-        """The instance takes jobs (again)."""
-
-    def job_done(self, instance: Any, job: Job_contra, outputs: Sequence[NDArray[Any]], timings: Timings) -> None:
-        """The outputs, in the plan's order: views that are valid during this call only."""
-
-    def job_failed(self, instance: Any, job: Job_contra, text: str) -> None:
-        """The runtime refused the job; the worker goes on."""
-
-    def instance_lost(self, instance: Any, jobs: Sequence[Job_contra], *, blameless: bool) -> None:
-        """The worker ended while it held `jobs`. `blameless`: somebody else's SIGKILL ended it, not the jobs."""
+class WorkerEnded(ArtifactError):
+    """The process ended without saying why."""
 
 
 @dataclass(slots=True)
@@ -61,9 +45,9 @@ class _Run(Generic[Job]):
 class Instance(Generic[Job]):
     """Owns one worker process at a time, its slots and the jobs it holds, and starts the next process when it ends.
 
-    A process that was of use is followed at once: it answered a job, or it was ready and somebody else killed it. Any
-    other is followed after a back-off that doubles from FIRST_BACKOFF to LONGEST_BACKOFF seconds. `resolve` turns the
-    signature that the runtime found into the plan to run by and the listener to report to; it may raise ArtifactError.
+    A process that was of use (it answered a job, lived for HEALTHY_BEATS, or was ready and ended from outside) is
+    followed at once, any other after a back-off that doubles from FIRST_BACKOFF to LONGEST_BACKOFF seconds. `resolve`
+    turns the signature that the runtime found into the plan to run by and the listener; it may raise ArtifactError.
     """
 
     def __init__(
@@ -71,7 +55,9 @@ class Instance(Generic[Job]):
         inspect: Plan,
         resolve: Callable[[Signature], tuple[Plan, InstanceListener[Job]]],
         patience: Patience | None = None,
+        name: str = "",
     ) -> None:
+        self._log = structlog.get_logger().bind(model=name)
         self._patience = patience or Patience()
         self._inspect = msgspec.structs.replace(inspect, beat_seconds=self._patience.beat)
         self._resolve = resolve
@@ -85,14 +71,16 @@ class Instance(Generic[Job]):
         self._runs: dict[int, _Run[Job]] = {}
         self._sequence = 0
         self._silent_beats = 0
-        self._answered = False
+        self._beats = 0
+        self._useful = False
+        self._verdict = ""  # why we end the process, if it is us
         self._stopping = False
         self._restart: asyncio.Task[None] | None = None
         self.ready = False
         self.failures = 0
         self.restarts: dict[str, int] = {}
         self.stats: Stats | None = None
-        self.runtime = ""
+        self.problem = ""
 
     @property
     def idle(self) -> bool:
@@ -105,12 +93,22 @@ class Instance(Generic[Job]):
         return self._process.pid if self._process else None
 
     async def start(self) -> None:
-        """Start the first process and wait until it takes jobs. Raises ArtifactError with what the worker said."""
-        try:
-            await self._launch()
-        except ArtifactError:
-            await self.stop()
-            raise
+        """Start the first process and wait until it takes jobs. Raises ArtifactError with what the worker said.
+
+        A process that ends without a word is tried again: it may have been somebody else who ended it.
+        """
+        for attempt in range(1, ATTEMPTS + 1):
+            try:
+                await self._launch()
+            except WorkerEnded:
+                if attempt == ATTEMPTS:
+                    raise
+                await asyncio.sleep(FIRST_BACKOFF * attempt)
+            except ArtifactError:
+                await self.stop()
+                raise
+            else:
+                return
 
     def run(self, job: Job, groups: Sequence[Sequence[NDArray[Any]]]) -> None:
         """Give it a job: per input of the plan, the arrays to be joined along the batch axis. Needs `idle`."""
@@ -147,14 +145,20 @@ class Instance(Generic[Job]):
     # -- starting
 
     async def _launch(self) -> None:
-        process = self._process = WorkerProcess(self)
-        self._silent_beats, self._answered = 0, False
-        ready = await self._plan_worker(process, self._inspect, [])
-        self.runtime = ready.runtime
-        resolved, listener = self._resolve(ready.signature)
-        plan = self._plan = msgspec.structs.replace(resolved, beat_seconds=self._patience.beat)
-        self._slots = [Region.create(slot_bytes(plan)) for _ in range(plan.slots)]
-        await self._plan_worker(process, plan, self._slots)
+        self._beats, self._silent_beats, self._useful, self._verdict = 0, 0, False, ""
+        try:
+            process = self._process = WorkerProcess(self)
+            ready = await self._plan_worker(process, self._inspect, [])
+            self._inspect = msgspec.structs.replace(
+                self._inspect, sha256=ready.sha256
+            )  # every later process: this file
+            resolved, listener = self._resolve(ready.signature)
+            plan = self._plan = msgspec.structs.replace(resolved, beat_seconds=self._patience.beat, sha256=ready.sha256)
+            self._slots = [Region.create(slot_bytes(plan)) for _ in range(plan.slots)]
+            await self._plan_worker(process, plan, self._slots)
+        except (OSError, FrameError) as error:
+            raise ArtifactError(f"no worker could be started for the model: {error}") from error
+        self.problem = ""
         self._free = list(range(plan.slots))
         self.ready = True
         asyncio.get_running_loop().call_later(self._patience.beat, self._watch, process)
@@ -168,7 +172,7 @@ class Instance(Generic[Job]):
         try:
             return await asyncio.wait_for(planned, self._patience.load)
         except TimeoutError:
-            process.kill()
+            self._end(process, "load_timeout")
             raise ArtifactError(f"the model wasn't loaded within {self._patience.load:g} s") from None
         finally:
             self._planned = None
@@ -177,22 +181,30 @@ class Instance(Generic[Job]):
         await asyncio.sleep(delay)
         try:
             await self._launch()
-        except ArtifactError:
+        except ArtifactError as error:
+            self.problem = str(error)
+            self._log.error("worker not restarted", reason=self.problem)
             if self._process:
-                self._process.kill()  # it said that it can't: `exited` decides when to try again
-        except OSError:  # no process or memory to be had
-            self._restart_later(useful=False)
+                self._end(self._process, "load_failed")  # `exited` decides when to try again
+            elif not isinstance(error, WorkerEnded):
+                self._restart_later(useful=False)
 
     def _watch(self, process: WorkerProcess) -> None:
         """One beat has passed. Beats are counted, not seconds, so that a pause of the front itself blames nobody."""
         if process is not self._process:
             return
         self._silent_beats += 1
+        self._beats += 1
+        if self._beats == HEALTHY_BEATS:
+            self._useful, self.failures = True, 0
         limit = self._patience.batch / self._patience.beat
         for run in self._runs.values():
             run.beats += 1
-        if self._silent_beats > MISSED_BEATS or any(run.beats > limit for run in self._runs.values()):
-            process.kill()
+        if self._silent_beats > MISSED_BEATS:
+            self._end(process, SILENT)
+            return
+        if any(run.beats > limit for run in self._runs.values()):
+            self._end(process, "batch_timeout")
             return
         asyncio.get_running_loop().call_later(self._patience.beat, self._watch, process)
 
@@ -207,7 +219,8 @@ class Instance(Generic[Job]):
             elif frame.kind is Kind.FAIL:
                 self._failed(frame)
             elif frame.kind is Kind.READY:
-                self._settle(msgspec.json.decode(frame.payload, type=Ready))
+                if self._planned and not self._planned.done():
+                    self._planned.set_result(msgspec.json.decode(frame.payload, type=Ready))
             elif frame.kind is Kind.STATS:
                 self.stats = msgspec.json.decode(frame.payload, type=Stats)
             elif frame.kind is not Kind.BEAT:
@@ -222,19 +235,24 @@ class Instance(Generic[Job]):
         """See `ProcessListener`."""
         was_ready, self.ready = self.ready, False
         self._process = None
-        cause = "watchdog" if killed_by_us else _cause(status)
+        cause = (self._verdict or "protocol") if killed_by_us else _cause(status)
         if self._planned and not self._planned.done():
-            self._planned.set_exception(ArtifactError(f"the worker ended while it loaded the model ({cause})"))
+            self._planned.set_exception(WorkerEnded(f"the worker ended while it loaded the model ({cause})"))
         for slot in self._slots:
             slot.close()
         jobs = [run.job for run in self._runs.values()]
         self._slots, self._free, self._runs = [], [], {}
-        blameless = not killed_by_us and status == -signal.SIGKILL
-        if not self._stopping:
+        blameless = cause == SILENT or (not killed_by_us and status == -signal.SIGKILL)
+        if not self._stopping and self._listener:
+            self._log.warning("worker ended", cause=cause, batches_in_flight=len(jobs))
             self.restarts[cause] = self.restarts.get(cause, 0) + 1
-            self._restart_later(useful=was_ready and (self._answered or blameless))
+            self._restart_later(useful=was_ready and (self._useful or blameless))
         if self._listener:
             self._listener.instance_lost(self, jobs, blameless=blameless)
+
+    def _end(self, process: WorkerProcess, verdict: str) -> None:
+        self._verdict = verdict
+        process.kill()
 
     def _restart_later(self, *, useful: bool) -> None:
         self.failures = 0 if useful else self.failures + 1
@@ -246,10 +264,6 @@ class Instance(Generic[Job]):
             raise FrameError("an answer from a worker that was given nothing to do")
         return self._listener
 
-    def _settle(self, ready: Ready) -> None:
-        if self._planned and not self._planned.done():
-            self._planned.set_result(ready)
-
     def _result(self, frame: Frame, region: Region | None) -> None:
         run = self._runs.get(frame.sequence)
         if run is None:
@@ -258,7 +272,7 @@ class Instance(Generic[Job]):
         outputs = view_tensors(frame.tensors, memory, len(self._plan.outputs))
         timings = Timings.unpack(frame.payload)
         del self._runs[frame.sequence]
-        self._answered = True
+        self._useful = True
         self.failures = 0
         try:
             self._running_for().job_done(self, run.job, outputs, timings)
@@ -273,7 +287,7 @@ class Instance(Generic[Job]):
         run = self._runs.pop(frame.sequence, None)
         if run is None:
             raise FrameError(f"a failure of sequence {frame.sequence}, which isn't running")
-        self._answered = True
+        self._useful = True
         self._free.append(run.slot)
         self._running_for().job_failed(self, run.job, text)
 

@@ -14,6 +14,7 @@ import socket
 import sys
 import threading
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +54,7 @@ class Worker:
         self._plan = Plan(backend="", path="")
         self._number = 0
         self._backend: Backend | None = None
+        self._sha256 = ""
         self._slots: list[Region] = []
         self._names: tuple[str, ...] = ()
         self._outputs: list[str] = []
@@ -91,7 +93,10 @@ class Worker:
         plan = msgspec.json.decode(frame.payload, type=Plan)
         try:
             if self._backend is None:
-                self._backend = open_backend(plan, _read_model(plan))
+                model = _read_model(plan)
+                self._sha256 = hashlib.sha256(model).hexdigest()
+                _check_model(model, plan.sha256, self._sha256)
+                self._backend = open_backend(plan, model)
             self._slots = [Region.attach(descriptor) for descriptor in descriptors]
             self._plan, self._number = plan, frame.plan
             self._names = tuple(spec.name for spec in plan.inputs)
@@ -103,11 +108,17 @@ class Worker:
         except (LoadError, RunError) as error:
             self._fail(frame, str(error))
             return
+        except MemoryError:
+            self._fail(frame, f"not enough memory for the model at {max(plan.warm_batches, default=1)} rows")
+            return
         if not plan.slots:
             _Pulse(self._socket, plan.beat_seconds, self).start()
         gc.freeze()  # what is loaded stays: the collector need not look at it again
-        ready = Ready(signature=self._backend.signature, runtime=self._backend.runtime)
-        wire.send(self._socket, Frame(kind=Kind.READY, plan=frame.plan, payload=msgspec.json.encode(ready)))
+        ready = Ready(signature=self._backend.signature, runtime=self._backend.runtime, sha256=self._sha256)
+        try:
+            wire.send(self._socket, Frame(kind=Kind.READY, plan=frame.plan, payload=msgspec.json.encode(ready)))
+        except FrameError as error:
+            self._fail(frame, f"the model has too many or too long names: {error}")
 
     def _run_bound(self, data: bytes, bound: Bound) -> None:
         began = time.perf_counter_ns()
@@ -130,6 +141,7 @@ class Worker:
         loaded = time.perf_counter_ns()
         try:
             results = self._backend.run(self._names, inputs, self._outputs)
+            _check_outputs(results, self._plan.max_output_bytes)
         except RunError as error:
             self._fail(frame, str(error))
             return
@@ -189,21 +201,32 @@ class _Pulse(threading.Thread):
 
 
 def _read_model(plan: Plan) -> bytes:
-    """The model file's bytes. They are hashed here, so that what was checked is what is loaded. Raises LoadError."""
+    """The model file's bytes: they are checked here, so that what was checked is what is loaded. Raises LoadError."""
     if not plan.path:
         return b""
     try:
         model = Path(plan.path).read_bytes()
     except OSError as error:
         raise LoadError(f"can't read the model file: {error.strerror}") from error
-    if plan.sha256 and hashlib.sha256(model).hexdigest() != plan.sha256:
-        raise LoadError("the model file's SHA-256 isn't the one in card.json")
+    return model
+
+
+def _check_outputs(results: Sequence[NDArray[Any]], limit: int) -> None:
+    """Raises RunError for more than the front should have to hold; some models decide by their input how much it is."""
+    size = sum([result.nbytes for result in results])
+    if size > limit:
+        raise RunError(f"the outputs have {size} bytes, the limit for a batch is {limit}")
+
+
+def _check_model(model: bytes, expected: str, found: str) -> None:
+    """Raises LoadError unless these are the bytes that are to be served, and all of them."""
+    if expected not in ("", found):
+        raise LoadError("the model file isn't the one that card.json, or the first load, gave the SHA-256 of")
     try:
-        if asks_for_other_files(model):
+        if model and asks_for_other_files(model):
             raise LoadError("the model keeps tensors in other files (external data); export it as one file")
     except ValueError as error:
         raise LoadError(f"the model file isn't ONNX: {error}") from error
-    return model
 
 
 def _zeros(plan: Plan, rows: int) -> list[NDArray[Any]]:

@@ -11,10 +11,11 @@ _TIMINGS = struct.Struct("<QQQ")
 
 
 class Ready(msgspec.Struct, frozen=True, kw_only=True):
-    """Payload of a READY frame: what the runtime found in the model file."""
+    """Payload of a READY frame: what the runtime found in the model file, and the digest of what it loaded."""
 
     signature: Signature
     runtime: str
+    sha256: str
 
 
 class Failure(msgspec.Struct, frozen=True, kw_only=True):

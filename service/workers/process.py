@@ -125,6 +125,7 @@ def _spawn(descriptor: int) -> subprocess.Popen[bytes]:
         [sys.executable, "-m", "service.workers.main", str(descriptor)],
         pass_fds=[descriptor],
         stdin=subprocess.DEVNULL,
+        cwd="/",  # a name relative to where the server was started leads nowhere
         env=_environment(),
         process_group=0,  # Ctrl-C at a terminal is for the front alone
     )

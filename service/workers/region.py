@@ -132,9 +132,18 @@ def slot_bytes(plan: Plan) -> int:
     Too small a guess costs a one-shot region per batch; too large a one nothing, since memory that nobody touches is
     never allocated.
     """
+    return max(_SMALLEST_SLOT, min(_batch_bytes(plan), _LARGEST_SLOT))
+
+
+def fits_slot(plan: Plan) -> bool:
+    """Whether a full batch is small enough for a slot."""
+    return _batch_bytes(plan) <= _LARGEST_SLOT
+
+
+def _batch_bytes(plan: Plan) -> int:
     rows = max(plan.max_batch_size, 1)
     total = 0
     for spec in (*plan.inputs, *plan.outputs):
         dims = (dim if isinstance(dim, int) and dim >= 0 else _VARYING_DIM for dim in spec.dims)
         total += rows * math.prod(dims) * (item_bytes(spec.datatype) or _BYTES_ELEMENT) + ALIGNMENT
-    return max(_SMALLEST_SLOT, min(total, _LARGEST_SLOT))
+    return total

@@ -38,7 +38,6 @@ instance_group { kind: KIND_GPU gpus: [ 0, 1 ] }
 version_policy { specific { versions: [ 3, 1 ] } }
 parameters { key: "hone.deadline_ms" value { string_value: "250" } }
 parameters { key: "hone.family" value { string_value: "digits" } }
-parameters { key: "hone.reject_non_finite" value { string_value: "true" } }
 parameters { key: "intra_op_thread_count" value { string_value: "2" } }
 parameters { key: "somebody.else" value { string_value: "x" } }
 """
@@ -69,14 +68,10 @@ def test_whole_config() -> None:
     )
     assert (InstanceGroup(kind="cpu", count=2), InstanceGroup(kind="gpu", gpus=(0, 1))) == config.instance_groups
     assert VersionPolicy(latest=None, specific=(1, 3)) == config.version_policy
-    assert (250.0, "digits", True, 2) == (
-        config.hone.deadline_ms,
-        config.hone.family,
-        config.hone.reject_non_finite,
-        config.hone.intra_op_threads,
-    )
+    assert (250.0, "digits", 2) == (config.hone.deadline_ms, config.hone.family, config.hone.intra_op_threads)
     assert config.parameters["somebody.else"] == "x"
-    assert config.warnings == ()
+    (warning,) = config.warnings
+    assert "preferred_batch_size" in warning
     assert ("onnxruntime_onnx", "model.onnx") == (config.platform, config.default_model_filename)
 
 
@@ -152,7 +147,8 @@ def test_refused(text: str, expected: str) -> None:
         ("hone.deadline_ms", "-1", "\"hone.deadline_ms\" is '-1', expected a number, 0 or above"),
         ("hone.deadline_ms", "nan", "expected a number"),
         ("hone.precision", "int8", "expected f32, bf16 or f16"),
-        ("hone.reject_non_finite", "yes", "expected true or false"),
+        ("hone.reject_non_finite", "true", "isn't supported by this version"),
+        ("hone.batch_tolerance", "0.1", "isn't supported by this version"),
         ("intra_op_thread_count", "two", "expected a whole number"),
         ("inter_op_thread_count", "-1", "expected a whole number"),
     ],

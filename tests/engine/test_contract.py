@@ -2,6 +2,8 @@
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from service.artifact.config import parse_config
 from service.engine.contract import Contract
@@ -59,6 +61,8 @@ def test_inputs_come_out_in_the_models_order() -> None:
         ((A, tensor("b", (3, 7, 2), "int64")), "3 rows, another input has 2"),
         ((tensor("a", (5, 3)), tensor("b", (5, 1, 2), "int64")), "5 rows, .* takes 1 to 4"),
         ((tensor("a", (0, 3)), tensor("b", (0, 1, 2), "int64")), "0 rows"),
+        ((tensor("a", (0, 3)), tensor("b", (1, 1, 2), "int64")), "1 rows, another input has 0"),
+        ((tensor("a", (1, 3)), tensor("b", (0, 1, 2), "int64")), "0 rows, another input has 1"),
     ],
 )
 def test_a_misfit_is_named(tensors: tuple[Tensor, ...], text: str) -> None:
@@ -86,3 +90,16 @@ def test_outputs_are_those_asked_for() -> None:
     assert [1] == [position for position, _ in contract.outputs(("z",))]
     with pytest.raises(InvalidRequest, match='no output "q"; it has "y", "z"'):
         contract.outputs(("y", "q"))
+
+
+@given(st.integers(0, 6), st.integers(0, 6), st.integers(0, 3), st.booleans())
+def test_what_is_accepted_has_one_number_of_rows(first: int, second: int, length: int, turned: bool) -> None:
+    """Whatever the order and the shapes: an accepted request has one number of rows, at least 1, in every input."""
+    tensors = [tensor("a", (first, 3)), tensor("b", (second, length, 2), "int64")]
+    try:
+        arrays, rows = Contract(parse_config(CONFIG, name="m")).inputs(ask(*(tensors[::-1] if turned else tensors)))
+    except InvalidRequest:
+        assert first != second or not 1 <= first <= 4
+        return
+    assert 1 <= rows <= 4
+    assert [rows, rows] == [len(array) for array in arrays]

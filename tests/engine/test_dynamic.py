@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from service.engine.device import Device
 from service.engine.exchange import Exchange
-from service.engine.scheduling.dynamic import BatchingPolicy, DynamicBatcher
+from service.engine.scheduling.dynamic import KILLS, BatchingPolicy, DynamicBatcher
 from service.errors import (
     BackendError,
     Cancelled,
@@ -275,11 +275,11 @@ async def test_who_is_alone_at_a_second_crash_is_refused() -> None:
     assert ending(innocent) is None
 
 
-async def test_kills_from_outside_are_no_evidence_until_the_third() -> None:
-    """An operator's or the kernel's SIGKILL is retried twice even for a request that was alone each time."""
+async def test_kills_from_outside_are_no_evidence() -> None:
+    """An operator's or the kernel's SIGKILL is retried, again and again; at last it is given up, and not condemned."""
     rig = Rig()
     _, receiver = rig.submit(1)
-    for _ in range(2):
+    for _ in range(KILLS - 1):
         await turn()
         rig.instances[0].die(blameless=True)
         assert [] == receiver.endings
@@ -287,7 +287,8 @@ async def test_kills_from_outside_are_no_evidence_until_the_third() -> None:
     await turn()
     rig.instances[0].die(blameless=True)
 
-    assert isinstance(ending(receiver), PoisonRequest)
+    assert isinstance(ending(receiver), WorkerLost)
+    assert [] == rig.condemned
 
 
 async def test_a_model_whose_workers_never_come_up_says_so() -> None:
@@ -303,14 +304,17 @@ async def test_a_model_whose_workers_never_come_up_says_so() -> None:
         rig.submit(2)
 
 
-async def test_a_model_that_does_not_answer_row_by_row_fails_its_batch() -> None:
-    """Too few rows in an output are an error for that batch, not a wrong answer for somebody."""
+async def test_a_wrong_number_of_rows_is_blamed_on_who_causes_it() -> None:
+    """Some models answer fewer rows for some inputs: an error for those requests, and right answers for their mates."""
     rig = Rig()
-    receivers = [rig.submit(value)[1] for value in (1, 2)]
-    await turn()
-    rig.instances[0].answer(lambda x: x[:1])
+    receivers = [rig.submit(value)[1] for value in (1, -2, 3)]
+    for _ in range(6):
+        await turn()
+        if rig.instances[0].job:
+            rig.instances[0].answer(lambda x: x[x[:, 0] > 0])
 
-    assert all(isinstance(ending(r), BackendError) for r in receivers)
+    assert [False, True, False] == [isinstance(ending(r), BackendError) for r in receivers]
+    np.testing.assert_array_equal([[3] * 3], receivers[2].answers[0])
 
 
 async def test_the_device_serves_the_earliest_deadline_first() -> None:

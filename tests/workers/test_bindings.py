@@ -2,6 +2,8 @@
 
 import asyncio
 import dataclasses
+import os
+import signal
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -110,3 +112,19 @@ def test_a_bound_function_raises_as_run_does() -> None:
 
     with pytest.raises(RunError):
         compute()
+
+
+async def test_a_model_file_that_changes_under_a_version_is_not_loaded(tmp_path: Path) -> None:
+    """What is loaded again after a worker's end is what was loaded at first, or it isn't served."""
+    path = tmp_path / "model.onnx"
+    await asyncio.to_thread(path.write_bytes, mlp())
+    async with instance(path) as (worker, recorder):
+        await asyncio.to_thread(path.write_bytes, mlp(seed=2))
+        assert worker.pid
+        os.kill(worker.pid, signal.SIGKILL)
+        await recorder.next("lost")
+        while not worker.problem:
+            await asyncio.sleep(0.02)
+
+        assert "SHA-256" in worker.problem
+        assert not worker.ready

@@ -24,7 +24,7 @@ from service.workers.instance import Instance
 from service.workers.payloads import Timings
 
 CRASHES = 2
-KILLS = 3
+KILLS = 10
 HOPELESS = 3
 
 
@@ -48,7 +48,8 @@ class DynamicBatcher:
     """Owns one model's queue and its batches in flight. Implements `Scheduler`, `InstanceListener` and `Claimant`.
 
     A batch whose worker dies is retried request by request; a batch that the runtime refuses is halved until the
-    offender is alone. Whoever is alone when a second worker crashes (or a third is killed from outside) is refused.
+    offender is alone. Whoever is alone when a second worker crashes is refused. That a worker was killed or stopped
+    from outside says nothing about a request; after KILLS of them it is given up, and may be sent again.
     """
 
     def __init__(
@@ -203,16 +204,13 @@ class DynamicBatcher:
             for exchange, rows in job.scatter(outputs):
                 self._respond(exchange, rows)
         except ValueError as error:
-            _refuse(job, f"the model doesn't answer row by row: {error}")
+            self._blame(job, f"the model doesn't answer row by row: {error}")
 
     def job_failed(self, instance: Instance[Batch], job: Batch, text: str) -> None:
         """See `InstanceListener`."""
         del instance
         self._finished(job)
-        if len(job.exchanges) == 1:
-            _refuse(job, text)
-        else:
-            self._retry(job.halves())
+        self._blame(job, text)
 
     def instance_lost(self, instance: Instance[Batch], jobs: Sequence[Batch], *, blameless: bool) -> None:
         """See `InstanceListener`."""
@@ -223,9 +221,11 @@ class DynamicBatcher:
             for exchange in job.alive():
                 exchange.kills += blameless
                 exchange.deaths += not blameless
-                if len(job.exchanges) == 1 and (exchange.deaths >= CRASHES or exchange.kills >= KILLS):
+                if len(job.exchanges) == 1 and exchange.deaths >= CRASHES:
                     self._condemn(exchange)
                     exchange.fail(PoisonRequest("the worker process ended each time that it held this request"))
+                elif exchange.kills >= KILLS:
+                    exchange.fail(WorkerLost(f"{KILLS} worker processes were killed while they held this request"))
             self._retry([Batch([exchange]) for exchange in job.alive()])
         if self._hopeless:
             for exchange in list(self._unfinished()):
@@ -242,6 +242,13 @@ class DynamicBatcher:
         del self._running[batch]
         self._device.release(self)
         self._pump_soon()
+
+    def _blame(self, batch: Batch, text: str) -> None:
+        """Refuse whoever is alone in a batch that failed; find out who is to blame in a larger one."""
+        if len(batch.exchanges) == 1:
+            _refuse(batch, text)
+        else:
+            self._retry(batch.halves())
 
     def _retry(self, batches: Sequence[Batch]) -> None:
         self._queue.push_again(batches)
