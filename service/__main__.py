@@ -160,7 +160,7 @@ def _unknown_variable() -> str | None:
 def _parser_complaint(text: str, kind: type[RepositorySettings]) -> str:
     """What the parser of flags said, with the nearest flag."""
     text = text.removeprefix("error parsing CLI: ")
-    flags = {f"--{name.replace('_', '-')}" for name in kind.model_fields}
+    flags = {f"--{(field.alias or name).replace('_', '-')}" for name, field in kind.model_fields.items()}
     unknown = text.partition("unrecognized arguments: ")[2].split(" ")[0].split("=")[0]
     return text + (_nearest(unknown, flags) if unknown else "")
 

@@ -1,8 +1,8 @@
 """A backend without a runtime, whose latency and failures are programmed: what tests and drills use instead of mocks.
 
 It takes FP32 rows `x` of shape [n, width] and answers `y` = x * scale + offset. A model repository can't ask for it,
-only a plan can. Options (all strings): `width` (4), `scale` (2), `offset` (1), `latency` and `latency_per_row` in
-seconds (0), `load_latency` (0), `load_fails` (a text), `load_crashes` (anything), and three trigger values: when any element of
+only a plan can. Options, all strings: `width` (4), `scale` (2), `offset` (1); `latency` and `latency_per_row` (0 s);
+`load_latency` (0 s), `load_fails` (a text), `load_crashes` (anything); and three trigger values. When any element of
 a batch equals `fail_on` the batch is refused, on `exit_on` the process dies as by a native crash, on `hang_on` it never
 answers.
 """
