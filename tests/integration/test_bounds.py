@@ -1,0 +1,46 @@
+"""What a model or a request may not do to the server, however it tries."""
+
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tritonclient.http as triton
+from tritonclient.utils import InferenceServerException
+
+from tests.integration.served import CONFIG, Served, reference, serving, write_model
+
+
+def ask(served: Served, model: str, rows: int) -> "np.ndarray[tuple[int, ...], np.dtype[np.float32]]":
+    x = np.random.default_rng(rows).normal(size=(rows, 64)).astype(np.float32)
+    tensor = triton.InferInput("x", list(x.shape), "FP32")
+    tensor.set_data_from_numpy(x)
+    with triton.InferenceServerClient(served.http.removeprefix("http://")) as client:
+        answer: np.ndarray[tuple[int, ...], np.dtype[np.float32]] = client.infer(model, [tensor]).as_numpy("y")
+    np.testing.assert_allclose(reference(x), answer, rtol=1e-4, atol=1e-4)
+    return answer
+
+
+def test_outputs_beyond_the_limit_are_refused_and_smaller_ones_answered(tmp_path: Path) -> None:
+    """A batch whose outputs are too large is taken apart; only a request that is too large by itself is refused."""
+    write_model(tmp_path, "mlp", config=None)
+    with serving(tmp_path, "--max-output-bytes", "1024") as served:
+        with pytest.raises(InferenceServerException, match="outputs have 1280 bytes, the limit for a batch is 1024"):
+            ask(served, "mlp", 32)
+        threads = [threading.Thread(target=ask, args=(served, "mlp", 16)) for _ in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(20)
+
+        assert (16, 10) == ask(served, "mlp", 16).shape
+
+
+def test_a_parameter_of_somebody_else_may_be_large(tmp_path: Path) -> None:
+    """What isn't ours in a config isn't sent anywhere, so it can't break anything."""
+    note = f'parameters {{ key: "note" value {{ string_value: "{"a" * 70_000}" }} }}'
+    write_model(tmp_path, "noted", config=CONFIG + note)
+    write_model(tmp_path, "plain")
+    with serving(tmp_path) as served:
+        assert (1, 10) == ask(served, "noted", 1).shape
+        assert (1, 10) == ask(served, "plain", 1).shape
