@@ -6,7 +6,7 @@ loaded models, never from a request.
 
 from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from prometheus_client.core import (
@@ -60,7 +60,8 @@ class Histogram:
 class ModelMetrics:
     """All numbers of one generation of one model version; written on the event loop.
 
-    `requests` counts by (protocol, outcome); outcomes are ok, client_error, rejected, deadline, cancelled and error.
+    `worker_memory` is asked at a scrape, in bytes. `requests` counts by (protocol, outcome); outcomes are ok,
+    client_error, rejected, deadline, cancelled and error.
     """
 
     requests: defaultdict[tuple[str, str], int] = field(default_factory=lambda: defaultdict(int))
@@ -75,6 +76,7 @@ class ModelMetrics:
     executions: int = 0
     pending: int = 0
     workers_up: int = 0
+    worker_memory: Callable[[], int] = int
     worker_restarts: dict[str, int] = field(default_factory=dict)
     ready: bool = False
     load_seconds: float = 0.0
@@ -157,14 +159,17 @@ class Metrics(Collector):
 
     def _workers(self, models: dict[tuple[str, str], ModelMetrics]) -> Iterator[Metric]:
         up = GaugeMetricFamily("hone_worker_up", "Workers that take batches", labels=_MODEL)
+        memory = GaugeMetricFamily("hone_worker_resident_bytes", "Memory of all workers of a model", labels=_MODEL)
         restarts = CounterMetricFamily("hone_worker_restarts", "Workers that ended unasked", labels=[*_MODEL, "reason"])
         ready = GaugeMetricFamily("hone_model_ready", "1 when the model answers", labels=_MODEL)
         for key, numbers in models.items():
             up.add_metric(key, numbers.workers_up)
+            memory.add_metric(key, numbers.worker_memory())
             ready.add_metric(key, int(numbers.ready))
             for reason, value in dict(numbers.worker_restarts).items():
                 restarts.add_metric([*key, reason], value)
         yield up
+        yield memory
         yield restarts
         yield ready
 

@@ -37,6 +37,7 @@ class ManualInstance:
         self.ready = True
         self.failures = 0
         self.restarts: dict[str, int] = {}
+        self.stats = None
         self.job: Batch | None = None
         self.groups: Sequence[Sequence[NDArray[Any]]] = ()
         self.sizes: list[int] = []

@@ -84,6 +84,7 @@ class DynamicBatcher:
     def serve(self, instances: Sequence[Instance[Batch]]) -> None:
         """Hand batches to these instances from now on."""
         self.instances = list(instances)
+        self._metrics.worker_memory = lambda: sum(one.stats.resident_bytes for one in instances if one.stats)
         self._count_workers()
         self._pump_soon()
 
