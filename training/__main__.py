@@ -1,82 +1,185 @@
 """The command line: `python -m training`, installed as `hone-train`.
 
-Exit codes: 0 done, 1 failed, 2 a wrong flag, setting or file, 4 done but the recipe's goal was missed.
+Every verb goes one step further in the same story and takes the steps before it along; what is done already is found
+in `--runs`. Exit codes: 0 done, 1 failed, 2 a wrong flag, setting or file, 4 done but the recipe's goal was missed.
 """
 
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
+import msgspec
 import typer
 from rich.console import Console
 
 from service.errors import HoneError, SettingsError
 
+if TYPE_CHECKING:
+    from training.report import Report
+    from training.steps.journal import Journal
+
 FAILED = 1
 WRONG_SETTING = 2
 GOAL_MISSED = 4
+INTERRUPTED = 130
 
 app = typer.Typer(
     name="hone-train",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
-    help="Train a network, make it small and fast, prove what it is worth, and publish it for the service.",
+    help="""Train a network, make it small and fast, prove what it is worth, and publish it for the service.
+
+    A recipe is one story: train, compress, evaluate, publish. Each verb takes the steps before it along, and steps
+    that are done already aren't done again, so `hone-train publish digits` alone does everything.""",
     epilog="Exit codes: 0 done, 1 failed, 2 wrong flag, setting or file, 4 the recipe's goal was missed.",
 )
 
+RecipeName = Annotated[str, typer.Argument(help="A recipe's name (see `list`), or a .yaml file.", metavar="RECIPE")]
+Profile = Annotated[
+    str, typer.Option(help="How much to do: `tiny` proves that it works, `quick` takes two minutes, `full` its time.")
+]
+Runs = Annotated[
+    Path,
+    typer.Option(help="Where checkpoints and reports are kept; what is done already is found here.", file_okay=False),
+]
+Retrain = Annotated[
+    bool, typer.Option("--retrain", help="Do steps again whose files were damaged, instead of stopping there.")
+]
+Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON; progress goes to stderr.")]
+RUNS = Path("runs")
+
 
 @app.command("list")
-def list_recipes() -> None:
+def list_recipes(json: Json = False) -> None:
     """Show the recipes that can be trained, and their profiles."""
     # Imported when needed, here and below: torch takes seconds, and --help must not wait for it.
     from training.recipe import RECIPES, read_settings, recipe_names
 
     with _exit_codes():
-        for name in recipe_names():
-            settings = read_settings(RECIPES / f"{name}.yaml")
-            typer.echo(f"{name:<12} {settings['about']}  (profiles: {', '.join(settings['profiles'])})")
+        settings = {name: read_settings(RECIPES / f"{name}.yaml") for name in recipe_names()}
+        if json:
+            told = {name: {"about": one["about"], "profiles": list(one["profiles"])} for name, one in settings.items()}
+            _print_json(told)
+            return
+        for name, one in settings.items():
+            typer.echo(f"{name:<12} {one['about']}  (profiles: {', '.join(one['profiles'])})")
 
 
 @app.command()
-def train(  # noqa: PLR0917 - the command line passes them by name
-    recipe: Annotated[str, typer.Argument(help="A recipe's name (see `list`), or a .yaml file.", metavar="RECIPE")],
-    profile: Annotated[
-        str, typer.Option(help="How much to do: `tiny` proves that it works, `quick` takes a minute, `full` its time.")
-    ] = "quick",
+def train(
+    recipe: RecipeName, profile: Profile = "quick", runs: Runs = RUNS, retrain: Retrain = False, json: Json = False
+) -> None:
+    """Train the recipe's network, the teacher, and say how well it does on validation images.
+
+    An interrupted run goes on where it stopped, and ends with the same weights as one that never stopped.
+    """
+    from training import run
+
+    with _exit_codes():
+        journal = _journal(recipe, profile, runs, retrain=retrain, json=json)
+        _, teacher = run.train(journal)
+        if json:
+            _print_json({"checkpoint": str(teacher.checkpoint), **msgspec.to_builtins(teacher.facts)})
+        else:
+            journal.console.print(f"  {teacher.checkpoint}", highlight=False)
+
+
+@app.command()
+def compress(
+    recipe: RecipeName, profile: Profile = "quick", runs: Runs = RUNS, retrain: Retrain = False, json: Json = False
+) -> None:
+    """Make the teacher's descendants: a distilled student, a pruned network, and the best of them in INT8.
+
+    Each becomes an ONNX file whose answers were compared with the network's. What they are worth says `evaluate`.
+    """
+    from training import run
+    from training.table import print_networks
+
+    with _exit_codes():
+        journal = _journal(recipe, profile, runs, retrain=retrain, json=json)
+        family = run.compress(journal)
+        sizes = {variant.variant: variant.model.stat().st_size for variant in family.variants}
+        networks = {one.variant: one.facts for one in family.networks}
+        if json:
+            files = {one.variant: {"path": str(one.model), "bytes": sizes[one.variant]} for one in family.variants}
+            _print_json({"networks": networks, "files": files})
+        else:
+            print_networks(networks, sizes, journal.console)
+
+
+@app.command()
+def evaluate(
+    recipe: RecipeName, profile: Profile = "quick", runs: Runs = RUNS, retrain: Retrain = False, json: Json = False
+) -> None:
+    """Measure all variants side by side through the service, judge them, and write report.html.
+
+    Accuracy has its 95 % interval and a paired test against the parent. If no variant meets the recipe's budget, the
+    nearest miss is named and the exit code is 4.
+    """
+    from training import run
+
+    with _exit_codes():
+        journal = _journal(recipe, profile, runs, retrain=retrain, json=json)
+        _, report = run.evaluate(journal)
+        _tell(report, journal.console, json=json)
+
+
+@app.command()
+def export(
+    recipe: RecipeName,
+    variant: Annotated[str, typer.Argument(help="teacher, student, pruned or int8.", metavar="VARIANT")],
+    to: Annotated[Path, typer.Option(help="The ONNX file to write; in a folder it is named <family>-<variant>.onnx.")],
+    *,
+    profile: Profile = "quick",
+    runs: Runs = RUNS,
+    retrain: Retrain = False,
+    json: Json = False,
+) -> None:
+    """Write one variant's ONNX file where you want it: it takes raw pixels and answers probabilities."""
+    from training import run
+    from training.publish import copy_file
+
+    with _exit_codes():
+        journal = _journal(recipe, profile, runs, retrain=retrain, json=json)
+        made = {one.variant: one for one in run.compress(journal).variants}
+        if variant not in made:
+            raise SettingsError(f"no variant `{variant}`; there are {', '.join(made)}")
+        path = to / f"{made[variant].name}.onnx" if to.is_dir() else to
+        copy_file(made[variant].model, path)
+        if json:
+            _print_json({"model": made[variant].name, "path": str(path), "bytes": path.stat().st_size})
+        else:
+            journal.console.print(f"  {made[variant].name} is in {path}", highlight=False, soft_wrap=True)
+
+
+@app.command()
+def publish(
+    recipe: RecipeName,
+    *,
     repository: Annotated[Path, typer.Option(help="The model repository to publish into.", file_okay=False)] = Path(
         "runs/models"
     ),
-    runs: Annotated[
-        Path,
-        typer.Option(
-            help="Where checkpoints and reports are kept; what is done already is found here.", file_okay=False
-        ),
-    ] = Path("runs"),
     keep: Annotated[
         int | None, typer.Option(help="How many versions of each model stay in the repository.  [default: all]", min=1)
     ] = None,
-    json: Annotated[bool, typer.Option("--json", help="Print the report as JSON; progress goes to stderr.")] = False,
+    profile: Profile = "quick",
+    runs: Runs = RUNS,
+    retrain: Retrain = False,
+    json: Json = False,
 ) -> None:
-    """Train, export, quantize, evaluate through the service, and publish what was proved.
+    """Do everything, and publish what was proved: each variant, and the chosen one under the family's name.
 
-    Steps whose inputs, code and settings haven't changed aren't done again.
+    If no variant meets the recipe's budget, nothing is published and the exit code is 4.
     """
-    from training.recipe import load_recipe
-    from training.run import run
+    from training import run
 
-    console = Console(stderr=json)
     with _exit_codes():
-        settings = load_recipe(recipe, profile)
-        report = run(settings, runs=runs, repository=repository, console=console, keep=keep)
-    if json:
-        sys.stdout.buffer.write(report.to_json())
-    else:
-        report.print(console)
-    if not report.verdict.goal_met:
-        raise typer.Exit(GOAL_MISSED)
+        journal = _journal(recipe, profile, runs, retrain=retrain, json=json)
+        report = run.publish(journal, repository, keep=keep)
+        _tell(report, journal.console, json=json)
 
 
 def main() -> None:
@@ -84,19 +187,47 @@ def main() -> None:
     app()
 
 
+def _journal(recipe: str, profile: str, runs: Path, *, retrain: bool, json: bool) -> "Journal":
+    from training.recipe import load_recipe
+    from training.steps.journal import Journal
+
+    return Journal(load_recipe(recipe, profile), runs, Console(stderr=json), retrain=retrain)
+
+
+def _tell(report: "Report", console: Console, *, json: bool) -> None:
+    from training.table import print_report
+
+    if json:
+        sys.stdout.buffer.write(report.to_json())
+    else:
+        print_report(report, console)
+    if not report.verdict.goal_met:
+        raise typer.Exit(GOAL_MISSED)
+
+
+def _print_json(told: Any) -> None:
+    typer.echo(msgspec.json.format(msgspec.json.encode(told), indent=2).decode())
+
+
 @contextmanager
 def _exit_codes() -> Iterator[None]:
     """Turn errors with a known cause into one line and an exit code; anything else is a bug and keeps its trace."""
-    from training.serving import ServingError
+    from training.errors import Damaged
 
     try:
         yield
+    except Damaged as error:
+        typer.echo(f"error: {error}; --retrain makes it anew", err=True)
+        raise typer.Exit(WRONG_SETTING) from error
     except SettingsError as error:
         typer.echo(f"error: {error}", err=True)
         raise typer.Exit(WRONG_SETTING) from error
-    except (HoneError, ServingError, OSError) as error:
+    except (HoneError, OSError) as error:
         typer.echo(f"error: {error}", err=True)
         raise typer.Exit(FAILED) from error
+    except KeyboardInterrupt as error:
+        typer.echo("interrupted; the same command goes on where it stopped", err=True)
+        raise typer.Exit(INTERRUPTED) from error
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """Steps that are done once: a step's output is kept as long as its inputs, its code and its settings stay the same.
 
 Every step owns a folder. `step.json` in it holds the key (a digest of all that decides the output) and, once the step
-is done, the digests of the files it made, so that a file changed by hand is found out too.
+is done, the digests of the files it made, so that a file that was changed or broken later is found out.
 """
 
 import json
@@ -16,6 +16,7 @@ import numpy as np
 
 from service.artifact.digest import sha256_bytes, sha256_file
 from training.data.split import Split
+from training.errors import Damaged
 
 STAMP = "step.json"
 
@@ -58,19 +59,27 @@ class Cache:
         """Have the step's output in its folder; True when it lay there already.
 
         Otherwise `action(folder)` makes it: in an empty folder, or, when the same step was interrupted, in the folder
-        as it was left, so that it can resume.
+        as it was left, so that it can resume. Raises Damaged if a file of a finished step is missing or changed: it
+        may be somebody's, or have cost hours, so it isn't thrown away unasked.
         """
         folder, key = self._folder / step.name, step.key()
         stamp = _read_stamp(folder)
-        if stamp.get("key") == key and _is_whole(folder, stamp.get("files")):
+        if stamp.get("key") != key:
+            self.discard(step.name)
+        elif "files" in stamp:
+            _check_whole(folder, stamp["files"])
             return True
-        if stamp.get("key") != key or "files" in stamp:
-            shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True, exist_ok=True)
         _write_stamp(folder, {"key": key})
         action(folder)
         _write_stamp(folder, {"key": key, "files": _digests(folder)})
         return False
+
+    def discard(self, step: str) -> None:
+        """Forget what `step` made, finished or not."""
+        folder = self._folder / step
+        (folder / STAMP).unlink(missing_ok=True)  # first: a folder that is half gone must not pass for a finished one
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def source_digest(module: ModuleType) -> str:
@@ -101,8 +110,12 @@ def _digests(folder: Path) -> dict[str, str]:
     return {str(path.relative_to(folder)): sha256_file(path) for path in files}
 
 
-def _is_whole(folder: Path, files: Any) -> bool:
-    return isinstance(files, dict) and _digests(folder) == files
+def _check_whole(folder: Path, files: Mapping[str, str]) -> None:
+    found = _digests(folder)
+    for name, digest in files.items():
+        if found.get(name) != digest:
+            state = "isn't what this step wrote" if name in found else "is missing"
+            raise Damaged(f"{folder.name}/{name}: {state}")
 
 
 def _read_stamp(folder: Path) -> dict[str, Any]:

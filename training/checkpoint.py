@@ -15,26 +15,33 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
-from service.errors import ArtifactError
+from training.errors import Damaged
 from training.networks.resnet import ResNet, ResNetConfig
 
 
 def write(path: Path, tensors: Mapping[str, torch.Tensor], facts: Mapping[str, Any]) -> None:
-    """Write tensors and JSON facts to `path`, which holds either the old content or the new at any time."""
+    """Write tensors and JSON facts to `path`, which holds either the old content or the new at any time.
+
+    Raises OSError if it can't be written.
+    """
     temporary = path.with_name(f".{path.name}.part")
     contiguous = {name: tensor.detach().contiguous() for name, tensor in tensors.items()}
-    save_file(contiguous, temporary, metadata={"hone": json.dumps(facts, sort_keys=True)})
-    temporary.replace(path)
+    try:
+        save_file(contiguous, temporary, metadata={"hone": json.dumps(facts, sort_keys=True)})
+        temporary.replace(path)
+    except (SafetensorError, OSError) as error:
+        temporary.unlink(missing_ok=True)
+        raise OSError(f"{path.parent.name}/{path.name}: can't be written ({error})") from error
 
 
 def read(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
-    """The tensors and facts in `path`. Raises ArtifactError that names the file."""
+    """The tensors and facts in `path`. Raises Damaged that names the file."""
     try:
         with safe_open(path, framework="pt") as file:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - it has no iterator
             facts = json.loads((file.metadata() or {})["hone"])
     except (OSError, SafetensorError, KeyError, ValueError) as error:
-        raise ArtifactError(f"{path.name}: isn't a checkpoint ({error})") from error
+        raise Damaged(f"{path.parent.name}/{path.name}: isn't a checkpoint ({error})") from error
     return tensors, facts
 
 
@@ -44,11 +51,11 @@ def save_network(path: Path, network: ResNet) -> None:
 
 
 def load_network(path: Path) -> ResNet:
-    """The network in `path`, built from its config, in evaluation mode. Raises ArtifactError."""
+    """The network in `path`, built from its config, in evaluation mode. Raises Damaged."""
     weights, facts = read(path)
     try:
         network = ResNet(msgspec.convert(facts["resnet"], ResNetConfig))
         network.load_state_dict(weights)
     except (KeyError, RuntimeError, msgspec.ValidationError) as error:
-        raise ArtifactError(f"{path.name}: doesn't hold a network of this kind ({error})") from error
+        raise Damaged(f"{path.parent.name}/{path.name}: doesn't hold a network of this kind ({error})") from error
     return network.eval()

@@ -1,24 +1,28 @@
 """Measures variants on the held-out test set, through the service that will serve them, side by side.
 
 Accuracy comes with its interval and a paired test against the parent. Timing is interleaved: every round gives each
-variant its turn on the same cores, in alternating order, and speed-ups are medians of the rounds' own ratios. On a
+variant its turn on the same cores, in alternating order, and gains are medians of the rounds' own ratios. On a
 shared machine single figures move by half between minutes, ratios within a round hardly do.
 """
 
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+from rich.console import Console
+from rich.progress import track
 
 from training.data.split import Images, Labels, Split
 from training.statistics import ClassScore, Paired, Share, class_scores, compare, confusion, share
 
-Request = Callable[[], NDArray[np.float32]]
+Probabilities = NDArray[np.float32]
+Request = Callable[[], Probabilities]
 ACCURACY_BATCH = 32
 WARM_UP = 3
+WORST = 12
 
 
 class Predictor(Protocol):
@@ -26,6 +30,10 @@ class Predictor(Protocol):
 
     def request(self, model: str, images: Images) -> Request:
         """A request for `images` uint8 [N, C, H, W], made ready: each call sends it and returns probabilities."""
+        ...
+
+    def compute_seconds(self, model: str) -> float:
+        """How long the model's worker has computed so far, in total: the runtime's part alone, not the request's."""
         ...
 
 
@@ -52,13 +60,48 @@ class Candidate:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Latency:
+    """Whole requests of one client that waits for each answer, in milliseconds."""
+
+    p50: float
+    p99: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Gain:
+    """How many times as good as another variant: smaller by `size`, faster by the others; below 1 is worse.
+
+    `compute` is the worker's time and `latency` that of whole requests, both at batch 1; `throughput` compares images
+    a second, each variant at its own best batch size.
+    """
+
+    size: float
+    compute: float
+    latency: float
+    throughput: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mistake:
+    """A test image that was answered wrongly: its position, the right class and the answered one, by their positions.
+
+    `confidence` is the probability of the answer, `truth` that of the right class.
+    """
+
+    image: int
+    label: int
+    answer: int
+    confidence: float
+    truth: float
+
+
+@dataclass(frozen=True, kw_only=True)
 class Measured:
     """All figures of one variant.
 
     `confusion` has a row per true class; `against_parent` counts images that only this variant (first) or only the
-    parent (second) got right. `latency_ms` holds p50 and p99 of whole requests at batch 1, `images_per_second` one
-    figure a batch size, for one client that waits for each answer. Speed-ups are ratios to the parent, 1 for the
-    teacher: of the latency at batch 1, and of the throughput, each at its own best batch size.
+    parent (second) got right; `mistakes` are the most confident ones. `latency_ms`, `compute_ms` (the worker's time a
+    batch) and `images_per_second` have a figure for each batch size. Gains are None where there is nothing to compare.
     """
 
     parent: str | None
@@ -67,11 +110,13 @@ class Measured:
     classes: Mapping[str, ClassScore]
     confusion: tuple[tuple[int, ...], ...]
     against_parent: Paired | None
-    latency_ms: Mapping[str, float]
+    mistakes: tuple[Mistake, ...]
+    latency_ms: Mapping[str, Latency]
+    compute_ms: Mapping[str, float]
     images_per_second: Mapping[str, float]
     best_batch: int
-    latency_speedup: float
-    throughput_speedup: float
+    over_parent: Gain | None
+    over_teacher: Gain | None
 
     @property
     def throughput(self) -> float:
@@ -79,8 +124,16 @@ class Measured:
         return self.images_per_second[str(self.best_batch)]
 
 
-Timings = dict[str, dict[int, NDArray[np.float64]]]
-"""Seconds a request: variant -> batch size -> [rounds, requests]."""
+@dataclass(frozen=True, kw_only=True)
+class Timing:
+    """One variant at one batch size: seconds of each request [rounds, requests], and of computing a batch [rounds]."""
+
+    requests: NDArray[np.float64]
+    compute: NDArray[np.float64]
+
+
+Timings = Mapping[str, Mapping[int, Timing]]
+"""Variant -> batch size -> its timing."""
 
 
 def evaluate(
@@ -88,25 +141,44 @@ def evaluate(
     candidates: Sequence[Candidate],
     test: Split,
     classes: tuple[str, ...],
+    *,
     settings: EvaluateSettings,
+    console: Console,
 ) -> dict[str, Measured]:
-    """Every candidate's figures on the images of `test`. Parents come before their children."""
-    predicted = {one.name: predict(predictor, one.name, test.images) for one in candidates}
-    timings = time_side_by_side(predictor, [one.name for one in candidates], test.images, settings)
-    return {one.name: _measured(one, test.labels, predicted, timings, classes) for one in candidates}
+    """Every candidate's figures on the images of `test`. The teacher, which has no parent, comes first."""
+    answers = {one.name: predict(predictor, one.name, test.images) for one in candidates}
+    timings = time_side_by_side(predictor, [one.name for one in candidates], test.images, settings, console)
+    by_name = {one.name: one for one in candidates}
+    teacher = candidates[0].name
+
+    def gain(name: str, other: str | None) -> Gain | None:
+        if other is None or other == name:
+            return None
+        return _gain(timings[name], timings[other], size=by_name[other].size / by_name[name].size)
+
+    return {
+        one.name: Measured(
+            parent=one.parent,
+            size=one.size,
+            **_quality(answers[one.name], None if one.parent is None else answers[one.parent], test.labels, classes),
+            **_speed(timings[one.name]),
+            over_parent=gain(one.name, one.parent),
+            over_teacher=gain(one.name, teacher),
+        )
+        for one in candidates
+    }
 
 
-def predict(predictor: Predictor, model: str, images: Images) -> Labels:
-    """The most probable class of each image, int64 [N]."""
+def predict(predictor: Predictor, model: str, images: Images) -> Probabilities:
+    """The probabilities of each image, float32 [N, classes]."""
     batches = [images[start : start + ACCURACY_BATCH] for start in range(0, len(images), ACCURACY_BATCH)]
-    answers = [predictor.request(model, batch)().argmax(axis=1) for batch in batches]
-    return np.concatenate(answers).astype(np.int64)
+    return np.concatenate([predictor.request(model, batch)() for batch in batches])
 
 
 def time_side_by_side(
-    predictor: Predictor, models: Sequence[str], images: Images, settings: EvaluateSettings
+    predictor: Predictor, models: Sequence[str], images: Images, settings: EvaluateSettings, console: Console
 ) -> Timings:
-    """Durations of requests, all models taking turns within every round."""
+    """Durations of requests and of computing, all models taking turns within every round."""
     requests = {
         (model, size): predictor.request(model, np.resize(images, (size, *images.shape[1:])))
         for model in models
@@ -114,16 +186,28 @@ def time_side_by_side(
     }
     for request in requests.values():
         _time(request, WARM_UP)
-    counts = {size: max(3, settings.requests // size) for size in settings.batch_sizes}
-    rounds: dict[str, dict[int, list[NDArray[np.float64]]]] = {
-        model: {size: [] for size in settings.batch_sizes} for model in models
-    }
-    for number in range(settings.rounds):
+    turns: dict[tuple[str, int], list[tuple[NDArray[np.float64], float]]] = {key: [] for key in requests}
+    rounds = track(
+        range(settings.rounds), "  measuring", console=console, transient=True, disable=not console.is_terminal
+    )
+    for number in rounds:
         order = models if number % 2 == 0 else models[::-1]
         for size in settings.batch_sizes:
+            count = max(3, settings.requests // size)
             for model in order:
-                rounds[model][size].append(_time(requests[model, size], counts[size]))
-    return {model: {size: np.stack(kept) for size, kept in sizes.items()} for model, sizes in rounds.items()}
+                before = predictor.compute_seconds(model)
+                durations = _time(requests[model, size], count)
+                turns[model, size].append((durations, (predictor.compute_seconds(model) - before) / count))
+    return {
+        model: {
+            size: Timing(
+                requests=np.stack([durations for durations, _ in turns[model, size]]),
+                compute=np.array([compute for _, compute in turns[model, size]]),
+            )
+            for size in settings.batch_sizes
+        }
+        for model in models
+    }
 
 
 def _time(request: Request, count: int) -> NDArray[np.float64]:
@@ -135,38 +219,63 @@ def _time(request: Request, count: int) -> NDArray[np.float64]:
     return durations
 
 
-def _measured(
-    candidate: Candidate,
-    labels: Labels,
-    predicted: Mapping[str, Labels],
-    timings: Timings,
-    classes: tuple[str, ...],
-) -> Measured:
-    mine, own = predicted[candidate.name], timings[candidate.name]
-    right = mine == labels
-    counts = confusion(labels, mine, len(classes))
-    rates = {size: size / float(np.median(durations.mean(axis=1))) for size, durations in own.items()}
-    parent = candidate.parent
-    return Measured(
-        parent=parent,
-        size=candidate.size,
-        accuracy=share(int(right.sum()), len(labels)),
-        classes=class_scores(counts, classes),
-        confusion=tuple(tuple(int(count) for count in row) for row in counts),
-        against_parent=None if parent is None else compare(right, predicted[parent] == labels),
-        latency_ms={f"p{q}": float(np.percentile(own[1], q)) * 1e3 for q in (50, 99)},
-        images_per_second={str(size): rate for size, rate in rates.items()},
-        best_batch=max(rates, key=lambda size: rates[size]),
-        latency_speedup=1.0 if parent is None else _speedup(timings[parent][1], own[1]),
-        throughput_speedup=1.0 if parent is None else _speedup(_best(timings[parent]), _best(own)),
+def _quality(mine: Probabilities, parents: Probabilities | None, labels: Labels, classes: tuple[str, ...]) -> Any:
+    answers = mine.argmax(axis=1)
+    right = answers == labels
+    counts = confusion(labels, answers.astype(np.int64), len(classes))
+    return {
+        "accuracy": share(int(right.sum()), len(labels)),
+        "classes": class_scores(counts, classes),
+        "confusion": tuple(tuple(int(count) for count in row) for row in counts),
+        "against_parent": None if parents is None else compare(right, parents.argmax(axis=1) == labels),
+        "mistakes": _worst(mine, labels),
+    }
+
+
+def _worst(probabilities: Probabilities, labels: Labels) -> tuple[Mistake, ...]:
+    answers = probabilities.argmax(axis=1)
+    wrong = np.flatnonzero(answers != labels)
+    order = wrong[np.argsort(-probabilities[wrong, answers[wrong]], kind="stable")][:WORST]
+    return tuple(
+        Mistake(
+            image=int(one),
+            label=int(labels[one]),
+            answer=int(answers[one]),
+            confidence=float(probabilities[one, answers[one]]),
+            truth=float(probabilities[one, labels[one]]),
+        )
+        for one in order
     )
 
 
-def _best(timings: Mapping[int, NDArray[np.float64]]) -> NDArray[np.float64]:
-    """Seconds an image [rounds, requests], at the batch size at which they are fewest."""
-    return min((durations / size for size, durations in timings.items()), key=lambda one: float(np.median(one)))
+def _speed(own: Mapping[int, Timing]) -> Any:
+    rates = {size: size / float(np.median(timing.requests.mean(axis=1))) for size, timing in own.items()}
+    return {
+        "latency_ms": {
+            str(size): Latency(**{f"p{q}": float(np.percentile(timing.requests, q)) * 1e3 for q in (50, 99)})
+            for size, timing in own.items()
+        },
+        "compute_ms": {str(size): float(np.median(timing.compute)) * 1e3 for size, timing in own.items()},
+        "images_per_second": {str(size): rate for size, rate in rates.items()},
+        "best_batch": max(rates, key=lambda size: rates[size]),
+    }
 
 
-def _speedup(parent: NDArray[np.float64], own: NDArray[np.float64]) -> float:
-    """The median over rounds of the ratio of median durations: one slow moment can't decide it."""
-    return float(np.median(np.median(parent, axis=1) / np.median(own, axis=1)))
+def _gain(own: Mapping[int, Timing], other: Mapping[int, Timing], *, size: float) -> Gain:
+    return Gain(
+        size=size,
+        compute=_ratio(other[1].compute, own[1].compute),
+        latency=_ratio(np.median(other[1].requests, axis=1), np.median(own[1].requests, axis=1)),
+        throughput=_ratio(_best(other), _best(own)),
+    )
+
+
+def _best(timings: Mapping[int, Timing]) -> NDArray[np.float64]:
+    """Seconds an image in each round, at the batch size at which they are fewest: [rounds]."""
+    seconds = (np.median(timing.requests, axis=1) / size for size, timing in timings.items())
+    return min(seconds, key=lambda one: float(np.median(one)))
+
+
+def _ratio(other: NDArray[np.float64], own: NDArray[np.float64]) -> float:
+    """The median over rounds of the ratio of two durations [rounds]: one slow moment can't decide it."""
+    return float(np.median(other / own))

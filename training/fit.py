@@ -8,6 +8,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from rich.console import Console
@@ -17,9 +18,11 @@ from torch import nn
 from training import checkpoint
 from training.data.batches import Batches, plain_batches
 from training.data.split import Split
-from training.tasks.task import Task
+from training.errors import Damaged, Diverged
+from training.tasks.task import Judgement, Task
 
 STATE = "last.safetensors"
+"""The checkpoint of the last epoch that was finished, in the folder of a run."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,7 +37,6 @@ class FitSettings:
     batch_size: int = 64
     learning_rate: float = 0.003
     weight_decay: float = 0.01
-    label_smoothing: float = 0.0
     warmup: float = 0.1
     patience: int = 10
 
@@ -82,14 +84,18 @@ class Fit:
     def run(self, folder: Path, console: Console, *, stop_after: int | None = None) -> Fitted:
         """Train until done, resuming from `folder` if a checkpoint lies there; the network ends with its best weights.
 
-        `stop_after` ends the call after that many epochs in all, as an interruption would.
+        `stop_after` ends the call after that many epochs in all, as an interruption would. Raises Diverged as soon as
+        a loss is no number, and Damaged if the checkpoint can't be read; the checkpoint stays as it is.
         """
         self._resume(folder / STATE)
         with _progress(console) as progress:
-            bar = progress.add_task("fit", total=self._settings.epochs * len(self._batches), note="")
+            bar = progress.add_task(folder.name, total=self._settings.epochs * len(self._batches), note="")
             progress.update(bar, completed=len(self._history) * len(self._batches))
             while not self._finished() and len(self._history) != stop_after:
-                self._epoch(progress, bar)
+                try:
+                    self._epoch(progress, bar)
+                except Diverged as error:
+                    raise Diverged(f"{folder.name}: {error}; {self._advice(folder / STATE)}") from error
                 self._save(folder / STATE)
         self._network.load_state_dict(self._best_weights)
         self._network.eval()
@@ -102,12 +108,15 @@ class Fit:
         for index, batch in enumerate(self._batches.epoch(number)):
             self._set_learning_rate(number * len(self._batches) + index)
             judgement = self._task(self._network, batch)
+            _check(judgement, f"epoch {number + 1}, step {index + 1}")
             self._optimizer.zero_grad(set_to_none=True)
             judgement.loss.backward()  # type: ignore[no-untyped-call] # torch leaves it untyped
             self._optimizer.step()
             losses.append(float(judgement.loss.detach()))
             progress.advance(bar)
         scores = assess(self._network, self._task, self._validation)
+        if not math.isfinite(scores["loss"]):
+            raise Diverged(f"the validation loss became {scores['loss']} in epoch {number + 1}")
         self._history.append(Epoch(number=number, train_loss=sum(losses) / len(losses), validation=scores))
         if self._best().number == number:
             self._best_weights = {name: value.clone() for name, value in self._network.state_dict().items()}
@@ -127,6 +136,10 @@ class Fit:
         stale = len(self._history) - 1 - self._best().number
         return len(self._history) >= self._settings.epochs or stale >= self._settings.patience
 
+    def _advice(self, state: Path) -> str:
+        good = f"{state.parent.name}/{state.name} holds epoch {len(self._history)}, the last good one"
+        return f"{good if self._history else 'no epoch was finished'}. A lower learning_rate or more warmup helps"
+
     def _save(self, path: Path) -> None:
         tensors = {f"now.{name}": value for name, value in self._network.state_dict().items()}
         tensors |= {f"best.{name}": value for name, value in self._best_weights.items()}
@@ -139,6 +152,12 @@ class Fit:
         if not path.exists():
             return
         tensors, facts = checkpoint.read(path)
+        try:
+            self._restore(tensors, facts)
+        except (KeyError, TypeError, ValueError, RuntimeError) as error:
+            raise Damaged(f"{path.parent.name}/{path.name}: isn't the checkpoint of this run ({error})") from error
+
+    def _restore(self, tensors: Mapping[str, torch.Tensor], facts: Mapping[str, Any]) -> None:
         self._history = [
             Epoch(number=number, train_loss=loss, validation=scores)
             for number, (loss, scores) in enumerate(facts["history"])
@@ -172,12 +191,23 @@ def assess(network: nn.Module, task: Task, split: Split, *, batch_size: int = 25
     return {name: total / len(split) for name, total in totals.items()}
 
 
+def _check(judgement: Judgement, where: str) -> None:
+    loss = float(judgement.loss.detach())
+    if not math.isfinite(loss):
+        raise Diverged(f"the loss became {loss} in {where}")
+
+
 def _under(prefix: str, tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
 
 
 def _progress(console: Console) -> Progress:
-    columns = (TextColumn("  training"), BarColumn(), TextColumn("{task.fields[note]}"), TimeRemainingColumn())
+    columns = (
+        TextColumn("  {task.description}"),
+        BarColumn(),
+        TextColumn("{task.fields[note]}"),
+        TimeRemainingColumn(),
+    )
     return Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
 
 

@@ -2,6 +2,8 @@
 
 import os
 import platform
+import shutil
+import subprocess
 from functools import cache
 from importlib import metadata
 from pathlib import Path
@@ -34,6 +36,22 @@ def cpu_flags() -> frozenset[str]:
 def has_vnni() -> bool:
     """True when the CPU multiplies bytes and adds in 32 bits in one instruction, so that 8-bit sums can't saturate."""
     return bool(cpu_flags() & {"avx512_vnni", "avx_vnni", "amx_int8"})
+
+
+def current_commit() -> str | None:
+    """The commit of the source tree, with `+` behind it where files differ from it; None outside a work tree."""
+    folder = Path(__file__).parents[1]
+    git = shutil.which("git")
+    if git is None:
+        return None
+    commit = _output(git, folder, "rev-parse", "--short=12", "HEAD")
+    changed = _output(git, folder, "status", "--porcelain", "--untracked-files=no", "--", "training", "service")
+    return commit if not commit else commit + ("+" if changed else "")
+
+
+def _output(git: str, folder: Path, *arguments: str) -> str | None:
+    done = subprocess.run([git, *arguments], cwd=folder, capture_output=True, text=True, check=False)
+    return done.stdout.strip() if done.returncode == 0 else None
 
 
 def _cpu_field(name: str) -> str | None:

@@ -10,7 +10,7 @@ import fcntl
 import os
 import shutil
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -76,13 +76,29 @@ def publish(repository: Path, release: Release, *, keep: int | None = None) -> P
     with _locked(repository):
         _remove_unfinished(repository)
         folder = repository / release.name
-        if not folder.exists():
-            _publish_model(repository, release)
-            return Published(name=release.name, version=1, new=True)
-        _remove_unfinished(folder)
-        published = _publish_version(folder, release)
+        try:
+            if not folder.exists():
+                _publish_model(repository, release)
+                return Published(name=release.name, version=1, new=True)
+            _remove_unfinished(folder)
+            published = _publish_version(folder, release)
+        except OSError:
+            _give_up(repository, folder)
+            raise
         _remove_old(folder, keep)
         return published
+
+
+def copy_file(source: Path, target: Path) -> None:
+    """Copy a file; `target` holds either the old content or the new at any time. Raises OSError."""
+    unfinished = target.with_name(f"{UNFINISHED}{target.name}")
+    unfinished.unlink(missing_ok=True)
+    try:
+        _write(unfinished, source.read_bytes())
+        _appear_file(unfinished, target)
+    except OSError:
+        unfinished.unlink(missing_ok=True)
+        raise
 
 
 def versions(folder: Path) -> list[int]:
@@ -170,6 +186,13 @@ def _remove_old(folder: Path, keep: int | None) -> None:
 def _remove_unfinished(folder: Path) -> None:
     for path in folder.glob(f"{UNFINISHED}*"):
         shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
+def _give_up(*folders: Path) -> None:
+    """Give back the space of what couldn't be finished, as far as that can be done: the disk may be full."""
+    for folder in folders:
+        with suppress(OSError):
+            _remove_unfinished(folder)
 
 
 def _replace(path: Path, content: bytes) -> None:

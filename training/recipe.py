@@ -15,11 +15,14 @@ import msgspec
 import yaml
 
 from service.errors import SettingsError
+from training.compression.distil import DistilSettings
+from training.compression.prune import PruneSettings
 from training.compression.quantize import QuantizeSettings
 from training.data.digits import DigitsSettings
 from training.evaluate import EvaluateSettings
 from training.fit import FitSettings
 from training.networks.resnet import ResNetConfig
+from training.tasks.classification import Classification
 from training.verdict import Budget
 
 RECIPES = Path(__file__).parent / "recipes"
@@ -27,7 +30,11 @@ RECIPES = Path(__file__).parent / "recipes"
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """One run's settings. `name` is the file's, `profile` the one that was asked for, `seed` the root of all chance."""
+    """One run's settings. `name` is the file's, `profile` the one that was asked for, `seed` the root of all chance.
+
+    `network` is the teacher, which learns `task` by `fit`; `student` learns from it as `distil` says. The teacher is
+    also pruned, and then fine-tuned. The rest says how to quantize, what to measure, and what to demand.
+    """
 
     name: str
     profile: str
@@ -36,7 +43,12 @@ class Recipe:
     seed: int
     data: DigitsSettings
     network: ResNetConfig
+    task: Classification
     fit: FitSettings
+    student: ResNetConfig
+    distil: DistilSettings
+    prune: PruneSettings
+    fine_tune: FitSettings
     quantize: QuantizeSettings
     evaluate: EvaluateSettings
     budget: Budget

@@ -14,7 +14,7 @@ from training.machine import machine
 from training.publish import Golden, Release
 from training.recipe import Recipe
 from training.session import open_session
-from training.verdict import Verdict
+from training.verdict import ITSELF, Verdict
 
 GOLDEN_IMAGES = 8
 
@@ -93,18 +93,21 @@ def _release(
 
 
 def _metrics(figures: Measured) -> dict[str, float]:
-    """Single figures in base units, fit for a gauge."""
+    """Single figures in base units, fit for a gauge; speed-ups and shrink are against the teacher."""
     f1 = [score.f1 for score in figures.classes.values()]
+    gain = figures.over_teacher or ITSELF
     return {
         "accuracy": figures.accuracy.value,
         "accuracy_low": figures.accuracy.low,
         "accuracy_high": figures.accuracy.high,
         "f1_macro": sum(f1) / len(f1),
-        "latency_p50_seconds": figures.latency_ms["p50"] / 1e3,
-        "latency_p99_seconds": figures.latency_ms["p99"] / 1e3,
+        "latency_p50_seconds": figures.latency_ms["1"].p50 / 1e3,
+        "latency_p99_seconds": figures.latency_ms["1"].p99 / 1e3,
+        "compute_seconds": figures.compute_ms["1"] / 1e3,
         "images_per_second": figures.throughput,
-        "speedup_batch_1": figures.latency_speedup,
-        "speedup_best_batch": figures.throughput_speedup,
+        "speedup_compute": gain.compute,
+        "speedup_throughput": gain.throughput,
+        "shrink": gain.size,
     }
 
 
@@ -119,7 +122,12 @@ def _evidence(figures: Measured, recipe: Recipe, dataset: Dataset, reason: str) 
         "against_parent": None if paired is None else {**asdict(paired), "test": "McNemar, exact, two-sided"},
         "classes": {name: asdict(score) for name, score in figures.classes.items()},
         "confusion": [list(row) for row in figures.confusion],
+        "mistakes": [asdict(mistake) for mistake in figures.mistakes],
+        "latency_ms": {size: asdict(latency) for size, latency in figures.latency_ms.items()},
+        "compute_ms": dict(figures.compute_ms),
         "images_per_second": dict(figures.images_per_second),
+        "over_parent": None if figures.over_parent is None else asdict(figures.over_parent),
+        "over_teacher": None if figures.over_teacher is None else asdict(figures.over_teacher),
         "best_batch": figures.best_batch,
         "verdict": reason,
     }

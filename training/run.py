@@ -1,46 +1,71 @@
-"""The whole story of one recipe: real images in; measured, judged and published models out."""
+"""The whole story of one recipe: real images in; measured, judged and published models out.
 
+Each act takes the ones before it along. What is done already isn't done again, so an act may be asked for at any time.
+"""
+
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from rich.console import Console
-
-from training.cache import Cache
-from training.machine import machine
-from training.recipe import Recipe
-from training.report import REPORT, Report, current_commit
-from training.steps import Steps
+from training.data.split import Dataset
+from training.machine import current_commit, machine
+from training.release import Variant
+from training.report import Report
+from training.steps import learning, making, proving
+from training.steps.journal import Journal
+from training.steps.learning import Trained
 from training.verdict import choose
 
 
-def run(recipe: Recipe, *, runs: Path, repository: Path, console: Console, keep: int | None = None) -> Report:
-    """Do what `recipe` says, as far as it isn't done already, and publish into `repository`.
+@dataclass(frozen=True, kw_only=True)
+class Family:
+    """A teacher and what was made of it: the networks, the teacher first, and the model files of all variants."""
 
-    Checkpoints, models and `report.json` lie in `runs/<recipe>/<profile>`. Every variant is published under its own
-    name, and the chosen one again under the family's; `keep` is how many versions of each stay. If the goal is
-    missed, nothing is published. Raises HoneError, ServingError or OSError.
-    """
-    folder = runs / recipe.name / recipe.profile
-    steps = Steps(recipe, Cache(folder), console)
+    dataset: Dataset
+    networks: tuple[Trained, ...]
+    variants: tuple[Variant, ...]
 
-    dataset = steps.data()
-    network = steps.train(dataset)
-    teacher = steps.export(network, dataset)
-    int8 = steps.quantize(teacher, dataset)
-    variants = (teacher, int8)
 
-    measured = steps.evaluate(variants, dataset)
-    verdict = choose(measured, recipe.budget)
-    published = steps.publish(repository, variants, dataset, measured, verdict, keep=keep)
+def train(journal: Journal) -> tuple[Dataset, Trained]:
+    """Data and teacher."""
+    dataset = learning.load_data(journal)
+    return dataset, learning.teach(journal, dataset)
 
+
+def compress(journal: Journal) -> Family:
+    """The teacher's descendants, each as a model file: a student, a pruned network, and the best of them in INT8."""
+    dataset, teacher = train(journal)
+    student = learning.distil(journal, teacher, dataset)
+    narrower = learning.prune(journal, teacher, dataset)
+    pruned = learning.fine_tune(journal, narrower, teacher, dataset)
+    networks = (teacher, student, pruned)
+
+    floats = making.export_all(journal, networks, dataset)
+    int8 = making.quantize(journal, networks, floats, dataset)
+    return Family(dataset=dataset, networks=networks, variants=(*floats, int8))
+
+
+def evaluate(journal: Journal) -> tuple[Family, Report]:
+    """All variants, measured side by side through the service, judged, and told on a page."""
+    family = compress(journal)
+    measured = proving.evaluate(journal, family.variants, family.dataset)
     report = Report(
-        recipe=recipe,
-        steps=steps.times,
-        training=steps.history(),
+        recipe=journal.recipe,
+        fits={step: learning.history(journal, step) for one in family.networks for step in one.facts.steps},
+        networks={one.variant: one.facts for one in family.networks},
         variants=measured,
-        verdict=verdict,
-        published=published,
+        verdict=choose(measured, journal.recipe.budget),
         machine=machine(),
         commit=current_commit(),
     )
-    (folder / REPORT).write_bytes(report.to_json())
-    return report
+    proving.tell(journal, report, family.dataset)
+    return family, report
+
+
+def publish(journal: Journal, repository: Path, *, keep: int | None = None) -> Report:
+    """All variants under their own names and the chosen one under the family's; nothing if the goal is missed.
+
+    `keep` is how many versions of each stay in `repository`. Raises HoneError or OSError, as the other acts do.
+    """
+    family, report = evaluate(journal)
+    published = proving.publish(journal, repository, family.variants, family.dataset, report, keep=keep)
+    return replace(report, published=published)

@@ -16,8 +16,10 @@ from typing import IO
 import numpy as np
 import tritonclient.http
 from numpy.typing import NDArray
+from prometheus_client.parser import text_string_to_metric_families
 
 from training.data.split import Images
+from training.errors import ServingError
 from training.export import INPUT, OUTPUT
 
 HOST = "127.0.0.1"
@@ -28,15 +30,15 @@ CANT_BIND = 3
 ATTEMPTS = 3
 
 
-class ServingError(Exception):
-    """The service didn't start, didn't become ready, or lacks a model; the text says what it said last."""
+COMPUTE = "hone_compute_duration_seconds"
 
 
 class Served:
     """A running service. Owns one connection to it."""
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, metrics_port: int) -> None:
         self._client = tritonclient.http.InferenceServerClient(f"{HOST}:{port}", network_timeout=60.0)
+        self._metrics_port = metrics_port
 
     def request(self, model: str, images: Images) -> Callable[[], NDArray[np.float32]]:
         """A request for `images` uint8 [N, C, H, W] to `model`, made ready: each call sends it, in binary."""
@@ -49,6 +51,19 @@ class Served:
             return answer
 
         return send
+
+    def compute_seconds(self, model: str) -> float:
+        """How long the model's workers have been in the runtime so far, in total, as the service's metrics tell it.
+
+        Raises ServingError if they don't.
+        """
+        text = _get(self._metrics_port, "/metrics")
+        for family in () if text is None else text_string_to_metric_families(text.decode()):
+            for sample in family.samples if family.name == COMPUTE else ():
+                labels = sample.labels
+                if sample.name == f"{COMPUTE}_sum" and (labels["model"], labels["phase"]) == (model, "infer"):
+                    return float(sample.value)
+        raise ServingError(f"the service's metrics hold no {COMPUTE} of {model}")
 
     def is_ready(self, model: str) -> bool:
         """True when the service would answer for `model` now."""
@@ -67,8 +82,7 @@ def serving(repository: Path, models: Sequence[str]) -> Iterator[Served]:
     """
     with ExitStack() as stack:
         log = stack.enter_context(tempfile.TemporaryFile("w+b"))
-        port = _start(repository, log, stack)
-        served = Served(port)
+        served = Served(*_start(repository, log, stack))
         stack.callback(served.close)
         missing = [model for model in models if not served.is_ready(model)]
         if missing:
@@ -76,22 +90,22 @@ def serving(repository: Path, models: Sequence[str]) -> Iterator[Served]:
         yield served
 
 
-def _start(repository: Path, log: IO[bytes], stack: ExitStack) -> int:
-    """Start the service and return its HTTP port; tried again where somebody else took a port in between."""
+def _start(repository: Path, log: IO[bytes], stack: ExitStack) -> tuple[int, int]:
+    """Start the service and return its HTTP and metrics ports; tried again where somebody else took one in between."""
     for _ in range(ATTEMPTS):
-        ports = _free_ports(2)
+        ports = _free_ports()
         name = f"measured-{secrets.token_hex(8)}"
         command = _command(repository, ports, name)
         process = subprocess.Popen(command, cwd=ROOT, env=_environment(), stdout=log, stderr=subprocess.STDOUT)
         stack.callback(_stop, process)
         if _wait_ready(process, ports[0], name):
-            return ports[0]
+            return ports
         if process.poll() != CANT_BIND:
             break
     raise ServingError(f"the service didn't become ready; it said:\n{_tail(log)}")
 
 
-def _command(repository: Path, ports: Sequence[int], name: str) -> list[str]:
+def _command(repository: Path, ports: tuple[int, int], name: str) -> list[str]:
     http_port, metrics_port = (str(port) for port in ports)
     flags = {
         "--model-repository": str(repository.resolve()),
@@ -108,12 +122,11 @@ def _environment() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if not name.startswith("HONE_")}
 
 
-def _free_ports(count: int) -> list[int]:
-    with ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for one in sockets:
-            one.bind((HOST, 0))
-        return [one.getsockname()[1] for one in sockets]
+def _free_ports() -> tuple[int, int]:
+    with socket.socket() as first, socket.socket() as second:
+        first.bind((HOST, 0))
+        second.bind((HOST, 0))
+        return first.getsockname()[1], second.getsockname()[1]
 
 
 def _wait_ready(process: subprocess.Popen[bytes], port: int, name: str) -> bool:

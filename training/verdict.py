@@ -3,29 +3,40 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from training.evaluate import Measured
+from training.evaluate import Gain, Measured
+
+SIGNIFICANT = 0.05
+"""A paired test below this says that a variant is worse than its parent, and not just unlucky."""
+ITSELF = Gain(size=1.0, compute=1.0, latency=1.0, throughput=1.0)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Budget:
-    """What a compressed variant may cost and must bring, and what the family must reach at all.
+    """What the chosen variant must keep, and what it must bring.
 
-    `max_accuracy_drop` and `min_accuracy` are shares of test images; `min_speedup` is a ratio to the teacher, asked
-    of the throughput at the best batch size, while the median latency at batch 1 must at least not be longer.
+    `max_accuracy_drop` (against the teacher) and `min_accuracy` are shares of test images. `min_speedup` is how many
+    times as fast as the teacher it computes at batch 1, `min_shrink` how many times smaller its file is; at 1 the
+    teacher itself may be chosen.
     """
 
     max_accuracy_drop: float = 0.01
     min_accuracy: float = 0.0
-    min_speedup: float = 1.05
+    min_speedup: float = 1.0
+    min_shrink: float = 1.0
 
     def __post_init__(self) -> None:
-        if not 0 <= self.max_accuracy_drop <= 1 or not 0 <= self.min_accuracy <= 1 or self.min_speedup <= 0:
-            raise ValueError("max_accuracy_drop, min_accuracy: must be shares; min_speedup: must be positive")
+        if not 0 <= self.max_accuracy_drop <= 1 or not 0 <= self.min_accuracy <= 1:
+            raise ValueError("max_accuracy_drop, min_accuracy: must be shares")
+        if min(self.min_speedup, self.min_shrink) <= 0:
+            raise ValueError("min_speedup, min_shrink: must be positive")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Verdict:
-    """The chosen variant, a sentence for every variant that says why (not), and whether the family meets its goal."""
+    """The chosen variant, a sentence for every variant that says why (not), and whether the family meets its goal.
+
+    If none meets it, `chosen` is the nearest miss and `goal` says what it lacks.
+    """
 
     chosen: str
     reasons: Mapping[str, str]
@@ -33,46 +44,114 @@ class Verdict:
     goal: str
 
 
-def choose(measured: Mapping[str, Measured], budget: Budget) -> Verdict:
-    """Judge the variants against their teacher, the one without a parent.
+@dataclass(frozen=True, kw_only=True)
+class Demand:
+    """Something a variant must reach: `text` says what was found and asked, for people."""
 
-    Of those within the budget and faster, the one with the highest throughput is chosen; of none, the teacher.
+    found: float
+    wanted: float
+    text: str
+
+    @property
+    def shortfall(self) -> float:
+        """The share of what was wanted that is missing; 0 when it is all there."""
+        return max(0.0, 1 - self.found / self.wanted) if self.wanted > 0 else 0.0
+
+
+def choose(measured: Mapping[str, Measured], budget: Budget) -> Verdict:
+    """Judge the variants, the first of which is the teacher.
+
+    Of those that meet every demand, the one with the highest throughput is chosen; of none, the nearest miss.
     """
-    teacher = next(name for name, figures in measured.items() if figures.parent is None)
-    objections = {
-        name: _objections(figures, measured[teacher], budget) for name, figures in measured.items() if name != teacher
+    teacher = next(iter(measured.values()))
+    missed = {
+        name: [demand for demand in _demands(figures, measured, teacher, budget) if demand.shortfall > 0]
+        for name, figures in measured.items()
     }
-    fit = [name for name, reasons in objections.items() if not reasons]
-    chosen = max(fit, key=lambda name: measured[name].throughput, default=teacher)
-    accuracy = measured[chosen].accuracy
-    relation = "reaches" if accuracy.value >= budget.min_accuracy else "misses"
+    fit = [name for name, demands in missed.items() if not demands]
+    chosen = max(fit, key=lambda name: measured[name].throughput) if fit else _nearest(missed)
+    found = _summary(measured[chosen])
     return Verdict(
         chosen=chosen,
-        reasons={name: _reason(name, measured[name], objections.get(name), chosen) for name in measured},
-        goal_met=accuracy.value >= budget.min_accuracy,
-        goal=f"accuracy {accuracy.value:.4f} {relation} the goal of {budget.min_accuracy:.4f}",
+        reasons={name: _reason(name, measured[name], missed[name], chosen, met=bool(fit)) for name in measured},
+        goal_met=bool(fit),
+        goal=f"goal met by {chosen}: {found}" if fit else f"goal missed; nearest is {chosen}: {_texts(missed[chosen])}",
     )
 
 
-def _objections(figures: Measured, teacher: Measured, budget: Budget) -> list[str]:
-    objections = []
-    drop = teacher.accuracy.value - figures.accuracy.value
-    if drop > budget.max_accuracy_drop:
-        objections.append(f"accuracy falls by {drop:.4f}, the budget is {budget.max_accuracy_drop:.4f}")
-    gain = f"{figures.throughput_speedup:.2f}x at batch {figures.best_batch}"
-    if figures.throughput_speedup < 1:
-        objections.append(f"slower: {gain}")
-    elif figures.throughput_speedup < budget.min_speedup:
-        objections.append(f"{gain}, asked is {budget.min_speedup:.2f}x")
-    if figures.latency_speedup < 1:
-        objections.append(f"slower: {figures.latency_speedup:.2f}x at batch 1")
-    return objections
+def smallest_within(scores: Mapping[str, float], costs: Mapping[str, int], max_drop: float) -> str:
+    """Which network to quantize: the cheapest of those within `max_drop` of the first one's validation accuracy.
+
+    `scores` are accuracies on validation images, because the test set must decide nothing but the end; `costs` are
+    multiplications. The first is the teacher, which is its own answer if no other is good enough.
+    """
+    least = next(iter(scores.values())) - max_drop
+    return min((name for name, score in scores.items() if score >= least), key=lambda name: costs[name])
 
 
-def _reason(name: str, figures: Measured, objections: list[str] | None, chosen: str) -> str:
-    if objections:
-        return "not chosen: " + "; ".join(objections)
-    if objections is None:
-        return "chosen: no variant is faster within the budget" if name == chosen else "the teacher: the yardstick"
-    gain = f"{figures.latency_speedup:.2f}x at batch 1, {figures.throughput_speedup:.2f}x at batch {figures.best_batch}"
-    return f"chosen: {gain}, within the accuracy budget" if name == chosen else f"not chosen: {chosen} is faster"
+def _demands(figures: Measured, measured: Mapping[str, Measured], teacher: Measured, budget: Budget) -> list[Demand]:
+    accuracy, gain = figures.accuracy.value, figures.over_teacher or ITSELF
+    drop = teacher.accuracy.value - accuracy
+    demands = [
+        Demand(
+            found=accuracy,
+            wanted=budget.min_accuracy,
+            text=f"accuracy {accuracy:.4f}, asked is {budget.min_accuracy:.4f}",
+        ),
+        Demand(
+            found=accuracy,
+            wanted=teacher.accuracy.value - budget.max_accuracy_drop,
+            text=f"accuracy falls by {drop:.4f}, the budget is {budget.max_accuracy_drop:.4f}",
+        ),
+        Demand(
+            found=gain.compute,
+            wanted=budget.min_speedup,
+            text=f"computes {gain.compute:.2f}x as fast as the teacher, asked is {budget.min_speedup:.2f}x",
+        ),
+        Demand(
+            found=gain.size,
+            wanted=budget.min_shrink,
+            text=f"{gain.size:.1f}x smaller than the teacher, asked is {budget.min_shrink:.1f}x",
+        ),
+    ]
+    if figures.parent is not None:
+        demands += _against_parent(figures, figures.parent, measured[figures.parent])
+    return demands
+
+
+def _against_parent(figures: Measured, name: str, parent: Measured) -> list[Demand]:
+    gain, test = figures.over_parent or ITSELF, figures.against_parent
+    demands = [
+        Demand(found=gain.compute, wanted=1.0, text=f"slower than {name}: {gain.compute:.2f}x at batch 1"),
+        Demand(
+            found=gain.throughput,
+            wanted=1.0,
+            text=f"slower than {name}: {gain.throughput:.2f}x at batch {figures.best_batch}",
+        ),
+    ]
+    if test is not None and test.only_first < test.only_second and test.p_value < SIGNIFICANT:
+        text = f"worse than {name}: {test.only_second} images lost, {test.only_first} won, p = {test.p_value:.3f}"
+        demands.append(Demand(found=figures.accuracy.value, wanted=parent.accuracy.value, text=text))
+    return demands
+
+
+def _nearest(missed: Mapping[str, list[Demand]]) -> str:
+    return min(missed, key=lambda name: max(demand.shortfall for demand in missed[name]))
+
+
+def _reason(name: str, figures: Measured, missed: list[Demand], chosen: str, *, met: bool) -> str:
+    if missed:
+        return ("nearest miss: " if name == chosen and not met else "not chosen: ") + _texts(missed)
+    if name == chosen:
+        return f"chosen: {_summary(figures)}"
+    return f"not chosen: {chosen} has the higher throughput"
+
+
+def _summary(figures: Measured) -> str:
+    gain = figures.over_teacher
+    against = "" if gain is None else f", {gain.size:.1f}x smaller and {gain.compute:.2f}x as fast as the teacher"
+    return f"accuracy {figures.accuracy.value:.4f}{against}"
+
+
+def _texts(demands: list[Demand]) -> str:
+    return "; ".join(demand.text for demand in demands)

@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
 import onnx
 from onnxruntime.quantization import CalibrationDataReader, CalibrationMethod, QuantFormat, QuantType, quantize_static
 from onnxruntime.quantization.shape_inference import quant_pre_process
@@ -56,14 +55,13 @@ class ImageReader(CalibrationDataReader):  # type: ignore[misc] # the runtime as
         return next(self._batches, None)
 
 
-def quantize(source: Path, target: Path, images: Images, settings: QuantizeSettings, *, seed: int) -> None:
-    """Write the INT8 version of the ONNX file `source` to `target`, calibrated on a draw from `images`.
+def quantize(source: Path, target: Path, images: Images, settings: QuantizeSettings) -> None:
+    """Write the INT8 version of the ONNX file `source` to `target`, calibrated on the first `samples` of `images`.
 
-    `images` are training images, uint8 [N, C, H, W]: the test set must stay unseen. `reduce_range` gives up one bit
-    of the weights where the CPU has no VNNI, because its 16-bit sums would saturate. Raises ArtifactError if the
-    preparation failed or nothing was quantized.
+    `images` are training images, uint8 [N, C, H, W], in random order: the test set must stay unseen. `reduce_range`
+    gives up one bit of the weights where the CPU has no VNNI, because its 16-bit sums would saturate. Raises
+    ArtifactError if the preparation failed or nothing was quantized.
     """
-    drawn = np.random.default_rng(seed).permutation(len(images))[: settings.samples]
     with tempfile.TemporaryDirectory() as scratch, _quiet():
         prepared = Path(scratch) / "prepared.onnx"
         quant_pre_process(source, prepared, skip_symbolic_shape=True)
@@ -71,7 +69,7 @@ def quantize(source: Path, target: Path, images: Images, settings: QuantizeSetti
         quantize_static(
             prepared,
             target,
-            ImageReader(onnx.load(prepared).graph.input[0].name, images[np.sort(drawn)]),
+            ImageReader(onnx.load(prepared).graph.input[0].name, images[: settings.samples]),
             quant_format=QuantFormat.QDQ,
             op_types_to_quantize=list(OPERATORS),
             per_channel=True,

@@ -1,13 +1,13 @@
-"""The batches of an epoch: shuffled and slightly changed, the same for the same seed and epoch whatever came before."""
+"""The batches of an epoch: shuffled and changed by chance, the same whenever seed and epoch are the same."""
 
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 
 import torch
-from torch.nn import functional
 
-from training.data.split import Split
+from training.data.jitter import Jitter
+from training.data.split import Images, Split
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -16,28 +16,6 @@ class Batch:
 
     images: torch.Tensor
     labels: torch.Tensor
-
-
-@dataclass(frozen=True, kw_only=True)
-class Jitter:
-    """Bounds of a random affine change: `rotation` in degrees, `shift` and `scale` as shares of the image's side."""
-
-    rotation: float
-    shift: float
-    scale: float
-
-    def __call__(self, images: torch.Tensor, random: torch.Generator) -> torch.Tensor:
-        """Each of `images` uint8 [N, C, H, W] turned, moved and scaled by its own draw; same shape and dtype."""
-        draws = torch.rand((4, len(images)), generator=random) * 2 - 1
-        angle = draws[0] * math.radians(self.rotation)
-        zoom = 1 + draws[1] * self.scale
-        cosine, sine = torch.cos(angle) * zoom, torch.sin(angle) * zoom
-        # A side is 2 units long in the sampling grid, so a share of it is doubled.
-        rows = (cosine, -sine, draws[2] * 2 * self.shift, sine, cosine, draws[3] * 2 * self.shift)
-        affine = torch.stack(rows, dim=1).view(-1, 2, 3)
-        grid = functional.affine_grid(affine, list(images.shape), align_corners=False)
-        moved = functional.grid_sample(images.float(), grid, align_corners=False)
-        return moved.round().clamp(0, 255).to(torch.uint8)
 
 
 class Batches:
@@ -61,6 +39,14 @@ class Batches:
         for index in range(len(self)):
             chosen = order[index * self._size : (index + 1) * self._size]
             yield Batch(images=self._jitter(self._images[chosen], random), labels=self._labels[chosen])
+
+    def first(self, count: int) -> Iterator[Batch]:
+        """As many batches of epoch 0 as hold `count` images, or all of them."""
+        return islice(self.epoch(0), -(-count // self._size))
+
+    def sample(self, count: int) -> Images:
+        """The first `count` images of epoch 0, or all of them: uint8 [N, C, H, W], changed as training sees them."""
+        return torch.cat([batch.images for batch in self.first(count)]).numpy()[:count]
 
 
 def plain_batches(split: Split, size: int) -> Iterator[Batch]:

@@ -3,7 +3,7 @@
 Source: E. Alpaydin, C. Kaynak, "Optical Recognition of Handwritten Digits", UCI Machine Learning Repository, 1998.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
@@ -11,6 +11,7 @@ from sklearn.datasets import load_digits
 from torch.nn import functional
 
 from service.artifact.card import Grayscale, Invert, Resize, ToTensor, Transform
+from training.data.jitter import Jitter
 from training.data.split import Dataset, Images, Split, stratify
 
 CLASSES = tuple("0123456789")
@@ -20,15 +21,13 @@ CLASSES = tuple("0123456789")
 class DigitsSettings:
     """`size` is the side in pixels at which digits are shown; `validation` and `test` are shares of all images.
 
-    `rotation` (degrees), `shift` and `scale` (shares of the side) bound the random changes to training images.
+    `jitter` bounds how a digit is seen: training draws anew in every epoch, the other parts are drawn once.
     """
 
     size: int = 16
     validation: float = 0.15
     test: float = 0.25
-    rotation: float = 10.0
-    shift: float = 0.08
-    scale: float = 0.1
+    jitter: Jitter = field(default_factory=Jitter)
 
     def __post_init__(self) -> None:
         if not 8 <= self.size <= 64:
@@ -38,17 +37,25 @@ class DigitsSettings:
 
 
 def load(settings: DigitsSettings, seed: int) -> Dataset:
-    """The digits, white on black, uint8 [N, 1, size, size], cut into three stratified parts by `seed`."""
+    """The digits, white on black, uint8 [N, 1, size, size], cut into three stratified parts by `seed`.
+
+    Validation and test images are seen through the jitter, each by its own draw; training images are as scanned.
+    """
     digits = load_digits()
     images = enlarge(digits.images, settings.size)
     everything = Split(images=images, labels=digits.target.astype(np.int64))
     test, validation, train = stratify(everything.labels, (settings.test, settings.validation), seed)
     return Dataset(
         train=everything.take(train),
-        validation=everything.take(validation),
-        test=everything.take(test),
+        validation=_seen(everything.take(validation), settings.jitter, seed + 1),
+        test=_seen(everything.take(test), settings.jitter, seed + 2),
         classes=CLASSES,
     )
+
+
+def _seen(split: Split, jitter: Jitter, seed: int) -> Split:
+    random = torch.Generator().manual_seed(seed)
+    return replace(split, images=jitter(torch.from_numpy(split.images), random).numpy())
 
 
 def enlarge(images: np.ndarray[tuple[int, ...], np.dtype[np.float64]], size: int) -> Images:

@@ -3,24 +3,30 @@
 Source: K. He et al., "Deep Residual Learning for Image Recognition", CVPR 2016; basic blocks, one stage a width.
 """
 
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 
 import torch
 from torch import nn
 from torch.nn import functional
+
+from training.networks.channels import ChannelGroup
+
+NORM = ("weight", "bias", "running_mean", "running_var")
 
 
 @dataclass(frozen=True, kw_only=True)
 class ResNetConfig:
     """All there is to know to build the network, weights apart.
 
-    A stage has `blocks` residual blocks of its width; every stage but the first halves the image. `mean` and
-    `deviation` are those of the training pixels, as shares of 255. Widths are best multiples of 16, the lanes that
-    kernels work in.
+    A stage has `blocks` residual blocks of its width; every stage but the first halves the image. `inner` is the width
+    between the two convolutions of each block, in order; empty means that of its stage. `mean` and `deviation` are
+    those of the training pixels, as shares of 255. Widths are best multiples of 16, the lanes that kernels work in.
     """
 
     widths: tuple[int, ...] = (64, 64, 96)
     blocks: int = 1
+    inner: tuple[int, ...] = ()
     channels: int = 1
     classes: int = 10
     mean: float = 0.5
@@ -29,8 +35,26 @@ class ResNetConfig:
     def __post_init__(self) -> None:
         if not self.widths or min(self.widths) < 1 or self.blocks < 1:
             raise ValueError("widths, blocks: a network has at least one stage of one block and one channel")
+        if self.inner and (len(self.inner) != len(self.widths) * self.blocks or min(self.inner) < 1):
+            raise ValueError("inner: is empty, or has one width of at least 1 for every block")
         if self.deviation <= 0:
             raise ValueError("deviation: must be positive")
+
+
+@dataclass(frozen=True, kw_only=True)
+class BlockShape:
+    """One block of a config: its stage, the channels that come in, lie between, and go out, and its stride."""
+
+    stage: int
+    inputs: int
+    inner: int
+    outputs: int
+    stride: int
+
+    @property
+    def projects(self) -> bool:
+        """True when the shortcut has to change the shape."""
+        return self.inputs != self.outputs or self.stride != 1
 
 
 def conv_norm(inputs: int, outputs: int, *, kernel: int = 3, stride: int = 1) -> nn.Sequential:
@@ -42,12 +66,13 @@ def conv_norm(inputs: int, outputs: int, *, kernel: int = 3, stride: int = 1) ->
 class Block(nn.Module):
     """Two convolutions beside a shortcut; the shortcut is a 1x1 convolution where the shape changes."""
 
-    def __init__(self, inputs: int, outputs: int, stride: int) -> None:
+    def __init__(self, shape: BlockShape) -> None:
         super().__init__()
-        self.first = conv_norm(inputs, outputs, stride=stride)
-        self.second = conv_norm(outputs, outputs)
-        same = inputs == outputs and stride == 1
-        self.shortcut = nn.Identity() if same else conv_norm(inputs, outputs, kernel=1, stride=stride)
+        self.first = conv_norm(shape.inputs, shape.inner, stride=shape.stride)
+        self.second = conv_norm(shape.inner, shape.outputs)
+        self.shortcut: nn.Module = nn.Identity()
+        if shape.projects:
+            self.shortcut = conv_norm(shape.inputs, shape.outputs, kernel=1, stride=shape.stride)
 
     def forward(self, features: torch.Tensor) -> torch.Tensor:
         """[N, inputs, H, W] to [N, outputs, H / stride, W / stride]."""
@@ -62,7 +87,7 @@ class ResNet(nn.Module):
         super().__init__()
         self.config = config
         self.stem = conv_norm(config.channels, config.widths[0])
-        self.stages = nn.Sequential(*_blocks(config))
+        self.stages = nn.Sequential(*(Block(shape) for shape in block_shapes(config)))
         self.head = nn.Linear(config.widths[-1], config.classes)
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
@@ -81,12 +106,61 @@ def build(config: ResNetConfig, seed: int) -> ResNet:
         return ResNet(config)
 
 
-def _blocks(config: ResNetConfig) -> list[Block]:
-    blocks: list[Block] = []
-    width = config.widths[0]
+def block_shapes(config: ResNetConfig) -> Iterator[BlockShape]:
+    """The blocks in order."""
+    inputs = config.widths[0]
     for stage, outputs in enumerate(config.widths):
         for index in range(config.blocks):
-            halves = stage > 0 and index == 0
-            blocks.append(Block(width, outputs, 2 if halves else 1))
-            width = outputs
-    return blocks
+            inner = config.inner[stage * config.blocks + index] if config.inner else outputs
+            stride = 2 if stage > 0 and index == 0 else 1
+            yield BlockShape(stage=stage, inputs=inputs, inner=inner, outputs=outputs, stride=stride)
+            inputs = outputs
+
+
+def channel_groups(config: ResNetConfig) -> tuple[ChannelGroup, ...]:
+    """A group `stage<i>` for what the residual sums of a stage tie, and a group `inner<i>` between two convolutions."""
+    groups = []
+    axes: dict[int, list[tuple[str, int]]] = {stage: [] for stage in range(len(config.widths))}
+    gates: dict[int, list[str]] = {stage: [] for stage in axes}
+
+    def leads(module: str, source: list[tuple[str, int]], target: list[tuple[str, int]]) -> str:
+        source.append((f"{module}.0.weight", 1))
+        target.extend(((f"{module}.0.weight", 0), *((f"{module}.1.{name}", 0) for name in NORM)))
+        return f"{module}.1"
+
+    gates[0].append(leads("stem", [], axes[0]))
+    before = 0
+    for index, shape in enumerate(block_shapes(config)):
+        path, inner = f"stages.{index}", list[tuple[str, int]]()
+        gate = leads(f"{path}.first", axes[before], inner)
+        gates[shape.stage].append(leads(f"{path}.second", inner, axes[shape.stage]))
+        if shape.projects:
+            gates[shape.stage].append(leads(f"{path}.shortcut", axes[before], axes[shape.stage]))
+        groups.append(ChannelGroup(name=f"inner{index}", width=shape.inner, axes=tuple(inner), gates=(gate,)))
+        before = shape.stage
+    axes[before].append(("head.weight", 1))
+    groups.extend(
+        ChannelGroup(name=f"stage{stage}", width=width, axes=tuple(axes[stage]), gates=tuple(gates[stage]))
+        for stage, width in enumerate(config.widths)
+    )
+    return tuple(groups)
+
+
+def resized(config: ResNetConfig, widths: Mapping[str, int]) -> ResNetConfig:
+    """The config with these widths of its channel groups; groups that aren't named stay as they are."""
+    now = {group.name: group.width for group in channel_groups(config)} | dict(widths)
+    return replace(
+        config,
+        widths=tuple(now[f"stage{stage}"] for stage in range(len(config.widths))),
+        inner=tuple(now[f"inner{index}"] for index in range(len(config.widths) * config.blocks)),
+    )
+
+
+def multiply_adds(config: ResNetConfig, side: int) -> int:
+    """Multiplications (each with its addition) for one image of `side` x `side` pixels, in convolutions and head."""
+    total = 9 * config.channels * config.widths[0] * side**2
+    for shape in block_shapes(config):
+        side = -(-side // shape.stride)
+        shortcut = shape.inputs * shape.outputs if shape.projects else 0
+        total += (9 * shape.inputs * shape.inner + 9 * shape.inner * shape.outputs + shortcut) * side**2
+    return total + config.widths[-1] * config.classes

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+import torch
 from torch import nn
 from torch.nn import functional
 
@@ -15,10 +16,18 @@ class Classification:
 
     label_smoothing: float = 0.0
 
+    def __post_init__(self) -> None:
+        if not 0 <= self.label_smoothing < 1:
+            raise ValueError("label_smoothing: must be at least 0 and below 1")
+
     def __call__(self, network: nn.Module, batch: Batch) -> Judgement:
         """The loss, and metrics `loss` (unsmoothed, in nats) and `accuracy` (share of the batch)."""
         logits = network(batch.images)
         loss = functional.cross_entropy(logits, batch.labels, label_smoothing=self.label_smoothing)
-        plain = functional.cross_entropy(logits.detach(), batch.labels)
-        hits = (logits.argmax(dim=1) == batch.labels).float().mean()
-        return Judgement(loss=loss, metrics={"loss": float(plain), "accuracy": float(hits)})
+        return Judgement(loss=loss, metrics=label_metrics(logits.detach(), batch.labels))
+
+
+def label_metrics(logits: torch.Tensor, labels: torch.Tensor) -> dict[str, float]:
+    """`loss` (cross entropy, in nats) and `accuracy` of `logits` [N, classes] against `labels` int64 [N]."""
+    hits = (logits.argmax(dim=1) == labels).float().mean()
+    return {"loss": float(functional.cross_entropy(logits, labels)), "accuracy": float(hits)}

@@ -1,0 +1,35 @@
+"""What can go wrong while a recipe is run, beyond the errors that the service knows too.
+
+HoneError                   (service.errors)
+  TrainingError             a run can't go on
+    Diverged                the loss is no number any more
+    ServingError            the service that figures are taken from can't be had
+  ArtifactError             (service.errors)
+    Damaged                 a file that a run keeps isn't what it wrote; it is made anew only if asked
+"""
+
+from service.errors import ArtifactError, HoneError
+
+
+class TrainingError(HoneError):
+    """A run can't go on."""
+
+    reason = "training_failed"
+
+
+class Diverged(TrainingError):
+    """The loss is no number any more; the text says where, and which checkpoint is the last good one."""
+
+    reason = "diverged"
+
+
+class ServingError(TrainingError):
+    """The service didn't start, didn't become ready, or lacks a model; the text says what it said last."""
+
+    reason = "not_serving"
+
+
+class Damaged(ArtifactError):
+    """A file that a run keeps (a checkpoint, a model) is missing or isn't what was written; the text names it."""
+
+    reason = "damaged"

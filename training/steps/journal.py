@@ -1,0 +1,72 @@
+"""What the steps of one run share: the recipe, what is done already, the screen, and the times for the report."""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from rich.console import Console
+
+from training.cache import Cache, Step
+from training.errors import Damaged
+from training.machine import machine
+from training.recipe import Recipe
+
+
+@dataclass(frozen=True, kw_only=True)
+class StepTime:
+    """How long a step took, in seconds, and whether its output was there already."""
+
+    seconds: float
+    cached: bool
+
+
+class Journal:
+    """One run of `recipe` in the folder `runs/<recipe>/<profile>`. Owns the times of its steps.
+
+    `retrain` allows a step whose files were damaged to be done again; otherwise the run stops there.
+    """
+
+    def __init__(self, recipe: Recipe, runs: Path, console: Console, *, retrain: bool = False) -> None:
+        self.recipe = recipe
+        self.console = console
+        self.folder = runs / recipe.name / recipe.profile
+        self.times: dict[str, StepTime] = {}
+        self._cache = Cache(self.folder)
+        self._retrain = retrain
+
+    def path(self, step: str, file: str) -> Path:
+        """Where `step` keeps `file`."""
+        return self._cache.path(step, file)
+
+    def do(
+        self,
+        name: str,
+        inputs: Mapping[str, Any],
+        code: Sequence[ModuleType],
+        action: Callable[[Path], None],
+        result: Callable[[], str],
+    ) -> None:
+        """Have the step `name` done by `action`, unless its inputs and code are those of the last time; say so.
+
+        Raises what `action` raises, and Damaged, which names the file.
+        """
+        start = time.perf_counter()
+        step = Step(name=name, inputs=inputs, code=code, versions=machine().versions)
+        try:
+            cached = self._cache.do(step, action)
+        except Damaged:
+            if not self._retrain:
+                raise
+            self._cache.discard(name)
+            cached = self._cache.do(step, action)
+        self.note(name, start, cached=cached, result=result())
+
+    def note(self, name: str, start: float, *, cached: bool, result: str) -> None:
+        """Keep the time since `start` (of time.perf_counter) and show what the step came to."""
+        seconds = time.perf_counter() - start
+        self.times[name] = StepTime(seconds=seconds, cached=cached)
+        state = "unchanged" if cached else f"{seconds:.1f} s"
+        self.console.print(f"  {name:<10}{state:>10}   {result}", highlight=False)

@@ -1,0 +1,194 @@
+"""The steps that make networks: data, fit, distil, prune, fine-tune."""
+
+import time
+import zlib
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import msgspec
+
+from training import checkpoint, data, fit, networks, tasks
+from training.compression import prune as pruning
+from training.data import digits
+from training.data.batches import Batch, Batches
+from training.data.split import Dataset
+from training.fit import FitSettings, Fitted
+from training.networks.resnet import ResNet, ResNetConfig, build, channel_groups, multiply_adds
+from training.steps.journal import Journal
+from training.tasks.distillation import Distillation
+from training.tasks.task import Task
+
+NETWORK = "network.safetensors"
+HISTORY = "history.json"
+TEACHER, STUDENT, PRUNED = "teacher", "student", "pruned"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Facts:
+    """What a network is: of which variant it was made, how large it is, and how well it does on validation images.
+
+    `steps` are the fits that led to it from its parent, in order; `widths` its channels by group; `multiply_adds` the
+    multiplications (each with its addition) that one image takes.
+    """
+
+    parent: str | None
+    steps: tuple[str, ...]
+    widths: Mapping[str, int]
+    parameters: int
+    multiply_adds: int
+    validation_accuracy: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trained:
+    """A network of the run: which variant it is, where it lies, and what it is."""
+
+    variant: str
+    checkpoint: Path
+    facts: Facts
+
+
+def load_data(journal: Journal) -> Dataset:
+    """The images of the recipe, in three parts."""
+    start = time.perf_counter()
+    dataset = digits.load(journal.recipe.data, journal.recipe.seed)
+    sizes = f"{len(dataset.train)} to train, {len(dataset.validation)} to validate, {len(dataset.test)} to test"
+    journal.note("data", start, cached=False, result=sizes)
+    return dataset
+
+
+def teach(journal: Journal, dataset: Dataset) -> Trained:
+    """The teacher: the recipe's network, trained on labels alone."""
+    recipe = journal.recipe
+    config = _sized(recipe.network, dataset, batches(journal, TEACHER, dataset, recipe.fit))
+    inputs = {"network": config, "task": recipe.task}
+    make = partial(build, config, recipe.seed)
+    _fit(journal, TEACHER, dataset, recipe.fit, inputs=inputs, make=make, task=lambda: recipe.task)
+    return _trained(journal, TEACHER, None, (TEACHER,), dataset)
+
+
+def distil(journal: Journal, teacher: Trained, dataset: Dataset) -> Trained:
+    """The student: a smaller network that learns from the teacher's answers."""
+    recipe = journal.recipe
+    config = _sized(recipe.student, dataset, batches(journal, TEACHER, dataset, recipe.fit))
+    inputs = {"network": config, "teacher": teacher.checkpoint, "distil": recipe.distil}
+    make, task = partial(build, config, recipe.seed), partial(_distillation, journal, teacher)
+    _fit(journal, STUDENT, dataset, recipe.distil.fit, inputs=inputs, make=make, task=task)
+    return _trained(journal, STUDENT, TEACHER, (STUDENT,), dataset)
+
+
+def prune(journal: Journal, teacher: Trained, dataset: Dataset) -> Trained:
+    """The teacher, made narrower round by round; after each round it learns again from what it was."""
+    settings = journal.recipe.prune
+    side = dataset.train.images.shape[-1]
+    now, steps = teacher, list[str]()
+    for number in range(settings.rounds):
+        name = f"prune-{number + 1}"
+        limit = round(teacher.facts.multiply_adds * settings.target(number))
+        inputs = {"network": now.checkpoint, "teacher": teacher.checkpoint, "prune": settings, "limit": limit}
+        inputs |= {"distil": journal.recipe.distil}
+        task = partial(_distillation, journal, teacher)
+        shown = partial(batches(journal, name, dataset, settings.fit).first, settings.samples)
+        make = partial(_narrower, now.checkpoint, task=task, shown=shown, limit=limit, side=side)
+        _fit(journal, name, dataset, settings.fit, inputs=inputs, make=make, task=task, code=(pruning,))
+        steps.append(name)
+        now = _trained(journal, PRUNED, TEACHER, tuple(steps), dataset)
+    return now
+
+
+def fine_tune(journal: Journal, pruned: Trained, teacher: Trained, dataset: Dataset) -> Trained:
+    """The pruned network after a last, longer fit at its final width."""
+    recipe = journal.recipe
+    inputs = {"network": pruned.checkpoint, "teacher": teacher.checkpoint, "distil": recipe.distil}
+    make, task = partial(checkpoint.load_network, pruned.checkpoint), partial(_distillation, journal, teacher)
+    _fit(journal, "fine-tune", dataset, recipe.fine_tune, inputs=inputs, make=make, task=task)
+    return _trained(journal, PRUNED, TEACHER, (*pruned.facts.steps, "fine-tune"), dataset)
+
+
+def history(journal: Journal, step: str) -> Fitted:
+    """How the fit `step` went."""
+    return msgspec.json.decode(journal.path(step, HISTORY).read_bytes(), type=Fitted)
+
+
+def batches(journal: Journal, step: str, dataset: Dataset, settings: FitSettings) -> Batches:
+    """The training images as `step` sees them: each step draws its own."""
+    recipe = journal.recipe
+    seed = recipe.seed + zlib.crc32(step.encode())
+    return Batches(dataset.train, size=settings.batch_size, jitter=recipe.data.jitter, seed=seed)
+
+
+def _fit(
+    journal: Journal,
+    name: str,
+    dataset: Dataset,
+    settings: FitSettings,
+    *,
+    inputs: Mapping[str, Any],
+    make: Callable[[], ResNet],
+    task: Callable[[], Task],
+    code: tuple[ModuleType, ...] = (),
+) -> None:
+    def action(folder: Path) -> None:
+        network = make()
+        shown = batches(journal, name, dataset, settings)
+        fitted = fit.Fit(network, task(), shown, dataset.validation, settings).run(folder, journal.console)
+        checkpoint.save_network(folder / NETWORK, network)
+        (folder / HISTORY).write_bytes(msgspec.json.format(msgspec.json.encode(fitted), indent=1))
+
+    def result() -> str:
+        fitted = history(journal, name)
+        accuracy = fitted.epochs[fitted.best].validation["accuracy"]
+        return f"{len(fitted.epochs)} epochs, validation accuracy {accuracy:.4f}"
+
+    decisive = {
+        "train": dataset.train,
+        "validation": dataset.validation,
+        "jitter": journal.recipe.data.jitter,
+        "seed": journal.recipe.seed,
+        "fit": settings,
+        **inputs,
+    }
+    journal.do(name, decisive, (fit, data, networks, tasks, checkpoint, *code), action, result)
+
+
+def _trained(journal: Journal, variant: str, parent: str | None, steps: tuple[str, ...], dataset: Dataset) -> Trained:
+    path = journal.path(steps[-1], NETWORK)
+    network = checkpoint.load_network(path)
+    fitted = history(journal, steps[-1])
+    facts = Facts(
+        parent=parent,
+        steps=steps,
+        widths={group.name: group.width for group in channel_groups(network.config)},
+        parameters=sum(parameter.numel() for parameter in network.parameters()),
+        multiply_adds=multiply_adds(network.config, dataset.train.images.shape[-1]),
+        validation_accuracy=fitted.epochs[fitted.best].validation["accuracy"],
+    )
+    return Trained(variant=variant, checkpoint=path, facts=facts)
+
+
+def _distillation(journal: Journal, teacher: Trained) -> Distillation:
+    return journal.recipe.distil.task(checkpoint.load_network(teacher.checkpoint))
+
+
+def _narrower(
+    path: Path, *, task: Callable[[], Task], shown: Callable[[], Iterator[Batch]], limit: int, side: int
+) -> ResNet:
+    network = checkpoint.load_network(path)
+    importance = pruning.estimate(network, task(), shown())
+    return pruning.prune(network, importance, limit=limit, side=side)
+
+
+def _sized(config: ResNetConfig, dataset: Dataset, shown: Batches) -> ResNetConfig:
+    """The config as the data decides it: channels, classes, and what the pixels are normalised by."""
+    pixels = shown.sample(len(dataset.train)) / 255.0
+    return replace(
+        config,
+        channels=pixels.shape[1],
+        classes=len(dataset.classes),
+        mean=round(float(pixels.mean()), 4),
+        deviation=round(float(pixels.std()), 4),
+    )

@@ -1,0 +1,64 @@
+"""The steps that make model files of networks: export and quantize."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from training import checkpoint, export, networks
+from training.compression import quantize as quantization
+from training.data.split import Dataset
+from training.machine import machine
+from training.release import Variant
+from training.steps.journal import Journal
+from training.steps.learning import TEACHER, Trained, batches
+from training.verdict import smallest_within
+
+ONNX = "model.onnx"
+INT8 = "int8"
+
+
+def export_all(journal: Journal, trained: Sequence[Trained], dataset: Dataset) -> tuple[Variant, ...]:
+    """Every network as an ONNX file that was compared with it."""
+    return tuple(_export(journal, one, dataset) for one in trained)
+
+
+def quantize(journal: Journal, trained: Sequence[Trained], floats: Sequence[Variant], dataset: Dataset) -> Variant:
+    """The INT8 form of the best compressed network, calibrated on training images.
+
+    The best is the one with the fewest multiplications whose validation accuracy is within the recipe's budget of the
+    teacher's, which comes first.
+    """
+    recipe = journal.recipe
+    scores = {one.variant: one.facts.validation_accuracy for one in trained}
+    costs = {one.variant: one.facts.multiply_adds for one in trained}
+    best = smallest_within(scores, costs, recipe.budget.max_accuracy_drop)
+    parent = next(variant for variant in floats if variant.variant == best)
+    shown = batches(journal, TEACHER, dataset, recipe.fit).sample(recipe.quantize.samples)
+
+    def action(folder: Path) -> None:
+        quantization.quantize(parent.model, folder / ONNX, shown, recipe.quantize)
+
+    inputs = {
+        "parent": parent.model,
+        "images": shown,
+        "settings": recipe.quantize,
+        "cpu_flags": machine().cpu_flags,
+    }
+    journal.do("quantize", inputs, (quantization,), action, lambda: f"{_size(journal, 'quantize')} of {parent.name}")
+    model = journal.path("quantize", ONNX)
+    return Variant(family=recipe.family, variant=INT8, parent=parent.name, model=model)
+
+
+def _export(journal: Journal, one: Trained, dataset: Dataset) -> Variant:
+    family, step = journal.recipe.family, f"export-{one.variant}"
+
+    def action(folder: Path) -> None:
+        export.export(checkpoint.load_network(one.checkpoint), dataset.validation.images, folder / ONNX)
+
+    inputs = {"network": one.checkpoint, "samples": dataset.validation}
+    journal.do(step, inputs, (export, networks, checkpoint), action, lambda: _size(journal, step))
+    parent = None if one.facts.parent is None else f"{family}-{one.facts.parent}"
+    return Variant(family=family, variant=one.variant, parent=parent, model=journal.path(step, ONNX))
+
+
+def _size(journal: Journal, step: str) -> str:
+    return f"{journal.path(step, ONNX).stat().st_size / 1e6:.2f} MB"

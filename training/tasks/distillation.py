@@ -1,0 +1,38 @@
+"""Distillation: a network learns from the answers of a trained one, and from the labels.
+
+Source: G. Hinton, O. Vinyals, J. Dean, "Distilling the Knowledge in a Neural Network", 2015, arXiv 1503.02531.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+from training.data.batches import Batch
+from training.tasks.classification import label_metrics
+from training.tasks.task import Judgement
+
+
+@dataclass(frozen=True, kw_only=True)
+class Distillation:
+    """Divergence from `teacher`'s softened answers, weighted `soft`, and cross entropy with the labels for the rest.
+
+    Both sides' logits are divided by `temperature` before the divergence is taken, so that the teacher's small
+    probabilities count; the factor of its square keeps the gradient as large at any temperature.
+    """
+
+    teacher: nn.Module
+    temperature: float
+    soft: float
+
+    def __call__(self, network: nn.Module, batch: Batch) -> Judgement:
+        """The loss, and the same metrics as classification: `loss` (cross entropy, in nats) and `accuracy`."""
+        logits = network(batch.images)
+        with torch.no_grad():
+            wanted = functional.log_softmax(self.teacher(batch.images) / self.temperature, dim=1)
+        found = functional.log_softmax(logits / self.temperature, dim=1)
+        divergence = functional.kl_div(found, wanted, reduction="batchmean", log_target=True)
+        labelled = functional.cross_entropy(logits, batch.labels)
+        loss = self.soft * self.temperature**2 * divergence + (1 - self.soft) * labelled
+        return Judgement(loss=loss, metrics=label_metrics(logits.detach(), batch.labels))
