@@ -97,7 +97,7 @@ def _digestible(value: Any) -> Any:
     if isinstance(value, Path):
         return sha256_file(value)
     if isinstance(value, Split):
-        return [_digestible(value.images), _digestible(value.labels)]
+        return [_digestible(part) for part in (value.images, value.labels, value.sources)]
     if isinstance(value, np.ndarray):
         return [list(value.shape), str(value.dtype), sha256_bytes(value.tobytes())]
     if is_dataclass(value) and not isinstance(value, type):

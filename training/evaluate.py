@@ -160,7 +160,7 @@ def evaluate(
         one.name: Measured(
             parent=one.parent,
             size=one.size,
-            **_quality(answers[one.name], None if one.parent is None else answers[one.parent], test.labels, classes),
+            **_quality(answers[one.name], None if one.parent is None else answers[one.parent], test, classes),
             **_speed(timings[one.name]),
             over_parent=gain(one.name, one.parent),
             over_teacher=gain(one.name, teacher),
@@ -219,15 +219,16 @@ def _time(request: Request, count: int) -> NDArray[np.float64]:
     return durations
 
 
-def _quality(mine: Probabilities, parents: Probabilities | None, labels: Labels, classes: tuple[str, ...]) -> Any:
+def _quality(mine: Probabilities, parents: Probabilities | None, test: Split, classes: tuple[str, ...]) -> Any:
+    labels = test.labels
     answers = mine.argmax(axis=1)
     right = answers == labels
     counts = confusion(labels, answers.astype(np.int64), len(classes))
     return {
-        "accuracy": share(int(right.sum()), len(labels)),
+        "accuracy": share(right, test.sources),
         "classes": class_scores(counts, classes),
         "confusion": tuple(tuple(int(count) for count in row) for row in counts),
-        "against_parent": None if parents is None else compare(right, parents.argmax(axis=1) == labels),
+        "against_parent": None if parents is None else compare(right, parents.argmax(axis=1) == labels, test.sources),
         "mistakes": _worst(mine, labels),
     }
 

@@ -5,6 +5,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from training.classifier import Classifier
 from training.data import digits
 from training.data.split import Dataset
@@ -118,8 +120,11 @@ def _evidence(figures: Measured, recipe: Recipe, dataset: Dataset, reason: str) 
         "measured": "through the service over HTTP, binary tensors, one client; variants interleaved on the same cores",
         "recipe": {"name": recipe.name, "profile": recipe.profile, "seed": recipe.seed},
         "images": {"train": len(dataset.train), "validation": len(dataset.validation), "test": len(dataset.test)},
-        "accuracy": {**asdict(figures.accuracy), "interval": "Wilson, 95 %"},
-        "against_parent": None if paired is None else {**asdict(paired), "test": "McNemar, exact, two-sided"},
+        "sources": {"test": len(np.unique(dataset.test.sources))},
+        "accuracy": {**asdict(figures.accuracy), "interval": "Wilson at the effective number of images, 95 %"},
+        "against_parent": None
+        if paired is None
+        else {**asdict(paired), "test": "sign flips by source, exact, two-sided"},
         "classes": {name: asdict(score) for name, score in figures.classes.items()},
         "confusion": [list(row) for row in figures.confusion],
         "mistakes": [asdict(mistake) for mistake in figures.mistakes],

@@ -7,14 +7,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from training.data.split import Labels
+from training.data.split import Labels, Sources
 
 Z_95 = 1.959963984540054
 
 
 @dataclass(frozen=True, kw_only=True)
 class Share:
-    """`hits` of `count`, with the interval from `low` to `high` that holds the true share in 95 of 100 cases."""
+    """`hits` of `count` images, and the interval from `low` to `high` that holds the true share in 95 of 100 cases."""
 
     value: float
     low: float
@@ -42,12 +42,19 @@ class ClassScore:
     support: int
 
 
-def share(hits: int, count: int) -> Share:
-    """A share with its Wilson score interval. Source: E. B. Wilson, JASA 22 (1927)."""
+def share(right: NDArray[np.bool_], sources: Sources) -> Share:
+    """The share of images that are right, with its Wilson score interval at the effective number of images.
+
+    `right` says it image by image [N], `sources` of what each is a view: views of one thing are right or wrong
+    together more often than not, so they count for less than as many things would. With one view of each, it is the
+    plain interval. Sources: E. B. Wilson, JASA 22 (1927); L. Kish, "Survey Sampling" (1965), for the design effect.
+    """
+    hits, count = int(right.sum()), len(right)
     value = hits / count
-    scale = 1 + Z_95**2 / count
-    centre = (value + Z_95**2 / (2 * count)) / scale
-    spread = Z_95 / scale * math.sqrt(value * (1 - value) / count + Z_95**2 / (4 * count**2))
+    effective = _effective_count(right, sources)
+    scale = 1 + Z_95**2 / effective
+    centre = (value + Z_95**2 / (2 * effective)) / scale
+    spread = Z_95 / scale * math.sqrt(value * (1 - value) / effective + Z_95**2 / (4 * effective**2))
     # The bounds touch 0 and 1 exactly where every try went the same way; rounding must not push them past the value.
     return Share(
         value=value,
@@ -58,17 +65,44 @@ def share(hits: int, count: int) -> Share:
     )
 
 
-def compare(first: NDArray[np.bool_], second: NDArray[np.bool_]) -> Paired:
-    """McNemar's test in its exact form: `first` and `second` say, image by image [N], whether each model was right.
+def compare(first: NDArray[np.bool_], second: NDArray[np.bool_], sources: Sources) -> Paired:
+    """A paired test of two models: `first` and `second` say, image by image [N], whether each was right.
 
-    Two-sided binomial on the images where they differ. Source: Q. McNemar, Psychometrika 12 (1947).
+    Exact and two-sided: were the models equal, the difference on each source (its views together) would be as likely
+    the other way round, so all ways to flip their signs are counted. With one view of each, this is McNemar's test.
+    Sources: Q. McNemar, Psychometrika 12 (1947); E. J. G. Pitman, "Significance tests", JRSS 4 (1937).
     """
-    only_first = int((first & ~second).sum())
-    only_second = int((~first & second).sum())
-    differing = only_first + only_second
-    fewer = min(only_first, only_second)
-    tail = sum(math.comb(differing, k) for k in range(fewer + 1)) / 2**differing
-    return Paired(only_first=only_first, only_second=only_second, p_value=min(1.0, 2 * tail))
+    differences = np.bincount(_numbered(sources), first.astype(np.int64) - second.astype(np.int64)).astype(np.int64)
+    chances = np.ones(1)  # of each sum of the flipped differences, from -total to total
+    for size in np.abs(differences[differences != 0]):
+        flipped = np.zeros(len(chances) + 2 * size)
+        flipped[: len(chances)] += chances / 2
+        flipped[2 * size :] += chances / 2
+        chances = flipped
+    total = len(chances) // 2
+    extreme = np.abs(np.arange(-total, total + 1)) >= abs(differences.sum())
+    return Paired(
+        only_first=int((first & ~second).sum()),
+        only_second=int((~first & second).sum()),
+        p_value=min(1.0, float(chances[extreme].sum())),
+    )
+
+
+def _effective_count(right: NDArray[np.bool_], sources: Sources) -> float:
+    """How many independent images would tell as much: between the number of sources and that of images."""
+    numbered = _numbered(sources)
+    views = np.bincount(numbered)
+    value = right.mean()
+    expected = len(right) * value * (1 - value)
+    if not expected:
+        return float(len(views))
+    observed = float(np.square(np.bincount(numbered, right) - value * views).sum())
+    return float(np.clip(len(right) * expected / observed, len(views), len(right))) if observed else float(len(right))
+
+
+def _numbered(sources: Sources) -> NDArray[np.int64]:
+    """The same grouping, numbered from 0 without gaps."""
+    return np.unique(sources, return_inverse=True)[1].astype(np.int64)
 
 
 def confusion(labels: Labels, predicted: Labels, classes: int) -> NDArray[np.int64]:

@@ -19,36 +19,41 @@ CLASSES = tuple("0123456789")
 
 @dataclass(frozen=True, kw_only=True)
 class DigitsSettings:
-    """`size` is the side in pixels at which digits are shown; `validation` and `test` are shares of all images.
+    """`size` is the side in pixels at which digits are shown; `validation` and `test` are shares of all scans.
 
-    `jitter` bounds how a digit is seen: training draws anew in every epoch, the other parts are drawn once.
+    `jitter` bounds how a scan is seen: training draws anew in every epoch, the other parts are drawn once, each scan
+    as often as `validation_views` and `test_views` say.
     """
 
     size: int = 16
     validation: float = 0.15
     test: float = 0.25
+    validation_views: int = 1
+    test_views: int = 1
     jitter: Jitter = field(default_factory=Jitter)
 
     def __post_init__(self) -> None:
         if not 8 <= self.size <= 64:
             raise ValueError("size: must be between 8 and 64 pixels")
         if self.validation <= 0 or self.test <= 0 or self.validation + self.test > 0.9:
-            raise ValueError("validation, test: must be positive, and leave a tenth of the images to train on")
+            raise ValueError("validation, test: must be positive, and leave a tenth of the scans to train on")
+        if min(self.validation_views, self.test_views) < 1:
+            raise ValueError("validation_views, test_views: must be at least 1")
 
 
 def load(settings: DigitsSettings, seed: int) -> Dataset:
     """The digits, white on black, uint8 [N, 1, size, size], cut into three stratified parts by `seed`.
 
-    Validation and test images are seen through the jitter, each by its own draw; training images are as scanned.
+    Validation and test images are views through the jitter, each by its own draw; training images are as scanned.
     """
     digits = load_digits()
     images = enlarge(digits.images, settings.size)
-    everything = Split(images=images, labels=digits.target.astype(np.int64))
+    everything = Split(images=images, labels=digits.target.astype(np.int64), sources=np.arange(len(images)))
     test, validation, train = stratify(everything.labels, (settings.test, settings.validation), seed)
     return Dataset(
         train=everything.take(train),
-        validation=_seen(everything.take(validation), settings.jitter, seed + 1),
-        test=_seen(everything.take(test), settings.jitter, seed + 2),
+        validation=_seen(everything.take(np.repeat(validation, settings.validation_views)), settings.jitter, seed + 1),
+        test=_seen(everything.take(np.repeat(test, settings.test_views)), settings.jitter, seed + 2),
         classes=CLASSES,
     )
 

@@ -7,26 +7,31 @@ from numpy.typing import NDArray
 
 Images = NDArray[np.uint8]
 Labels = NDArray[np.int64]
+Sources = NDArray[np.int64]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Split:
-    """One part of a dataset: `images` uint8 [N, C, H, W] in 0..255, `labels` int64 [N]."""
+    """One part of a dataset: `images` uint8 [N, C, H, W] in 0..255, `labels` int64 [N].
+
+    `sources` int64 [N] says of what each image is a view: images of the same source are no independent samples.
+    """
 
     images: Images
     labels: Labels
+    sources: Sources
 
     def __len__(self) -> int:
         return len(self.labels)
 
     def take(self, indices: NDArray[np.int64]) -> "Split":
-        """The images and labels at these positions."""
-        return Split(images=self.images[indices], labels=self.labels[indices])
+        """What is at these positions; one that is named twice is taken twice, as the same source."""
+        return Split(images=self.images[indices], labels=self.labels[indices], sources=self.sources[indices])
 
 
 @dataclass(frozen=True, kw_only=True)
 class Dataset:
-    """A dataset in three parts that share no image, and the names of its classes."""
+    """A dataset in three parts that share no source, and the names of its classes."""
 
     train: Split
     validation: Split

@@ -10,6 +10,7 @@ from types import ModuleType
 from typing import Any
 
 import msgspec
+import numpy as np
 
 from training import checkpoint, data, fit, networks, tasks
 from training.compression import prune as pruning
@@ -56,7 +57,9 @@ def load_data(journal: Journal) -> Dataset:
     """The images of the recipe, in three parts."""
     start = time.perf_counter()
     dataset = digits.load(journal.recipe.data, journal.recipe.seed)
+    sources = len(np.unique(dataset.test.sources))
     sizes = f"{len(dataset.train)} to train, {len(dataset.validation)} to validate, {len(dataset.test)} to test"
+    sizes += f" ({sources} of their own)" if sources < len(dataset.test) else ""
     journal.note("data", start, cached=False, result=sizes)
     return dataset
 
