@@ -16,13 +16,16 @@ STAMPS := $(VENV)/.stamps-$(RUNTIME)
 LOCK   := pyproject.toml constraints.txt
 PIP     = $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt $(PIP_ARGS)
 
+COMPOSE ?= $(shell docker compose version >/dev/null 2>&1 && echo docker compose || echo docker-compose)
+
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: help setup demo serve train test check bench loadtest models lock clean
+.PHONY: help setup demo serve train test check bench loadtest up down models lock clean
+.PHONY: test-stack engine
 
 help: ## list the verbs
-	@sed -nE 's/^([a-z]+):[^#]*## (.*)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 18
+	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 18
 
 setup: $(STAMPS)/all ## install everything: service, training, load tests, development
 
@@ -50,6 +53,20 @@ bench: $(STAMPS)/all ## measure W1 against mosec and write loadtests/RESULTS.md 
 
 loadtest: $(STAMPS)/all ## headless Locust against URL=http://..., or against a server of its own; fails on any error
 	$(BIN)/python -m loadtests.headless $(if $(URL),--url $(URL)) $(ARGS)
+
+up: engine ## build and start Hone and Prometheus in containers (docker-compose.yml says what can be set)
+	$(COMPOSE) up --build --detach hone prometheus
+	@printf '%s http://%s\n' Hone "$$($(COMPOSE) port hone 8000)/docs" Prometheus "$$($(COMPOSE) port prometheus 9090)"
+
+down: engine ## stop and remove the containers of `make up`; what Prometheus has stored stays
+	$(COMPOSE) --profile load down
+
+test-stack: engine $(STAMPS)/all ## build the images, start them on free ports, test them from outside, stop and remove them
+	COMPOSE="$(COMPOSE)" $(BIN)/python -m pytest tests/stack $(ARGS)
+
+engine:
+	@{ docker info && $(COMPOSE) version; } >/dev/null 2>&1 || { echo "this needs a running Docker engine, and \
+	docker-compose or its plugin; on Debian: apt-get install docker.io docker-compose" >&2; exit 2; }
 
 models: $(STAMPS)/training ## train the committed family anew into models/
 	$(BIN)/python -m training train digits --profile full --repository models --keep 1 $(ARGS)
