@@ -60,12 +60,12 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return "".join(f"| {' | '.join(row)} |\n" for row in (header, rule, *rows))
 
 
-def write(name: str, section: str, figures: Mapping[str, Any], *, folder: Path = FOLDER) -> None:
+def write(name: str, section: str, figures: Mapping[str, Any], *, folder: Path = FOLDER, title: str = TITLE) -> None:
     """Renew the section `name` of RESULTS.md in `folder`, or add it, and write `results/<name>.json`."""
     path = folder / "RESULTS.md"
     begin, end = f"<!-- {name} -->", f"<!-- end of {name} -->"
     block = f"{begin}\n{section.strip()}\n{end}\n"
-    text = path.read_text(encoding="utf-8") if path.exists() else TITLE
+    text = path.read_text(encoding="utf-8") if path.exists() else title
     before, found, rest = text.partition(begin)
     after = rest.partition(end + "\n")[2] if found else ""
     separator = "" if found else "\n"

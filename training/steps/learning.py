@@ -59,7 +59,7 @@ def load_data(journal: Journal) -> Dataset:
     dataset = digits.load(journal.recipe.data, journal.recipe.seed)
     sources = len(np.unique(dataset.test.sources))
     sizes = f"{len(dataset.train)} to train, {len(dataset.validation)} to validate, {len(dataset.test)} to test"
-    sizes += f" ({sources} of their own)" if sources < len(dataset.test) else ""
+    sizes += f" (views of {sources})" if sources < len(dataset.test) else ""
     journal.note("data", start, cached=False, result=sizes)
     return dataset
 
@@ -110,6 +110,16 @@ def fine_tune(journal: Journal, pruned: Trained, teacher: Trained, dataset: Data
     make, task = partial(checkpoint.load_network, pruned.checkpoint), partial(_distillation, journal, teacher)
     _fit(journal, "fine-tune", dataset, recipe.fine_tune, inputs=inputs, make=make, task=task)
     return _trained(journal, PRUNED, TEACHER, (*pruned.facts.steps, "fine-tune"), dataset)
+
+
+def climb(journal: Journal, config: ResNetConfig, seed: int, dataset: Dataset) -> Path:
+    """A network of another width or seed, trained as the teacher is: its checkpoint."""
+    recipe = journal.recipe
+    name = f"ladder-{'-'.join(map(str, config.widths))}-{seed}"
+    sized = _sized(config, dataset, batches(journal, TEACHER, dataset, recipe.fit))
+    inputs = {"network": sized, "task": recipe.task, "seed of weights": seed}
+    _fit(journal, name, dataset, recipe.fit, inputs=inputs, make=partial(build, sized, seed), task=lambda: recipe.task)
+    return journal.path(name, NETWORK)
 
 
 def history(journal: Journal, step: str) -> Fitted:
