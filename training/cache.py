@@ -76,10 +76,11 @@ class Cache:
         return False
 
     def discard(self, step: str) -> None:
-        """Forget what `step` made, finished or not."""
+        """Forget what `step` made, finished or not. Raises OSError if something stays: nothing may resume from it."""
         folder = self._folder / step
         (folder / STAMP).unlink(missing_ok=True)  # first: a folder that is half gone must not pass for a finished one
-        shutil.rmtree(folder, ignore_errors=True)
+        if folder.exists():
+            shutil.rmtree(folder)
 
 
 def source_digest(module: ModuleType) -> str:
