@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import os
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
@@ -11,6 +12,7 @@ import pytest
 
 from training.cache import Cache, Step
 from training.data.split import Split
+from training.errors import Damaged
 from training.fit import FitSettings
 
 
@@ -21,10 +23,15 @@ def module_at(path: Path, source: str) -> ModuleType:
     return importlib.util.module_from_spec(spec)
 
 
+def pair(level: int, *, labels: tuple[int, int] = (0, 1), sources: tuple[int, int] = (0, 1)) -> Split:
+    images = np.full((2, 1, 2, 2), level, dtype=np.uint8)
+    return Split(images=images, labels=np.array(labels), sources=np.array(sources))
+
+
 @pytest.fixture
 def step(tmp_path: Path) -> Step:
     (tmp_path / "input").write_bytes(b"input")
-    split = Split(images=np.zeros((2, 1, 2, 2), dtype=np.uint8), labels=np.arange(2))
+    split = pair(0)
     inputs = {"file": tmp_path / "input", "split": split, "settings": FitSettings(epochs=3), "seed": 7}
     code = (module_at(tmp_path / "code.py", "x = 1\n"),)
     return Step(name="fit", inputs=inputs, code=code, versions={"torch": "2"})
@@ -38,6 +45,11 @@ def cache(tmp_path: Path) -> Cache:
 def act(folder: Path) -> None:
     assert not (folder / "result").exists()
     (folder / "result").write_text("done")
+
+
+def two_files(folder: Path) -> None:
+    act(folder)
+    (folder / "other").write_text("precious")
 
 
 def refuse(folder: Path) -> None:
@@ -56,8 +68,9 @@ def test_an_unchanged_step_is_done_once(cache: Cache, step: Step) -> None:
     [
         {"seed": 8},
         {"settings": FitSettings(epochs=4)},
-        {"split": Split(images=np.ones((2, 1, 2, 2), dtype=np.uint8), labels=np.arange(2))},
-        {"split": Split(images=np.zeros((2, 1, 2, 2), dtype=np.uint8), labels=np.arange(2)[::-1].copy())},
+        {"split": pair(1)},
+        {"split": pair(0, labels=(1, 0))},
+        {"split": pair(0, sources=(0, 0))},
         {"more": None},
     ],
 )
@@ -100,22 +113,71 @@ def test_other_versions_do_it_again(cache: Cache, step: Step) -> None:
     assert cache.do(replace(step, versions={"torch": "3"}), act) is False
 
 
-@pytest.mark.parametrize("damage", ["changed", "removed", "added"])
-def test_an_output_that_was_tampered_with_is_made_again(cache: Cache, step: Step, damage: str) -> None:
-    """Outputs are kept with their digests: what isn't as it was left doesn't count as done."""
-    cache.do(step, act)
+@pytest.mark.parametrize("damage,text", [("changed", "isn't what this step wrote"), ("removed", "is missing")])
+def test_damage_to_a_finished_step_is_named_and_nothing_is_thrown_away(
+    cache: Cache, step: Step, damage: str, text: str
+) -> None:
+    """A finished output that isn't as it was left stops the run by name: it may have cost hours, so it isn't redone."""
+    cache.do(step, two_files)
     result = cache.path("fit", "result")
-    if damage == "removed":
-        result.unlink()
-    else:
-        (result if damage == "changed" else result.with_name("extra")).write_text("!")
+    result.unlink() if damage == "removed" else result.write_text("!")
+    for _ in range(2):
+        with pytest.raises(Damaged, match=f"^fit/result: {text}$"):
+            cache.do(step, refuse)
+    assert cache.path("fit", "other").read_text() == "precious"
+
+
+def test_one_changed_bit_is_found(cache: Cache, step: Step) -> None:
+    """Files are compared by digest, so damage that leaves size and time as they were is found too."""
+    cache.do(step, act)
+    path = cache.path("fit", "result")
+    content, before = bytearray(path.read_bytes()), path.stat()
+    content[2] ^= 1
+    path.write_bytes(content)
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    with pytest.raises(Damaged, match=r"^fit/result: "):
+        cache.do(step, refuse)
+
+
+def test_a_damaged_step_that_is_stale_anyway_is_simply_done_again(cache: Cache, step: Step) -> None:
+    """What is worthless under the new settings may be broken too: nobody is asked about it."""
+    cache.do(step, act)
+    cache.path("fit", "result").unlink()
+    assert cache.do(replace(step, inputs={}), act) is False
+
+
+def test_a_file_that_somebody_added_disturbs_nothing(cache: Cache, step: Step) -> None:
+    """Notes beside a finished output don't make it damaged, and stay."""
+    cache.do(step, act)
+    cache.path("fit", "notes").write_text("mine")
+    assert cache.do(step, refuse) is True
+    assert cache.path("fit", "notes").read_text() == "mine"
+
+
+def test_a_kill_while_an_old_output_was_removed_leaves_nothing_behind(cache: Cache, step: Step) -> None:
+    """The stamp goes first: a folder that was half removed is emptied before the step is done in it."""
+    cache.do(step, two_files)
+    cache.path("fit", "step.json").unlink()
+    cache.path("fit", "other").unlink()
     assert cache.do(step, act) is False
+    assert not cache.path("fit", "other").exists()
 
 
-def test_a_broken_stamp_does_it_again(cache: Cache, step: Step) -> None:
+def test_what_cannot_be_removed_is_an_error(cache: Cache, step: Step) -> None:
+    """An old output that stays where it is must not be resumed from under other settings."""
+    cache.do(step, act)
+    folder = cache.path("fit", "").resolve()
+    folder.rename(folder.with_name("elsewhere"))
+    folder.symlink_to(folder.with_name("elsewhere"))
+    with pytest.raises(OSError, match="symbolic link"):
+        cache.do(replace(step, inputs={}), refuse)
+
+
+@pytest.mark.parametrize("stamp", ["[", "[]", '{"key": 7}', ""])
+def test_a_broken_stamp_does_it_again(cache: Cache, step: Step, stamp: str) -> None:
     """A stamp that can't be read proves nothing."""
     cache.do(step, act)
-    cache.path("fit", "step.json").write_text("[")
+    cache.path("fit", "step.json").write_text(stamp)
     assert cache.do(step, act) is False
 
 

@@ -1,5 +1,7 @@
 """Datasets: parts that never overlap, pixels in range, batches that depend on seed and epoch only."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -8,11 +10,13 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from training.data import digits
-from training.data.batches import Batches, Jitter, plain_batches
+from training.data.batches import Batches, plain_batches
 from training.data.digits import DigitsSettings
+from training.data.jitter import Jitter
 from training.data.split import Dataset, Labels, stratify
 
-STILL = Jitter(rotation=0, shift=0, scale=0)
+STILL = Jitter()
+SEEN = DigitsSettings(jitter=Jitter(rotation=15, shift=0.1, noise=0.1), validation_views=2, test_views=3)
 LABELS = arrays.arrays(np.int64, st.integers(1, 200), elements=st.integers(0, 4))
 FRACTIONS = st.tuples(st.floats(0, 0.5), st.floats(0, 0.5))
 
@@ -41,9 +45,9 @@ def test_another_seed_cuts_elsewhere(dataset: Dataset) -> None:
 
 
 def test_the_digits_are_bytes_in_range(dataset: Dataset) -> None:
-    """Images are uint8 [N, 1, 16, 16] that use the range of a byte, 1,797 of them, ten classes."""
+    """Images are uint8 [N, 1, 16, 16] that use the range of a byte, of 1,797 scans, in ten classes."""
     parts = (dataset.train, dataset.validation, dataset.test)
-    assert sum(len(part) for part in parts) == 1797
+    assert len(np.unique(np.concatenate([part.sources for part in parts]))) == 1797
     for part in parts:
         assert part.images.dtype == np.uint8
         assert part.images.shape == (len(part), 1, 16, 16)
@@ -87,21 +91,49 @@ def test_an_epoch_takes_every_full_batch_once(dataset: Dataset) -> None:
     assert len(torch.unique(seen, dim=0)) == len(np.unique(seen.numpy(), axis=0))
 
 
-def test_no_jitter_leaves_images_alone(dataset: Dataset) -> None:
-    """Bounds of zero change nothing, so what the jitter does is only what it was told."""
-    images = torch.from_numpy(dataset.train.images[:16])
-    assert torch.equal(STILL(images, torch.Generator().manual_seed(0)), images)
+def test_training_never_sees_another_view_of_what_is_tested() -> None:
+    """The parts share no scan, however often each is seen."""
+    seen = digits.load(SEEN, seed=3)
+    train, validation, test = (set(part.sources) for part in (seen.train, seen.validation, seen.test))
+    assert not train & validation
+    assert not test & (train | validation)
+    assert len(train) + len(validation) + len(test) == 1797
 
 
-def test_jitter_moves_each_image_its_own_way(dataset: Dataset) -> None:
-    """Copies of one image come out different, in the same shape and dtype."""
-    copies = torch.from_numpy(np.repeat(dataset.train.images[:1], 8, axis=0))
-    moved = Jitter(rotation=15, shift=0.1, scale=0.1)(copies, torch.Generator().manual_seed(0))
-    assert (moved.shape, moved.dtype) == (copies.shape, torch.uint8)
-    assert len(torch.unique(moved, dim=0)) == 8
+def test_held_out_scans_are_seen_as_often_as_asked() -> None:
+    """Every scan of a held-out part has its number of views, each drawn by itself, all with its label."""
+    plain, seen = digits.load(DigitsSettings(), seed=3), digits.load(SEEN, seed=3)
+    for whole, part, views in ((plain.validation, seen.validation, 2), (plain.test, seen.test, 3)):
+        assert np.array_equal(part.sources, np.repeat(whole.sources, views))
+        assert np.array_equal(part.labels, np.repeat(whole.labels, views))
+        assert len(np.unique(part.images, axis=0)) > 0.99 * len(part)
 
 
-@pytest.mark.parametrize("size", [1, 7, 450, 1000])
+def test_held_out_images_are_drawn_once() -> None:
+    """Whoever loads the digits again judges on the very same images; another seed draws others."""
+    first, again, other = digits.load(SEEN, seed=3), digits.load(SEEN, seed=3), digits.load(SEEN, seed=4)
+    for part in ("train", "validation", "test"):
+        assert np.array_equal(getattr(first, part).images, getattr(again, part).images)
+        assert not np.array_equal(getattr(first, part).images, getattr(other, part).images)
+
+
+def test_the_jitter_of_held_out_images_leaves_training_images_as_scanned() -> None:
+    """Training draws anew in every epoch, so what it draws from is untouched, whatever the jitter."""
+    plain = digits.load(replace(SEEN, jitter=Jitter()), seed=3)
+    assert np.array_equal(plain.train.images, digits.load(SEEN, seed=3).train.images)
+    assert not np.array_equal(plain.test.images, digits.load(SEEN, seed=3).test.images)
+
+
+def test_samples_are_what_the_first_epoch_shows(dataset: Dataset) -> None:
+    """Calibration sees images as training does: those of epoch 0 in its order, changed, as many as asked."""
+    batches = Batches(dataset.train, size=32, jitter=Jitter(rotation=10), seed=3)
+    shown = torch.cat([batch.images for batch in batches.epoch(0)]).numpy()
+    assert np.array_equal(batches.sample(50), shown[:50])
+    assert len(shown) == len(batches.sample(10_000))
+    assert [32, 32] == [len(batch.labels) for batch in batches.first(33)]
+
+
+@pytest.mark.parametrize("size", [1, 7, 450, 2000])
 def test_plain_batches_hold_every_image_once(dataset: Dataset, size: int) -> None:
     """Assessment sees all images in order, the last batch being smaller."""
     labels = torch.cat([batch.labels for batch in plain_batches(dataset.test, size)])

@@ -1,35 +1,65 @@
-"""Networks, checkpoints and the training loop."""
+"""The training loop: repeatable, resumable, and stopped where a loss is no number."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from rich.console import Console
+from torch import nn
 
-from service.errors import ArtifactError
 from training import checkpoint
-from training.data.batches import Batches, Jitter
+from training.data.batches import Batch, Batches
+from training.data.jitter import Jitter
 from training.data.split import Dataset
+from training.errors import Damaged, Diverged
 from training.fit import STATE, Fit, FitSettings, Fitted, assess, learning_rate
 from training.networks.resnet import ResNet, ResNetConfig, build
 from training.tasks.classification import Classification
+from training.tasks.task import Judgement, Task
 
 TINY = ResNetConfig(widths=(8, 16))
 SETTINGS = FitSettings(epochs=4, batch_size=128, learning_rate=0.01)
+STEPS = 3  # an epoch, of 384 images
+SMOOTHED = Classification(label_smoothing=0.1)
+
+
+@dataclass(kw_only=True)
+class FailingAt:
+    """The task, but for losses that are no numbers: from the `bad`-th training batch on, or in validation."""
+
+    bad: int
+    value: float = float("nan")
+    validation: bool = False
+    seen: int = 0
+
+    def __call__(self, network: nn.Module, batch: Batch) -> Judgement:
+        """What the task says, spoilt."""
+        judgement = SMOOTHED(network, batch)
+        self.seen += network.training
+        if self.seen < self.bad:
+            return judgement
+        if self.validation:
+            return replace(judgement, metrics={**judgement.metrics, "loss": self.value})
+        return replace(judgement, loss=judgement.loss * self.value)
 
 
 def fit(
-    dataset: Dataset, folder: Path, console: Console, settings: FitSettings = SETTINGS, stop_after: int | None = None
+    dataset: Dataset,
+    folder: Path,
+    console: Console,
+    settings: FitSettings = SETTINGS,
+    *,
+    stop_after: int | None = None,
+    task: Task = SMOOTHED,
 ) -> tuple[ResNet, Fitted]:
+    folder.mkdir(exist_ok=True)
     network = build(TINY, seed=5)
     few = replace(dataset, train=dataset.train.take(np.arange(384)))
-    batches = Batches(few.train, size=settings.batch_size, jitter=Jitter(rotation=5, shift=0, scale=0), seed=5)
-    task = Classification(label_smoothing=0.1)
-    return network, Fit(network, task, batches, dataset.validation, settings).run(
-        folder, console, stop_after=stop_after
-    )
+    batches = Batches(few.train, size=settings.batch_size, jitter=Jitter(rotation=5), seed=5)
+    run = Fit(network, task, batches, dataset.validation, settings)
+    return network, run.run(folder, console, stop_after=stop_after)
 
 
 def same(first: ResNet, second: ResNet) -> bool:
@@ -39,8 +69,6 @@ def same(first: ResNet, second: ResNet) -> bool:
 
 def test_the_same_seed_gives_the_same_weights(dataset: Dataset, tmp_path: Path, quiet: Console) -> None:
     """Two runs of the same settings end with bit-equal weights and histories."""
-    (tmp_path / "a").mkdir()
-    (tmp_path / "b").mkdir()
     first, history = fit(dataset, tmp_path / "a", quiet)
     second, other = fit(dataset, tmp_path / "b", quiet)
     assert same(first, second)
@@ -52,8 +80,6 @@ def test_a_resumed_run_ends_as_if_never_interrupted(
     dataset: Dataset, tmp_path: Path, quiet: Console, stop_after: int
 ) -> None:
     """A run that was stopped at any epoch and started again ends with the same weights and history."""
-    (tmp_path / "whole").mkdir()
-    (tmp_path / "parts").mkdir()
     whole, history = fit(dataset, tmp_path / "whole", quiet)
     fit(dataset, tmp_path / "parts", quiet, stop_after=stop_after)
     resumed, other = fit(dataset, tmp_path / "parts", quiet)
@@ -63,9 +89,9 @@ def test_a_resumed_run_ends_as_if_never_interrupted(
 
 def test_training_stops_when_validation_no_longer_improves(dataset: Dataset, tmp_path: Path, quiet: Console) -> None:
     """After `patience` epochs without a better loss the run ends, with the weights of its best epoch."""
-    settings = replace(SETTINGS, epochs=50, learning_rate=0.9, patience=2)
+    settings = replace(SETTINGS, epochs=20, learning_rate=0.9, patience=2)
     network, history = fit(dataset, tmp_path, quiet, settings)
-    assert len(history.epochs) < 50
+    assert len(history.epochs) < 20
     assert history.best == len(history.epochs) - 1 - settings.patience
     losses = [epoch.validation["loss"] for epoch in history.epochs]
     assert losses[history.best] == min(losses)
@@ -107,43 +133,74 @@ def test_smoothing_changes_the_loss_but_not_the_metrics(trained: ResNet, dataset
     assert assess(trained, plain, dataset.test) == assess(trained, smooth, dataset.test)
 
 
-@pytest.mark.parametrize(
-    "config",
-    [
-        ResNetConfig(widths=(8,)),
-        ResNetConfig(widths=(8, 16, 8), blocks=2),
-        ResNetConfig(widths=(16, 16), channels=3, classes=4),
-    ],
-)
-def test_a_network_is_rebuilt_from_its_checkpoint(config: ResNetConfig, tmp_path: Path) -> None:
-    """A file holds config and weights: what is loaded from it is the same network in evaluation mode."""
-    network = build(config, seed=2).eval()
-    checkpoint.save_network(tmp_path / "n.safetensors", network)
-    loaded = checkpoint.load_network(tmp_path / "n.safetensors")
-    images = torch.randint(0, 256, (3, config.channels, 16, 16), dtype=torch.uint8)
-    assert loaded.config == config
-    assert torch.equal(loaded(images), network(images))
-    assert loaded(images).shape == (3, config.classes)
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_a_loss_that_is_no_number_stops_and_keeps_the_last_good_weights(
+    dataset: Dataset, tmp_path: Path, quiet: Console, value: float
+) -> None:
+    """The error names run, epoch, step and the checkpoint, which still holds the epoch before, byte for byte."""
+    fit(dataset, tmp_path / "good", quiet, stop_after=2)
+    text = (
+        rf"^teacher: the loss became {value} in epoch 3, step 2; "
+        rf"teacher/{STATE} holds epoch 2, the last good one\. A lower learning_rate or more warmup helps$"
+    )
+    with pytest.raises(Diverged, match=text):
+        fit(dataset, tmp_path / "teacher", quiet, task=FailingAt(bad=2 * STEPS + 2, value=value))
+    assert (tmp_path / "good" / STATE).read_bytes() == (tmp_path / "teacher" / STATE).read_bytes()
 
 
-def test_building_leaves_chance_alone() -> None:
-    """Building twice from a seed gives the same weights, and doesn't touch the global random state."""
-    before = torch.random.get_rng_state()
-    assert same(build(TINY, seed=1), build(TINY, seed=1))
-    assert not same(build(TINY, seed=1), build(TINY, seed=2))
-    assert torch.equal(before, torch.random.get_rng_state())
+def test_training_goes_on_from_the_last_good_weights(dataset: Dataset, tmp_path: Path, quiet: Console) -> None:
+    """Once its cause is mended, a run that diverged ends as one that never did."""
+    whole, history = fit(dataset, tmp_path / "whole", quiet)
+    with pytest.raises(Diverged):
+        fit(dataset, tmp_path / "teacher", quiet, task=FailingAt(bad=2 * STEPS + 2))
+    resumed, other = fit(dataset, tmp_path / "teacher", quiet)
+    assert same(whole, resumed)
+    assert history == other
 
 
-@pytest.mark.parametrize("content", [b"", b"\x80\x04not a pickle either", b"\xff" * 64])
-def test_a_broken_checkpoint_is_refused_by_name(tmp_path: Path, content: bytes) -> None:
-    """What isn't a safetensors file with our facts in it is an artifact error."""
-    (tmp_path / "n.safetensors").write_bytes(content)
-    with pytest.raises(ArtifactError, match=r"^n\.safetensors: "):
-        checkpoint.load_network(tmp_path / "n.safetensors")
+def test_a_validation_loss_that_is_no_number_stops_too(dataset: Dataset, tmp_path: Path, quiet: Console) -> None:
+    """An epoch whose validation gives no number isn't kept, as good as its training loss may look."""
+    text = (
+        r"^teacher: the validation loss became nan in epoch 2; teacher/last\.safetensors holds epoch 1, the last good"
+    )
+    with pytest.raises(Diverged, match=text):
+        fit(dataset, tmp_path / "teacher", quiet, task=FailingAt(bad=2 * STEPS, validation=True))
+    _, facts = checkpoint.read(tmp_path / "teacher" / STATE)
+    assert 1 == len(facts["history"])
 
 
-def test_a_checkpoint_of_something_else_is_refused(tmp_path: Path) -> None:
-    """Weights that don't fit the config are named as such."""
-    checkpoint.write(tmp_path / "n.safetensors", {"x": torch.zeros(1)}, {"resnet": {"widths": [8]}})
-    with pytest.raises(ArtifactError, match="network of this kind"):
-        checkpoint.load_network(tmp_path / "n.safetensors")
+def test_diverging_in_the_first_epoch_says_that_nothing_was_kept(
+    dataset: Dataset, tmp_path: Path, quiet: Console
+) -> None:
+    """Without a finished epoch there is no checkpoint, and none is named."""
+    with pytest.raises(Diverged, match=r"in epoch 1, step 1; no epoch was finished\."):
+        fit(dataset, tmp_path / "teacher", quiet, task=FailingAt(bad=1))
+    assert [] == list((tmp_path / "teacher").iterdir())
+
+
+def test_weights_that_are_no_numbers_are_found_at_once(dataset: Dataset, tmp_path: Path, quiet: Console) -> None:
+    """The real loss of a real network is watched, not just a made-up one."""
+    network = build(TINY, seed=5)
+    with torch.no_grad():
+        network.head.weight.fill_(float("nan"))
+    batches = Batches(dataset.train, size=128, jitter=Jitter(), seed=5)
+    with pytest.raises(Diverged, match="the loss became nan in epoch 1, step 1"):
+        Fit(network, SMOOTHED, batches, dataset.validation, SETTINGS).run(tmp_path, quiet)
+
+
+@pytest.mark.parametrize("damage", ["cut", "empty", "other", "text"])
+def test_a_broken_checkpoint_is_named_and_not_overwritten(
+    dataset: Dataset, tmp_path: Path, quiet: Console, damage: str
+) -> None:
+    """A checkpoint that can't be resumed from stops the run, naming step and file, and stays as it is."""
+    fit(dataset, tmp_path / "teacher", quiet, stop_after=1)
+    path = tmp_path / "teacher" / STATE
+    if damage == "other":
+        checkpoint.write(path, {"now.x": torch.zeros(1)}, {"history": [[1.0, {"loss": 1.0}]]})
+    else:
+        content = path.read_bytes()
+        path.write_bytes({"cut": content[:-100], "empty": b"", "text": b"not a checkpoint"}[damage])
+    before = path.read_bytes()
+    with pytest.raises(Damaged, match=r"^teacher/last\.safetensors: isn't "):
+        fit(dataset, tmp_path / "teacher", quiet)
+    assert before == path.read_bytes()

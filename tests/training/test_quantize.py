@@ -68,15 +68,15 @@ def test_every_calibration_method_works(
 ) -> None:
     """Each way to find the ranges gives a model that still knows most digits."""
     settings = QuantizeSettings(method=method, samples=64)
-    quantize(teacher, tmp_path / "model.onnx", dataset.train.images, settings, seed=1)
+    quantize(teacher, tmp_path / "model.onnx", dataset.train.images, settings)
     assert accuracy(tmp_path / "model.onnx", dataset) > accuracy(teacher, dataset) - 0.1
 
 
 def test_quantization_is_repeatable_and_says_nothing(
     teacher: Path, int8: Path, dataset: Dataset, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """The same seed gives the same bytes, and nothing is printed on the way."""
-    quantize(teacher, tmp_path / "model.onnx", dataset.train.images, QuantizeSettings(samples=128), seed=1)
+    """The same images give the same bytes, and nothing is printed on the way."""
+    quantize(teacher, tmp_path / "model.onnx", dataset.train.images, QuantizeSettings(samples=128))
     assert (tmp_path / "model.onnx").read_bytes() == int8.read_bytes()
     assert capfd.readouterr() == ("", "")
 
@@ -88,6 +88,6 @@ def test_weights_give_up_a_bit_only_where_sums_would_saturate(
     """The range of the weights is reduced on a CPU without VNNI, and only there."""
     (tmp_path / "cpuinfo").write_text(f"processor\t: 0\nmodel name\t: any\nflags\t\t: {flags}\n")
     monkeypatch.setattr(machine, "CPU_INFO", tmp_path / "cpuinfo")
-    quantize(teacher, tmp_path / "model.onnx", dataset.train.images, QuantizeSettings(samples=32), seed=1)
+    quantize(teacher, tmp_path / "model.onnx", dataset.train.images, QuantizeSettings(samples=32))
     largest = max(abs(codes).max() for codes in arrays(tmp_path / "model.onnx").values() if codes.ndim == 4)
     assert limit / 2 < largest <= limit

@@ -1,5 +1,7 @@
 """Statistics against figures from textbooks and an independent implementation."""
 
+import math
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -14,16 +16,35 @@ from training.statistics import class_scores, compare, confusion, share
     [(81, 263, 0.2553, 0.3662), (15, 148, 0.0624, 0.1605), (0, 20, 0.0, 0.1611), (20, 20, 0.8389, 1.0)],
 )
 def test_intervals_are_those_of_the_literature(hits: int, count: int, low: float, high: float) -> None:
-    """The Wilson intervals of R. G. Newcombe's comparison (1998), to four places."""
-    found = share(hits, count)
+    """With one view of each image: the Wilson intervals of R. G. Newcombe's comparison (1998), to four places."""
+    found = share(np.arange(count) < hits, np.arange(count))
     assert (found.low, found.high) == pytest.approx((low, high), abs=5e-5)
 
 
-@given(count=st.integers(1, 10_000), part=st.floats(0, 1))
-def test_an_interval_holds_its_share(count: int, part: float) -> None:
-    """Whatever the counts, the bounds are shares and lie around the value."""
-    found = share(round(part * count), count)
+@given(right=st.lists(st.booleans(), min_size=1, max_size=300), views=st.integers(1, 9))
+def test_an_interval_holds_its_share(right: list[bool], views: int) -> None:
+    """Whatever is right, the bounds are shares and lie around the value, which is that of the images."""
+    found = share(np.array(right), np.arange(len(right)) // views)
     assert 0 <= found.low <= found.value <= found.high <= 1
+    assert (sum(right), len(right)) == (found.hits, found.count)
+
+
+@given(right=st.lists(st.booleans(), min_size=1, max_size=100), views=st.integers(1, 9))
+def test_views_that_agree_count_for_one(right: list[bool], views: int) -> None:
+    """Showing every image often, with the same answer each time, makes no figure surer."""
+    once = share(np.array(right), np.arange(len(right)))
+    often = share(np.repeat(right, views), np.repeat(np.arange(len(right)), views))
+    assert (once.value, once.low, once.high) == pytest.approx((often.value, often.low, often.high))
+
+
+@given(right=st.lists(st.booleans(), min_size=2, max_size=100), views=st.integers(1, 9))
+def test_views_never_count_for_more_than_as_many_images(right: list[bool], views: int) -> None:
+    """The interval is no narrower than if every view were an image of its own, nor wider than with one view each."""
+    right = right * views
+    found = share(np.array(right), np.arange(len(right)) // views)
+    plain = share(np.array(right), np.arange(len(right)))
+    assert found.low <= plain.low + 1e-12
+    assert found.high >= plain.high - 1e-12
 
 
 @pytest.mark.parametrize(
@@ -31,12 +52,46 @@ def test_an_interval_holds_its_share(count: int, part: float) -> None:
     [(0, 0, 1.0), (1, 0, 1.0), (5, 0, 0.0625), (6, 16, 0.0525), (2, 8, 0.109375), (10, 10, 1.0)],
 )
 def test_the_paired_test_is_exact(only_first: int, only_second: int, p_value: float) -> None:
-    """The two-sided binomial probability, images on which both agree being left out."""
+    """With one view of each: the two-sided binomial probability, images on which both agree being left out."""
     first = np.array([True] * only_first + [False] * only_second + [True, False] * 7)
     second = np.array([False] * only_first + [True] * only_second + [True, False] * 7)
-    found = compare(first, second)
+    found = compare(first, second, np.arange(len(first)))
     assert (found.only_first, found.only_second) == (only_first, only_second)
     assert found.p_value == pytest.approx(p_value, abs=5e-5)
+
+
+PAIRS = st.lists(st.tuples(st.booleans(), st.booleans()), min_size=1, max_size=60)
+
+
+@given(pairs=PAIRS, views=st.integers(1, 5))
+def test_the_paired_test_is_the_same_from_both_sides(pairs: list[tuple[bool, bool]], views: int) -> None:
+    """Which model is called first changes the counts' order and nothing else; the p-value is a probability."""
+    first, second = np.array(pairs).T
+    sources = np.arange(len(pairs)) // views
+    one, other = compare(first, second, sources), compare(second, first, sources)
+    assert (one.only_first, one.only_second) == (other.only_second, other.only_first)
+    assert one.p_value == pytest.approx(other.p_value)
+    assert 0 < one.p_value <= 1
+
+
+@given(pairs=PAIRS)
+def test_the_paired_test_of_single_views_is_that_of_mcnemar(pairs: list[tuple[bool, bool]]) -> None:
+    """With one view of each it agrees with the binomial formula of the literature."""
+    first, second = np.array(pairs).T
+    found = compare(first, second, np.arange(len(pairs)))
+    differing, fewer = found.only_first + found.only_second, min(found.only_first, found.only_second)
+    tail = sum(math.comb(differing, k) for k in range(fewer + 1)) / 2**differing
+    assert found.p_value == pytest.approx(min(1.0, 2 * tail))
+
+
+@given(pairs=PAIRS, views=st.integers(1, 5))
+def test_views_that_agree_make_no_difference_more_certain(pairs: list[tuple[bool, bool]], views: int) -> None:
+    """Showing every image often, with the same answers each time, leaves the p-value as it was."""
+    first, second = np.array(pairs).T
+    sources = np.arange(len(pairs))
+    once = compare(first, second, sources)
+    often = compare(np.repeat(first, views), np.repeat(second, views), np.repeat(sources, views))
+    assert once.p_value == pytest.approx(often.p_value)
 
 
 @given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3)), min_size=1, max_size=200))
