@@ -124,7 +124,7 @@ def _ladder(report: Report, rungs: Sequence[Rung]) -> bool:
 
 {results.table(header, rows)}
 The teacher, **{_widths(own)}**, {"is" if padded else "isn't"} padded: networks of its kind, trained as it is, of at
-most half its size {"come" if padded else "don't come"} within {ladder.PADDED * 100:.1f} points of it (means over seeds)."""
+most half its size {"come" if padded else "don't come"} within {ladder.PADDED:.1%} of it (means over seeds)."""
     _write(f"{report.recipe.name}-ladder", section, {"rungs": msgspec.to_builtins(list(rungs)), "padded": padded})
     return not padded
 

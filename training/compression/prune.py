@@ -24,17 +24,21 @@ class PruneSettings:
     """How far to prune, and how gradually.
 
     `keep` is the share of multiplications left at the end; it is approached in `rounds` of equal ratio, and after each
-    the network learns again by `fit`. Importance is estimated on `samples` training images.
+    the network learns again by `fit`. No width falls below `narrowest`. Importance is estimated on `samples` training
+    images.
     """
 
     keep: float
     rounds: int
     fit: FitSettings
+    narrowest: int = STEP
     samples: int = 512
 
     def __post_init__(self) -> None:
         if not 0 < self.keep < 1 or self.rounds < 1 or self.samples < 1:
             raise ValueError("keep, rounds, samples: keep is a share below 1, the others are at least 1")
+        if self.narrowest < STEP or self.narrowest % STEP:
+            raise ValueError(f"narrowest: must be a multiple of {STEP}")
 
     def target(self, number: int) -> float:
         """The share of multiplications that is left after round `number`, counted from 0."""
@@ -45,13 +49,13 @@ Importance = Mapping[str, torch.Tensor]
 """Group -> what the loss would rise by without each of its channels, estimated, float32 [width]."""
 
 
-def prune(network: ResNet, importance: Importance, *, limit: int, side: int) -> ResNet:
+def prune(network: ResNet, importance: Importance, *, limit: int, side: int, narrowest: int = STEP) -> ResNet:
     """A narrower network whose image of `side` x `side` pixels takes at most `limit` multiplications.
 
     Its weights are those of the kept channels. If even the narrowest network takes more, that one is returned.
     """
     groups = channel_groups(network.config)
-    config = narrow(network.config, importance, limit=limit, side=side)
+    config = narrow(network.config, importance, limit=limit, side=side, narrowest=narrowest)
     widths = {group.name: group.width for group in channel_groups(config)}
     kept = {group.name: _most_important(importance[group.name], widths[group.name]) for group in groups}
     narrower = ResNet(config)
@@ -77,7 +81,9 @@ def estimate(network: ResNet, task: Task, batches: Iterable[Batch]) -> Importanc
     return sums
 
 
-def narrow(config: ResNetConfig, importance: Importance, *, limit: int, side: int) -> ResNetConfig:
+def narrow(
+    config: ResNetConfig, importance: Importance, *, limit: int, side: int, narrowest: int = STEP
+) -> ResNetConfig:
     """The config after cutting, step by step, where the least importance is lost for each multiplication saved."""
     ranked = {name: torch.sort(values).values.cumsum(0) for name, values in importance.items()}
     full = {group.name: group.width for group in channel_groups(config)}
@@ -86,7 +92,7 @@ def narrow(config: ResNetConfig, importance: Importance, *, limit: int, side: in
         offers = []
         for group in channel_groups(config):
             width = (group.width - 1) // STEP * STEP
-            if width < STEP:
+            if width < narrowest:
                 continue
             offer = resized(config, {group.name: width})
             lost = _lost(ranked[group.name], full[group.name] - width)

@@ -14,6 +14,7 @@ import numpy as np
 
 from training import checkpoint, data, fit, networks, tasks
 from training.compression import prune as pruning
+from training.compression.prune import PruneSettings
 from training.data import digits
 from training.data.batches import Batch, Batches
 from training.data.split import Dataset
@@ -96,7 +97,7 @@ def prune(journal: Journal, teacher: Trained, dataset: Dataset) -> Trained:
         inputs |= {"distil": journal.recipe.distil}
         task = partial(_distillation, journal, teacher)
         shown = partial(batches(journal, name, dataset, settings.fit).first, settings.samples)
-        make = partial(_narrower, now.checkpoint, task=task, shown=shown, limit=limit, side=side)
+        make = partial(_narrower, now.checkpoint, settings, task=task, shown=shown, limit=limit, side=side)
         _fit(journal, name, dataset, settings.fit, inputs=inputs, make=make, task=task, code=(pruning,))
         steps.append(name)
         now = _trained(journal, PRUNED, TEACHER, tuple(steps), dataset)
@@ -188,11 +189,17 @@ def _distillation(journal: Journal, teacher: Trained) -> Distillation:
 
 
 def _narrower(
-    path: Path, *, task: Callable[[], Task], shown: Callable[[], Iterator[Batch]], limit: int, side: int
+    path: Path,
+    settings: PruneSettings,
+    *,
+    task: Callable[[], Task],
+    shown: Callable[[], Iterator[Batch]],
+    limit: int,
+    side: int,
 ) -> ResNet:
     network = checkpoint.load_network(path)
     importance = pruning.estimate(network, task(), shown())
-    return pruning.prune(network, importance, limit=limit, side=side)
+    return pruning.prune(network, importance, limit=limit, side=side, narrowest=settings.narrowest)
 
 
 def _sized(config: ResNetConfig, dataset: Dataset, shown: Batches) -> ResNetConfig:
