@@ -1,0 +1,286 @@
+"""The plots of a report, as SVG that lies inside a page: text stays text, and the colours are the page's own.
+
+Each is drawn for about the width of a phone, so that a page may enlarge it and never has to shrink its text much.
+"""
+
+import io
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from itertools import pairwise
+from typing import Any
+from xml.etree import ElementTree as ET
+
+import matplotlib as mpl
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.text import Annotation
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator
+from matplotlib.transforms import Bbox
+
+from training.evaluate import Measured
+from training.fit import Fitted
+
+INK, MUTED, RULE = "#010101", "#020202", "#030303"
+SERIES = ("#040000", "#040001", "#040002", "#040003", "#040004", "#040005")
+COLOURS = {INK: "ink", MUTED: "muted", RULE: "rule", **{colour: f"series-{i}" for i, colour in enumerate(SERIES)}}
+"""What is drawn in one of these is shown in the page's colour of that name, which is another by day and by night."""
+
+MARKERS = {"o": "●", "s": "■", "^": "▲", "D": "◆", "v": "▼", "P": "✚"}
+"""A series' marker in a plot, and how a legend in text shows it."""
+
+LARGEST_MARKER, SMALLEST_MARKER = 420.0, 16.0
+"""Areas in square points; a file that is twice as large has twice the area, down to what can still be seen."""
+
+STYLE: dict[str, Any] = {
+    "axes.axisbelow": True,
+    "axes.edgecolor": MUTED,
+    "axes.grid": True,
+    "axes.labelcolor": INK,
+    "axes.spines.right": False,
+    "axes.spines.top": False,
+    "figure.constrained_layout.use": True,
+    "font.family": "DejaVu Sans",
+    "font.size": 11.0,
+    "grid.color": RULE,
+    "grid.linewidth": 0.8,
+    "lines.linewidth": 1.7,
+    "lines.markersize": 5.0,
+    "svg.fonttype": "none",
+    "text.color": INK,
+    "text.parse_math": False,
+    "xtick.color": MUTED,
+    "xtick.labelcolor": INK,
+    "ytick.color": MUTED,
+    "ytick.labelcolor": INK,
+}
+
+
+def pareto(variants: Mapping[str, Measured], chosen: str, remark: str) -> str:
+    """Accuracy with its interval against the worker's time at batch 1, area by file size, and the front of the best.
+
+    The chosen one has a ring, and `remark` behind its name.
+    """
+    with _drawing("pareto"):
+        figure = _figure(400, 310)
+        axes = figure.add_subplot()
+        largest = max(figures.size for figures in variants.values())
+        areas = [max(SMALLEST_MARKER, LARGEST_MARKER * one.size / largest) for one in variants.values()]
+        slowest = max(figures.compute_ms["1"] for figures in variants.values())
+        axes.set_xlim(0, slowest * 1.15)
+        for index, (name, figures) in enumerate(variants.items()):
+            colour, share = SERIES[index % len(SERIES)], figures.accuracy
+            x, y = figures.compute_ms["1"], share.value * 100
+            axes.vlines(x, share.low * 100, share.high * 100, colors=colour, linewidth=1.2)
+            axes.scatter([x], [y], s=areas[index], c=colour, zorder=3)
+            if name == chosen:
+                axes.scatter([x], [y], s=(areas[index] ** 0.5 + 7) ** 2, facecolors="none", edgecolors=INK, zorder=4)
+        stairs = _stairs([variants[name] for name in pareto_front(variants)], slowest * 1.15)
+        axes.plot(*zip(*stairs, strict=True), color=MUTED, linewidth=1.1, linestyle="--")
+        axes.set_xlabel("compute time of one image, ms")
+        axes.set_ylabel("accuracy, %")
+        labels = [f"{name} ({remark})" if name == chosen else name for name in variants]
+        _label(axes, list(variants.values()), labels, [area**0.5 / 2 for area in areas], stairs)
+        return _inline(figure, "pareto")
+
+
+def pareto_front(variants: Mapping[str, Measured]) -> list[str]:
+    """The variants, fastest first, that are more accurate than every faster one."""
+    front: list[str] = []
+    for name in sorted(variants, key=lambda name: (variants[name].compute_ms["1"], -variants[name].accuracy.value)):
+        if not front or variants[name].accuracy.value > variants[front[-1]].accuracy.value:
+            front.append(name)
+    return front
+
+
+def _stairs(front: Sequence[Measured], end: float) -> list[tuple[float, float]]:
+    """The corners of the line below which a variant is beaten: level until the next of the front begins, or `end`."""
+    xs = [one.compute_ms["1"] for one in front]
+    levels = [one.accuracy.value * 100 for one in front]
+    return [(x, level) for *ends, level in zip(xs, [*xs[1:], end], levels, strict=True) for x in ends]
+
+
+def latency(variants: Mapping[str, Measured]) -> str:
+    """The median request by batch size, with a whisker that ends at the 99th percentile; logarithmic."""
+    with _drawing("latency"):
+        figure, axes, sizes = _by_batch(variants)
+        for index, figures in enumerate(variants.values()):
+            colour, marker = SERIES[index % len(SERIES)], _marker(index)
+            xs = [place + (index - (len(variants) - 1) / 2) * 0.07 for place in range(len(sizes))]
+            medians = [figures.latency_ms[size].p50 for size in sizes]
+            axes.plot(xs, medians, color=colour, marker=marker)
+            axes.vlines(xs, medians, [figures.latency_ms[size].p99 for size in sizes], colors=colour, linewidth=1.2)
+        axes.set_yscale("log")
+        axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        axes.yaxis.set_minor_locator(LogLocator(subs=()))
+        axes.set_ylabel("request, ms (p50 to p99)")
+        return _inline(figure, "latency")
+
+
+def throughput(variants: Mapping[str, Measured]) -> str:
+    """Images a second by batch size."""
+    with _drawing("throughput"):
+        figure, axes, sizes = _by_batch(variants)
+        for index, figures in enumerate(variants.values()):
+            rates = [figures.images_per_second[size] for size in sizes]
+            axes.plot(range(len(sizes)), rates, color=SERIES[index % len(SERIES)], marker=_marker(index))
+        axes.set_ylim(bottom=0)
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
+        axes.set_ylabel("images per second")
+        return _inline(figure, "throughput")
+
+
+def learning_curve(step: str, fitted: Fitted) -> str:
+    """One fit: losses above, validation accuracy below, and the epoch whose weights were kept."""
+    name = f"fit-{re.sub('[^A-Za-z0-9-]', '_', step)}"
+    with _drawing(name):
+        figure = _figure(320, 270)
+        losses, accuracies = figure.subplots(2, 1, sharex=True)
+        epochs = [epoch.number + 1 for epoch in fitted.epochs]
+        marker = "." if len(epochs) < 4 else ""
+        validation = [epoch.validation for epoch in fitted.epochs]
+        losses.plot(epochs, [epoch.train_loss for epoch in fitted.epochs], "--", color=SERIES[1], marker=marker)
+        losses.plot(epochs, [scores["loss"] for scores in validation], color=SERIES[0], marker=marker)
+        accuracies.plot(epochs, [scores["accuracy"] * 100 for scores in validation], color=SERIES[0], marker=marker)
+        for axes, label in ((losses, "loss"), (accuracies, "accuracy, %")):
+            axes.axvline(fitted.best + 1, color=INK, linewidth=1.0, linestyle=":")
+            axes.set_ylabel(label)
+            axes.yaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 5, 10]))
+        losses.set_ylim(bottom=0)
+        losses.set_xlim(epochs[0] - 0.5, epochs[-1] + 0.5)
+        accuracies.xaxis.set_major_locator(MaxNLocator(6, integer=True, min_n_ticks=1))
+        accuracies.set_xlabel("epoch")
+        late = fitted.best + 1 > (epochs[0] + epochs[-1]) / 2
+        losses.annotate(
+            f"best: {fitted.best + 1}",
+            (fitted.best + 1, 1),
+            xycoords=losses.get_xaxis_transform(),
+            xytext=(-4 if late else 4, -2),
+            textcoords="offset points",
+            ha="right" if late else "left",
+            va="top",
+        )
+        return _inline(figure, name)
+
+
+def _by_batch(variants: Mapping[str, Measured]) -> tuple[Figure, Axes, list[str]]:
+    """An empty plot with a place for each batch size, and the sizes: 1, 8 and 32 lie equally far apart."""
+    figure = _figure(400, 270)
+    axes = figure.add_subplot()
+    sizes = sorted(next(iter(variants.values())).latency_ms, key=int)
+    axes.set_xticks(range(len(sizes)), sizes)
+    axes.set_xlim(-0.3, len(sizes) - 0.7)
+    axes.set_xlabel("images in a request")
+    return figure, axes, sizes
+
+
+def _marker(index: int) -> str:
+    return list(MARKERS)[index % len(MARKERS)]
+
+
+def _label(
+    axes: Axes,
+    points: Sequence[Measured],
+    labels: Sequence[str],
+    radii: Sequence[float],
+    line: Sequence[tuple[float, float]],
+) -> None:
+    """Write each label beside its point, where it covers least of the points, intervals, other labels and `line`."""
+    figure = axes.get_figure()
+    assert isinstance(figure, Figure)
+    figure.draw_without_rendering()  # only now is it known what lies where
+    figure.set_layout_engine("none")
+    taken = [box for one, radius in zip(points, radii, strict=True) for box in _boxes(axes, one, radius)]
+    taken += [_box(axes, *segment, 1.0) for segment in pairwise(line)]
+    for one, text, radius in zip(points, labels, radii, strict=True):
+        label = axes.annotate(
+            text, (one.compute_ms["1"], one.accuracy.value * 100), (0, 0), textcoords="offset points", fontsize=10.5
+        )
+        costs = {}
+        for place in _places(radius):
+            box = _move(label, place)
+            hidden = sum(_overlap(box, other) for other in taken)
+            outside = box.width * box.height - _overlap(box, axes.get_window_extent())
+            costs[place] = hidden + outside
+        taken.append(_move(label, min(costs, key=lambda place: costs[place])))
+
+
+Place = tuple[float, float, str, str]
+"""Where a label may stand: its distance from the point in points, and how it is aligned with that spot."""
+
+
+def _places(radius: float) -> Iterator[Place]:
+    for far in (6.0, 16.0, 28.0):
+        away, near = radius + far, radius * 0.7 + far * 0.6
+        yield away, 0.0, "left", "center"
+        yield -away, 0.0, "right", "center"
+        for sign, align in ((1, "bottom"), (-1, "top")):
+            yield near, sign * near, "left", align
+            yield -near, sign * near, "right", align
+            yield 0.0, sign * away, "center", align
+
+
+def _move(label: Annotation, place: Place) -> Bbox:
+    label.xyann = place[:2]
+    label.set(horizontalalignment=place[2], verticalalignment=place[3])
+    return label.get_window_extent()
+
+
+def _boxes(axes: Axes, one: Measured, radius: float) -> Iterator[Bbox]:
+    x, accuracy = one.compute_ms["1"], one.accuracy
+    yield _box(axes, (x, accuracy.value * 100), (x, accuracy.value * 100), radius + 1)
+    yield _box(axes, (x, accuracy.low * 100), (x, accuracy.high * 100), 1.5)
+
+
+def _box(axes: Axes, start: tuple[float, float], end: tuple[float, float], half: float) -> Bbox:
+    """What a level or upright stroke of twice `half` points covers."""
+    (left, bottom), (right, top) = sorted(tuple(at) for at in axes.transData.transform([start, end]))
+    return Bbox.from_extents(left - half, min(bottom, top) - half, right + half, max(bottom, top) + half)
+
+
+def _overlap(first: Bbox, second: Bbox) -> float:
+    common = Bbox.intersection(first, second)
+    return 0.0 if common is None else float(common.width * common.height)
+
+
+@contextmanager
+def _drawing(name: str) -> Iterator[None]:
+    """Within it, figures look as the page does, and the ids in their SVG depend on `name` alone."""
+    style: Any = {**STYLE, "svg.hashsalt": name}
+    with mpl.rc_context(style):
+        yield
+
+
+def _figure(width: int, height: int) -> Figure:
+    """An empty figure of so many points, which an SVG counts as its units."""
+    return Figure(figsize=(width / 72, height / 72), dpi=72)
+
+
+def _inline(figure: Figure, name: str) -> str:
+    """The figure as an `svg` element: no metadata, no namespaces, ids that begin with `name`, the page's colours."""
+    drawn = io.BytesIO()
+    figure.savefig(drawn, format="svg", transparent=True, metadata={"Date": None})
+    root = ET.fromstring(drawn.getvalue())  # noqa: S314 - written a line above
+    for parent in list(root.iter()):
+        for child in list(parent):
+            if child.tag.rpartition("}")[2] in {"metadata", "style"}:
+                parent.remove(child)
+    for element in root.iter():
+        element.tag = element.tag.rpartition("}")[2]
+        element.attrib = {key.rpartition("}")[2]: _value(key, text, name) for key, text in element.attrib.items()}
+    root.attrib = {"viewBox": root.attrib["viewBox"], "class": "plot", "aria-hidden": "true"}
+    return ET.tostring(root, encoding="unicode")
+
+
+def _value(key: str, text: str, name: str) -> Any:
+    if key == "id":
+        return f"{name}-{text}"
+    if key.endswith("href"):
+        return f"#{name}-{text.removeprefix('#')}"
+    text = text.replace("url(#", f"url(#{name}-").replace("'DejaVu Sans'", "var(--font)")
+    return re.sub("#[0-9a-f]{6}", lambda found: _colour(found[0]), text)
+
+
+def _colour(hexadecimal: str) -> str:
+    return f"var(--{COLOURS[hexadecimal]})" if hexadecimal in COLOURS else hexadecimal
