@@ -63,7 +63,7 @@ def render(report: Report, dataset: Dataset) -> str:
         classes=dataset.classes,
         notable_loss=NOTABLE_LOSS,
         most_confused=max(_off_diagonal(variants), default=0),
-        markers=list(plots.MARKERS.values()),
+        markers=[sign for _, sign in plots.MARKERS],
         colours=len(plots.SERIES),
         title=title,
         pareto=Markup(plots.pareto(variants, report.verdict.chosen, title)),  # noqa: S704 - plots escape what they write

@@ -4,9 +4,11 @@ Each is drawn for about the width of a phone, so that a page may enlarge it and 
 """
 
 import io
+import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 from xml.etree import ElementTree as ET
@@ -26,7 +28,7 @@ SERIES = ("#040000", "#040001", "#040002", "#040003", "#040004", "#040005")
 COLOURS = {INK: "ink", MUTED: "muted", RULE: "rule", **{colour: f"series-{i}" for i, colour in enumerate(SERIES)}}
 """What is drawn in one of these is shown in the page's colour of that name, which is another by day and by night."""
 
-MARKERS = {"o": "●", "s": "■", "^": "▲", "D": "◆", "v": "▼", "P": "✚"}
+MARKERS = (("o", "●"), ("s", "■"), ("^", "▲"), ("D", "◆"), ("v", "▼"), ("P", "✚"))
 """A series' marker in a plot, and how a legend in text shows it."""
 
 LARGEST_MARKER, SMALLEST_MARKER = 420.0, 16.0
@@ -56,6 +58,31 @@ STYLE: dict[str, Any] = {
 }
 
 
+@dataclass(frozen=True, kw_only=True)
+class Spot:
+    """A variant in the Pareto plot: ms at batch 1, accuracy and its interval in percent, radius in points, colour."""
+
+    x: float
+    y: float
+    low: float
+    high: float
+    radius: float
+    colour: str
+
+    @classmethod
+    def of(cls, index: int, figures: Measured, largest: int) -> "Spot":
+        """The spot of variant number `index`, next to whose file the `largest` has the largest marker."""
+        share, area = figures.accuracy, max(SMALLEST_MARKER, LARGEST_MARKER * figures.size / largest)
+        return cls(
+            x=figures.compute_ms["1"],
+            y=share.value * 100,
+            low=share.low * 100,
+            high=share.high * 100,
+            radius=area**0.5 / 2,
+            colour=SERIES[index % len(SERIES)],
+        )
+
+
 def pareto(variants: Mapping[str, Measured], chosen: str, remark: str) -> str:
     """Accuracy with its interval against the worker's time at batch 1, area by file size, and the front of the best.
 
@@ -65,22 +92,26 @@ def pareto(variants: Mapping[str, Measured], chosen: str, remark: str) -> str:
         figure = _figure(400, 310)
         axes = figure.add_subplot()
         largest = max(figures.size for figures in variants.values())
-        areas = [max(SMALLEST_MARKER, LARGEST_MARKER * one.size / largest) for one in variants.values()]
+        spots = {name: Spot.of(index, one, largest) for index, (name, one) in enumerate(variants.items())}
         slowest = max(figures.compute_ms["1"] for figures in variants.values())
         axes.set_xlim(0, slowest * 1.15)
-        for index, (name, figures) in enumerate(variants.items()):
-            colour, share = SERIES[index % len(SERIES)], figures.accuracy
-            x, y = figures.compute_ms["1"], share.value * 100
-            axes.vlines(x, share.low * 100, share.high * 100, colors=colour, linewidth=1.2)
-            axes.scatter([x], [y], s=areas[index], c=colour, zorder=3)
+        for name, spot in spots.items():
+            axes.vlines(spot.x, spot.low, spot.high, colors=spot.colour, linewidth=1.2)
+            axes.scatter([spot.x], [spot.y], s=4 * spot.radius**2, c=spot.colour, zorder=3)
             if name == chosen:
-                axes.scatter([x], [y], s=(areas[index] ** 0.5 + 7) ** 2, facecolors="none", edgecolors=INK, zorder=4)
+                ring = 4 * (spot.radius + 3.5) ** 2
+                axes.scatter([spot.x], [spot.y], s=ring, facecolors="none", edgecolors=INK, zorder=4)
         stairs = _stairs([variants[name] for name in pareto_front(variants)], slowest * 1.15)
         axes.plot(*zip(*stairs, strict=True), color=MUTED, linewidth=1.1, linestyle="--")
         axes.set_xlabel("compute time of one image, ms")
         axes.set_ylabel("accuracy, %")
-        labels = [f"{name} ({remark})" if name == chosen else name for name in variants]
-        _label(axes, list(variants.values()), labels, [area**0.5 / 2 for area in areas], stairs)
+        figure.draw_without_rendering()  # only now is it known what lies where
+        figure.set_layout_engine("none")
+        taken = [box for spot in spots.values() for box in _boxes(axes, spot)]
+        taken += [_box(axes, *segment, 1.0) for segment in pairwise(stairs)]
+        for name in sorted(spots, key=lambda name: name != chosen):
+            text = f"{name} ({remark})" if name == chosen else name
+            _label(axes, text, spots[name], taken)
         return _inline(figure, "pareto")
 
 
@@ -105,7 +136,7 @@ def latency(variants: Mapping[str, Measured]) -> str:
     with _drawing("latency"):
         figure, axes, sizes = _by_batch(variants)
         for index, figures in enumerate(variants.values()):
-            colour, marker = SERIES[index % len(SERIES)], _marker(index)
+            colour, marker = SERIES[index % len(SERIES)], MARKERS[index % len(MARKERS)][0]
             xs = [place + (index - (len(variants) - 1) / 2) * 0.07 for place in range(len(sizes))]
             medians = [figures.latency_ms[size].p50 for size in sizes]
             axes.plot(xs, medians, color=colour, marker=marker)
@@ -124,7 +155,9 @@ def throughput(variants: Mapping[str, Measured]) -> str:
         figure, axes, sizes = _by_batch(variants)
         for index, figures in enumerate(variants.values()):
             rates = [figures.images_per_second[size] for size in sizes]
-            axes.plot(range(len(sizes)), rates, color=SERIES[index % len(SERIES)], marker=_marker(index))
+            axes.plot(
+                range(len(sizes)), rates, color=SERIES[index % len(SERIES)], marker=MARKERS[index % len(MARKERS)][0]
+            )
         axes.set_ylim(bottom=0)
         axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
         axes.set_ylabel("images per second")
@@ -137,30 +170,23 @@ def learning_curve(step: str, fitted: Fitted) -> str:
     with _drawing(name):
         figure = _figure(320, 270)
         losses, accuracies = figure.subplots(2, 1, sharex=True)
-        epochs = [epoch.number + 1 for epoch in fitted.epochs]
+        epochs, best = [epoch.number + 1 for epoch in fitted.epochs], fitted.best + 1
         marker = "." if len(epochs) < 4 else ""
         validation = [epoch.validation for epoch in fitted.epochs]
         losses.plot(epochs, [epoch.train_loss for epoch in fitted.epochs], "--", color=SERIES[1], marker=marker)
         losses.plot(epochs, [scores["loss"] for scores in validation], color=SERIES[0], marker=marker)
         accuracies.plot(epochs, [scores["accuracy"] * 100 for scores in validation], color=SERIES[0], marker=marker)
         for axes, label in ((losses, "loss"), (accuracies, "accuracy, %")):
-            axes.axvline(fitted.best + 1, color=INK, linewidth=1.0, linestyle=":")
+            axes.axvline(best, color=INK, linewidth=1.0, linestyle=":")
             axes.set_ylabel(label)
             axes.yaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 5, 10]))
         losses.set_ylim(bottom=0)
         losses.set_xlim(epochs[0] - 0.5, epochs[-1] + 0.5)
         accuracies.xaxis.set_major_locator(MaxNLocator(6, integer=True, min_n_ticks=1))
         accuracies.set_xlabel("epoch")
-        late = fitted.best + 1 > (epochs[0] + epochs[-1]) / 2
-        losses.annotate(
-            f"best: {fitted.best + 1}",
-            (fitted.best + 1, 1),
-            xycoords=losses.get_xaxis_transform(),
-            xytext=(-4 if late else 4, -2),
-            textcoords="offset points",
-            ha="right" if late else "left",
-            va="top",
-        )
+        side, shift = ("right", -4) if best > (epochs[0] + epochs[-1]) / 2 else ("left", 4)
+        where = {"xycoords": ("data", "axes fraction"), "textcoords": "offset points"}
+        losses.annotate(f"best: {best}", (best, 1), (shift, -2), ha=side, va="top", **where)
         return _inline(figure, name)
 
 
@@ -175,35 +201,20 @@ def _by_batch(variants: Mapping[str, Measured]) -> tuple[Figure, Axes, list[str]
     return figure, axes, sizes
 
 
-def _marker(index: int) -> str:
-    return list(MARKERS)[index % len(MARKERS)]
-
-
-def _label(
-    axes: Axes,
-    points: Sequence[Measured],
-    labels: Sequence[str],
-    radii: Sequence[float],
-    line: Sequence[tuple[float, float]],
-) -> None:
-    """Write each label beside its point, where it covers least of the points, intervals, other labels and `line`."""
-    figure = axes.get_figure()
-    assert isinstance(figure, Figure)
-    figure.draw_without_rendering()  # only now is it known what lies where
-    figure.set_layout_engine("none")
-    taken = [box for one, radius in zip(points, radii, strict=True) for box in _boxes(axes, one, radius)]
-    taken += [_box(axes, *segment, 1.0) for segment in pairwise(line)]
-    for one, text, radius in zip(points, labels, radii, strict=True):
-        label = axes.annotate(
-            text, (one.compute_ms["1"], one.accuracy.value * 100), (0, 0), textcoords="offset points", fontsize=10.5
-        )
-        costs = {}
-        for place in _places(radius):
-            box = _move(label, place)
-            hidden = sum(_overlap(box, other) for other in taken)
-            outside = box.width * box.height - _overlap(box, axes.get_window_extent())
-            costs[place] = hidden + outside
-        taken.append(_move(label, min(costs, key=lambda place: costs[place])))
+def _label(axes: Axes, text: str, spot: Spot, taken: list[Bbox]) -> None:
+    """Write a label beside its spot, where it covers least of what is `taken`, and take that place."""
+    at = (spot.x, spot.y)
+    label = axes.annotate(text, at, (0, 0), textcoords="offset points", color=spot.colour, fontsize=10.5)
+    costs = {}
+    for place in _places(spot.radius):
+        box = _move(label, place)
+        outside = box.width * box.height - _overlap(box, axes.get_window_extent())
+        costs[place] = outside + sum(_overlap(box, other) for other in taken)
+    best = min(costs, key=lambda place: costs[place])
+    taken.append(_move(label, best))
+    if math.hypot(*best[:2]) > spot.radius + 10:
+        line = {"arrowstyle": "-", "color": spot.colour, "linewidth": 0.7, "shrinkA": 0.0, "shrinkB": spot.radius}
+        axes.annotate("", at, best[:2], textcoords="offset points", arrowprops=line)
 
 
 Place = tuple[float, float, str, str]
@@ -227,10 +238,9 @@ def _move(label: Annotation, place: Place) -> Bbox:
     return label.get_window_extent()
 
 
-def _boxes(axes: Axes, one: Measured, radius: float) -> Iterator[Bbox]:
-    x, accuracy = one.compute_ms["1"], one.accuracy
-    yield _box(axes, (x, accuracy.value * 100), (x, accuracy.value * 100), radius + 1)
-    yield _box(axes, (x, accuracy.low * 100), (x, accuracy.high * 100), 1.5)
+def _boxes(axes: Axes, spot: Spot) -> Iterator[Bbox]:
+    yield _box(axes, (spot.x, spot.y), (spot.x, spot.y), spot.radius + 1)
+    yield _box(axes, (spot.x, spot.low), (spot.x, spot.high), 1.5)
 
 
 def _box(axes: Axes, start: tuple[float, float], end: tuple[float, float], half: float) -> Bbox:
