@@ -1,5 +1,6 @@
 """Which variant is served under the family's name, and why: decided by measured figures and a budget, never by hope."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -7,6 +8,8 @@ from training.evaluate import Gain, Measured
 
 SIGNIFICANT = 0.05
 """A paired test below this says that a variant is worse than its parent, and not just unlucky."""
+ROUNDING = 1e-9
+"""Differences below this are those of binary fractions: they decide nothing."""
 ITSELF = Gain(size=1.0, compute=1.0, latency=1.0, throughput=1.0)
 
 
@@ -54,8 +57,11 @@ class Demand:
 
     @property
     def shortfall(self) -> float:
-        """The share of what was wanted that is missing; 0 when it is all there."""
-        return max(0.0, 1 - self.found / self.wanted) if self.wanted > 0 else 0.0
+        """The share of what was wanted that is missing: 0 when it is all there, 1 when it couldn't be measured."""
+        missing = self.wanted - self.found
+        if missing <= ROUNDING:
+            return 0.0
+        return min(1.0, missing / self.wanted) if math.isfinite(missing) else 1.0
 
 
 def choose(measured: Mapping[str, Measured], budget: Budget) -> Verdict:
@@ -86,7 +92,7 @@ def smallest_within(scores: Mapping[str, float], costs: Mapping[str, int], max_d
     multiplications. The first is the teacher, which is its own answer if no other is good enough.
     """
     least = next(iter(scores.values())) - max_drop
-    return min((name for name, score in scores.items() if score >= least), key=lambda name: costs[name])
+    return min((name for name, score in scores.items() if score >= least - ROUNDING), key=lambda name: costs[name])
 
 
 def _demands(figures: Measured, measured: Mapping[str, Measured], teacher: Measured, budget: Budget) -> list[Demand]:
