@@ -1,0 +1,237 @@
+"""Pruning: the channels that matter least are gone, the tensors are smaller, and the cost is what was asked."""
+
+import copy
+import itertools
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.training.shapes import CONFIGS, lively, pixels
+from training import checkpoint
+from training.compression.prune import Importance, PruneSettings, estimate, narrow, prune
+from training.data.batches import Batch
+from training.data.split import Dataset
+from training.export import export
+from training.fit import FitSettings
+from training.networks.channels import STEP
+from training.networks.resnet import ResNet, ResNetConfig, channel_groups, multiply_adds, resized
+from training.tasks.classification import Classification
+
+SIDE = 8
+SEEDS = st.integers(0, 1000)
+OPENING = 0.01
+KEEP = st.floats(0.01, 1.0)
+WIDE = ResNetConfig(widths=(32, 48), blocks=2, mean=0.3, deviation=0.4)
+
+
+def importance_of(config: ResNetConfig, seed: int) -> Importance:
+    random = torch.Generator().manual_seed(seed)
+    return {group.name: torch.rand(group.width, generator=random) ** 4 for group in channel_groups(config)}
+
+
+def widths_of(config: ResNetConfig) -> dict[str, int]:
+    return {group.name: group.width for group in channel_groups(config)}
+
+
+def narrowest(config: ResNetConfig, least: int = STEP) -> ResNetConfig:
+    return resized(config, {name: min(least, width) for name, width in widths_of(config).items()})
+
+
+def batches(config: ResNetConfig, seed: int, count: int = 2) -> list[Batch]:
+    labels = np.random.default_rng(seed).integers(0, config.classes, (count, 6))
+    shown = range(seed, seed + count)
+    return [
+        Batch(images=pixels(one, config.channels, count=6), labels=torch.from_numpy(labels[index]))
+        for index, one in enumerate(shown)
+    ]
+
+
+@given(config=CONFIGS, seed=SEEDS, keep=KEEP, least=st.sampled_from([16, 32]))
+def test_the_cost_is_at_most_what_was_asked(config: ResNetConfig, seed: int, keep: float, least: int) -> None:
+    """Widths are multiples of 16, none grows or gets too narrow, and the limit holds wherever it can."""
+    limit = round(multiply_adds(config, SIDE) * keep)
+    found = narrow(config, importance_of(config, seed), limit=limit, side=SIDE, narrowest=least)
+    before = widths_of(config)
+    for name, width in widths_of(found).items():
+        assert 0 == width % STEP
+        assert min(least, before[name]) <= width <= before[name]
+    floor = multiply_adds(narrowest(config, least), SIDE)
+    assert multiply_adds(found, SIDE) <= max(limit, floor)
+
+
+@given(config=CONFIGS, seed=SEEDS, keep=st.tuples(KEEP, KEEP))
+def test_less_is_never_wider(config: ResNetConfig, seed: int, keep: tuple[float, float]) -> None:
+    """A smaller limit leaves every group as narrow or narrower."""
+    whole, importance = multiply_adds(config, SIDE), importance_of(config, seed)
+    small, large = (
+        widths_of(narrow(config, importance, limit=round(whole * share), side=SIDE)) for share in sorted(keep)
+    )
+    assert all(small[name] <= large[name] for name in large)
+
+
+@given(config=CONFIGS, seed=SEEDS)
+def test_a_network_within_the_limit_stays_as_it_is(config: ResNetConfig, seed: int) -> None:
+    """Nothing is cut without need."""
+    limit = multiply_adds(config, SIDE)
+    assert config == narrow(config, importance_of(config, seed), limit=limit, side=SIDE)
+
+
+def test_it_cuts_where_least_is_lost_for_each_multiplication_saved() -> None:
+    """A group whose channels matter a million times less is the first to be narrowed, and to the end."""
+    for name in ("inner1", "inner3", "stage1"):
+        importance = {**importance_of(WIDE, 1), name: torch.full((widths_of(WIDE)[name],), 1e-9)}
+        limit = multiply_adds(resized(WIDE, {name: STEP}), SIDE)
+        assert {**widths_of(WIDE), name: STEP} == widths_of(narrow(WIDE, importance, limit=limit, side=SIDE))
+
+
+@settings(max_examples=25)
+@given(config=CONFIGS, seed=SEEDS, keep=st.floats(0.05, 0.7))
+def test_tensors_get_smaller_and_nothing_is_masked(config: ResNetConfig, seed: int, keep: float) -> None:
+    """Shapes are those of a network built narrower, the weights those that were kept, and no channel is zeros."""
+    network, importance = lively(config, seed), importance_of(config, seed)
+    before = copy.deepcopy(network.state_dict())
+    limit = round(multiply_adds(config, SIDE) * keep)
+    narrower = prune(network, importance, limit=limit, side=SIDE)
+
+    expected = narrow(config, importance, limit=limit, side=SIDE)
+    weights = narrower.state_dict()
+    assert expected == narrower.config
+    assert not narrower.training
+    assert {name: tensor.shape for name, tensor in ResNet(expected).state_dict().items()} == {
+        name: tensor.shape for name, tensor in weights.items()
+    }
+    for group in channel_groups(expected):
+        kept = torch.sort(torch.topk(importance[group.name], group.width).indices).values
+        gate = f"{group.gates[0]}.running_mean"
+        assert torch.equal(before[gate][kept], weights[gate])
+        for name, axis in group.axes:
+            others = [other for other in range(weights[name].dim()) if other != axis]
+            assert (weights[name].abs().sum(dim=others) > 0).all() if others else (weights[name] != 0).all()
+    assert all(torch.equal(value, network.state_dict()[name]) for name, value in before.items())
+    assert config == network.config
+
+
+@settings(max_examples=10)
+@given(config=CONFIGS, seed=SEEDS)
+def test_parameters_and_checkpoint_shrink_with_the_network(
+    config: ResNetConfig, seed: int, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """Fewer channels are fewer parameters and a smaller file, in the same proportion."""
+    folder = tmp_path_factory.mktemp("sizes")
+    network = lively(config, seed)
+    narrower = prune(network, importance_of(config, seed), limit=1, side=SIDE)
+    assert widths_of(narrowest(config)) == widths_of(narrower.config)
+    saved = 0
+    for name, one in (("whole", network), ("narrow", narrower)):
+        checkpoint.save_network(folder / name, one)
+        saved = sum(tensor.nbytes for tensor in one.state_dict().values()) - saved
+    assert (folder / "narrow").stat().st_size - (folder / "whole").stat().st_size == pytest.approx(saved, abs=1500)
+    assert widths_of(checkpoint.load_network(folder / "narrow").config) == widths_of(narrower.config)
+
+
+def test_the_exported_file_shrinks(dataset: Dataset, tmp_path: Path) -> None:
+    """A network of a quarter of the multiplications makes an ONNX file of less than half the bytes."""
+    network = lively(ResNetConfig(widths=(48, 64)), 1)
+    limit = multiply_adds(network.config, 16) // 4
+    narrower = prune(network, importance_of(network.config, 1), limit=limit, side=16)
+    sizes = []
+    for name, one in (("whole", network), ("narrow", narrower)):
+        export(one, dataset.validation.images, tmp_path / name)
+        sizes.append((tmp_path / name).stat().st_size)
+    assert sizes[1] < 0.5 * sizes[0]
+
+
+@settings(max_examples=15)
+@given(config=CONFIGS, seed=SEEDS, data=st.data())
+def test_channels_that_contribute_nothing_go_first(config: ResNetConfig, seed: int, data: st.DataObject) -> None:
+    """Channels whose gates are closed come last in every group, so that cutting just them changes no answer."""
+    network = lively(config, seed)
+    dead: dict[str, torch.Tensor] = {}
+    for group in channel_groups(config):
+        count = data.draw(st.sampled_from(range(0, group.width, STEP)))
+        order = torch.randperm(group.width, generator=torch.Generator().manual_seed(seed))
+        dead[group.name] = order[:count]
+        for gate in group.gates:
+            norm = network.get_submodule(gate)
+            assert isinstance(norm, torch.nn.BatchNorm2d)
+            with torch.no_grad():
+                norm.weight[order[:count]] = 0
+                norm.bias[order[:count]] = 0
+    importance = estimate(network, Classification(), batches(config, seed))
+    for group in channel_groups(config):
+        last = set(torch.argsort(importance[group.name], stable=True)[: len(dead[group.name])].tolist())
+        worthless = set(torch.nonzero(importance[group.name] == 0).flatten().tolist())
+        assert set(dead[group.name].tolist()) <= last | worthless
+
+    alive = resized(config, {name: width - len(dead[name]) for name, width in widths_of(config).items()})
+    narrower = prune(network, importance, limit=multiply_adds(alive, SIDE), side=SIDE)
+    images = pixels(seed, config.channels)
+    if widths_of(alive) == widths_of(narrower.config):
+        with torch.inference_mode():
+            assert torch.allclose(network(images), narrower(images), atol=1e-5, rtol=1e-5)
+
+
+@settings(max_examples=25)
+@given(config=CONFIGS, seed=SEEDS)
+def test_estimating_leaves_the_network_alone(config: ResNetConfig, seed: int) -> None:
+    """Weights, running statistics and gradients stay, and the estimate is repeatable, finite and not negative."""
+    network = lively(config, seed)
+    before = copy.deepcopy(network.state_dict())
+    importance = estimate(network, Classification(), batches(config, seed))
+    assert all(torch.equal(value, network.state_dict()[name]) for name, value in before.items())
+    assert all(parameter.grad is None for parameter in network.parameters())
+    again = estimate(network, Classification(), batches(config, seed))
+    assert widths_of(config) == {name: len(values) for name, values in importance.items()}
+    for name, values in importance.items():
+        assert torch.equal(values, again[name])
+        assert torch.isfinite(values).all()
+        assert (values >= 0).all()
+
+
+def test_the_estimate_is_the_derivative_by_the_gate() -> None:
+    """Closing a channel's gate a little changes the loss as the estimate says: its root is the slope at the gate."""
+    network = lively(ResNetConfig(widths=(16,), channels=1), 3)
+    (batch,) = batches(network.config, 3, count=1)
+    importance = estimate(network, Classification(), [batch])
+    norm = network.get_submodule("stages.0.first.1")
+    assert isinstance(norm, torch.nn.BatchNorm2d)
+
+    def loss() -> float:
+        with torch.inference_mode():
+            return float(Classification()(network, batch).loss)
+
+    for channel in range(16):
+        losses = []
+        for opening in (1 - OPENING, (1 + OPENING) / (1 - OPENING)):
+            with torch.no_grad():
+                norm.weight[channel] *= opening
+                norm.bias[channel] *= opening
+            losses.append(loss())
+        with torch.no_grad():
+            norm.weight[channel] /= 1 + OPENING
+            norm.bias[channel] /= 1 + OPENING
+        slope = (losses[1] - losses[0]) / (2 * OPENING)
+        assert slope**2 == pytest.approx(float(importance["inner0"][channel]), rel=0.05, abs=1e-7)
+
+
+@given(keep=st.floats(0.01, 0.99), rounds=st.integers(1, 20))
+def test_rounds_approach_the_goal_in_equal_ratios(keep: float, rounds: int) -> None:
+    """Every round leaves the same share of what the one before it left, and the last one what was asked."""
+    targets = [
+        1.0,
+        *(PruneSettings(keep=keep, rounds=rounds, fit=FitSettings(epochs=1)).target(n) for n in range(rounds)),
+    ]
+    assert keep == pytest.approx(targets[-1])
+    ratios = [after / before for before, after in itertools.pairwise(targets)]
+    assert ratios == pytest.approx([ratios[0]] * rounds)
+
+
+@pytest.mark.parametrize("wrong", [{"keep": 0.0}, {"rounds": 0}, {"samples": 0}, {"narrowest": 24}, {"narrowest": 0}])
+def test_settings_without_a_meaning_are_refused(wrong: dict[str, float]) -> None:
+    """A share that leaves nothing, no round, no image, or a width beside the lanes is refused."""
+    with pytest.raises(ValueError, match=next(iter(wrong))):
+        PruneSettings(**{"keep": 0.5, "rounds": 1, "fit": FitSettings(epochs=1), **wrong})  # type: ignore[arg-type]
