@@ -4,6 +4,7 @@ Every verb goes one step further in the same story and takes the steps before it
 in `--runs`. Exit codes: 0 done, 1 failed, 2 a wrong flag, setting or file, 4 done but the recipe's goal was missed.
 """
 
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -184,6 +185,9 @@ def publish(
 
 def main() -> None:
     """Run the command line."""
+    # Before torch is imported: threads that spin while they wait for each other make training several times slower
+    # where others use the cores too.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     app()
 
 

@@ -70,7 +70,8 @@ class Fit:
     def __init__(
         self, network: nn.Module, task: Task, batches: Batches, validation: Split, settings: FitSettings
     ) -> None:
-        self._network = network
+        # Convolutions on a CPU are a quarter faster when the channels of a pixel lie side by side.
+        self._network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._task = task
         self._batches = batches
         self._validation = validation

@@ -112,12 +112,12 @@ def _demands(figures: Measured, measured: Mapping[str, Measured], teacher: Measu
         Demand(
             found=gain.compute,
             wanted=budget.min_speedup,
-            text=f"computes {gain.compute:.2f}x as fast as the teacher, asked is {budget.min_speedup:.2f}x",
+            text=f"{_times(gain.compute)} as fast as the teacher, asked is {_times(budget.min_speedup)}",
         ),
         Demand(
             found=gain.size,
             wanted=budget.min_shrink,
-            text=f"{gain.size:.1f}x smaller than the teacher, asked is {budget.min_shrink:.1f}x",
+            text=f"{_times(gain.size)} smaller than the teacher, asked is {_times(budget.min_shrink)}",
         ),
     ]
     if figures.parent is not None:
@@ -128,15 +128,15 @@ def _demands(figures: Measured, measured: Mapping[str, Measured], teacher: Measu
 def _against_parent(figures: Measured, name: str, parent: Measured) -> list[Demand]:
     gain, test = figures.over_parent or ITSELF, figures.against_parent
     demands = [
-        Demand(found=gain.compute, wanted=1.0, text=f"slower than {name}: {gain.compute:.2f}x at batch 1"),
+        Demand(found=gain.compute, wanted=1.0, text=f"slower than {name}: {_times(gain.compute)} at batch 1"),
         Demand(
             found=gain.throughput,
             wanted=1.0,
-            text=f"slower than {name}: {gain.throughput:.2f}x at batch {figures.best_batch}",
+            text=f"slower than {name}: {_times(gain.throughput)} at batch {figures.best_batch}",
         ),
     ]
     if test is not None and test.only_first < test.only_second and test.p_value < SIGNIFICANT:
-        text = f"worse than {name}: {test.only_second} images lost, {test.only_first} won, p = {test.p_value:.3f}"
+        text = f"worse than {name}: {test.only_second} images lost, {test.only_first} won, p = {test.p_value:.2g}"
         demands.append(Demand(found=figures.accuracy.value, wanted=parent.accuracy.value, text=text))
     return demands
 
@@ -155,8 +155,13 @@ def _reason(name: str, figures: Measured, missed: list[Demand], chosen: str, *, 
 
 def _summary(figures: Measured) -> str:
     gain = figures.over_teacher
-    against = "" if gain is None else f", {gain.size:.1f}x smaller and {gain.compute:.2f}x as fast as the teacher"
+    against = "" if gain is None else f", {_times(gain.size)} smaller and {_times(gain.compute)} as fast as the teacher"
     return f"accuracy {figures.accuracy.value:.4f}{against}"
+
+
+def _times(ratio: float) -> str:
+    """A ratio to two digits, or to as many as show that it isn't 1."""
+    return f"{ratio:.2f}x" if round(ratio, 2) != 1 or ratio == 1 else f"{ratio:.4g}x"
 
 
 def _texts(demands: list[Demand]) -> str:

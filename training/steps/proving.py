@@ -65,7 +65,12 @@ def tell(journal: Journal, report: Report, dataset: Dataset) -> None:
         (folder / JSON).write_bytes(report.to_json())
         (folder / HTML).write_text(page.render(report, dataset), encoding="utf-8")
 
-    inputs = {"report": msgspec.to_builtins(report), "test": dataset.test}
+    inputs = {
+        "report": msgspec.to_builtins(report),
+        "test": dataset.test,
+        "template": page.TEMPLATE,
+        "style": page.STYLE,
+    }
     journal.do("report", inputs, (page, plots), action, lambda: str(journal.path("report", HTML)))
 
 
