@@ -1,144 +1,142 @@
-"""Evaluation and verdict: variants measured side by side, and what follows from the figures."""
+"""Evaluation: variants measured side by side, each figure from what was answered and how long that took."""
 
-import time
-from dataclasses import dataclass, field, replace
+from io import StringIO
 
 import numpy as np
 import pytest
+from rich.console import Console
 
-from training.data.split import Dataset, Images
-from training.evaluate import Candidate, EvaluateSettings, Measured, Request, evaluate
-from training.statistics import Paired, share
-from training.verdict import Budget, choose
+from tests.training.doubles import Acting
+from training.data.split import Dataset
+from training.evaluate import (
+    WARM_UP,
+    WORST,
+    Candidate,
+    EvaluateSettings,
+    Measured,
+    Timing,
+    evaluate,
+    time_side_by_side,
+)
+from training.evaluate import _gain as gain_of
+from training.statistics import compare, share
 
+TEACHER, STUDENT, INT8 = "digits-teacher", "digits-student", "digits-int8"
 CANDIDATES = (
-    Candidate(name="digits-teacher", parent=None, size=1000),
-    Candidate(name="digits-int8", parent="digits-teacher", size=300),
+    Candidate(name=TEACHER, parent=None, size=1200),
+    Candidate(name=STUDENT, parent=TEACHER, size=600),
+    Candidate(name=INT8, parent=STUDENT, size=200),
 )
 SETTINGS = EvaluateSettings(rounds=4, requests=6, batch_sizes=(1, 4))
+MILLISECONDS = {TEACHER: 4, STUDENT: 2, INT8: 1}
 
 
-@dataclass(kw_only=True)
-class Acting:
-    """A predictor that takes a given time and errs on given images; it keeps the order of what it was asked."""
-
-    dataset: Dataset
-    seconds: dict[str, float]
-    errors: dict[str, int]
-    asked: list[tuple[str, int]] = field(default_factory=list)
-
-    def request(self, model: str, images: Images) -> Request:
-        """Right answers but for the first `errors` images of the test part."""
-        test = self.dataset.test
-        truth = {image.tobytes(): label for image, label in zip(test.images, test.labels, strict=True)}
-        wrong = {image.tobytes() for image in test.images[: self.errors[model]]}
-        labels = [(truth[i.tobytes()] + (i.tobytes() in wrong)) % 10 for i in images]
-        answer = np.eye(10, dtype=np.float32)[labels]
-
-        def send() -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
-            self.asked.append((model, len(images)))
-            time.sleep(self.seconds[model])
-            return answer
-
-        return send
-
-
-def measure(dataset: Dataset, *, seconds: float = 0.001, errors: int = 0) -> tuple[dict[str, Measured], Acting]:
-    acting = Acting(
+def acting(dataset: Dataset) -> Acting:
+    return Acting(
         dataset=dataset,
-        seconds={"digits-teacher": 0.002, "digits-int8": seconds},
-        errors={"digits-teacher": 2, "digits-int8": errors},
+        seconds={name: milliseconds / 1e3 for name, milliseconds in MILLISECONDS.items()},
+        errors={TEACHER: 2, STUDENT: 20, INT8: 0},
+        overhead=0.0005,
     )
-    return evaluate(acting, CANDIDATES, dataset.test, dataset.classes, SETTINGS), acting
 
 
 @pytest.fixture(scope="module")
 def measured(dataset: Dataset) -> dict[str, Measured]:
-    return measure(dataset)[0]
+    console = Console(file=StringIO())
+    return evaluate(acting(dataset), CANDIDATES, dataset.test, dataset.classes, settings=SETTINGS, console=console)
+
+
+def right(dataset: Dataset, errors: int) -> np.ndarray[tuple[int, ...], np.dtype[np.bool_]]:
+    return np.arange(len(dataset.test)) >= errors
 
 
 def test_accuracy_counts_the_right_answers(measured: dict[str, Measured], dataset: Dataset) -> None:
-    """Accuracy, scores and confusion are those of the answers given for the whole test part."""
-    teacher, int8 = measured["digits-teacher"], measured["digits-int8"]
-    assert (teacher.accuracy.hits, int8.accuracy.hits) == (448, 450)
-    assert np.trace(np.array(teacher.confusion)) == 448
-    assert np.array(teacher.confusion).sum() == len(dataset.test)
-    assert all(score.f1 == 1 for score in int8.classes.values())
+    """Accuracy, its interval, scores and confusion are those of the answers given for the whole test part."""
+    for name, errors in ((TEACHER, 2), (STUDENT, 20), (INT8, 0)):
+        figures = measured[name]
+        assert share(right(dataset, errors), dataset.test.sources) == figures.accuracy
+        assert len(dataset.test) - errors == np.trace(np.array(figures.confusion))
+        assert len(dataset.test) == np.array(figures.confusion).sum()
+        assert len(dataset.test) == sum(score.support for score in figures.classes.values())
+    assert all(score.f1 == 1 for score in measured[INT8].classes.values())
 
 
-def test_a_child_is_compared_with_its_parent_image_by_image(measured: dict[str, Measured]) -> None:
-    """The paired counts say on which images parent and child differ; a teacher has none."""
-    assert measured["digits-teacher"].against_parent is None
-    assert measured["digits-int8"].against_parent == Paired(only_first=2, only_second=0, p_value=0.5)
+def test_a_child_is_compared_with_its_parent_scan_by_scan(measured: dict[str, Measured], dataset: Dataset) -> None:
+    """The paired test is that of parent and child on the same views; a teacher has none."""
+    sources = dataset.test.sources
+    assert measured[TEACHER].against_parent is None
+    assert compare(right(dataset, 20), right(dataset, 2), sources) == measured[STUDENT].against_parent
+    assert compare(right(dataset, 0), right(dataset, 20), sources) == measured[INT8].against_parent
 
 
-def test_a_faster_variant_is_measured_faster(measured: dict[str, Measured]) -> None:
-    """A variant that takes half the time is found to be about twice as fast."""
-    assert 1.4 < measured["digits-int8"].latency_speedup < 2.6
-    assert 1.4 < measured["digits-int8"].throughput_speedup < 2.6
-    assert measured["digits-teacher"].latency_ms["p50"] >= 2
-    assert measured["digits-teacher"].latency_speedup == 1
+def test_the_surest_mistakes_are_told_first(measured: dict[str, Measured], dataset: Dataset) -> None:
+    """The most confident wrong answers, most confident first, with what was said and what was right."""
+    mistakes = measured[STUDENT].mistakes
+    assert list(range(WORST)) == [one.image for one in mistakes]
+    assert sorted((one.confidence for one in mistakes), reverse=True) == [one.confidence for one in mistakes]
+    for one in mistakes:
+        assert (dataset.test.labels[one.image], (one.label + 1) % 10) == (one.label, one.answer)
+        assert 1 == pytest.approx(one.confidence + one.truth)
+    assert 2 == len(measured[TEACHER].mistakes)
+    assert () == measured[INT8].mistakes
 
 
-def test_the_best_batch_is_the_one_with_the_highest_throughput(measured: dict[str, Measured]) -> None:
-    """Where a batch costs no more than an image, the largest batch is best."""
-    figures = measured["digits-int8"]
-    assert figures.best_batch == 4
-    assert figures.throughput == max(figures.images_per_second.values())
+def test_times_have_a_figure_for_each_batch_size(measured: dict[str, Measured]) -> None:
+    """Latency holds the overhead and computing doesn't; rates count images, and the best batch has the highest."""
+    for name, milliseconds in MILLISECONDS.items():
+        figures = measured[name]
+        assert {"1", "4"} == set(figures.latency_ms) == set(figures.compute_ms) == set(figures.images_per_second)
+        for size in ("1", "4"):
+            assert milliseconds - 0.5 == pytest.approx(figures.compute_ms[size])
+            assert milliseconds <= figures.latency_ms[size].p50 <= figures.latency_ms[size].p99
+            assert figures.images_per_second[size] <= int(size) / milliseconds * 1e3
+        assert 4 == figures.best_batch
+        assert figures.images_per_second["4"] == figures.throughput == max(figures.images_per_second.values())
+
+
+def test_gains_are_against_the_parent_and_against_the_teacher(measured: dict[str, Measured]) -> None:
+    """A grandchild is told apart from its parent and from where it all began; a teacher gains on nobody."""
+    teacher, student, int8 = (measured[name] for name in (TEACHER, STUDENT, INT8))
+    assert (teacher.over_parent, teacher.over_teacher) == (None, None)
+    assert student.over_parent == student.over_teacher
+    assert int8.over_parent is not None
+    assert int8.over_teacher is not None
+    assert (3.0, 6.0) == (int8.over_parent.size, int8.over_teacher.size)
+    assert 1.5 / 0.5 == pytest.approx(int8.over_parent.compute)
+    assert 3.5 / 0.5 == pytest.approx(int8.over_teacher.compute)
+    assert 1.2 < int8.over_parent.latency < 3
+    assert 2.0 < int8.over_teacher.throughput < 5
+
+
+def test_gains_are_medians_of_the_rounds_own_ratios() -> None:
+    """A minute in which everything takes ten times as long changes no gain: it is compared within itself."""
+    mood = np.array([1.0, 10.0, 1.0, 30.0, 2.0])
+    noise = np.array([1.0, 1.0, 5.0, 1.0, 1.0])  # one round in which only the teacher was disturbed
+
+    def timings(seconds: float, disturbed: "np.ndarray[tuple[int, ...], np.dtype[np.float64]]") -> dict[int, Timing]:
+        rounds = seconds * mood * disturbed
+        return {1: Timing(requests=np.repeat(rounds[:, None], 3, axis=1), compute=rounds / 2)}
+
+    gain = gain_of(timings(1.0, np.ones(5)), timings(3.0, noise), size=2.0)
+    assert (2.0, 3.0, 3.0, 3.0) == pytest.approx((gain.size, gain.compute, gain.latency, gain.throughput))
 
 
 def test_variants_take_turns_within_every_round(dataset: Dataset) -> None:
-    """No variant is measured while the machine was in another mood: each round has both, in alternating order."""
-    _, acting = measure(dataset)
-    timed = [(model, size) for model, size in acting.asked if size == 4][-SETTINGS.rounds * 2 * 3 :]
-    blocks = [model.removeprefix("digits-") for model, _ in timed[::3]]
-    assert blocks == ["teacher", "int8", "int8", "teacher"] * 2
+    """No variant is measured while the machine was in another mood: each round has all, in alternating order."""
+    predictor = acting(dataset)
+    names = list(MILLISECONDS)
+    timings = time_side_by_side(predictor, names, dataset.test.images, SETTINGS, Console(file=StringIO()))
+    asked = predictor.asked[len(names) * 2 * WARM_UP :]
+    rounds = []
+    for number in range(SETTINGS.rounds):
+        order = names if number % 2 == 0 else names[::-1]
+        rounds += [(name, size) for size, count in ((1, 6), (4, 3)) for name in order for _ in range(count)]
+    assert rounds == asked
+    assert {(4, 6), (4, 3)} == {timings[TEACHER][size].requests.shape for size in (1, 4)}
 
 
-def test_within_the_budget_and_faster_is_chosen(measured: dict[str, Measured]) -> None:
-    """INT8 is served under the family's name when it is faster and accurate enough, with its gain as the reason."""
-    verdict = choose(measured, Budget())
-    assert verdict.chosen == "digits-int8"
-    assert verdict.reasons["digits-int8"].startswith("chosen: ")
-    assert verdict.reasons["digits-teacher"] == "the teacher: the yardstick"
-
-
-@pytest.mark.parametrize(
-    "changes,text",
-    [
-        ({"throughput_speedup": 0.8}, "slower: 0.80x at batch 4"),
-        ({"throughput_speedup": 1.04}, "1.04x at batch 4, asked is 1.05x"),
-        ({"latency_speedup": 0.9}, "slower: 0.90x at batch 1"),
-        ({"accuracy": share(443, 450)}, "accuracy falls by 0.0111, the budget is 0.0100"),
-    ],
-)
-def test_otherwise_the_teacher_is_chosen_and_the_reason_given(
-    measured: dict[str, Measured], changes: dict[str, object], text: str
-) -> None:
-    """A variant that is slower, hardly faster or too inaccurate is never chosen, and the verdict says why."""
-    worse = {**measured, "digits-int8": replace(measured["digits-int8"], **changes)}  # type: ignore[arg-type]
-    verdict = choose(worse, Budget())
-    assert verdict.chosen == "digits-teacher"
-    assert verdict.reasons["digits-int8"] == f"not chosen: {text}"
-    assert verdict.reasons["digits-teacher"].startswith("chosen: ")
-
-
-def test_the_faster_of_two_good_variants_is_chosen(measured: dict[str, Measured]) -> None:
-    """Among variants within the budget the throughput decides, and the others are told who won."""
-    slower = replace(measured["digits-int8"], images_per_second={"1": 1.0, "4": 2.0})
-    verdict = choose({**measured, "digits-other": slower}, Budget())
-    assert verdict.chosen == "digits-int8"
-    assert verdict.reasons["digits-other"] == "not chosen: digits-int8 is faster"
-
-
-@pytest.mark.parametrize("goal,met", [(0.99, True), (1.0, True), (0.0, True)])
-def test_the_goal_is_asked_of_the_chosen_variant(measured: dict[str, Measured], goal: float, met: bool) -> None:
-    """The family's goal holds for the variant that clients get, here one without an error."""
-    assert choose(measured, Budget(min_accuracy=goal)).goal_met is met
-
-
-def test_a_missed_goal_is_said(measured: dict[str, Measured]) -> None:
-    """When the chosen variant is less accurate than asked, the verdict says by which figures."""
-    verdict = choose({"digits-teacher": measured["digits-teacher"]}, Budget(min_accuracy=0.999))
-    assert not verdict.goal_met
-    assert verdict.goal == "accuracy 0.9956 misses the goal of 0.9990"
+@pytest.mark.parametrize("wrong", [{"rounds": 0}, {"requests": 0}, {"batch_sizes": (0, 1)}, {"batch_sizes": (8,)}])
+def test_settings_without_a_meaning_are_refused(wrong: dict[str, object]) -> None:
+    """There is at least one round of one request, and batch size 1 is always measured."""
+    with pytest.raises(ValueError, match="batch size 1 is always measured"):
+        EvaluateSettings(**wrong)  # type: ignore[arg-type]

@@ -2,6 +2,7 @@
 
 import socket
 import subprocess
+import time
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +11,10 @@ import pytest
 
 from training import release, serving
 from training.data.split import Dataset
+from training.errors import ServingError
 from training.publish import publish
 from training.recipe import Recipe
 from training.release import Variant
-from training.serving import ServingError
 from training.session import open_session
 
 
@@ -54,6 +55,27 @@ def test_the_service_answers_as_the_file(
     assert [process.poll() for process in processes] == [0]
 
 
+def test_computing_is_timed_by_the_service(repository: Path, dataset: Dataset) -> None:
+    """The worker's time grows by every request, by less than the request took, and by more for more images."""
+    with serving.serving(repository, ["digits-int8"]) as served:
+        spent = {}
+        for size in (1, 32):
+            send = served.request("digits-int8", dataset.test.images[:size])
+            send()
+            before = now = served.compute_seconds("digits-int8")
+            start = time.perf_counter()
+            for _ in range(10):
+                send()
+                last, now = now, served.compute_seconds("digits-int8")
+                assert last < now
+            spent[size] = now - before
+            assert spent[size] < time.perf_counter() - start
+        assert spent[1] < spent[32]
+        assert served.compute_seconds("digits-int8") == served.compute_seconds("digits-int8")
+        with pytest.raises(ServingError, match="metrics hold no hone_compute_duration_seconds of digits-teacher"):
+            served.compute_seconds("digits-teacher")
+
+
 def test_an_empty_repository_is_an_error_with_what_the_service_said(
     tmp_path: Path, processes: list[subprocess.Popen[bytes]]
 ) -> None:
@@ -80,7 +102,7 @@ def test_a_port_that_is_taken_meanwhile_is_tried_again(
     with socket.socket() as taken:
         taken.bind((serving.HOST, 0))
         taken.listen()
-        answers = iter([[taken.getsockname()[1], *original(1)]])
-        monkeypatch.setattr(serving, "_free_ports", lambda count: next(answers, None) or original(count))
+        answers = iter([(taken.getsockname()[1], original()[0])])
+        monkeypatch.setattr(serving, "_free_ports", lambda: next(answers, None) or original())
         with serving.serving(repository, ["digits-int8"]):
             assert [process.poll() for process in processes] == [serving.CANT_BIND, None]
