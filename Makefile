@@ -21,23 +21,23 @@ COMPOSE ?= $(shell docker compose version >/dev/null 2>&1 && echo docker compose
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: help setup demo serve train test check bench loadtest up down models lock clean
-.PHONY: test-stack engine
+.PHONY: help setup demo serve train test check bench loadtest up down test-stack models results lock clean
+.PHONY: engine
 
 help: ## list the verbs
 	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 18
 
 setup: $(STAMPS)/all ## install everything: service, training, load tests, development
 
-demo: $(STAMPS)/training ## train, quantize, serve and classify real digits (ONCE=1 stops after the predictions)
-	$(BIN)/python -m training train digits --profile quick --repository runs/models
+demo: $(STAMPS)/training ## train, compress, compare, serve and classify real digits (ONCE=1 stops after the predictions)
+	$(BIN)/python -m training publish digits --profile quick --repository runs/models
 	$(BIN)/python -m deploy.demo --repository runs/models $(if $(filter-out 0,$(ONCE)),--once) $(ARGS)
 
 serve: $(STAMPS)/serve ## serve the committed models; installs no torch (ARGS="--http-port 9000")
 	$(BIN)/python -m service run --model-repository models $(ARGS)
 
 train: $(STAMPS)/training ## run a recipe into runs/models (RECIPE=digits PROFILE=tiny|quick|full)
-	$(BIN)/python -m training train $(RECIPE) --profile $(PROFILE) --repository runs/models $(ARGS)
+	$(BIN)/python -m training publish $(RECIPE) --profile $(PROFILE) --repository runs/models $(ARGS)
 
 test: check ## everything in check, then all tests in random order
 	$(BIN)/python -m pytest $(ARGS)
@@ -69,7 +69,10 @@ engine:
 	docker-compose or its plugin; on Debian: apt-get install docker.io docker-compose" >&2; exit 2; }
 
 models: $(STAMPS)/training ## train the committed family anew into models/
-	$(BIN)/python -m training train digits --profile full --repository models --keep 1 $(ARGS)
+	$(BIN)/python -m training publish digits --profile full --repository models --keep 1 $(ARGS)
+
+results: $(STAMPS)/all ## train in full, compare, and write training/RESULTS.md (ARGS="--seeds 0 --no-demo" for less)
+	$(BIN)/python -m loadtests.bench_recipe $(ARGS)
 
 lock: $(BIN)/python ## resolve every version anew into constraints.txt
 	$(BIN)/python -m pip install --quiet --upgrade pip
