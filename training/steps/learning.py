@@ -151,7 +151,7 @@ def _fit(
         shown = batches(journal, name, dataset, settings)
         fitted = fit.Fit(network, task(), shown, dataset.validation, settings).run(folder, journal.console)
         checkpoint.save_network(folder / NETWORK, network)
-        (folder / HISTORY).write_bytes(msgspec.json.format(msgspec.json.encode(fitted), indent=1))
+        (folder / HISTORY).write_bytes(msgspec.json.format(msgspec.json.encode(fitted, order="sorted"), indent=1))
 
     def result() -> str:
         fitted = history(journal, name)
