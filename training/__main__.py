@@ -145,9 +145,9 @@ def export(
 
     with _exit_codes():
         journal = _journal(recipe, profile, runs, retrain=retrain, json=json)
+        if variant not in run.VARIANTS:  # said now, and not after minutes of training
+            raise SettingsError(f"no variant `{variant}`; there are {', '.join(run.VARIANTS)}")
         made = {one.variant: one for one in run.compress(journal).variants}
-        if variant not in made:
-            raise SettingsError(f"no variant `{variant}`; there are {', '.join(made)}")
         path = to / f"{made[variant].name}.onnx" if to.is_dir() else to
         copy_file(made[variant].model, path)
         if json:
@@ -226,8 +226,11 @@ def _exit_codes() -> Iterator[None]:
     except SettingsError as error:
         typer.echo(f"error: {error}", err=True)
         raise typer.Exit(WRONG_SETTING) from error
-    except (HoneError, OSError) as error:
+    except HoneError as error:
         typer.echo(f"error: {error}", err=True)
+        raise typer.Exit(FAILED) from error
+    except OSError as error:
+        typer.echo(f"error: {error}; once that is mended, the same command goes on where it stopped", err=True)
         raise typer.Exit(FAILED) from error
     except KeyboardInterrupt as error:
         typer.echo("interrupted; the same command goes on where it stopped", err=True)

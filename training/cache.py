@@ -60,7 +60,7 @@ class Cache:
 
         Otherwise `action(folder)` makes it: in an empty folder, or, when the same step was interrupted, in the folder
         as it was left, so that it can resume. Raises Damaged if a file of a finished step is missing or changed: it
-        may be somebody's, or have cost hours, so it isn't thrown away unasked.
+        may be somebody's, or have cost hours, so it isn't thrown away unasked. Raises OSError that names the step.
         """
         folder, key = self._folder / step.name, step.key()
         stamp = _read_stamp(folder)
@@ -71,8 +71,14 @@ class Cache:
             return True
         folder.mkdir(parents=True, exist_ok=True)
         _write_stamp(folder, {"key": key})
-        action(folder)
-        _write_stamp(folder, {"key": key, "files": _digests(folder)})
+        try:
+            action(folder)
+            _write_stamp(folder, {"key": key, "files": _digests(folder)})
+        except OSError as error:
+            if error.errno is None or error.filename is not None:
+                raise
+            # A full disk names no file by itself.
+            raise OSError(error.errno, error.strerror, str(folder)) from error
         return False
 
     def discard(self, step: str) -> None:

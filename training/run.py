@@ -15,6 +15,9 @@ from training.steps.journal import Journal
 from training.steps.learning import Trained
 from training.verdict import choose
 
+VARIANTS = (learning.TEACHER, learning.STUDENT, learning.PRUNED, making.INT8)
+"""What becomes of a recipe, in the order in which it is made."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Family:

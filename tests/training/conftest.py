@@ -6,7 +6,9 @@ from pathlib import Path
 import pytest
 import torch
 from rich.console import Console
+from typer.testing import CliRunner
 
+from training.__main__ import app
 from training.compression.quantize import QuantizeSettings, quantize
 from training.data import digits
 from training.data.batches import Batches
@@ -67,3 +69,18 @@ def int8(teacher: Path, dataset: Dataset, tmp_path_factory: pytest.TempPathFacto
     path = tmp_path_factory.mktemp("int8") / "model.onnx"
     quantize(teacher, path, dataset.train.images, QuantizeSettings(samples=128))
     return path
+
+
+@pytest.fixture(scope="session")
+def story(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with `runs` and `models`: the tiny profile, told once for all tests, measured through the real service.
+
+    Who wants to change something there takes a copy.
+    """
+    folder = tmp_path_factory.mktemp("story")
+    words = ["publish", "digits", "--profile", "tiny", "--runs", str(folder / "runs"), "--json"]
+    told = CliRunner().invoke(app, [*words, "--repository", str(folder / "models")])
+    assert told.exit_code == 0, told.stderr
+    (folder / "told.json").write_text(told.stdout)
+    (folder / "told.log").write_text(told.stderr)
+    return folder

@@ -208,3 +208,15 @@ def test_another_step_never_finds_what_an_interrupted_one_left(cache: Cache, ste
     with pytest.raises(KeyboardInterrupt):
         cache.do(step, stop)
     assert cache.do(replace(step, inputs={}), act) is False
+
+
+def test_a_full_disk_is_told_with_the_step_that_it_stopped(cache: Cache, step: Step) -> None:
+    """The system's error for a full disk names nothing; whoever reads it here learns which step had no space."""
+
+    def fill(folder: Path) -> None:
+        with Path("/dev/full").open("wb", buffering=0) as file:
+            file.write(b"x")
+
+    with pytest.raises(OSError, match=r"^\[Errno 28\] No space left on device: '.*runs/fit'$"):
+        cache.do(step, fill)
+    assert cache.do(step, act) is False
