@@ -83,7 +83,7 @@ class Devices:
     """Owns the devices of this machine: the CPU with one token per core that we may use, GPUs with two each."""
 
     def __init__(self, cores: int | None = None, gpus: int | None = None) -> None:
-        self.cores = cores or len(os.sched_getaffinity(0))
+        self.cores = cores or usable_cores()
         self.gpus = _usable_gpus() if gpus is None else gpus
         self._devices: dict[str, Device] = {}
 
@@ -109,6 +109,19 @@ class Devices:
         if group.kind == "cpu" or (group.kind == "auto" and not group.gpus and not self.gpus):
             return [CPU] * group.count
         return [f"cuda:{gpu}" for gpu in group.gpus or (0,) for _ in range(group.count)]
+
+
+def usable_cores(cgroup: Path = Path("/sys/fs/cgroup")) -> int:
+    """Cores that this process may keep busy: those it may run on, or fewer where a container's quota says so."""
+    cores = len(os.sched_getaffinity(0))
+    for names in (("cpu.max",), ("cpu/cpu.cfs_quota_us", "cpu/cpu.cfs_period_us")):  # version 2, version 1
+        try:
+            quota, period = " ".join((cgroup / name).read_text() for name in names).split()
+        except (OSError, ValueError):
+            continue
+        if quota.isdecimal():  # else `max` or -1: no quota
+            cores = min(cores, max(1, int(quota) // int(period)))
+    return cores
 
 
 def _usable_gpus() -> int:

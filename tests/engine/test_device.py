@@ -1,11 +1,14 @@
 """Tokens of a device, and where instances are placed."""
 
+import os
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from service.artifact.config import parse_config
-from service.engine.device import Device, Devices, Placement
+from service.engine.device import Device, Devices, Placement, usable_cores
 from service.errors import ArtifactError
 
 
@@ -101,3 +104,26 @@ def test_instances_on_two_devices_are_refused() -> None:
 
     with pytest.raises(ArtifactError, match="cuda:0, cuda:1"):
         Devices(cores=4, gpus=2).place(parsed)
+
+
+@pytest.mark.parametrize(
+    "files,most",
+    [
+        ({"cpu.max": "100000 100000\n"}, 1),
+        ({"cpu.max": "50000 100000\n"}, 1),
+        ({"cpu.max": "6400000 100000\n"}, 64),
+        ({"cpu.max": "max 100000\n"}, None),
+        ({"cpu.max": "nonsense\n"}, None),
+        ({"cpu/cpu.cfs_quota_us": "150000\n", "cpu/cpu.cfs_period_us": "100000\n"}, 1),
+        ({"cpu/cpu.cfs_quota_us": "-1\n", "cpu/cpu.cfs_period_us": "100000\n"}, None),
+        ({}, None),
+    ],
+)
+def test_a_containers_quota_bounds_the_cores(tmp_path: Path, files: dict[str, str], most: int | None) -> None:
+    """A quota of one core gives one token on any host; without a quota, or a readable one, the affinity counts."""
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+
+    cores = len(os.sched_getaffinity(0))
+    assert (cores if most is None else min(cores, most)) == usable_cores(tmp_path)

@@ -69,4 +69,4 @@ class Journal:
         seconds = time.perf_counter() - start
         self.times[name] = StepTime(seconds=seconds, cached=cached)
         state = "unchanged" if cached else f"{seconds:.1f} s"
-        self.console.print(f"  {name:<15}{state:>10}   {result}", highlight=False)
+        self.console.print(f"  {name:<15}{state:>10}   {result}", highlight=False, soft_wrap=True)

@@ -1,0 +1,170 @@
+"""The command line: `hone-serve [run | check] [options]`, or `hone-serve MODEL.onnx`."""
+
+import asyncio
+import difflib
+import json
+import os
+import re
+import sys
+from collections.abc import Iterable, Sequence
+from typing import TypeVar
+
+from pydantic import Field, ValidationError
+from pydantic_settings import CliApp, SettingsError
+from rich.console import Console
+from rich.table import Table
+
+from service import __version__, logs
+from service.errors import ArtifactError
+from service.exit_code import ExitCode
+from service.repository.checks import Checks
+from service.repository.scan import scan
+from service.settings import RepositorySettings, Settings
+
+_HELP = f"""Hone {__version__}: serve ONNX models over the Open Inference Protocol.
+
+  hone-serve [run] --model-repository DIR     serve every model of a repository
+  hone-serve MODEL.onnx                       serve one file, no configuration needed
+  hone-serve check --model-repository DIR     say what would be served and what is wrong, and exit
+
+From a checkout, `hone-serve` is `.venv/bin/hone-serve`, or `python -m service`.
+Every option can also be set as HONE_<OPTION>, for example HONE_HTTP_PORT=9000; a flag wins.
+`hone-serve run --help` and `hone-serve check --help` list the options.
+
+Exit codes: 0 done, 1 failed, 2 wrong flag, setting or file, 3 can't bind a port.
+"""
+_VERBS = ("run", "check")
+_SERVICE_LINK = re.compile(r"HONE_(SERVICE_|PORT(_|$))")
+
+AnySettings = TypeVar("AnySettings", bound=RepositorySettings)
+
+
+class CheckSettings(RepositorySettings):
+    """Scan a model repository, run nothing, and say what would be served and what is wrong."""
+
+    as_json: bool = Field(False, alias="json", description="print JSON for machines")
+
+
+def dispatch(arguments: list[str]) -> int:
+    """Run the verb that `arguments` name; the exit code."""
+    if arguments[:1] in (["-h"], ["--help"], ["help"]):
+        sys.stdout.write(_HELP)
+        return ExitCode.OK
+    if arguments[:1] == ["--version"]:
+        sys.stdout.write(f"{__version__}\n")
+        return ExitCode.OK
+    verb = "run"
+    if arguments and arguments[0] in _VERBS:
+        verb, *arguments = arguments
+    if arguments and not arguments[0].startswith("-"):
+        model, *arguments = arguments
+        arguments = [f"--model-repository={model}", *arguments]
+    return check(arguments) if verb == "check" else run(arguments)
+
+
+def run(arguments: Sequence[str]) -> int:
+    """The verb `run`."""
+    settings = _read(Settings, "run", arguments)
+    if settings is None:
+        return ExitCode.WRONG_SETTING
+    logs.configure(style=settings.log_format, level=settings.log_level)
+    import uvloop
+
+    from service.server import CannotBindError, Server
+
+    async def serve() -> int:
+        return await Server(settings).run()
+
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            return runner.run(serve())
+    except CannotBindError as error:
+        return _complain(str(error), ExitCode.CANNOT_BIND)
+    except ArtifactError as error:
+        return _complain(f"--model-repository: {error}", ExitCode.WRONG_SETTING)
+
+
+def check(arguments: Sequence[str]) -> int:
+    """The verb `check`."""
+    settings = _read(CheckSettings, "check", arguments)
+    if settings is None:
+        return ExitCode.WRONG_SETTING
+    try:
+        checks = Checks(max_model_bytes=settings.max_model_bytes, require_card=settings.require_card)
+        folders = scan(settings.model_repository, checks)
+    except ArtifactError as error:
+        return _complain(f"--model-repository: {error}", ExitCode.WRONG_SETTING)
+    rows: list[dict[str, object]] = [
+        {
+            "model": folder.name,
+            "versions": [version.version for version in folder.versions],
+            "problem": folder.problem,
+            "warnings": list(folder.warnings),
+        }
+        for folder in folders
+    ]
+    if settings.as_json:
+        sys.stdout.write(json.dumps(rows, indent=2) + "\n")
+    else:
+        _print_table(rows)
+    return ExitCode.WRONG_SETTING if any(row["problem"] for row in rows) or not rows else ExitCode.OK
+
+
+def _print_table(rows: Sequence[dict[str, object]]) -> None:
+    table = Table("model", "versions", "state")
+    for row in rows:
+        notes = [str(row["problem"])] if row["problem"] else ["ok", *_texts(row["warnings"])]
+        table.add_row(str(row["model"]), ", ".join(_texts(row["versions"])), "\n".join(notes))
+    Console().print(table if rows else "no models")
+
+
+def _texts(values: object) -> list[str]:
+    return [str(value) for value in values] if isinstance(values, list) else []
+
+
+def _read(kind: type[AnySettings], verb: str, arguments: Sequence[str]) -> AnySettings | None:
+    """The settings, or None after a line for each that is wrong. `--help` and unknown flags end the process."""
+    if unknown := _unknown_variable():
+        _complain(unknown, ExitCode.WRONG_SETTING)
+        return None
+    sys.argv[0] = f"hone-serve {verb}"
+    try:
+        return CliApp.run(kind, cli_args=list(arguments))
+    except ValidationError as error:
+        for problem in error.errors():
+            name = str(problem["loc"][0]) if problem["loc"] else "settings"
+            flag = f"--{name.replace('_', '-')} (HONE_{name.upper()})"
+            _complain(f"{flag}: {problem['msg']}, got {problem['input']!r}", ExitCode.WRONG_SETTING)
+    except SettingsError as error:
+        _complain(_parser_complaint(str(error), kind), ExitCode.WRONG_SETTING)
+    return None
+
+
+def _unknown_variable() -> str | None:
+    """What is wrong with the first variable that looks like one of ours and isn't.
+
+    HONE_PORT and HONE_SERVICE_* are what Kubernetes sets in every pod beside a service called hone.
+    """
+    known = {f"HONE_{name.upper()}" for name in Settings.model_fields}
+    for variable in os.environ:
+        if variable.startswith("HONE_") and variable not in known and not _SERVICE_LINK.match(variable):
+            return f"{variable}: no such setting{_nearest(variable, known)}"
+    return None
+
+
+def _parser_complaint(text: str, kind: type[RepositorySettings]) -> str:
+    """What the parser of flags said, with the nearest flag."""
+    text = text.removeprefix("error parsing CLI: ")
+    flags = {f"--{(field.alias or name).replace('_', '-')}" for name, field in kind.model_fields.items()}
+    unknown = text.partition("unrecognized arguments: ")[2].split(" ")[0].split("=")[0]
+    return text + (_nearest(unknown, flags) if unknown else "")
+
+
+def _nearest(word: str, known: Iterable[str]) -> str:
+    close = difflib.get_close_matches(word, list(known), 1)
+    return f", did you mean {close[0]}?" if close else ""
+
+
+def _complain(text: str, code: int) -> int:
+    sys.stderr.write(f"hone-serve: {text}\n")
+    return code
