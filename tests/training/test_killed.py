@@ -1,0 +1,124 @@
+"""Killing training at any moment, and starting it again, costs time and nothing else."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from service.artifact.digest import sha256_file
+from training.recipe import RECIPES
+
+ROOT = Path(__file__).resolve().parents[2]
+PATIENCE = 240.0
+PROFILE: dict[str, dict[str, Any]] = {
+    "data": {"size": 8, "test_views": 1},
+    "network": {"widths": [32, 16]},
+    "fit": {"epochs": 5},
+    "distil": {"fit": {"epochs": 4}},
+    "prune": {"rounds": 2, "fit": {"epochs": 2}},
+    "fine_tune": {"epochs": 3},
+}
+"""More epochs than `tiny` has, on smaller images: more moments to be killed at."""
+
+Moment = Callable[[Path], bool]
+
+
+def appeared(name: str) -> Moment:
+    return lambda folder: (folder / name).exists()
+
+
+def epochs(step: str, count: int) -> Moment:
+    """When a fit has written its state for the `count`-th time or more: seen by its history."""
+
+    def reached(folder: Path) -> bool:
+        # The facts of a checkpoint lie at its beginning, as text.
+        path = folder / step / "last.safetensors"
+        if not path.exists():
+            return False
+        header = path.read_bytes()[:65536]
+        return header.count(b"accuracy") >= count
+
+    return reached
+
+
+MOMENTS: tuple[tuple[Moment, float], ...] = (
+    (epochs("teacher", 2), 0.05),
+    (appeared("teacher/network.safetensors"), 0.0),
+    (epochs("prune-2", 2), 0.0),
+    (epochs("fine-tune", 2), 0.1),
+    (appeared("export-student/step.json"), 1.0),
+    (appeared("quantize/step.json"), 0.05),
+)
+"""In the middle of fits of every kind, between a file and its stamp, in an export; each with a delay."""
+
+
+@pytest.fixture
+def recipe_file(tmp_path: Path) -> Path:
+    settings = yaml.safe_load((RECIPES / "digits.yaml").read_text())
+    tiny = settings["profiles"]["tiny"]
+    for section, changes in PROFILE.items():
+        tiny[section] = {**tiny.get(section, {}), **changes}
+    path = tmp_path / "digits.yaml"
+    path.write_text(yaml.safe_dump(settings))
+    return path
+
+
+@contextmanager
+def compressing(recipe: Path, runs: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """`hone-train compress` as a process of its own, gone at the end."""
+    command = [sys.executable, "-m", "training", "compress", str(recipe), "--profile", "tiny", "--runs", str(runs)]
+    # One thread: on a machine that others use too, two that wait for each other are slower than one.
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    with runs.with_suffix(".log").open("ab") as log:
+        process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=log)
+        try:
+            yield process
+        finally:
+            process.kill()
+            process.wait()
+
+
+def wait_until(reached: Callable[[], bool], process: subprocess.Popen[bytes]) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while not reached():
+        assert process.poll() is None, "training ended before the moment to kill it at"
+        assert time.monotonic() < deadline
+        time.sleep(0.002)
+
+
+def digests(folder: Path) -> dict[str, str]:
+    """Every file of the run, by content; what an interruption may leave beside the results isn't hidden either."""
+    return {str(path.relative_to(folder)): sha256_file(path) for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.mark.slow
+def test_a_run_that_was_killed_again_and_again_ends_with_the_same_bytes(recipe_file: Path, tmp_path: Path) -> None:
+    """SIGKILL in every kind of step, then the same command: all files are those of a run that never stopped."""
+    late = random.Random(2026)
+    folder = tmp_path / "killed" / "digits" / "tiny"
+    with compressing(recipe_file, tmp_path / "whole") as whole:
+        for moment, delay in MOMENTS:
+            with compressing(recipe_file, tmp_path / "killed") as process:
+                wait_until(lambda moment=moment: moment(folder), process)  # type: ignore[misc]
+                time.sleep(delay * late.uniform(0.5, 1.5))
+                process.send_signal(signal.SIGKILL)
+                assert -signal.SIGKILL == process.wait()
+        with compressing(recipe_file, tmp_path / "killed") as process:
+            assert 0 == process.wait(PATIENCE)
+        assert 0 == whole.wait(PATIENCE)
+
+    expected, found = digests(tmp_path / "whole" / "digits" / "tiny"), digests(folder)
+    assert 10 == sum(name.endswith(("/network.safetensors", "/model.onnx")) for name in expected) + 1
+    assert expected == found
+    steps = {path.parent.name for path in folder.glob("*/step.json") if "files" in json.loads(path.read_text())}
+    assert {name.split("/")[0] for name in expected} == steps
