@@ -19,6 +19,10 @@ from training.networks.resnet import ResNet, ResNetConfig, channel_groups, multi
 from training.tasks.task import Task
 
 
+BATCH = 16
+"""Images a gradient is taken over: over many, what single images need cancels out."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class PruneSettings:
     """How far to prune, and how gradually.
@@ -64,7 +68,9 @@ def prune(network: ResNet, importance: Importance, *, limit: int, side: int, nar
 
 
 def estimate(network: ResNet, task: Task, batches: Iterable[Batch]) -> Importance:
-    """How much the loss depends on each channel, over all `batches`; the network is left as it was.
+    """How much the loss of `task` depends on each channel, over all `batches`; the network is left as it was.
+
+    The task must have labels: where the network is its own teacher, nothing seems to matter.
 
     A channel's gates are the normalisations that it passes through: the square of the gradient by a gate's opening,
     times the opening, is summed over the gates of its group, and averaged over batches.

@@ -1,7 +1,7 @@
-"""How pictures of the same thing differ: turned, slanted, moved, nearer or farther, faded, noisy."""
+"""How pictures of the same thing differ: turned, slanted, moved, nearer or farther, negative, faded, noisy."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass, fields
 
 import torch
 from torch.nn import functional
@@ -11,23 +11,24 @@ from torch.nn import functional
 class Jitter:
     """Bounds of a random change, drawn anew for each picture; all zero changes nothing.
 
-    `rotation` in degrees either way; `slant` is a shear, `shift` and `scale` are shares of the side. `fade` is the
-    largest share of the contrast that may be lost to an even grey, `noise` the largest standard deviation of what is
-    added to each pixel, as a share of 255.
+    `rotation` in degrees either way; `slant` is a shear, `shift` and `scale` are shares of the side. `negative` is the
+    share of pictures that are shown as negatives. `fade` is the largest share of the contrast that may be lost to an
+    even grey, `noise` the largest standard deviation of what is added to each pixel, as a share of 255.
     """
 
     rotation: float = 0.0
     slant: float = 0.0
     shift: float = 0.0
     scale: float = 0.0
+    negative: float = 0.0
     fade: float = 0.0
     noise: float = 0.0
 
     def __post_init__(self) -> None:
-        if min(self.rotation, self.slant, self.shift, self.scale, self.fade, self.noise) < 0:
-            raise ValueError("rotation, slant, shift, scale, fade, noise: must not be negative")
-        if self.scale >= 1 or self.fade >= 1:
-            raise ValueError("scale, fade: must be below 1, or nothing of the picture is left")
+        if min(astuple(self)) < 0:
+            raise ValueError(f"{', '.join(field.name for field in fields(self))}: must not be below 0")
+        if self.scale >= 1 or self.fade >= 1 or self.negative > 1:
+            raise ValueError("scale, fade: must be below 1, or nothing of the picture is left; negative: is a share")
 
     def __call__(self, images: torch.Tensor, random: torch.Generator) -> torch.Tensor:
         """Each of `images` uint8 [N, C, H, W] changed by its own draw from `random`; same shape and dtype."""
@@ -48,8 +49,9 @@ class Jitter:
         return moved
 
     def _light(self, pixels: torch.Tensor, random: torch.Generator) -> torch.Tensor:
-        lost, grey, spread = torch.rand((3, len(pixels), 1, 1, 1), generator=random)
+        turned, lost, grey, spread = torch.rand((4, len(pixels), 1, 1, 1), generator=random)
         lost = lost * self.fade
+        pixels = torch.where(turned < self.negative, 255.0 - pixels, pixels)
         faded = pixels * (1 - lost) + grey * 255.0 * lost
         noise = torch.randn(pixels.shape, generator=random) * (spread * self.noise * 255.0)
         lit: torch.Tensor = faded + noise

@@ -94,10 +94,13 @@ def prune(journal: Journal, teacher: Trained, dataset: Dataset) -> Trained:
         name = f"prune-{number + 1}"
         limit = round(teacher.facts.multiply_adds * settings.target(number))
         inputs = {"network": now.checkpoint, "teacher": teacher.checkpoint, "prune": settings, "limit": limit}
-        inputs |= {"distil": journal.recipe.distil}
+        inputs |= {"distil": journal.recipe.distil, "task": journal.recipe.task}
         task = partial(_distillation, journal, teacher)
-        shown = partial(batches(journal, name, dataset, settings.fit).first, settings.samples)
-        make = partial(_narrower, now.checkpoint, settings, task=task, shown=shown, limit=limit, side=side)
+        few = replace(settings.fit, batch_size=pruning.BATCH)
+        shown = partial(batches(journal, name, dataset, few).first, settings.samples)
+        make = partial(
+            _narrower, now.checkpoint, settings, task=journal.recipe.task, shown=shown, limit=limit, side=side
+        )
         _fit(journal, name, dataset, settings.fit, inputs=inputs, make=make, task=task, code=(pruning,))
         steps.append(name)
         now = _trained(journal, PRUNED, TEACHER, tuple(steps), dataset)
@@ -192,13 +195,13 @@ def _narrower(
     path: Path,
     settings: PruneSettings,
     *,
-    task: Callable[[], Task],
+    task: Task,
     shown: Callable[[], Iterator[Batch]],
     limit: int,
     side: int,
 ) -> ResNet:
     network = checkpoint.load_network(path)
-    importance = pruning.estimate(network, task(), shown())
+    importance = pruning.estimate(network, task, shown())
     return pruning.prune(network, importance, limit=limit, side=side, narrowest=settings.narrowest)
 
 
