@@ -18,7 +18,6 @@ from training.networks.channels import STEP, cut
 from training.networks.resnet import ResNet, ResNetConfig, channel_groups, multiply_adds, resized
 from training.tasks.task import Task
 
-
 BATCH = 16
 """Images a gradient is taken over: over many, what single images need cancels out."""
 
