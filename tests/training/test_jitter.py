@@ -10,7 +10,14 @@ from training.data.jitter import Jitter
 
 SHARES = st.floats(0, 0.5)
 JITTERS = st.builds(
-    Jitter, rotation=st.floats(0, 180), slant=SHARES, shift=SHARES, scale=SHARES, fade=SHARES, noise=SHARES
+    Jitter,
+    rotation=st.floats(0, 180),
+    slant=SHARES,
+    shift=SHARES,
+    scale=SHARES,
+    negative=SHARES,
+    fade=SHARES,
+    noise=SHARES,
 )
 SIDE = 16
 
@@ -106,10 +113,20 @@ def test_noise_is_as_strong_as_asked_at_most() -> None:
     assert spread.min() < 0.02 * 255
 
 
-@pytest.mark.parametrize("name", ["rotation", "slant", "shift", "scale", "fade", "noise"])
+def test_negatives_are_as_many_as_asked_and_exact() -> None:
+    """A negative is 255 less each pixel; with share 1 all are, and a picture that isn't negative isn't touched."""
+    images = square()
+    assert torch.equal(255 - images, Jitter(negative=1.0)(images, generator(8)))
+    some = Jitter(negative=0.5)(images, generator(8))
+    turned = (some == 255 - images).flatten(1).all(dim=1)
+    assert torch.equal(images[~turned], some[~turned])
+    assert 16 < int(turned.sum()) < 48
+
+
+@pytest.mark.parametrize("name", ["rotation", "slant", "shift", "scale", "negative", "fade", "noise"])
 def test_a_negative_bound_is_refused(name: str) -> None:
     """A bound below zero means nothing."""
-    with pytest.raises(ValueError, match="must not be negative"):
+    with pytest.raises(ValueError, match="must not be below 0"):
         Jitter(**{name: -0.1})
 
 
