@@ -77,9 +77,9 @@ def train(
 
     An interrupted run goes on where it stopped, and ends with the same weights as one that never stopped.
     """
-    from training import run
-
     with _exit_codes():
+        from training import run
+
         journal = _journal(recipe, profile, runs, retrain=retrain, json=json)
         _, teacher = run.train(journal)
         if json:
@@ -96,10 +96,10 @@ def compress(
 
     Each becomes an ONNX file whose answers were compared with the network's. What they are worth says `evaluate`.
     """
-    from training import run
-    from training.table import print_networks
-
     with _exit_codes():
+        from training import run
+        from training.table import print_networks
+
         journal = _journal(recipe, profile, runs, retrain=retrain, json=json)
         family = run.compress(journal)
         sizes = {variant.variant: variant.model.stat().st_size for variant in family.variants}
@@ -120,9 +120,9 @@ def evaluate(
     Accuracy has its 95 % interval and a paired test against the parent. If no variant meets the recipe's budget, the
     nearest miss is named and the exit code is 4.
     """
-    from training import run
-
     with _exit_codes():
+        from training import run
+
         journal = _journal(recipe, profile, runs, retrain=retrain, json=json)
         _, report = run.evaluate(journal)
         _tell(report, journal.console, json=json)
@@ -140,10 +140,10 @@ def export(
     json: Json = False,
 ) -> None:
     """Write one variant's ONNX file where you want it: it takes raw pixels and answers probabilities."""
-    from training import run
-    from training.publish import copy_file
-
     with _exit_codes():
+        from training import run
+        from training.publish import copy_file
+
         journal = _journal(recipe, profile, runs, retrain=retrain, json=json)
         if variant not in run.VARIANTS:  # said now, and not after minutes of training
             raise SettingsError(f"no variant `{variant}`; there are {', '.join(run.VARIANTS)}")
@@ -175,9 +175,9 @@ def publish(
 
     If no variant meets the recipe's budget, nothing is published and the exit code is 4.
     """
-    from training import run
-
     with _exit_codes():
+        from training import run
+
         journal = _journal(recipe, profile, runs, retrain=retrain, json=json)
         report = run.publish(journal, repository, keep=keep)
         _tell(report, journal.console, json=json)

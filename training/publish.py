@@ -91,6 +91,8 @@ def publish(repository: Path, release: Release, *, keep: int | None = None) -> P
 
 def copy_file(source: Path, target: Path) -> None:
     """Copy a file; `target` holds either the old content or the new at any time. Raises OSError."""
+    if target.exists() and not target.is_file():
+        raise OSError(f"{target}: is no regular file")
     unfinished = target.with_name(f"{UNFINISHED}{target.name}")
     unfinished.unlink(missing_ok=True)
     try:

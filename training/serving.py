@@ -3,6 +3,7 @@
 import http.client
 import os
 import secrets
+import shutil
 import socket
 import subprocess
 import sys
@@ -114,7 +115,10 @@ def _command(repository: Path, ports: tuple[int, int], name: str) -> list[str]:
         "--metrics-port": metrics_port,
         "--server-name": name,
     }
-    return [sys.executable, "-m", "service", "run", *(word for pair in flags.items() for word in pair)]
+    # Where util-linux is there: the kernel ends the service if this process is killed and can't do so itself.
+    setpriv = shutil.which("setpriv")
+    bound = [setpriv, "--pdeathsig", "TERM"] if setpriv else []
+    return [*bound, sys.executable, "-m", "service", "run", *(word for pair in flags.items() for word in pair)]
 
 
 def _environment() -> dict[str, str]:

@@ -161,7 +161,9 @@ def _summary(figures: Measured) -> str:
 
 def _times(ratio: float) -> str:
     """A ratio to two digits, or to as many as show that it isn't 1."""
-    return f"{ratio:.2f}x" if round(ratio, 2) != 1 or ratio == 1 else f"{ratio:.4g}x"
+    if ratio == 1 or round(ratio, 2) != 1:
+        return f"{ratio:.2f}x"
+    return f"{min(ratio, 0.9999) if ratio < 1 else max(ratio, 1.0001):.4f}x"
 
 
 def _texts(demands: list[Demand]) -> str:

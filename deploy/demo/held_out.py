@@ -8,19 +8,19 @@ from numpy.typing import NDArray
 from training.data import digits
 from training.recipe import load_recipe
 
-SHOWN = 6
+SHOWN = 4
 
 
 @dataclass(frozen=True, kw_only=True)
 class HeldOut:
-    """Images uint8 [6, 1, side, side] and their labels int64 [6]."""
+    """Images uint8 [4, 1, side, side] and their labels int64 [4]."""
 
     images: NDArray[np.uint8]
     labels: NDArray[np.int64]
 
 
 def held_out_digits() -> HeldOut:
-    """Six random images of the test part, which served neither to train nor to calibrate nor to choose an epoch."""
+    """Random images of the test part, which served neither to train nor to calibrate nor to choose an epoch."""
     recipe = load_recipe("digits", "quick")
     test = digits.load(recipe.data, recipe.seed).test
     chosen = np.random.default_rng().choice(len(test), SHOWN, replace=False)

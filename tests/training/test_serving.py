@@ -2,7 +2,9 @@
 
 import socket
 import subprocess
+import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +55,30 @@ def test_the_service_answers_as_the_file(
             images = dataset.test.images[:size]
             assert np.allclose(served.request("digits-int8", images)(), open_session(int8)(images), atol=1e-6)
     assert [process.poll() for process in processes] == [0]
+
+
+def test_a_killed_measurement_leaves_no_service(repository: Path, require_tool: Callable[[str], str]) -> None:
+    """When the process that measures is killed outright, the service that it started ends too."""
+    require_tool("setpriv")
+    program = f"""
+import time
+from pathlib import Path
+from training import serving
+with serving.serving(Path({str(repository)!r}), ["digits-int8"]):
+    print(Path("/proc/thread-self/children").read_text(), flush=True)
+    time.sleep(60)
+"""
+    measuring = subprocess.Popen([sys.executable, "-c", program], cwd=serving.ROOT, stdout=subprocess.PIPE, text=True)
+    assert measuring.stdout is not None
+    children = [Path("/proc", pid) for pid in measuring.stdout.readline().split()]
+    measuring.kill()
+    measuring.communicate()
+    deadline = time.monotonic() + 20
+    while any(child.exists() for child in children) and time.monotonic() < deadline:
+        time.sleep(0.05)
+
+    assert children
+    assert [] == [child for child in children if child.exists()]
 
 
 def test_computing_is_timed_by_the_service(repository: Path, dataset: Dataset) -> None:
