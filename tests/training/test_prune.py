@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from tests.training.shapes import CONFIGS, lively, pixels
 from training import checkpoint
-from training.compression.prune import Importance, PruneSettings, estimate, narrow, prune
+from training.compression.prune import Cost, Importance, PruneSettings, cost, estimate, narrow, prune
 from training.data.batches import Batch
 from training.data.split import Dataset
 from training.export import export
@@ -37,6 +37,13 @@ def widths_of(config: ResNetConfig) -> dict[str, int]:
     return {group.name: group.width for group in channel_groups(config)}
 
 
+def part_of(whole: Cost, share: float, parameters: float = 1.0) -> Cost:
+    return Cost(
+        multiply_adds=max(1, round(whole.multiply_adds * share)),
+        parameters=max(1, round(whole.parameters * parameters)),
+    )
+
+
 def narrowest(config: ResNetConfig, least: int = STEP) -> ResNetConfig:
     return resized(config, {name: min(least, width) for name, width in widths_of(config).items()})
 
@@ -50,25 +57,28 @@ def batches(config: ResNetConfig, seed: int, count: int = 2) -> list[Batch]:
     ]
 
 
-@given(config=CONFIGS, seed=SEEDS, keep=KEEP, least=st.sampled_from([16, 32]))
-def test_the_cost_is_at_most_what_was_asked(config: ResNetConfig, seed: int, keep: float, least: int) -> None:
-    """Widths are multiples of 16, none grows or gets too narrow, and the limit holds wherever it can."""
-    limit = round(multiply_adds(config, SIDE) * keep)
+@given(config=CONFIGS, seed=SEEDS, keep=st.tuples(KEEP, KEEP), least=st.sampled_from([16, 32]))
+def test_the_cost_is_at_most_what_was_asked(
+    config: ResNetConfig, seed: int, keep: tuple[float, float], least: int
+) -> None:
+    """Widths are multiples of 16, none grows or gets too narrow, and both limits hold wherever they can."""
+    limit = part_of(cost(config, SIDE), *keep)
     found = narrow(config, importance_of(config, seed), limit=limit, side=SIDE, narrowest=least)
     before = widths_of(config)
     for name, width in widths_of(found).items():
         assert 0 == width % STEP
         assert min(least, before[name]) <= width <= before[name]
-    floor = multiply_adds(narrowest(config, least), SIDE)
-    assert multiply_adds(found, SIDE) <= max(limit, floor)
+    floor, left = cost(narrowest(config, least), SIDE), cost(found, SIDE)
+    assert left.multiply_adds <= max(limit.multiply_adds, floor.multiply_adds)
+    assert left.parameters <= max(limit.parameters, floor.parameters)
 
 
 @given(config=CONFIGS, seed=SEEDS, keep=st.tuples(KEEP, KEEP))
 def test_less_is_never_wider(config: ResNetConfig, seed: int, keep: tuple[float, float]) -> None:
     """A smaller limit leaves every group as narrow or narrower."""
-    whole, importance = multiply_adds(config, SIDE), importance_of(config, seed)
+    whole, importance = cost(config, SIDE), importance_of(config, seed)
     small, large = (
-        widths_of(narrow(config, importance, limit=round(whole * share), side=SIDE)) for share in sorted(keep)
+        widths_of(narrow(config, importance, limit=part_of(whole, share), side=SIDE)) for share in sorted(keep)
     )
     assert all(small[name] <= large[name] for name in large)
 
@@ -76,15 +86,22 @@ def test_less_is_never_wider(config: ResNetConfig, seed: int, keep: tuple[float,
 @given(config=CONFIGS, seed=SEEDS)
 def test_a_network_within_the_limit_stays_as_it_is(config: ResNetConfig, seed: int) -> None:
     """Nothing is cut without need."""
-    limit = multiply_adds(config, SIDE)
+    limit = cost(config, SIDE)
     assert config == narrow(config, importance_of(config, seed), limit=limit, side=SIDE)
+
+
+@given(config=CONFIGS)
+def test_the_cost_is_that_of_the_network(config: ResNetConfig) -> None:
+    """The weights that a config is said to cost are those of the network that is built from it."""
+    weights = sum(parameter.numel() for parameter in ResNet(config).parameters())
+    assert Cost(multiply_adds=multiply_adds(config, SIDE), parameters=weights) == cost(config, SIDE)
 
 
 def test_it_cuts_where_least_is_lost_for_each_multiplication_saved() -> None:
     """A group whose channels matter a million times less is the first to be narrowed, and to the end."""
     for name in ("inner1", "inner3", "stage1"):
         importance = {**importance_of(WIDE, 1), name: torch.full((widths_of(WIDE)[name],), 1e-9)}
-        limit = multiply_adds(resized(WIDE, {name: STEP}), SIDE)
+        limit = cost(resized(WIDE, {name: STEP}), SIDE)
         assert {**widths_of(WIDE), name: STEP} == widths_of(narrow(WIDE, importance, limit=limit, side=SIDE))
 
 
@@ -94,7 +111,7 @@ def test_tensors_get_smaller_and_nothing_is_masked(config: ResNetConfig, seed: i
     """Shapes are those of a network built narrower, the weights those that were kept, and no channel is zeros."""
     network, importance = lively(config, seed), importance_of(config, seed)
     before = copy.deepcopy(network.state_dict())
-    limit = round(multiply_adds(config, SIDE) * keep)
+    limit = part_of(cost(config, SIDE), keep)
     narrower = prune(network, importance, limit=limit, side=SIDE)
 
     expected = narrow(config, importance, limit=limit, side=SIDE)
@@ -123,7 +140,7 @@ def test_parameters_and_checkpoint_shrink_with_the_network(
     """Fewer channels are fewer parameters and a smaller file, in the same proportion."""
     folder = tmp_path_factory.mktemp("sizes")
     network = lively(config, seed)
-    narrower = prune(network, importance_of(config, seed), limit=1, side=SIDE)
+    narrower = prune(network, importance_of(config, seed), limit=Cost(multiply_adds=1, parameters=1), side=SIDE)
     assert widths_of(narrowest(config)) == widths_of(narrower.config)
     saved = 0
     for name, one in (("whole", network), ("narrow", narrower)):
@@ -136,7 +153,7 @@ def test_parameters_and_checkpoint_shrink_with_the_network(
 def test_the_exported_file_shrinks(dataset: Dataset, tmp_path: Path) -> None:
     """A network of a quarter of the multiplications makes an ONNX file of less than half the bytes."""
     network = lively(ResNetConfig(widths=(48, 64)), 1)
-    limit = multiply_adds(network.config, 16) // 4
+    limit = part_of(cost(network.config, 16), 0.25)
     narrower = prune(network, importance_of(network.config, 1), limit=limit, side=16)
     sizes = []
     for name, one in (("whole", network), ("narrow", narrower)):
@@ -168,7 +185,7 @@ def test_channels_that_contribute_nothing_go_first(config: ResNetConfig, seed: i
         assert set(dead[group.name].tolist()) <= last | worthless
 
     alive = resized(config, {name: width - len(dead[name]) for name, width in widths_of(config).items()})
-    narrower = prune(network, importance, limit=multiply_adds(alive, SIDE), side=SIDE)
+    narrower = prune(network, importance, limit=cost(alive, SIDE), side=SIDE)
     images = pixels(seed, config.channels)
     if widths_of(alive) == widths_of(narrower.config):
         with torch.inference_mode():
@@ -221,12 +238,13 @@ def test_the_estimate_is_the_derivative_by_the_gate() -> None:
 @given(keep=st.floats(0.01, 0.99), rounds=st.integers(1, 20))
 def test_rounds_approach_the_goal_in_equal_ratios(keep: float, rounds: int) -> None:
     """Every round leaves the same share of what the one before it left, and the last one what was asked."""
-    targets = [
-        1.0,
-        *(PruneSettings(keep=keep, rounds=rounds, fit=FitSettings(epochs=1)).target(n) for n in range(rounds)),
-    ]
-    assert keep == pytest.approx(targets[-1])
-    ratios = [after / before for before, after in itertools.pairwise(targets)]
+    settings = PruneSettings(keep=keep, keep_parameters=keep**0.5, rounds=rounds, fit=FitSettings(epochs=1))
+    whole = Cost(multiply_adds=10**12, parameters=10**12)
+    limits = [whole, *(settings.limit(whole, number) for number in range(rounds))]
+    assert (keep, keep**0.5) == pytest.approx(
+        (limits[-1].multiply_adds / whole.multiply_adds, limits[-1].parameters / whole.parameters)
+    )
+    ratios = [after.multiply_adds / before.multiply_adds for before, after in itertools.pairwise(limits)]
     assert ratios == pytest.approx([ratios[0]] * rounds)
 
 

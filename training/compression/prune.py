@@ -1,7 +1,7 @@
 """Structured pruning: the channels that matter least are cut out, and the network is built anew, narrower.
 
 Which channels matter is estimated by a first-order Taylor expansion of the loss; how many each group loses is decided
-greedily, by the importance lost for each multiplication saved. Widths stay multiples of 16.
+greedily, by the importance lost for what is saved. Widths stay multiples of 16.
 
 Source: P. Molchanov et al., "Importance Estimation for Neural Network Pruning", CVPR 2019.
 """
@@ -15,7 +15,7 @@ from torch import nn
 from training.data.batches import Batch
 from training.fit import FitSettings
 from training.networks.channels import STEP, cut
-from training.networks.resnet import ResNet, ResNetConfig, channel_groups, multiply_adds, resized
+from training.networks.resnet import ResNet, ResNetConfig, block_shapes, channel_groups, multiply_adds, resized
 from training.tasks.task import Task
 
 BATCH = 16
@@ -26,36 +26,76 @@ BATCH = 16
 class PruneSettings:
     """How far to prune, and how gradually.
 
-    `keep` is the share of multiplications left at the end; it is approached in `rounds` of equal ratio, and after each
-    the network learns again by `fit`. No width falls below `narrowest`. Importance is estimated on `samples` training
-    images.
+    `keep` is the share of multiplications left at the end, `keep_parameters` that of weights; both are approached in
+    `rounds` of equal ratio, and after each the network learns again by `fit`. No width falls below `narrowest`.
+    Importance is estimated on `samples` training images.
     """
 
     keep: float
     rounds: int
     fit: FitSettings
+    keep_parameters: float = 1.0
     narrowest: int = STEP
     samples: int = 512
 
     def __post_init__(self) -> None:
-        if not 0 < self.keep < 1 or self.rounds < 1 or self.samples < 1:
-            raise ValueError("keep, rounds, samples: keep is a share below 1, the others are at least 1")
+        if not 0 < self.keep < 1 or not 0 < self.keep_parameters <= 1:
+            raise ValueError("keep, keep_parameters: must be shares, the first below 1")
+        if min(self.rounds, self.samples) < 1:
+            raise ValueError("rounds, samples: must be at least 1")
         if self.narrowest < STEP or self.narrowest % STEP:
             raise ValueError(f"narrowest: must be a multiple of {STEP}")
 
-    def target(self, number: int) -> float:
-        """The share of multiplications that is left after round `number`, counted from 0."""
-        return float(self.keep ** ((number + 1) / self.rounds))
+    def limit(self, whole: "Cost", number: int) -> "Cost":
+        """What may be left of `whole` after round `number`, counted from 0."""
+        done = (number + 1) / self.rounds
+        return Cost(
+            multiply_adds=round(whole.multiply_adds * self.keep**done),
+            parameters=round(whole.parameters * self.keep_parameters**done),
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cost:
+    """What a network takes: multiplications (each with its addition) for one image, and weights."""
+
+    multiply_adds: int
+    parameters: int
+
+    def fits(self, limit: "Cost") -> bool:
+        """True when neither measure is beyond the limit."""
+        return self.multiply_adds <= limit.multiply_adds and self.parameters <= limit.parameters
+
+    def saving(self, offer: "Cost", limit: "Cost") -> float:
+        """What `offer` saves, in shares of the limit, added up over the measures that are beyond it now."""
+        pairs = (
+            (self.multiply_adds, offer.multiply_adds, limit.multiply_adds),
+            (self.parameters, offer.parameters, limit.parameters),
+        )
+        return sum((now - then) / most for now, then, most in pairs if now > most)
+
+
+def cost(config: ResNetConfig, side: int) -> Cost:
+    """The cost of a network for images of `side` x `side` pixels."""
+    shapes = list(block_shapes(config))
+    projections = [(shape.inputs, shape.outputs, 1) for shape in shapes if shape.projects]
+    convolutions = [(config.channels, config.widths[0], 9), *projections]
+    convolutions += [(shape.inputs, shape.inner, 9) for shape in shapes]
+    convolutions += [(shape.inner, shape.outputs, 9) for shape in shapes]
+    # Each convolution is followed by a normalisation with a scale and a shift, the last features by the head.
+    weights = sum(inputs * outputs * taps + 2 * outputs for inputs, outputs, taps in convolutions)
+    weights += (config.widths[-1] + 1) * config.classes
+    return Cost(multiply_adds=multiply_adds(config, side), parameters=weights)
 
 
 Importance = Mapping[str, torch.Tensor]
 """Group -> what the loss would rise by without each of its channels, estimated, float32 [width]."""
 
 
-def prune(network: ResNet, importance: Importance, *, limit: int, side: int, narrowest: int = STEP) -> ResNet:
-    """A narrower network whose image of `side` x `side` pixels takes at most `limit` multiplications.
+def prune(network: ResNet, importance: Importance, *, limit: Cost, side: int, narrowest: int = STEP) -> ResNet:
+    """A narrower network that costs at most `limit` for an image of `side` x `side` pixels.
 
-    Its weights are those of the kept channels. If even the narrowest network takes more, that one is returned.
+    Its weights are those of the kept channels. If even the narrowest network costs more, that one is returned.
     """
     groups = channel_groups(network.config)
     config = narrow(network.config, importance, limit=limit, side=side, narrowest=narrowest)
@@ -72,7 +112,7 @@ def estimate(network: ResNet, task: Task, batches: Iterable[Batch]) -> Importanc
     The task must have labels: where the network is its own teacher, nothing seems to matter.
 
     A channel's gates are the normalisations that it passes through: the square of the gradient by a gate's opening,
-    times the opening, is summed over the gates of its group, and averaged over batches.
+    times the opening, is summed over the gates of its group and over batches.
     """
     network.eval()  # running statistics stay as they are
     groups = channel_groups(network.config)
@@ -87,13 +127,12 @@ def estimate(network: ResNet, task: Task, batches: Iterable[Batch]) -> Importanc
 
 
 def narrow(
-    config: ResNetConfig, importance: Importance, *, limit: int, side: int, narrowest: int = STEP
+    config: ResNetConfig, importance: Importance, *, limit: Cost, side: int, narrowest: int = STEP
 ) -> ResNetConfig:
-    """The config after cutting, step by step, where the least importance is lost for each multiplication saved."""
+    """The config after cutting, step by step, where the least importance is lost for what is saved of the excess."""
     ranked = {name: torch.sort(values).values.cumsum(0) for name, values in importance.items()}
     full = {group.name: group.width for group in channel_groups(config)}
-    cost = multiply_adds(config, side)
-    while cost > limit:
+    while not (now := cost(config, side)).fits(limit):
         offers = []
         for group in channel_groups(config):
             width = (group.width - 1) // STEP * STEP
@@ -102,11 +141,10 @@ def narrow(
             offer = resized(config, {group.name: width})
             lost = _lost(ranked[group.name], full[group.name] - width)
             lost -= _lost(ranked[group.name], full[group.name] - group.width)
-            offers.append((lost / (cost - multiply_adds(offer, side)), group.name, offer))
+            offers.append((lost / now.saving(cost(offer, side), limit), group.name, offer))
         if not offers:
             break
         config = min(offers, key=lambda offer: offer[:2])[2]
-        cost = multiply_adds(config, side)
     return config
 
 

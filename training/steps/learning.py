@@ -14,7 +14,7 @@ import numpy as np
 
 from training import checkpoint, data, fit, networks, tasks
 from training.compression import prune as pruning
-from training.compression.prune import PruneSettings
+from training.compression.prune import Cost, PruneSettings
 from training.data import digits
 from training.data.batches import Batch, Batches
 from training.data.split import Dataset
@@ -89,10 +89,11 @@ def prune(journal: Journal, teacher: Trained, dataset: Dataset) -> Trained:
     """The teacher, made narrower round by round; after each round it learns again from what it was."""
     settings = journal.recipe.prune
     side = dataset.train.images.shape[-1]
+    whole = Cost(multiply_adds=teacher.facts.multiply_adds, parameters=teacher.facts.parameters)
     now, steps = teacher, list[str]()
     for number in range(settings.rounds):
         name = f"prune-{number + 1}"
-        limit = round(teacher.facts.multiply_adds * settings.target(number))
+        limit = settings.limit(whole, number)
         inputs = {"network": now.checkpoint, "teacher": teacher.checkpoint, "prune": settings, "limit": limit}
         inputs |= {"distil": journal.recipe.distil, "task": journal.recipe.task}
         task = partial(_distillation, journal, teacher)
@@ -197,7 +198,7 @@ def _narrower(
     *,
     task: Task,
     shown: Callable[[], Iterator[Batch]],
-    limit: int,
+    limit: Cost,
     side: int,
 ) -> ResNet:
     network = checkpoint.load_network(path)
