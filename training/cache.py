@@ -46,7 +46,7 @@ class Step:
 
 
 class Cache:
-    """The step folders of one run, below `folder`. Counts nothing, forgets nothing: all it knows is on disk."""
+    """The step folders of one run, below `folder`, and of each step what it made under the settings before."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -63,10 +63,10 @@ class Cache:
         may be somebody's, or have cost hours, so it isn't thrown away unasked. Raises OSError that names the step.
         """
         folder, key = self._folder / step.name, step.key()
+        if _read_stamp(folder).get("key") != key:
+            self._change_places(step.name, key)
         stamp = _read_stamp(folder)
-        if stamp.get("key") != key:
-            self.discard(step.name)
-        elif "files" in stamp:
+        if "files" in stamp:
             _check_whole(folder, stamp["files"])
             return True
         folder.mkdir(parents=True, exist_ok=True)
@@ -80,6 +80,23 @@ class Cache:
             # A full disk names no file by itself.
             raise OSError(error.errno, error.strerror, str(folder)) from error
         return False
+
+    def _change_places(self, step: str, key: str) -> None:
+        """Make room for a step with `key`: what lies there is kept beside it until something else takes its place.
+
+        So nobody loses a trained network by trying another setting, and going back to the last one costs nothing.
+        """
+        folder, before, between = (self._folder / name for name in (step, f".{step}.before", f".{step}.between"))
+        if between.exists():
+            shutil.rmtree(between)
+        if folder.exists():
+            folder.rename(between)
+        if _read_stamp(before).get("key") == key:
+            before.rename(folder)
+        elif before.exists() and between.exists():
+            shutil.rmtree(before)
+        if between.exists():
+            between.rename(before)
 
     def discard(self, step: str) -> None:
         """Forget what `step` made, finished or not. Raises OSError if something stays: nothing may resume from it."""
@@ -126,11 +143,18 @@ def _check_whole(folder: Path, files: Mapping[str, str]) -> None:
 
 
 def _read_stamp(folder: Path) -> dict[str, Any]:
+    """What `step.json` says; nothing for a folder that is empty or missing. Raises Damaged if it can't be read."""
+    if not folder.exists() or not any(folder.iterdir()):
+        return {}
     try:
         stamp = json.loads((folder / STAMP).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return stamp if isinstance(stamp, dict) else {}
+        if not isinstance(stamp["key"], str) or not isinstance(stamp.get("files", {}), dict):
+            raise TypeError("its fields are of other types")
+    except (FileNotFoundError, ValueError, KeyError, TypeError) as error:
+        if {path.name for path in folder.iterdir()} == {f".{STAMP}"}:
+            return {}  # interrupted before anything was made
+        raise Damaged(f"{folder.name}/{STAMP}: isn't what a step writes ({error})") from error
+    return dict(stamp)
 
 
 def _write_stamp(folder: Path, stamp: Mapping[str, Any]) -> None:

@@ -25,7 +25,7 @@ INPUT = "image"
 OUTPUT = "probabilities"
 OPSET = 20
 IR_VERSION = 10
-PARITY_BATCHES = (1, 3, 8)
+PARITY_BATCHES = (1, 3, 64)
 PARITY_TOLERANCE = 1e-4
 """Largest difference in a probability that is put down to the order of additions."""
 
@@ -45,7 +45,7 @@ class Probabilities(nn.Module):
 def export(network: nn.Module, samples: Images, path: Path) -> float:
     """Write `network` to the ONNX file `path`: input `image` UINT8 [-1, C, H, W], output `probabilities` [-1, classes].
 
-    `samples` uint8 [N, C, H, W], N >= 8, are what parity is checked on, at three batch sizes. Returns the largest
+    `samples` uint8 [N, C, H, W], N >= 64, are what parity is checked on, at three batch sizes. Returns the largest
     difference in a probability. Raises ArtifactError if it is beyond the tolerance, or a normalisation was left.
     """
     served = Probabilities(fold(network)).eval()
@@ -86,6 +86,12 @@ def check_parity(served: nn.Module, samples: Images, path: Path) -> float:
     if not worst <= PARITY_TOLERANCE:
         raise ArtifactError(f"{path.name}: differs from the trained network by {worst:.2g} in a probability")
     return worst
+
+
+def agreement(first: Path, second: Path, samples: Images) -> float:
+    """The share of `samples` uint8 [N, C, H, W] for which two files find the same class most probable."""
+    answers = [open_session(path)(samples).argmax(axis=1) for path in (first, second)]
+    return float((answers[0] == answers[1]).mean())
 
 
 def _trace(served: nn.Module, example: torch.Tensor) -> onnx.ModelProto:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from service.errors import ArtifactError
 from training import checkpoint
 from training.data.split import Dataset
 from training.fit import assess
@@ -20,8 +21,10 @@ from training.steps.journal import Journal
 
 PADDED = 0.003
 """A network of half the size within this of the teacher's accuracy shows that the teacher is padded."""
-FACTORS = (0.5, 0.7071, 1.0)
-"""Widths against the teacher's: a quarter, half and all of its size, roughly."""
+HALF = 0.55
+"""What counts as half: widths are multiples of 16, so that half can't be met exactly."""
+FACTORS = (0.5, 0.7071)
+"""Widths against the teacher's: about a quarter and half of its size."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,10 +48,23 @@ class Rung:
         return float(np.std(self.accuracies, ddof=1)) / count**0.5 if count > 1 else 0.0
 
 
+@dataclass(frozen=True, kw_only=True)
+class Padding:
+    """Whether the teacher is padded: `difference` of accuracy to `half`, the best of at most half its size.
+
+    `error` is the standard error of the difference.
+    """
+
+    padded: bool
+    half: Rung
+    difference: float
+    error: float
+
+
 def climb(journal: Journal, dataset: Dataset, seeds: Sequence[int]) -> tuple[Rung, ...]:
-    """The rungs around the recipe's teacher, from narrow to wide."""
+    """The recipe's teacher and the rungs below it, from narrow to wide."""
     config = journal.recipe.network
-    widths = dict.fromkeys(scaled(config.widths, factor) for factor in FACTORS)
+    widths = dict.fromkeys((*(scaled(config.widths, factor) for factor in FACTORS), config.widths))
     return tuple(_rung(journal, replace(config, widths=one), dataset, seeds) for one in widths)
 
 
@@ -57,11 +73,19 @@ def scaled(widths: tuple[int, ...], factor: float) -> tuple[int, ...]:
     return tuple(max(STEP, round(width * factor / STEP) * STEP) for width in widths)
 
 
-def is_padded(rungs: Sequence[Rung], teacher: tuple[int, ...]) -> bool:
-    """True when a network of half the teacher's size or less is within 0.3 points of it."""
+def judge(rungs: Sequence[Rung], teacher: tuple[int, ...]) -> Padding:
+    """Compare the rung of widths `teacher` with the best of those of at most half its size.
+
+    Raises ArtifactError if there is none: a teacher of the least widths can't be told from a padded one.
+    """
     own = next(rung for rung in rungs if rung.widths == teacher)
-    small = (rung for rung in rungs if rung.parameters <= own.parameters / 2)
-    return any(own.mean - rung.mean <= PADDED for rung in small)
+    small = [rung for rung in rungs if rung.parameters <= HALF * own.parameters]
+    if not small:
+        raise ArtifactError("the ladder has no network of half the teacher's size")
+    half = max(small, key=lambda rung: rung.mean)
+    difference = own.mean - half.mean
+    error = (own.error**2 + half.error**2) ** 0.5
+    return Padding(padded=difference <= PADDED, half=half, difference=difference, error=error)
 
 
 def _rung(journal: Journal, config: ResNetConfig, dataset: Dataset, seeds: Sequence[int]) -> Rung:

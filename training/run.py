@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from training.data.split import Dataset
-from training.machine import current_commit, machine
+from training.machine import machine
 from training.release import Variant
 from training.report import Report
 from training.steps import learning, making, proving
@@ -50,15 +50,15 @@ def compress(journal: Journal) -> Family:
 def evaluate(journal: Journal) -> tuple[Family, Report]:
     """All variants, measured side by side through the service, judged, and told on a page."""
     family = compress(journal)
-    measured = proving.evaluate(journal, family.variants, family.dataset)
+    evaluation = proving.evaluate(journal, family.variants, family.dataset)
     report = Report(
         recipe=journal.recipe,
         fits={step: learning.history(journal, step) for one in family.networks for step in one.facts.steps},
         networks={one.variant: one.facts for one in family.networks},
-        variants=measured,
-        verdict=choose(measured, journal.recipe.budget),
+        variants=evaluation.figures,
+        verdict=choose(evaluation.figures, journal.recipe.budget),
         machine=machine(),
-        commit=current_commit(),
+        commit=evaluation.commit,
     )
     proving.tell(journal, report, family.dataset)
     return family, report

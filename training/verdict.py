@@ -85,16 +85,6 @@ def choose(measured: Mapping[str, Measured], budget: Budget) -> Verdict:
     )
 
 
-def smallest_within(scores: Mapping[str, float], costs: Mapping[str, int], max_drop: float) -> str:
-    """Which network to quantize: the cheapest of those within `max_drop` of the first one's validation accuracy.
-
-    `scores` are accuracies on validation images, because the test set must decide nothing but the end; `costs` are
-    multiplications. The first is the teacher, which is its own answer if no other is good enough.
-    """
-    least = next(iter(scores.values())) - max_drop
-    return min((name for name, score in scores.items() if score >= least - ROUNDING), key=lambda name: costs[name])
-
-
 def _demands(figures: Measured, measured: Mapping[str, Measured], teacher: Measured, budget: Budget) -> list[Demand]:
     accuracy, gain = figures.accuracy.value, figures.over_teacher or ITSELF
     drop = teacher.accuracy.value - accuracy

@@ -154,30 +154,52 @@ def test_a_file_that_somebody_added_disturbs_nothing(cache: Cache, step: Step) -
     assert cache.path("fit", "notes").read_text() == "mine"
 
 
-def test_a_kill_while_an_old_output_was_removed_leaves_nothing_behind(cache: Cache, step: Step) -> None:
-    """The stamp goes first: a folder that was half removed is emptied before the step is done in it."""
-    cache.do(step, two_files)
-    cache.path("fit", "step.json").unlink()
-    cache.path("fit", "other").unlink()
+def test_another_setting_costs_no_finished_work(cache: Cache, step: Step) -> None:
+    """What a step made under the settings before stays beside it: going back to them finds it done."""
+    other = replace(step, inputs={})
     assert cache.do(step, act) is False
-    assert not cache.path("fit", "other").exists()
+    assert cache.do(other, act) is False
+    assert cache.do(step, refuse) is True
+    assert cache.do(other, refuse) is True
 
 
-def test_what_cannot_be_removed_is_an_error(cache: Cache, step: Step) -> None:
-    """An old output that stays where it is must not be resumed from under other settings."""
+def test_work_that_failed_under_new_settings_leaves_the_old_at_hand(cache: Cache, step: Step) -> None:
+    """A network that diverges after a change of settings takes nobody's last good one with it."""
+
+    def diverge(folder: Path) -> None:
+        (folder / "last").write_text("epoch 2")
+        raise ArithmeticError
+
     cache.do(step, act)
-    folder = cache.path("fit", "").resolve()
-    folder.rename(folder.with_name("elsewhere"))
-    folder.symlink_to(folder.with_name("elsewhere"))
-    with pytest.raises(OSError, match="symbolic link"):
-        cache.do(replace(step, inputs={}), refuse)
+    with pytest.raises(ArithmeticError):
+        cache.do(replace(step, inputs={}), diverge)
+    assert cache.do(step, refuse) is True
+    assert cache.path(".fit.before", "last").read_text() == "epoch 2"
 
 
-@pytest.mark.parametrize("stamp", ["[", "[]", '{"key": 7}', ""])
-def test_a_broken_stamp_does_it_again(cache: Cache, step: Step, stamp: str) -> None:
-    """A stamp that can't be read proves nothing."""
+@pytest.mark.parametrize("renames", [1, 2])
+def test_a_kill_while_two_outputs_change_places_hides_no_finished_work(cache: Cache, step: Step, renames: int) -> None:
+    """Whatever rename was the last one, the step that was asked for is found done."""
     cache.do(step, act)
-    cache.path("fit", "step.json").write_text(stamp)
+    cache.do(replace(step, inputs={}), act)
+    cache.path("fit", "").rename(cache.path(".fit.between", ""))
+    if renames == 2:
+        cache.path(".fit.before", "").rename(cache.path("fit", ""))
+    assert cache.do(step, refuse) is True
+
+
+@pytest.mark.parametrize("stamp", ["[", "[]", '{"key": 7}', "", None])
+def test_a_broken_stamp_is_damage(cache: Cache, step: Step, stamp: str | None) -> None:
+    """A folder with files whose stamp is lost or can't be read is named, and not thrown away unasked."""
+    cache.do(step, act)
+    path = cache.path("fit", "step.json")
+    if stamp is None:
+        path.unlink()
+    else:
+        path.write_text(stamp)
+    with pytest.raises(Damaged, match=r"fit/step\.json"):
+        cache.do(step, refuse)
+    cache.discard("fit")
     assert cache.do(step, act) is False
 
 

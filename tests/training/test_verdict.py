@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from tests.training.figures import COUNT, child, gain, measured
 from training.evaluate import Gain, Measured
 from training.statistics import Paired
-from training.verdict import SIGNIFICANT, Budget, choose, smallest_within
+from training.verdict import SIGNIFICANT, Budget, choose
 
 TEACHER, STUDENT, INT8 = "digits-teacher", "digits-student", "digits-int8"
 RATIOS = st.sampled_from([0.0, 0.5, 0.99, 1.0, 1.01, 2.0, 5.0, math.nan])
@@ -199,28 +199,3 @@ def test_a_budget_without_a_meaning_is_refused(wrong: dict[str, float]) -> None:
     """Accuracies are shares, gains are positive."""
     with pytest.raises(ValueError, match=next(iter(wrong))):
         Budget(**wrong)
-
-
-SCORES = st.lists(st.floats(0, 1), min_size=1, max_size=5)
-
-
-@given(scores=SCORES, drop=st.floats(0, 1), data=st.data())
-def test_the_cheapest_good_network_is_quantized(scores: list[float], drop: float, data: st.DataObject) -> None:
-    """It is within the drop of the first one's accuracy, and no cheaper one is."""
-    costs = data.draw(st.lists(st.integers(1, 100), min_size=len(scores), max_size=len(scores)))
-    named = {str(index): score for index, score in enumerate(scores)}
-    priced = {str(index): cost for index, cost in enumerate(costs)}
-    chosen = smallest_within(named, priced, drop)
-    good = [name for name, score in named.items() if score >= scores[0] - drop - 1e-9]
-    assert chosen in good
-    assert priced[chosen] == min(priced[name] for name in good)
-
-
-def test_a_network_on_the_budget_may_be_quantized() -> None:
-    """Rounding of binary fractions decides nothing here either."""
-    assert "student" == smallest_within({"teacher": 0.874, "student": 0.814}, {"teacher": 9, "student": 1}, 0.06)
-
-
-def test_the_teacher_is_quantized_where_no_other_is_good_enough() -> None:
-    """Cheap is no merit of a network that knows too little."""
-    assert "teacher" == smallest_within({"teacher": 0.9, "student": 0.8}, {"teacher": 9, "student": 1}, 0.05)

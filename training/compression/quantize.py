@@ -32,12 +32,14 @@ BATCH = 32
 class QuantizeSettings:
     """`method` finds the range of an activation: its extremes, the least divergence, or `percentile` of its values.
 
-    `samples` is how many training images are looked at.
+    `samples` is how many training images are looked at, `min_agreement` the share of validation images that must be
+    answered as the float model answers them.
     """
 
     method: Literal["minmax", "entropy", "percentile"] = "minmax"
     samples: int = 256
     percentile: float = 99.99
+    min_agreement: float = 0.9
 
     def __post_init__(self) -> None:
         if self.samples < 1 or not 50 < self.percentile <= 100:

@@ -1,16 +1,19 @@
 """What the steps of one run share: the recipe, what is done already, the screen, and the times for the report."""
 
+import fcntl
+import os
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType
-from typing import Any
+from types import ModuleType, TracebackType
+from typing import Any, Self
 
 from rich.console import Console
 
 from training.cache import Cache, Step
-from training.errors import Damaged
+from training.errors import Damaged, TrainingError
 from training.machine import machine
 from training.recipe import Recipe
 
@@ -24,7 +27,7 @@ class StepTime:
 
 
 class Journal:
-    """One run of `recipe` in the folder `runs/<recipe>/<profile>`. Owns the times of its steps.
+    """One run of `recipe` in the folder `runs/<recipe>/<profile>`, and the only one there while it is entered.
 
     `retrain` allows a step whose files were damaged to be done again; otherwise the run stops there.
     """
@@ -36,6 +39,25 @@ class Journal:
         self.times: dict[str, StepTime] = {}
         self._cache = Cache(self.folder)
         self._retrain = retrain
+        self._held = ExitStack()
+
+    def __enter__(self) -> Self:
+        """Raises TrainingError if another run is at work in the folder: they would mix their networks."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(self.folder, os.O_RDONLY | os.O_DIRECTORY)
+        self._held.callback(os.close, descriptor)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            self._held.close()
+            text = f"another run is at work in {self.folder}; wait for it, or name another folder with --runs"
+            raise TrainingError(text) from error
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._held.close()
 
     def path(self, step: str, file: str) -> Path:
         """Where `step` keeps `file`."""

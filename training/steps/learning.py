@@ -1,5 +1,6 @@
 """The steps that make networks: data, fit, distil, prune, fine-tune."""
 
+import sys
 import time
 import zlib
 from collections.abc import Callable, Iterator, Mapping
@@ -11,8 +12,10 @@ from typing import Any
 
 import msgspec
 import numpy as np
+import torch
 
 from training import checkpoint, data, fit, networks, tasks
+from training.compression import distil as distillation
 from training.compression import prune as pruning
 from training.compression.prune import Cost, PruneSettings
 from training.data import digits
@@ -81,7 +84,7 @@ def distil(journal: Journal, teacher: Trained, dataset: Dataset) -> Trained:
     config = _sized(recipe.student, dataset, batches(journal, TEACHER, dataset, recipe.fit))
     inputs = {"network": config, "teacher": teacher.checkpoint, "distil": recipe.distil}
     make, task = partial(build, config, recipe.seed), partial(_distillation, journal, teacher)
-    _fit(journal, STUDENT, dataset, recipe.distil.fit, inputs=inputs, make=make, task=task)
+    _fit(journal, STUDENT, dataset, recipe.distil.fit, inputs=inputs, make=make, task=task, code=(distillation,))
     return _trained(journal, STUDENT, TEACHER, (STUDENT,), dataset)
 
 
@@ -102,7 +105,7 @@ def prune(journal: Journal, teacher: Trained, dataset: Dataset) -> Trained:
         make = partial(
             _narrower, now.checkpoint, settings, task=journal.recipe.task, shown=shown, limit=limit, side=side
         )
-        _fit(journal, name, dataset, settings.fit, inputs=inputs, make=make, task=task, code=(pruning,))
+        _fit(journal, name, dataset, settings.fit, inputs=inputs, make=make, task=task, code=(pruning, distillation))
         steps.append(name)
         now = _trained(journal, PRUNED, TEACHER, tuple(steps), dataset)
     return now
@@ -113,7 +116,7 @@ def fine_tune(journal: Journal, pruned: Trained, teacher: Trained, dataset: Data
     recipe = journal.recipe
     inputs = {"network": pruned.checkpoint, "teacher": teacher.checkpoint, "distil": recipe.distil}
     make, task = partial(checkpoint.load_network, pruned.checkpoint), partial(_distillation, journal, teacher)
-    _fit(journal, "fine-tune", dataset, recipe.fine_tune, inputs=inputs, make=make, task=task)
+    _fit(journal, "fine-tune", dataset, recipe.fine_tune, inputs=inputs, make=make, task=task, code=(distillation,))
     return _trained(journal, PRUNED, TEACHER, (*pruned.facts.steps, "fine-tune"), dataset)
 
 
@@ -151,6 +154,7 @@ def _fit(
     code: tuple[ModuleType, ...] = (),
 ) -> None:
     def action(folder: Path) -> None:
+        torch.set_num_threads(journal.recipe.threads)
         network = make()
         shown = batches(journal, name, dataset, settings)
         fitted = fit.Fit(network, task(), shown, dataset.validation, settings).run(folder, journal.console)
@@ -167,10 +171,11 @@ def _fit(
         "validation": dataset.validation,
         "jitter": journal.recipe.data.jitter,
         "seed": journal.recipe.seed,
+        "threads": journal.recipe.threads,
         "fit": settings,
         **inputs,
     }
-    journal.do(name, decisive, (fit, data, networks, tasks, checkpoint, *code), action, result)
+    journal.do(name, decisive, (sys.modules[__name__], fit, data, networks, tasks, checkpoint, *code), action, result)
 
 
 def _trained(journal: Journal, variant: str, parent: str | None, steps: tuple[str, ...], dataset: Dataset) -> Trained:

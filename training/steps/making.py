@@ -1,16 +1,17 @@
 """The steps that make model files of networks: export and quantize."""
 
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from training import checkpoint, export, networks
+from service.errors import ArtifactError
+from training import checkpoint, export, networks, session
 from training.compression import quantize as quantization
 from training.data.split import Dataset
 from training.machine import machine
 from training.release import Variant
 from training.steps.journal import Journal
 from training.steps.learning import TEACHER, Trained, batches
-from training.verdict import smallest_within
 
 ONNX = "model.onnx"
 INT8 = "int8"
@@ -24,26 +25,35 @@ def export_all(journal: Journal, trained: Sequence[Trained], dataset: Dataset) -
 def quantize(journal: Journal, trained: Sequence[Trained], floats: Sequence[Variant], dataset: Dataset) -> Variant:
     """The INT8 form of the best compressed network, calibrated on training images.
 
-    The best is the one with the fewest multiplications whose validation accuracy is within the recipe's budget of the
-    teacher's, which comes first.
+    The best is the one that does best on validation images, because the test images must decide nothing but the end;
+    of equals it is the one with fewer multiplications. The teacher, which comes first, is no candidate.
     """
     recipe = journal.recipe
-    scores = {one.variant: one.facts.validation_accuracy for one in trained}
-    costs = {one.variant: one.facts.multiply_adds for one in trained}
-    best = smallest_within(scores, costs, recipe.budget.max_accuracy_drop)
-    parent = next(variant for variant in floats if variant.variant == best)
+    best = max(trained[1:], key=lambda one: (one.facts.validation_accuracy, -one.facts.multiply_adds))
+    parent = next(variant for variant in floats if variant.variant == best.variant)
     shown = batches(journal, TEACHER, dataset, recipe.fit).sample(recipe.quantize.samples)
 
     def action(folder: Path) -> None:
         quantization.quantize(parent.model, folder / ONNX, shown, recipe.quantize)
+        agreement = export.agreement(parent.model, folder / ONNX, dataset.validation.images)
+        if agreement < recipe.quantize.min_agreement:
+            text = f"{INT8}: agrees with {parent.name} on {agreement:.1%} of the validation images, asked is"
+            raise ArtifactError(f"{text} {recipe.quantize.min_agreement:.1%}")
 
     inputs = {
         "parent": parent.model,
         "images": shown,
+        "compared on": dataset.validation,
         "settings": recipe.quantize,
         "cpu_flags": machine().cpu_flags,
     }
-    journal.do("quantize", inputs, (quantization,), action, lambda: f"{_size(journal, 'quantize')} of {parent.name}")
+    journal.do(
+        "quantize",
+        inputs,
+        (sys.modules[__name__], quantization, export, session),
+        action,
+        lambda: f"{_size(journal, 'quantize')} of {parent.name}",
+    )
     model = journal.path("quantize", ONNX)
     return Variant(family=recipe.family, variant=INT8, parent=parent.name, model=model)
 
@@ -55,7 +65,13 @@ def _export(journal: Journal, one: Trained, dataset: Dataset) -> Variant:
         export.export(checkpoint.load_network(one.checkpoint), dataset.validation.images, folder / ONNX)
 
     inputs = {"network": one.checkpoint, "samples": dataset.validation}
-    journal.do(step, inputs, (export, networks, checkpoint), action, lambda: _size(journal, step))
+    journal.do(
+        step,
+        inputs,
+        (sys.modules[__name__], export, session, networks, checkpoint),
+        action,
+        lambda: _size(journal, step),
+    )
     parent = None if one.facts.parent is None else f"{family}-{one.facts.parent}"
     return Variant(family=family, variant=one.variant, parent=parent, model=journal.path(step, ONNX))
 

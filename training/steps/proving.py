@@ -1,20 +1,22 @@
 """The steps that prove what variants are worth, and make them available: evaluate and publish."""
 
+import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
 
 import service
+from training import classifier, page, plots, release, serving, session, statistics
 from training import evaluate as evaluation
-from training import page, plots, release, serving, statistics
+from training import publish as publishing
 from training.data.split import Dataset
 from training.evaluate import Candidate, Measured
-from training.machine import machine
+from training.machine import current_commit, machine
 from training.publish import Published
-from training.publish import publish as publish_one
 from training.release import Variant
 from training.report import Report
 from training.steps.journal import Journal
@@ -23,7 +25,15 @@ FIGURES = "figures.json"
 JSON, HTML = "report.json", "report.html"
 
 
-def evaluate(journal: Journal, variants: Sequence[Variant], dataset: Dataset) -> dict[str, Measured]:
+@dataclass(frozen=True, kw_only=True)
+class Evaluation:
+    """The figures of every variant, and the commit that they were taken at; None outside a work tree."""
+
+    commit: str | None
+    figures: Mapping[str, Measured]
+
+
+def evaluate(journal: Journal, variants: Sequence[Variant], dataset: Dataset) -> Evaluation:
     """Every variant's figures on the test images, taken through the service; the teacher is the first variant."""
     recipe = journal.recipe
 
@@ -35,7 +45,7 @@ def evaluate(journal: Journal, variants: Sequence[Variant], dataset: Dataset) ->
         with tempfile.TemporaryDirectory() as scratch:
             repository = Path(scratch)
             for variant in variants:
-                publish_one(repository, release.unmeasured(variant, recipe, dataset))
+                publishing.publish(repository, release.unmeasured(variant, recipe, dataset))
             with serving.serving(repository, [variant.name for variant in variants]) as served:
                 figures = evaluation.evaluate(
                     served,
@@ -45,7 +55,8 @@ def evaluate(journal: Journal, variants: Sequence[Variant], dataset: Dataset) ->
                     settings=recipe.evaluate,
                     console=journal.console,
                 )
-        (folder / FIGURES).write_bytes(msgspec.json.format(msgspec.json.encode(figures), indent=1))
+        told = Evaluation(commit=current_commit(), figures=figures)
+        (folder / FIGURES).write_bytes(msgspec.json.format(msgspec.json.encode(told), indent=1))
 
     inputs = {
         "test": dataset.test,
@@ -53,9 +64,9 @@ def evaluate(journal: Journal, variants: Sequence[Variant], dataset: Dataset) ->
         "machine": msgspec.to_builtins(machine()),
         **{variant.name: variant.model for variant in variants},
     }
-    code = (evaluation, statistics, serving, release, service)
+    code = (sys.modules[__name__], evaluation, statistics, serving, release, publishing, classifier, session, service)
     journal.do("evaluate", inputs, code, action, lambda: f"{len(variants)} variants, through the service")
-    return msgspec.json.decode(journal.path("evaluate", FIGURES).read_bytes(), type=dict[str, Measured])
+    return msgspec.json.decode(journal.path("evaluate", FIGURES).read_bytes(), type=Evaluation)
 
 
 def tell(journal: Journal, report: Report, dataset: Dataset) -> None:
@@ -89,6 +100,6 @@ def publish(
         journal.note("publish", start, cached=False, result="nothing: the goal isn't met")
         return ()
     releases = release.measured(variants, journal.recipe, dataset, report.variants, report.verdict)
-    published = tuple(publish_one(repository, one, keep=keep) for one in releases)
+    published = tuple(publishing.publish(repository, one, keep=keep) for one in releases)
     journal.note("publish", start, cached=not any(one.new for one in published), result=f"{len(published)} models")
     return published
