@@ -13,7 +13,7 @@ from rich.console import Console
 from torch import nn
 
 from training.compression.distil import DistilSettings
-from training.data.batches import Batch, Batches
+from training.data.batches import Batch, Batches, plain_batches
 from training.data.jitter import Jitter
 from training.data.split import Dataset
 from training.fit import Fit, FitSettings
@@ -130,3 +130,17 @@ def test_settings_without_a_meaning_are_refused(wrong: dict[str, float]) -> None
     """A temperature must be positive, a weight a share."""
     with pytest.raises(ValueError, match="temperature: must be positive; soft: must be a share"):
         DistilSettings(fit=FIT, **wrong)
+
+
+def test_an_assessment_does_not_ask_the_teacher(dataset: Dataset) -> None:
+    """Where no gradient is wanted only the metrics count, and those are the student's and the labels'."""
+
+    class Absent(torch.nn.Module):
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            raise AssertionError
+
+    batch = next(iter(plain_batches(dataset.validation, 16)))
+    network = build(ResNetConfig(widths=(16,)), seed=1).eval()
+    task = Distillation(teacher=Absent(), temperature=4.0, soft=0.9)
+    with torch.inference_mode():
+        assert Classification()(network, batch).metrics == task(network, batch).metrics

@@ -62,6 +62,9 @@ class Cost:
     multiply_adds: int
     parameters: int
 
+    def __str__(self) -> str:
+        return f"{self.multiply_adds:,} multiplications and {self.parameters:,} weights"
+
     def fits(self, limit: "Cost") -> bool:
         """True when neither measure is beyond the limit."""
         return self.multiply_adds <= limit.multiply_adds and self.parameters <= limit.parameters

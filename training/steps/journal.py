@@ -86,6 +86,10 @@ class Journal:
             cached = self._cache.do(step, action)
         self.note(name, start, cached=cached, result=result())
 
+    def warn(self, text: str) -> None:
+        """Show what isn't as it was asked for, but is no reason to stop."""
+        self.console.print(f"  {text}", style="yellow", highlight=False, soft_wrap=True)
+
     def note(self, name: str, start: float, *, cached: bool, result: str) -> None:
         """Keep the time since `start` (of time.perf_counter) and show what the step came to."""
         seconds = time.perf_counter() - start

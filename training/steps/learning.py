@@ -108,6 +108,8 @@ def prune(journal: Journal, teacher: Trained, dataset: Dataset) -> Trained:
         _fit(journal, name, dataset, settings.fit, inputs=inputs, make=make, task=task, code=(pruning, distillation))
         steps.append(name)
         now = _trained(journal, PRUNED, TEACHER, tuple(steps), dataset)
+        if not (left := Cost(multiply_adds=now.facts.multiply_adds, parameters=now.facts.parameters)).fits(limit):
+            journal.warn(f"{name}: at the narrowest widths {left} remain, asked are {limit}")
     return now
 
 

@@ -27,12 +27,18 @@ class Distillation:
     soft: float
 
     def __call__(self, network: nn.Module, batch: Batch) -> Judgement:
-        """The loss, and the same metrics as classification: `loss` (cross entropy, in nats) and `accuracy`."""
+        """The loss, and the same metrics as classification: `loss` (cross entropy, in nats) and `accuracy`.
+
+        Where no gradient is wanted the teacher isn't asked, and the loss is that of the labels.
+        """
         logits = network(batch.images)
+        labelled = functional.cross_entropy(logits, batch.labels)
+        metrics = label_metrics(logits.detach(), batch.labels)
+        if not torch.is_grad_enabled():
+            return Judgement(loss=labelled, metrics=metrics)
         with torch.no_grad():
             wanted = functional.log_softmax(self.teacher(batch.images) / self.temperature, dim=1)
         found = functional.log_softmax(logits / self.temperature, dim=1)
         divergence = functional.kl_div(found, wanted, reduction="batchmean", log_target=True)
-        labelled = functional.cross_entropy(logits, batch.labels)
         loss = self.soft * self.temperature**2 * divergence + (1 - self.soft) * labelled
-        return Judgement(loss=loss, metrics=label_metrics(logits.detach(), batch.labels))
+        return Judgement(loss=loss, metrics=metrics)
