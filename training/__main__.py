@@ -80,12 +80,12 @@ def train(
     with _exit_codes():
         from training import run
 
-        journal = _journal(recipe, profile, runs, retrain=retrain, json=json)
-        _, teacher = run.train(journal)
-        if json:
-            _print_json({"checkpoint": str(teacher.checkpoint), **msgspec.to_builtins(teacher.facts)})
-        else:
-            journal.console.print(f"  {teacher.checkpoint}", highlight=False)
+        with _journal(recipe, profile, runs, retrain=retrain, json=json) as journal:
+            _, teacher = run.train(journal)
+            if json:
+                _print_json({"checkpoint": str(teacher.checkpoint), **msgspec.to_builtins(teacher.facts)})
+            else:
+                journal.console.print(f"  {teacher.checkpoint}", highlight=False)
 
 
 @app.command()
@@ -100,15 +100,15 @@ def compress(
         from training import run
         from training.table import print_networks
 
-        journal = _journal(recipe, profile, runs, retrain=retrain, json=json)
-        family = run.compress(journal)
-        sizes = {variant.variant: variant.model.stat().st_size for variant in family.variants}
-        networks = {one.variant: one.facts for one in family.networks}
-        if json:
-            files = {one.variant: {"path": str(one.model), "bytes": sizes[one.variant]} for one in family.variants}
-            _print_json({"networks": networks, "files": files})
-        else:
-            print_networks(networks, sizes, journal.console)
+        with _journal(recipe, profile, runs, retrain=retrain, json=json) as journal:
+            family = run.compress(journal)
+            sizes = {variant.variant: variant.model.stat().st_size for variant in family.variants}
+            networks = {one.variant: one.facts for one in family.networks}
+            if json:
+                files = {one.variant: {"path": str(one.model), "bytes": sizes[one.variant]} for one in family.variants}
+                _print_json({"networks": networks, "files": files})
+            else:
+                print_networks(networks, sizes, journal.console)
 
 
 @app.command()
@@ -123,9 +123,9 @@ def evaluate(
     with _exit_codes():
         from training import run
 
-        journal = _journal(recipe, profile, runs, retrain=retrain, json=json)
-        _, report = run.evaluate(journal)
-        _tell(report, journal.console, json=json)
+        with _journal(recipe, profile, runs, retrain=retrain, json=json) as journal:
+            _, report = run.evaluate(journal)
+            _tell(report, journal.console, json=json)
 
 
 @app.command()
@@ -144,16 +144,17 @@ def export(
         from training import run
         from training.publish import copy_file
 
-        journal = _journal(recipe, profile, runs, retrain=retrain, json=json)
-        if variant not in run.VARIANTS:  # said now, and not after minutes of training
+        if variant not in run.VARIANTS:  # said now, as the next line is, and not after minutes of training
             raise SettingsError(f"no variant `{variant}`; there are {', '.join(run.VARIANTS)}")
-        made = {one.variant: one for one in run.compress(journal).variants}
-        path = to / f"{made[variant].name}.onnx" if to.is_dir() else to
-        copy_file(made[variant].model, path)
-        if json:
-            _print_json({"model": made[variant].name, "path": str(path), "bytes": path.stat().st_size})
-        else:
-            journal.console.print(f"  {made[variant].name} is in {path}", highlight=False, soft_wrap=True)
+        _check_writable(to if to.is_dir() else to.parent)
+        with _journal(recipe, profile, runs, retrain=retrain, json=json) as journal:
+            made = {one.variant: one for one in run.compress(journal).variants}
+            path = to / f"{made[variant].name}.onnx" if to.is_dir() else to
+            copy_file(made[variant].model, path)
+            if json:
+                _print_json({"model": made[variant].name, "path": str(path), "bytes": path.stat().st_size})
+            else:
+                journal.console.print(f"  {made[variant].name} is in {path}", highlight=False, soft_wrap=True)
 
 
 @app.command()
@@ -178,9 +179,10 @@ def publish(
     with _exit_codes():
         from training import run
 
-        journal = _journal(recipe, profile, runs, retrain=retrain, json=json)
-        report = run.publish(journal, repository, keep=keep)
-        _tell(report, journal.console, json=json)
+        _check_writable(next(path for path in (repository.absolute(), *repository.absolute().parents) if path.exists()))
+        with _journal(recipe, profile, runs, retrain=retrain, json=json) as journal:
+            report = run.publish(journal, repository, keep=keep)
+            _tell(report, journal.console, json=json)
 
 
 def main() -> None:
@@ -196,6 +198,12 @@ def _journal(recipe: str, profile: str, runs: Path, *, retrain: bool, json: bool
     from training.steps.journal import Journal
 
     return Journal(load_recipe(recipe, profile), runs, Console(stderr=json), retrain=retrain)
+
+
+def _check_writable(folder: Path) -> None:
+    """Raise OSError now, and not after minutes of training, if nothing can be written to `folder`."""
+    if not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK):
+        raise OSError(f"{folder}: isn't a folder that can be written to")
 
 
 def _tell(report: "Report", console: Console, *, json: bool) -> None:

@@ -45,6 +45,8 @@ class FitSettings:
             raise ValueError("epochs, batch_size, patience: must be at least 1")
         if not 0 < self.learning_rate < 1 or not 0 <= self.warmup < 1:
             raise ValueError("learning_rate, warmup: must be between 0 and 1")
+        if self.weight_decay < 0:
+            raise ValueError("weight_decay: must not be below 0")
 
 
 @dataclass(frozen=True, kw_only=True)

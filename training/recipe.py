@@ -6,6 +6,8 @@ misspelt setting that is silently ignored costs a training run to find out.
 
 import dataclasses
 import difflib
+import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +16,9 @@ from typing import Any, get_type_hints
 import msgspec
 import yaml
 
+from service.artifact.names import is_model_name
 from service.errors import SettingsError
+from training.classifier import MAX_BATCH
 from training.compression.distil import DistilSettings
 from training.compression.prune import PruneSettings
 from training.compression.quantize import QuantizeSettings
@@ -26,12 +30,24 @@ from training.tasks.classification import Classification
 from training.verdict import Budget
 
 RECIPES = Path(__file__).parent / "recipes"
+PROFILE_NAME = re.compile(r"[A-Za-z0-9_-]+")
+DECIDED = {
+    "name": "the file's name",
+    "profile": "the flag --profile",
+    **{
+        f"{network}.{key}": "the data"
+        for network in ("network", "student")
+        for key in ("channels", "classes", "mean", "deviation")
+    },
+}
+"""What no recipe may set, and what decides it instead."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
     """One run's settings. `name` is the file's, `profile` the one that was asked for, `seed` the root of all chance.
 
+    `threads` is how many cores a fit uses: it decides the order of sums, so the machine must not.
     `network` is the teacher, which learns `task` by `fit`; `student` learns from it as `distil` says. The teacher is
     also pruned, and then fine-tuned. The rest says how to quantize, what to measure, and what to demand.
     """
@@ -41,6 +57,7 @@ class Recipe:
     about: str
     family: str
     seed: int
+    threads: int
     data: DigitsSettings
     network: ResNetConfig
     task: Classification
@@ -52,6 +69,16 @@ class Recipe:
     quantize: QuantizeSettings
     evaluate: EvaluateSettings
     budget: Budget
+
+    def __post_init__(self) -> None:
+        if not is_model_name(f"{self.family}-teacher"):
+            raise ValueError("family: letters, digits, '.', '_' and '-', at most 120, the first a letter or digit")
+        if not 0 <= self.seed < 2**31:
+            raise ValueError(f"seed: must be between 0 and {2**31 - 1}")
+        if self.threads < 1:
+            raise ValueError("threads: must be at least 1")
+        if max(self.evaluate.batch_sizes) > MAX_BATCH:
+            raise ValueError(f"evaluate.batch_sizes: a model takes at most {MAX_BATCH} images at once")
 
 
 def recipe_names() -> list[str]:
@@ -67,21 +94,22 @@ def load_recipe(name: str, profile: str) -> Recipe:
     path = Path(name) if name.endswith((".yaml", ".yml")) else RECIPES / f"{name}.yaml"
     if not path.is_file():
         raise SettingsError(f"no recipe `{name}`{_suggestion(name, recipe_names())}")
-    settings = read_settings(path)
-    profiles = settings.pop("profiles", None) or {}
-    if not isinstance(profiles, dict):
-        raise SettingsError(f"{path.name}: profiles: must map names to settings")
-    if profile not in profiles:
-        raise SettingsError(f"{path.name}: no profile `{profile}`{_suggestion(profile, list(profiles))}")
-    merged = _merge(settings, profiles[profile] or {}, where=f"{path.name}: profiles.{profile}")
-    return parse_recipe({**merged, "name": path.stem, "profile": profile}, file=path.name)
+    try:
+        settings = read_settings(path)
+        changes = _changes(settings.pop("profiles", None), profile, file=path.name)
+        merged = _merge(settings, changes, where=f"{path.name}: profiles.{profile}")
+        return parse_recipe(merged, file=path.name, profile=profile)
+    except RecursionError as error:
+        raise SettingsError(f"{path.name}: is nested too deeply") from error
 
 
 def read_settings(path: Path) -> dict[str, Any]:
     """The YAML mapping in a file. Raises SettingsError that names the file."""
     try:
-        settings = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        settings = _Loader(path.read_text(encoding="utf-8")).get_single_data()
+    except SettingsError as error:
+        raise SettingsError(f"{path.name}: {error}") from error
+    except (yaml.YAMLError, ValueError, LookupError, AttributeError) as error:  # the last three: `!!int x` and the like
         raise SettingsError(f"{path.name}: isn't YAML ({' '.join(str(error).split())})") from error
     except OSError as error:
         raise SettingsError(f"{path.name}: can't be read ({error.strerror})") from error
@@ -90,13 +118,43 @@ def read_settings(path: Path) -> dict[str, Any]:
     return settings
 
 
-def parse_recipe(settings: Mapping[str, Any], *, file: str) -> Recipe:
+def parse_recipe(settings: Mapping[str, Any], *, file: str, profile: str) -> Recipe:
     """A recipe from plain values. Raises SettingsError naming `file` and the key at fault."""
-    _refuse_unknown_keys(Recipe, settings, file=file, where="")
+    _check_settings(Recipe, settings, file=file, where="")
     try:
-        return msgspec.convert(settings, Recipe)
+        return msgspec.convert({**settings, "name": Path(file).stem, "profile": profile}, Recipe)
     except msgspec.ValidationError as error:
         raise SettingsError(f"{file}: {error}") from error
+
+
+class _Loader(yaml.SafeLoader):
+    """Refuses a key that stands twice in a mapping; of the two, YAML's own loader would take the last."""
+
+    def compose_mapping_node(self, anchor: dict[Any, yaml.Node]) -> yaml.MappingNode:
+        node = super().compose_mapping_node(anchor)
+        lines: dict[str, int] = {}
+        for key, _ in node.value:
+            if not isinstance(key, yaml.ScalarNode):
+                continue  # no setting's name
+            line = key.start_mark.line + 1
+            if key.value in lines:
+                raise SettingsError(f"key `{key.value}` stands twice, in lines {lines[key.value]} and {line}")
+            lines[key.value] = line
+        return node
+
+
+def _changes(profiles: Any, profile: str, *, file: str) -> Any:
+    """What `profile` changes, of all `profiles` that a file has."""
+    if not isinstance(profiles, Mapping):
+        raise SettingsError(f"{file}: profiles: must map names to settings")
+    for name, changes in profiles.items():
+        if not isinstance(name, str) or not PROFILE_NAME.fullmatch(name):
+            raise SettingsError(f"{file}: profiles: {name!r} must be a word of letters, digits, '_' and '-'")
+        if not isinstance(changes, Mapping | None):
+            raise SettingsError(f"{file}: profiles.{name}: must map keys to settings")
+    if profile not in profiles:
+        raise SettingsError(f"{file}: no profile `{profile}`{_suggestion(profile, list(profiles))}")
+    return profiles[profile] or {}
 
 
 def _merge(base: Mapping[str, Any], changes: Any, *, where: str) -> dict[str, Any]:
@@ -109,17 +167,23 @@ def _merge(base: Mapping[str, Any], changes: Any, *, where: str) -> dict[str, An
     return merged
 
 
-def _refuse_unknown_keys(kind: type, settings: Any, *, file: str, where: str) -> None:
+def _check_settings(kind: type, settings: Any, *, file: str, where: str) -> None:
+    """Refuse unknown keys, keys that something else decides, and numbers that aren't finite, at any depth."""
     if not isinstance(settings, Mapping):
         return  # a wrong type is named by the conversion
-    hints = get_type_hints(kind)
+    hints = {key: hint for key, hint in get_type_hints(kind).items() if f"{where}{key}" not in DECIDED}
     for key, value in settings.items():
+        path = f"{where}{key}"
+        if path in DECIDED:
+            raise SettingsError(f"{file}: `{path}` is decided by {DECIDED[path]} and can't be set")
         if key not in hints:
-            raise SettingsError(f"{file}: unknown key `{where}{key}`{_suggestion(str(key), list(hints))}")
+            raise SettingsError(f"{file}: unknown key `{path}`{_suggestion(str(key), list(hints))}")
+        if isinstance(value, float) and not math.isfinite(value):
+            raise SettingsError(f"{file}: `{path}` is {value}, and must be finite")
         if dataclasses.is_dataclass(hints[key]):
-            _refuse_unknown_keys(hints[key], value, file=file, where=f"{where}{key}.")
+            _check_settings(hints[key], value, file=file, where=f"{path}.")
 
 
 def _suggestion(wrong: str, known: list[str]) -> str:
     nearest = difflib.get_close_matches(wrong, known, n=1, cutoff=0.5)
-    return f", did you mean `{nearest[0]}`?" if nearest else f"; there are {', '.join(known)}"
+    return f", did you mean `{nearest[0]}`?" if nearest else f"; there are {', '.join(known) or 'none'}"

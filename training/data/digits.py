@@ -35,8 +35,8 @@ class DigitsSettings:
     def __post_init__(self) -> None:
         if not 8 <= self.size <= 64:
             raise ValueError("size: must be between 8 and 64 pixels")
-        if self.validation <= 0 or self.test <= 0 or self.validation + self.test > 0.9:
-            raise ValueError("validation, test: must be positive, and leave a tenth of the scans to train on")
+        if min(self.validation, self.test) < 0.02 or self.validation + self.test > 0.9:
+            raise ValueError("validation, test: must be at least 0.02, and leave a tenth of the scans to train on")
         if min(self.validation_views, self.test_views) < 1:
             raise ValueError("validation_views, test_views: must be at least 1")
 
