@@ -4,6 +4,10 @@ Everything is written to a hidden folder beside its destination, forced to disk,
 model visible, or, after the new `config.pbtxt`, a new version. A hidden name is no model name, so an unfinished
 folder is invisible, and the next publication removes it. One publisher works on a repository at a time, by a lock on
 its folder.
+
+All versions of a model are served under one config. So a release with other tensors or labels replaces the model's
+whole folder, by two renames: between them, no server sees that model, and after a crash there the next publication
+puts the old one back before anything else.
 """
 
 import fcntl
@@ -20,6 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from service.artifact.card import CARD_NAME, Card, FileRecord, Machine, Transform, dump_card, load_card, record_files
+from service.artifact.config import parse_config, read_config
 from service.errors import ArtifactError
 from training.data.split import Images
 
@@ -28,11 +33,12 @@ GOLDEN = "golden.npz"
 CONFIG = "config.pbtxt"
 LABELS = "labels.txt"
 UNFINISHED = ".unfinished-"
+REPLACED = ".replaced-"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Golden:
-    """Inputs uint8 [8, C, H, W] and the probabilities float32 [8, classes] that this file gave for them."""
+    """Inputs uint8 [N, C, H, W] and the probabilities float32 [N, classes] that this file gave for them."""
 
     inputs: Mapping[str, Images]
     outputs: Mapping[str, NDArray[np.float32]]
@@ -59,32 +65,35 @@ class Release:
 
 @dataclass(frozen=True, kw_only=True)
 class Published:
-    """Where a release is now: a model's name and version; `new` is False when that version was there already."""
+    """Where a release is now: a model's name and version; `new` is False when that version was there already.
+
+    `renewed` is True when that version stayed and its card was replaced, because it said something else.
+    """
 
     name: str
     version: int
     new: bool
+    renewed: bool = False
 
 
 def publish(repository: Path, release: Release, *, keep: int | None = None) -> Published:
     """Make `release` a new version of its model in `repository`, unless its latest version holds the same files.
 
-    `keep` is how many versions stay, the latest; None keeps all. Raises OSError; a failure at any moment leaves the
-    repository as it was, or with the whole new version.
+    Then that version's card is made to say what the release says. `keep` is how many versions stay, the latest; None
+    keeps all. A release with other tensors or labels than its model's config is the only version that stays.
+
+    Raises OSError, with the repository as it was, or with the whole new version. A crash leaves the same, but for two
+    things: old versions may be there under the new config, which fits them, and a model that was being replaced may
+    be away until the next publication.
     """
     repository.mkdir(parents=True, exist_ok=True)
+    folder = repository / release.name
     with _locked(repository):
-        _remove_unfinished(repository)
-        folder = repository / release.name
-        try:
-            if not folder.exists():
-                _publish_model(repository, release)
-                return Published(name=release.name, version=1, new=True)
-            _remove_unfinished(folder)
+        _tidy(folder)
+        with _undone_on_failure(folder):
+            if not folder.exists() or not _fits(folder, release):
+                return _publish_model(folder, release)
             published = _publish_version(folder, release)
-        except OSError:
-            _give_up(repository, folder)
-            raise
         _remove_old(folder, keep)
         return published
 
@@ -97,36 +106,53 @@ def copy_file(source: Path, target: Path) -> None:
     unfinished.unlink(missing_ok=True)
     try:
         _write(unfinished, source.read_bytes())
-        _appear_file(unfinished, target)
+        _appear(unfinished, target)
     except OSError:
         unfinished.unlink(missing_ok=True)
         raise
 
 
 def versions(folder: Path) -> list[int]:
-    """The versions in a model's folder, ascending."""
-    return sorted(int(path.name) for path in folder.iterdir() if path.is_dir() and path.name.isdecimal())
+    """The versions in a model's folder, ascending; none where there is no such folder."""
+    return sorted(int(path.name) for path in folder.glob("*") if path.is_dir() and path.name.isdecimal())
 
 
-def _publish_model(repository: Path, release: Release) -> None:
-    unfinished = repository / f"{UNFINISHED}{release.name}"
-    _write_version(unfinished / "1", release)
+def _fits(folder: Path, release: Release) -> bool:
+    """Whether what lies in `folder` can be served under the release's config; yes, where nothing is known of it."""
+    try:
+        old = read_config(folder / CONFIG, name=release.name)
+    except ArtifactError:
+        return True
+    new = parse_config(release.config, name=release.name)
+    tensors = [(one.inputs, one.outputs, one.max_batch_size > 0) for one in (old, new)]
+    return tensors[0] == tensors[1] and _content(folder / LABELS) in {None, _labels(release)}
+
+
+def _publish_model(folder: Path, release: Release) -> Published:
+    version = max(versions(folder), default=0) + 1
+    unfinished = folder.with_name(f"{UNFINISHED}{release.name}")
+    _write_version(unfinished / str(version), release)
     _write(unfinished / CONFIG, release.config.encode())
     _write(unfinished / LABELS, _labels(release))
-    _appear(unfinished, repository / release.name)
+    _sync_folder(unfinished)
+    if folder.exists():
+        folder.rename(folder.with_name(f"{REPLACED}{release.name}"))
+    _appear(unfinished, folder)
+    _tidy(folder)
+    return Published(name=release.name, version=version, new=True)
 
 
 def _publish_version(folder: Path, release: Release) -> Published:
-    existing = versions(folder)
-    latest = existing[-1] if existing else 0
+    latest = max(versions(folder), default=0)
     unfinished = folder / f"{UNFINISHED}{latest + 1}"
     files = _write_version(unfinished, release)
     # The config goes first: a server that looks in between sees old versions under the new config, and serves them.
     _replace(folder / LABELS, _labels(release))
     _replace(folder / CONFIG, release.config.encode())
-    if existing and _holds(folder / str(latest), files):
+    if latest and _holds(folder / str(latest), files):
+        renewed = _renew(unfinished / CARD_NAME, folder / str(latest) / CARD_NAME)
         shutil.rmtree(unfinished)
-        return Published(name=release.name, version=latest, new=False)
+        return Published(name=release.name, version=latest, new=False, renewed=renewed)
     _appear(unfinished, folder / str(latest + 1))
     return Published(name=release.name, version=latest + 1, new=True)
 
@@ -167,14 +193,16 @@ def _holds(folder: Path, files: Mapping[str, FileRecord]) -> bool:
         return False
 
 
+def _renew(card: Path, published: Path) -> bool:
+    """Put `card` in the place of the published one, unless they are the same; whether that was needed."""
+    if published.read_bytes() == card.read_bytes():
+        return False
+    _appear(card, published)
+    return True
+
+
 def _labels(release: Release) -> bytes:
     return "".join(f"{label}\n" for label in release.labels).encode()
-
-
-def _appear(unfinished: Path, destination: Path) -> None:
-    _sync_folder(unfinished)
-    unfinished.rename(destination)
-    _sync_folder(destination.parent)
 
 
 def _remove_old(folder: Path, keep: int | None) -> None:
@@ -185,16 +213,41 @@ def _remove_old(folder: Path, keep: int | None) -> None:
         shutil.rmtree(hidden)
 
 
+@contextmanager
+def _undone_on_failure(folder: Path) -> Iterator[None]:
+    """Should the block fail, leave everything as it was, as far as a full disk allows, or with the new version."""
+    before = versions(folder)
+    contents = {path: _content(path) for path in (folder / LABELS, folder / CONFIG)}
+    try:
+        yield
+    except OSError:
+        with suppress(OSError):
+            _tidy(folder)
+        for path, content in contents.items() if versions(folder) == before else ():
+            with suppress(OSError):
+                path.unlink(missing_ok=True) if content is None else _replace(path, content)
+        raise
+
+
+def _tidy(folder: Path) -> None:
+    """Remove what is unfinished or was replaced; a model that left its place and got no successor comes back."""
+    repository = folder.parent
+    _remove_unfinished(repository)
+    for hidden in repository.glob(f"{REPLACED}*"):
+        name = hidden.name.removeprefix(REPLACED)
+        # Not deleted under this name: half of a model must never come back.
+        hidden.rename(repository / (f"{UNFINISHED}{name}" if (repository / name).exists() else name))
+    _remove_unfinished(repository)
+    _remove_unfinished(folder)
+
+
 def _remove_unfinished(folder: Path) -> None:
     for path in folder.glob(f"{UNFINISHED}*"):
-        shutil.rmtree(path) if path.is_dir() else path.unlink()
+        shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
 
 
-def _give_up(*folders: Path) -> None:
-    """Give back the space of what couldn't be finished, as far as that can be done: the disk may be full."""
-    for folder in folders:
-        with suppress(OSError):
-            _remove_unfinished(folder)
+def _content(path: Path) -> bytes | None:
+    return path.read_bytes() if path.is_file() else None
 
 
 def _replace(path: Path, content: bytes) -> None:
@@ -202,10 +255,10 @@ def _replace(path: Path, content: bytes) -> None:
         return  # not even a new time stamp: a watching server has nothing to do
     unfinished = path.with_name(f"{UNFINISHED}{path.name}")
     _write(unfinished, content)
-    _appear_file(unfinished, path)
+    _appear(unfinished, path)
 
 
-def _appear_file(unfinished: Path, destination: Path) -> None:
+def _appear(unfinished: Path, destination: Path) -> None:
     unfinished.replace(destination)
     _sync_folder(destination.parent)
 

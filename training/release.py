@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from training.classifier import Classifier
 from training.data import digits
-from training.data.split import Dataset
+from training.data.split import Dataset, Split
 from training.evaluate import Measured
 from training.export import INPUT, OUTPUT
 from training.machine import machine
@@ -65,6 +66,17 @@ def measured(
     return [*releases.values(), chosen]
 
 
+def golden_positions(split: Split) -> NDArray[np.int64]:
+    """Which images are golden samples: at most eight, each of another source, in turn of another class.
+
+    Every source is there by its first view. The first sources of all classes come first, in the order of labels.
+    """
+    first = np.sort(np.unique(split.sources, return_index=True)[1])
+    labels = split.labels[first]
+    turn = [np.count_nonzero(labels[:index] == label) for index, label in enumerate(labels)]
+    return first[np.lexsort((labels, turn))][:GOLDEN_IMAGES]
+
+
 def _release(
     variant: Variant,
     recipe: Recipe,
@@ -75,7 +87,7 @@ def _release(
     evidence: Mapping[str, Any],
     chosen: str | None = None,
 ) -> Release:
-    images = dataset.test.images[:GOLDEN_IMAGES]
+    images = dataset.test.images[golden_positions(dataset.test)]
     classifier = Classifier(shape=images.shape[1:], classes=len(dataset.classes))
     return Release(
         name=name,

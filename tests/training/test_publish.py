@@ -1,8 +1,12 @@
 """Publication: the layout that servers read, and that no failure ever shows half a version."""
 
+import errno
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import replace
+from itertools import count
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -49,6 +53,15 @@ def retrained(release: Release, tmp_path: Path) -> Release:
     return replace(release, model=tmp_path / "second.onnx", config=config)
 
 
+@pytest.fixture
+def enlarged(retrained: Release) -> Release:
+    """Retrained for larger images, so that no old version can be served under its config."""
+    images = np.zeros((8, 1, 24, 24), dtype=np.uint8)
+    config = Classifier(shape=(1, 24, 24), classes=10).config(name="digits", family="digits", variant="int8")
+    golden = Golden(inputs={"image": images}, outputs=retrained.golden.outputs)
+    return replace(retrained, config=config, golden=golden)
+
+
 def visible(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir() if not path.name.startswith(".")) if folder.exists() else []
 
@@ -57,11 +70,33 @@ def check_whole(repository: Path) -> None:
     """Everything that a server can see is complete and as its card says."""
     for name in visible(repository):
         folder = repository / name
-        read_config(folder / "config.pbtxt", name=name)
+        config = read_config(folder / "config.pbtxt", name=name)
         assert (folder / "labels.txt").read_text().split() == list("0123456789")
         assert versions(folder)
         for version in versions(folder):
             verify_files(load_card(folder / str(version) / CARD_NAME), folder / str(version))
+            with np.load(folder / str(version) / "golden.npz") as golden:
+                assert golden["input.image"].shape[1:] == tuple(config.inputs[0].dims)
+
+
+def contents(repository: Path) -> dict[Path, bytes]:
+    return {path: path.read_bytes() for path in repository.rglob("*") if path.is_file()}
+
+
+def fail_at(monkeypatch: pytest.MonkeyPatch, moment: int, failure: BaseException) -> None:
+    """Let the `moment`-th rename in this process fail, once."""
+    calls = count(1)
+
+    def failing(original: Callable[[Path, Path], Path]) -> Callable[[Path, Path], Path]:
+        def rename(self: Path, target: Path) -> Path:
+            if next(calls) == moment:
+                raise failure
+            return original(self, target)
+
+        return rename
+
+    for name in ("rename", "replace"):
+        monkeypatch.setattr(Path, name, failing(getattr(Path, name)))
 
 
 def crash_at(monkeypatch: pytest.MonkeyPatch, moment: int) -> Callable[[], int]:
@@ -131,10 +166,30 @@ def test_the_same_files_are_no_new_version(release: Release, tmp_path: Path) -> 
     """Publishing again what is there already changes nothing, not even a time stamp."""
     publish(tmp_path / "models", release)
     before = {path: path.stat().st_mtime_ns for path in (tmp_path / "models" / "digits").rglob("*") if path.is_file()}
-    again = publish(tmp_path / "models", replace(release, metrics={"accuracy": 0.5}))
+    again = publish(tmp_path / "models", release)
     assert again == Published(name="digits", version=1, new=False)
     assert before == {path: path.stat().st_mtime_ns for path in before}
     assert visible(tmp_path / "models" / "digits") == ["1", "config.pbtxt", "labels.txt"]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"metrics": {"accuracy": 0.5}}, {"evidence": {"verdict": "chosen"}}, {"chosen": None}, {"parent": None}],
+)
+def test_what_a_card_says_is_renewed_with_the_same_files(
+    release: Release, tmp_path: Path, change: dict[str, Any]
+) -> None:
+    """Another verdict about the same files is no new version, but the card says it, and all else stays untouched."""
+    publish(tmp_path / "models", release)
+    folder = tmp_path / "models" / "digits"
+    before = {path: path.stat().st_mtime_ns for path in folder.rglob("*") if path.is_file()}
+    again = publish(tmp_path / "models", replace(release, **change))
+    assert Published(name="digits", version=1, new=False, renewed=True) == again
+    card = load_card(folder / "1" / CARD_NAME)
+    assert change == {key: getattr(card, key) for key in change}
+    assert {folder / "1" / CARD_NAME} == {path for path in before if path.stat().st_mtime_ns != before[path]}
+    assert set(before) == {path for path in folder.rglob("*") if path.is_file()}
+    check_whole(tmp_path / "models")
 
 
 def test_a_retrained_model_is_the_next_version(release: Release, retrained: Release, tmp_path: Path) -> None:
@@ -188,7 +243,7 @@ def test_a_crash_never_shows_half_a_model(
     check_whole(tmp_path / "models")
 
 
-@pytest.mark.parametrize("moment", range(1, 9))
+@pytest.mark.parametrize("moment", range(1, 8))
 def test_a_crash_never_shows_half_a_version(
     release: Release, retrained: Release, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moment: int
 ) -> None:
@@ -213,4 +268,74 @@ def test_the_crashes_cover_every_moment(
     publish(tmp_path / "models", release)
     assert calls() == 8
     publish(tmp_path / "models", retrained)
-    assert calls() == 8 + 8
+    assert calls() == 8 + 7
+
+
+def test_a_model_with_other_tensors_replaces_the_old_one(release: Release, enlarged: Release, tmp_path: Path) -> None:
+    """Only versions that fit the config stay, and versions keep counting up."""
+    publish(tmp_path / "models", release)
+    assert Published(name="digits", version=2, new=True) == publish(tmp_path / "models", enlarged)
+    assert [2] == versions(tmp_path / "models" / "digits")
+    assert ["digits"] == [path.name for path in (tmp_path / "models").iterdir()]
+    check_whole(tmp_path / "models")
+    assert Published(name="digits", version=2, new=False) == publish(tmp_path / "models", enlarged)
+
+
+def test_a_model_with_other_labels_replaces_the_old_one(release: Release, tmp_path: Path) -> None:
+    """No version is ever served under labels that it wasn't trained with."""
+    publish(tmp_path / "models", release)
+    renamed = replace(release, labels=tuple("abcdefghij"))
+    assert Published(name="digits", version=2, new=True) == publish(tmp_path / "models", renamed)
+    assert [2] == versions(tmp_path / "models" / "digits")
+
+
+@pytest.mark.parametrize("moment", [1, 2])
+@pytest.mark.parametrize("other", ["retrained", "enlarged"])
+def test_a_failure_leaves_everything_as_it_was(
+    release: Release,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    request: pytest.FixtureRequest,
+    other: str,
+    moment: int,
+) -> None:
+    """Where a rename finds no space, config and version stay as they were, byte for byte, and nothing is left over."""
+    publish(tmp_path / "models", release)
+    before = contents(tmp_path / "models")
+    with monkeypatch.context() as patch:
+        fail_at(patch, moment, OSError(errno.ENOSPC, "No space left on device"))
+        with pytest.raises(OSError, match="No space left"):
+            publish(tmp_path / "models", request.getfixturevalue(other))
+    assert before == contents(tmp_path / "models")
+    assert [] == list((tmp_path / "models").rglob(".*"))
+
+
+@pytest.mark.parametrize("moment", range(1, 5))
+def test_a_crash_while_a_model_is_replaced_is_healed(
+    release: Release, enlarged: Release, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moment: int
+) -> None:
+    """A server sees the old model, none or the new; the next publication, of any model, brings back what was away."""
+    publish(tmp_path / "models", release)
+    with monkeypatch.context() as patch:
+        fail_at(patch, moment, Crash())
+        with pytest.raises(Crash) if moment < 4 else nullcontext():
+            publish(tmp_path / "models", enlarged)
+    assert visible(tmp_path / "models") == ([] if moment == 2 else ["digits"])
+    check_whole(tmp_path / "models")
+    publish(
+        tmp_path / "models", replace(release, name="other", config=release.config.replace('"digits"', '"other"', 1))
+    )
+    assert ["digits", "other"] == visible(tmp_path / "models")
+    assert [1 if moment < 3 else 2] == versions(tmp_path / "models" / "digits")
+    assert [] == list((tmp_path / "models").rglob(".*"))
+    check_whole(tmp_path / "models")
+    assert 2 == publish(tmp_path / "models", enlarged).version
+
+
+def test_a_folder_without_config_keeps_what_it_has(release: Release, tmp_path: Path) -> None:
+    """Nothing is known against a version that somebody put there by hand, so it stays; a failure changes nothing."""
+    version = tmp_path / "models" / "digits" / "1"
+    version.mkdir(parents=True)
+    (version / "model.onnx").write_bytes(b"by hand")
+    assert 2 == publish(tmp_path / "models", release).version
+    assert b"by hand" == (version / "model.onnx").read_bytes()
