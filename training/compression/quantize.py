@@ -44,6 +44,8 @@ class QuantizeSettings:
     def __post_init__(self) -> None:
         if self.samples < 1 or not 50 < self.percentile <= 100:
             raise ValueError("samples, percentile: at least one sample, and a percentile above 50")
+        if not 0 <= self.min_agreement <= 1:
+            raise ValueError("min_agreement: must be a share")
 
 
 class ImageReader(CalibrationDataReader):  # type: ignore[misc] # the runtime asks for this base class

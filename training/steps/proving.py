@@ -101,5 +101,7 @@ def publish(
         return ()
     releases = release.measured(variants, journal.recipe, dataset, report.variants, report.verdict)
     published = tuple(publishing.publish(repository, one, keep=keep) for one in releases)
-    journal.note("publish", start, cached=not any(one.new for one in published), result=f"{len(published)} models")
+    journal.note(
+        "publish", start, cached=not any(one.new or one.renewed for one in published), result=f"{len(published)} models"
+    )
     return published
