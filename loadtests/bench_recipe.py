@@ -19,7 +19,7 @@ from rich.console import Console
 from loadtests import results
 from loadtests.served import ROOT
 from training import ladder, run
-from training.ladder import Rung
+from training.ladder import Padding, Rung, judge
 from training.machine import machine
 from training.recipe import load_recipe
 from training.report import Report
@@ -65,19 +65,23 @@ def _family(report: Report) -> bool:
     chosen, teacher = report.variants[report.verdict.chosen], next(iter(report.variants.values()))
     gain = chosen.over_teacher or ITSELF
     drop = teacher.accuracy.value - chosen.accuracy.value
-    met = gain.compute >= FASTER and gain.size >= SMALLER and drop <= MAX_DROP
+    enough = gain.compute >= FASTER and gain.size >= SMALLER and drop <= MAX_DROP
+    met = enough and report.verdict.goal_met
     section = f"""\
 ## {report.recipe.about} ({report.recipe.profile})
 
 {_circumstances(report.commit)} · `python -m loadtests.bench_recipe {report.recipe.name}`
 
 {results.table(COLUMNS, [_row(name, report) for name in report.variants])}
-Chosen: {report.verdict.chosen}, {gain.compute:.2f}x faster, {gain.size:.1f}x smaller, {-drop * 100:+.2f} points.
+{"Chosen" if report.verdict.goal_met else "Nearest"}: {report.verdict.chosen}, {gain.compute:.2f}x faster,
+{gain.size:.1f}x smaller, {-drop * 100:+.2f} points.
 Asked: {FASTER:.0f}x faster, {SMALLER:.0f}x smaller, at most {MAX_DROP:.0%} lost: {"met" if met else "missed"}.
+The recipe's own verdict: {report.verdict.goal}.
 
 Through the service, variants interleaved on the same cores. Faster: the worker's time at batch 1, the median over
 rounds of the ratio to the teacher. Won / lost: images that only this variant or only its parent got right, of
-{teacher.accuracy.count}; p by exact sign flips, the views of a scan together."""
+{teacher.accuracy.count}; p by exact sign flips, the views of a scan together. p50 / p99: of
+{teacher.latency_ms["1"].count} requests of one image."""
     goals = {"faster": FASTER, "smaller": SMALLER, "max_drop": MAX_DROP}
     _write(report.recipe.name, section, {"report": msgspec.to_builtins(report), "goals": goals, "met": met})
     return met
@@ -103,7 +107,7 @@ def _row(name: str, report: Report) -> tuple[str, ...]:
 
 def _ladder(report: Report, rungs: Sequence[Rung]) -> bool:
     own = next(rung for rung in rungs if rung.widths == report.recipe.network.widths)
-    padded = ladder.is_padded(rungs, own.widths)
+    padding = judge(rungs, own.widths)
     rows = [
         (
             f"**{_widths(rung)}**" if rung is own else _widths(rung),
@@ -123,10 +127,18 @@ def _ladder(report: Report, rungs: Sequence[Rung]) -> bool:
 {_circumstances(report.commit)} · `python -m loadtests.bench_recipe {report.recipe.name}`
 
 {results.table(header, rows)}
-The teacher, **{_widths(own)}**, {"is" if padded else "isn't"} padded: networks of its kind, trained as it is, of at
-most half its size {"come" if padded else "don't come"} within {ladder.PADDED:.1%} of it (means over seeds)."""
-    _write(f"{report.recipe.name}-ladder", section, {"rungs": msgspec.to_builtins(list(rungs)), "padded": padded})
-    return not padded
+Networks of the teacher's kind, **{_widths(own)}**, trained as it is. {_judged(padding, own)}"""
+    _write(f"{report.recipe.name}-ladder", section, msgspec.to_builtins({"rungs": rungs, "padding": padding}))
+    return not padding.padded
+
+
+def _judged(padding: Padding, own: Rung) -> str:
+    half, limit = padding.half, f"{ladder.PADDED * 100:.1f}"
+    return (
+        f"The best of about half its size or less ({_widths(half)}, {half.parameters / own.parameters:.2f} of the "
+        f"parameters): {-padding.difference * 100:+.2f} ± {padding.error * 100:.2f} points, "
+        + (f"within {limit}: padded." if padding.padded else f"more than {limit}: not padded.")
+    )
 
 
 def _widths(rung: Rung) -> str:

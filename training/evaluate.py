@@ -61,10 +61,14 @@ class Candidate:
 
 @dataclass(frozen=True, kw_only=True)
 class Latency:
-    """Whole requests of one client that waits for each answer, in milliseconds."""
+    """Whole requests of one client that waits for each answer, in milliseconds; `count` is how many there were.
+
+    Of fewer than a hundred, `p99` says no more than the slowest.
+    """
 
     p50: float
     p99: float
+    count: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,7 +105,8 @@ class Measured:
 
     `confusion` has a row per true class; `against_parent` counts images that only this variant (first) or only the
     parent (second) got right; `mistakes` are the most confident ones. `latency_ms`, `compute_ms` (the worker's time a
-    batch) and `images_per_second` have a figure for each batch size. Gains are None where there is nothing to compare.
+    batch) and `images_per_second` (by the median request) have a figure for each batch size. Gains are None where there
+    is nothing to compare.
     """
 
     parent: str | None
@@ -250,31 +255,38 @@ def _worst(probabilities: Probabilities, labels: Labels) -> tuple[Mistake, ...]:
 
 
 def _speed(own: Mapping[int, Timing]) -> Any:
-    rates = {size: size / float(np.median(timing.requests.mean(axis=1))) for size, timing in own.items()}
+    paces = _paces(own)
     return {
-        "latency_ms": {
-            str(size): Latency(**{f"p{q}": float(np.percentile(timing.requests, q)) * 1e3 for q in (50, 99)})
-            for size, timing in own.items()
-        },
+        "latency_ms": {str(size): _latency(timing.requests) for size, timing in own.items()},
         "compute_ms": {str(size): float(np.median(timing.compute)) * 1e3 for size, timing in own.items()},
-        "images_per_second": {str(size): rate for size, rate in rates.items()},
-        "best_batch": max(rates, key=lambda size: rates[size]),
+        "images_per_second": {str(size): 1 / float(np.median(pace)) for size, pace in paces.items()},
+        "best_batch": _best(paces),
     }
 
 
+def _latency(requests: NDArray[np.float64]) -> Latency:
+    p50, p99 = (float(one) * 1e3 for one in np.percentile(requests, (50, 99)))
+    return Latency(p50=p50, p99=p99, count=requests.size)
+
+
 def _gain(own: Mapping[int, Timing], other: Mapping[int, Timing], *, size: float) -> Gain:
+    mine, others = _paces(own), _paces(other)
     return Gain(
         size=size,
         compute=_ratio(other[1].compute, own[1].compute),
         latency=_ratio(np.median(other[1].requests, axis=1), np.median(own[1].requests, axis=1)),
-        throughput=_ratio(_best(other), _best(own)),
+        throughput=_ratio(others[_best(others)], mine[_best(mine)]),
     )
 
 
-def _best(timings: Mapping[int, Timing]) -> NDArray[np.float64]:
-    """Seconds an image in each round, at the batch size at which they are fewest: [rounds]."""
-    seconds = (np.median(timing.requests, axis=1) / size for size, timing in timings.items())
-    return min(seconds, key=lambda one: float(np.median(one)))
+def _paces(timings: Mapping[int, Timing]) -> dict[int, NDArray[np.float64]]:
+    """Seconds an image at each batch size, by the median request of each round: [rounds]."""
+    return {size: np.median(timing.requests, axis=1) / size for size, timing in timings.items()}
+
+
+def _best(paces: Mapping[int, NDArray[np.float64]]) -> int:
+    """The batch size at which an image takes least."""
+    return min(paces, key=lambda size: float(np.median(paces[size])))
 
 
 def _ratio(other: NDArray[np.float64], own: NDArray[np.float64]) -> float:

@@ -14,7 +14,7 @@ Z_95 = 1.959963984540054
 
 @dataclass(frozen=True, kw_only=True)
 class Share:
-    """`hits` of `count` images, and the interval from `low` to `high` that holds the true share in 95 of 100 cases."""
+    """`hits` of `count` images, and the 95 % interval from `low` to `high`: see `share` for what it promises."""
 
     value: float
     low: float
@@ -47,7 +47,10 @@ def share(right: NDArray[np.bool_], sources: Sources) -> Share:
 
     `right` says it image by image [N], `sources` of what each is a view: views of one thing are right or wrong
     together more often than not, so they count for less than as many things would. With one view of each, it is the
-    plain interval. Sources: E. B. Wilson, JASA 22 (1927); L. Kish, "Survey Sampling" (1965), for the design effect.
+    plain interval. Views that go together close to a share of 1 make it somewhat narrow: simulated with a correlation
+    of 0.5, it held the truth in 94 of 100 cases for shares of 0.9 to 0.97, and in 89 for 0.995.
+
+    Sources: E. B. Wilson, JASA 22 (1927); L. Kish, "Survey Sampling" (1965), for the design effect.
     """
     hits, count = int(right.sum()), len(right)
     value = hits / count

@@ -10,6 +10,9 @@ from training.evaluate import Measured
 from training.report import Report
 from training.steps.learning import Facts
 
+UNBOUNDED = 10_000
+"""Columns: more than any table has."""
+
 
 def print_networks(networks: Mapping[str, Facts], sizes: Mapping[str, int], console: Console) -> None:
     """What was made: each network, and the size in bytes of each model file by its variant."""
@@ -18,21 +21,33 @@ def print_networks(networks: Mapping[str, Facts], sizes: Mapping[str, int], cons
         facts = networks.get(variant)
         made = ("", "", "") if facts is None else _made(facts)
         table.add_row(variant, *made, f"{size / 1e6:.2f}")
-    console.print(table)
+    _print(table, console)
 
 
 def print_report(report: Report, console: Console) -> None:
-    """The variants side by side, what was decided and why, and what was published."""
-    title = f"{report.recipe.about} ({report.recipe.profile})"
-    columns = ("accuracy % (95 %)", "MB", "compute ms", "p50/p99 ms", "images/s", "smaller", "faster")
-    table = _table(title, columns, first="variant")
+    """The variants side by side, what was decided and why, and what was published.
+
+    No figure is ever cut: two tables fit into 80 columns, and where names are too long for that, lines grow.
+    """
+    quality = _table(
+        f"{report.recipe.about} ({report.recipe.profile})",
+        ("parent", "accuracy % (95 %)", "won/lost (p)", "KB", "smaller"),
+        first="variant",
+    )
+    speed = _table("", ("compute ms", "faster", "p50/p99 ms", "images/s @batch"), first="variant")
     for name, figures in report.variants.items():
-        table.add_row(name, *_row(figures), style="bold" if name == report.verdict.chosen else "")
-    table.caption = "ms: batch 1. images/s: best batch (@). smaller, faster (compute time): times the teacher's."
-    table.caption_justify = "left"
-    console.print(table)
+        style = "bold" if name == report.verdict.chosen else ""
+        quality.add_row(name, *_quality(figures, report.recipe.family), style=style)
+        speed.add_row(name, *_speed(figures), style=style)
+    teacher = next(iter(report.variants.values()))
+    quality.caption = "won/lost: images against the parent. smaller: times the teacher's."
+    speed.caption = (
+        f"ms: one image; p50/p99 of {teacher.latency_ms['1'].count:,} requests. faster: computing, times the teacher's."
+    )
+    _print(quality, console)
+    _print(speed, console)
     for name, reason in report.verdict.reasons.items():
-        console.print(f"  {name}: {reason}{_paired(report.variants[name])}", highlight=False, soft_wrap=True)
+        console.print(f"  {name}: {reason}", highlight=False, soft_wrap=True)
     console.print(f"  {report.verdict.goal}", highlight=False, soft_wrap=True)
     for one in report.published:
         state = "published" if one.new else "unchanged"
@@ -40,7 +55,8 @@ def print_report(report: Report, console: Console) -> None:
 
 
 def _table(title: str, columns: tuple[str, ...], *, first: str) -> Table:
-    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+    table = Table(title=title, box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
+    table.title_justify = table.caption_justify = "left"
     table.add_column(first, no_wrap=True)
     for column in columns:
         table.add_column(column, justify="right", no_wrap=True)
@@ -51,21 +67,32 @@ def _made(facts: Facts) -> tuple[str, ...]:
     return f"{facts.parameters:,}", f"{facts.multiply_adds / 1e6:.2f}", f"{facts.validation_accuracy * 100:.2f}"
 
 
-def _row(figures: Measured) -> tuple[str, ...]:
-    accuracy, latency, gain = figures.accuracy, figures.latency_ms["1"], figures.over_teacher
+def _print(table: Table, console: Console) -> None:
+    """Print a table as wide as it is: whatever narrows it would cut figures."""
+    table.width = console.measure(table, options=console.options.update(width=UNBOUNDED)).maximum
+    console.print(table, crop=False)
+
+
+def _quality(figures: Measured, family: str) -> tuple[str, ...]:
+    accuracy, test, gain = figures.accuracy, figures.against_parent, figures.over_teacher
     return (
+        "" if figures.parent is None else figures.parent.removeprefix(f"{family}-"),
         f"{accuracy.value:.1%} ({accuracy.low:.1%}-{accuracy.high:.1%})".replace("%", ""),
-        f"{figures.size / 1e6:.2f}",
-        f"{figures.compute_ms['1']:.3f}",
-        f"{latency.p50:.2f}/{latency.p99:.2f}",
-        f"{figures.throughput:,.0f} @{figures.best_batch}",
+        "" if test is None else f"{test.only_first}/{test.only_second} ({_chance(test.p_value)})",
+        f"{figures.size / 1e3:,.0f}",
         "" if gain is None else f"{gain.size:.1f}x",
-        "" if gain is None else f"{gain.compute:.2f}x",
     )
 
 
-def _paired(figures: Measured) -> str:
-    test = figures.against_parent
-    if test is None:
-        return ""
-    return f" (against {figures.parent}: {test.only_first} better, {test.only_second} worse, p = {test.p_value:.2f})"
+def _speed(figures: Measured) -> tuple[str, ...]:
+    latency, gain = figures.latency_ms["1"], figures.over_teacher
+    return (
+        f"{figures.compute_ms['1']:.3f}",
+        "" if gain is None else f"{gain.compute:.2f}x",
+        f"{latency.p50:.2f}/{latency.p99:.2f}",
+        f"{figures.throughput:,.0f} @{figures.best_batch}",
+    )
+
+
+def _chance(p_value: float) -> str:
+    return "<0.001" if p_value < 0.001 else f"{p_value:.3f}"

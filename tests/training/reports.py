@@ -30,6 +30,7 @@ SKIPPED = {"teacher": 0, "student": 30, "pruned": 5, "int8": 28}
 COMPUTE = {"teacher": 0.6614, "student": 0.2983, "pruned": 0.1876, "int8": 0.3307}
 CLASSES = tuple("0123456789")
 VIEWS = 8
+REQUESTS = {"1": 2000, "8": 240, "32": 60}
 FITS = {"teacher": 16, "student": 24, "prune-1": 2, "prune-2": 1, "fine-tune": 14}
 
 
@@ -90,7 +91,9 @@ def measured(variant: str, dataset: Dataset) -> Measured:
             Mistake(image=int(at), label=int(labels[at]), answer=int(said[at]), confidence=0.97 - i / 30, truth=0.02)
             for i, at in enumerate(np.flatnonzero(~right)[:12])
         ),
-        latency_ms={size: Latency(p50=time + 0.35, p99=time * 1.6 + 0.9) for size, time in compute.items()},
+        latency_ms={
+            size: Latency(p50=time + 0.35, p99=time * 1.6 + 0.9, count=REQUESTS[size]) for size, time in compute.items()
+        },
         compute_ms=compute,
         images_per_second=rates,
         best_batch=32,

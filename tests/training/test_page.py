@@ -104,7 +104,7 @@ def hostile(report: Report, dataset: Dataset) -> tuple[Report, str]:
     classes = tuple(f"{name}{HOSTILE}" for name in dataset.classes)
     evil = replace(
         report,
-        recipe=replace(report.recipe, about=HOSTILE, family=HOSTILE),
+        recipe=replace(report.recipe, about=HOSTILE),  # a family can hold nothing of the kind
         fits={f"{step}{HOSTILE}": fitted for step, fitted in report.fits.items()},
         variants={
             f"{name}{HOSTILE}": replace(
