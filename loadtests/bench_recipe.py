@@ -67,13 +67,14 @@ def _family(report: Report) -> bool:
     drop = teacher.accuracy.value - chosen.accuracy.value
     enough = gain.compute >= FASTER and gain.size >= SMALLER and drop <= MAX_DROP
     met = enough and report.verdict.goal_met
+    label = "Chosen" if report.verdict.goal_met else "Nearest miss"
     section = f"""\
 ## {report.recipe.about} ({report.recipe.profile})
 
 {_circumstances(report.commit)} · `python -m loadtests.bench_recipe {report.recipe.name}`
 
 {results.table(COLUMNS, [_row(name, report) for name in report.variants])}
-{"Chosen" if report.verdict.goal_met else "Nearest"}: {report.verdict.chosen}, {gain.compute:.2f}x faster,
+{label}: {report.verdict.chosen}, {gain.compute:.2f}x faster,
 {gain.size:.1f}x smaller, {-drop * 100:+.2f} points.
 Asked: {FASTER:.0f}x faster, {SMALLER:.0f}x smaller, at most {MAX_DROP:.0%} lost: {"met" if met else "missed"}.
 The recipe's own verdict: {report.verdict.goal}.

@@ -28,6 +28,10 @@ output [
 ]
 dynamic_batching {{ }}
 parameters {{
+  key: "intra_op_thread_count"
+  value {{ string_value: "1" }}
+}}
+parameters {{
   key: "hone.family"
   value {{ string_value: "{family}" }}
 }}

@@ -41,9 +41,7 @@ def print_report(report: Report, console: Console) -> None:
         speed.add_row(name, *_speed(figures), style=style)
     teacher = next(iter(report.variants.values()))
     quality.caption = "won/lost: images against the parent. smaller: times the teacher's."
-    speed.caption = (
-        f"ms: one image; p50/p99 of {teacher.latency_ms['1'].count:,} requests. faster: computing, times the teacher's."
-    )
+    speed.caption = f"ms: one image, p50/p99 of {teacher.latency_ms['1'].count:,} requests. faster: in computing."
     _print(quality, console)
     _print(speed, console)
     for name, reason in report.verdict.reasons.items():

@@ -19,6 +19,7 @@ from training.evaluate import (
     time_side_by_side,
 )
 from training.evaluate import _gain as gain_of
+from training.evaluate import _speed as speed_of
 from training.statistics import compare, share
 
 TEACHER, STUDENT, INT8 = "digits-teacher", "digits-student", "digits-int8"
@@ -90,6 +91,7 @@ def test_times_have_a_figure_for_each_batch_size(measured: dict[str, Measured]) 
             assert milliseconds - 0.5 == pytest.approx(figures.compute_ms[size])
             assert milliseconds <= figures.latency_ms[size].p50 <= figures.latency_ms[size].p99
             assert figures.images_per_second[size] <= int(size) / milliseconds * 1e3
+        assert {"1": 24, "4": 12} == {size: latency.count for size, latency in figures.latency_ms.items()}
         assert 4 == figures.best_batch
         assert figures.images_per_second["4"] == figures.throughput == max(figures.images_per_second.values())
 
@@ -119,6 +121,18 @@ def test_gains_are_medians_of_the_rounds_own_ratios() -> None:
 
     gain = gain_of(timings(1.0, np.ones(5)), timings(3.0, noise), size=2.0)
     assert (2.0, 3.0, 3.0, 3.0) == pytest.approx((gain.size, gain.compute, gain.latency, gain.throughput))
+
+
+def test_one_slow_request_a_round_decides_nothing() -> None:
+    """Rates, the best batch and the gain in throughput go by the same medians, whatever means would say."""
+    one, four = np.full((5, 3), 1.0), np.tile([2.0, 2.0, 50.0], (5, 1))
+    timings = {size: Timing(requests=each, compute=each[:, 0]) for size, each in ((1, one), (4, four))}
+    speed = speed_of(timings)
+    alone = {1: timings[1]}
+
+    assert 4 == speed["best_batch"]
+    assert {"1": 1.0, "4": 2.0} == speed["images_per_second"]
+    assert 2.0 == gain_of(timings, alone, size=1.0).throughput
 
 
 def test_variants_take_turns_within_every_round(dataset: Dataset) -> None:

@@ -207,6 +207,16 @@ def test_the_front_leaves_out_what_is_beaten(report: Report) -> None:
     assert ["digits-pruned", "digits-student", "digits-teacher"] == plots.pareto_front(report.variants)
 
 
+def test_percentiles_say_of_how_many_requests(root: Node) -> None:
+    """Both tables with a p99 tell how many requests it is of, batch size by batch size."""
+    comparison, speed = (root.find("section", id=one).find("table") for one in ("comparison", "speed"))
+    teacher = speed.find("tbody").text
+
+    assert "by 2,000 requests of one image" in comparison.find("caption").text
+    assert teacher.startswith("digits-teacher 1 2,000 1.01 1.96 0.661")
+    assert " 32 60 " in teacher
+
+
 def test_classes_that_suffer_stand_out(root: Node) -> None:
     """A class that loses a point of F1 against the teacher shows how many, with a sign; the others show none."""
     table = root.find("section", id="classes").find("table")
