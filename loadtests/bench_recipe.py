@@ -82,7 +82,8 @@ The recipe's own verdict: {report.verdict.goal}.
 Through the service, variants interleaved on the same cores. Faster: the worker's time at batch 1, the median over
 rounds of the ratio to the teacher. Won / lost: images that only this variant or only its parent got right, of
 {teacher.accuracy.count}; p by exact sign flips, the views of a scan together. p50 / p99: of
-{teacher.latency_ms["1"].count} requests of one image."""
+{teacher.latency_ms["1"].count} requests of one image. Every model has one instance of one thread: with more threads the
+larger ones gain most, so that the smaller ones' advantage shrinks."""
     goals = {"faster": FASTER, "smaller": SMALLER, "max_drop": MAX_DROP}
     _write(report.recipe.name, section, {"report": msgspec.to_builtins(report), "goals": goals, "met": met})
     return met
