@@ -1,7 +1,8 @@
 """What a recipe comes to: `make results` trains it in full, compares its variants, and writes training/RESULTS.md.
 
-Three sections: the family (every variant against the teacher, through the service), the ladder (is the teacher larger
-than its task asks for?), and the time that the demo's part of it takes. What is trained already is found in `runs/`.
+Four sections: the family (every variant against the teacher, through the service), what more threads do for the teacher
+and the chosen one, the ladder (is the teacher larger than its task asks for?), and the time that the demo's part of it
+takes. What is trained already is found in `runs/`.
 """
 
 import argparse
@@ -14,10 +15,12 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import numpy as np
 from rich.console import Console
 
-from loadtests import results
+from loadtests import results, threads
 from loadtests.served import ROOT
+from loadtests.threads import Computed, Layout
 from training import ladder, run
 from training.ladder import Padding, Rung, judge
 from training.machine import machine
@@ -53,6 +56,9 @@ def main() -> int:
     journal = Journal(load_recipe(options.recipe, options.profile), options.runs, Console(stderr=True))
     family, report = run.evaluate(journal)
     met = [_family(report)]
+    models = (next(iter(report.variants)), report.verdict.chosen)
+    counts = sorted({1, machine().cores})
+    _threads(report, models, threads.measure(family, models, counts, journal.recipe, journal.console))
     if options.seeds:
         rungs = ladder.climb(journal, family.dataset, range(1, options.seeds + 1))
         met.append(_ladder(report, rungs))
@@ -74,19 +80,38 @@ def _family(report: Report) -> bool:
 {_circumstances(report.commit)} · `python -m loadtests.bench_recipe {report.recipe.name}`
 
 {results.table(COLUMNS, [_row(name, report) for name in report.variants])}
-{label}: {report.verdict.chosen}, {gain.compute:.2f}x faster,
-{gain.size:.1f}x smaller, {-drop * 100:+.2f} points.
+{label}: {report.verdict.chosen}, {gain.compute:.2f}x faster, {gain.size:.1f}x smaller, {-drop * 100:+.2f} points.
 Asked: {FASTER:.0f}x faster, {SMALLER:.0f}x smaller, at most {MAX_DROP:.0%} lost: {"met" if met else "missed"}.
 The recipe's own verdict: {report.verdict.goal}.
 
 Through the service, variants interleaved on the same cores. Faster: the worker's time at batch 1, the median over
 rounds of the ratio to the teacher. Won / lost: images that only this variant or only its parent got right, of
 {teacher.accuracy.count}; p by exact sign flips, the views of a scan together. p50 / p99: of
-{teacher.latency_ms["1"].count} requests of one image. Every model has one instance of one thread: with more threads the
-larger ones gain most, so that the smaller ones' advantage shrinks."""
+{teacher.latency_ms["1"].count} requests of one image. Every model has one instance of one thread; what more do is told
+below."""
     goals = {"faster": FASTER, "smaller": SMALLER, "max_drop": MAX_DROP}
     _write(report.recipe.name, section, {"report": msgspec.to_builtins(report), "goals": goals, "met": met})
     return met
+
+
+def _threads(report: Report, models: tuple[str, str], computed: Computed) -> None:
+    teacher, chosen = models
+    rows = []
+    for one, seconds in computed.items():
+        paired = computed[Layout(model=teacher, threads=one.threads)]
+        gain = f"{np.median(paired / seconds):.2f}x" if one.model == chosen else ""
+        rows.append((one.model, str(one.threads), f"{np.median(seconds) * 1e3:.3f}", gain))
+    fastest = [min((own for one, own in computed.items() if one.model == model), key=np.median) for model in models]
+    best = np.median(fastest[0] / fastest[1])
+    section = f"""\
+## One thread and more
+
+{_circumstances(report.commit)} · `python -m loadtests.bench_recipe {report.recipe.name}`
+
+{results.table(("variant", "threads", "compute ms, batch 1", "faster than the teacher with as many"), rows)}
+Each at its best, {chosen} is {best:.2f}x as fast as {teacher}. All layouts took turns in one service."""
+    figures = [{"model": one.model, "threads": one.threads, "seconds": own.tolist()} for one, own in computed.items()]
+    _write(f"{report.recipe.name}-threads", section, {"layouts": figures})
 
 
 def _row(name: str, report: Report) -> tuple[str, ...]:

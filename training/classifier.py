@@ -29,7 +29,7 @@ output [
 dynamic_batching {{ }}
 parameters {{
   key: "intra_op_thread_count"
-  value {{ string_value: "1" }}
+  value {{ string_value: "{threads}" }}
 }}
 parameters {{
   key: "hone.family"
@@ -44,10 +44,14 @@ parameters {{
 
 @dataclass(frozen=True, kw_only=True)
 class Classifier:
-    """What a config has to know: the shape of one image (C, H, W) and how many classes there are."""
+    """What a config has to know: the shape of one image (C, H, W), how many classes there are, and `threads`.
+
+    Threads are those of its one instance.
+    """
 
     shape: tuple[int, ...]
     classes: int
+    threads: int = 1
 
     def config(self, *, name: str, family: str, variant: str) -> str:
         """The text of `config.pbtxt` for the model `name`."""
@@ -60,4 +64,5 @@ class Classifier:
             max_batch=MAX_BATCH,
             shape=", ".join(str(side) for side in self.shape),
             classes=self.classes,
+            threads=self.threads,
         )

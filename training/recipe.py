@@ -25,7 +25,7 @@ from training.compression.quantize import QuantizeSettings
 from training.data.digits import DigitsSettings
 from training.evaluate import EvaluateSettings
 from training.fit import FitSettings
-from training.networks.resnet import ResNetConfig
+from training.networks.resnet import ResNetConfig, multiply_adds
 from training.tasks.classification import Classification
 from training.verdict import Budget
 
@@ -79,6 +79,8 @@ class Recipe:
             raise ValueError("threads: must be at least 1")
         if max(self.evaluate.batch_sizes) > MAX_BATCH:
             raise ValueError(f"evaluate.batch_sizes: a model takes at most {MAX_BATCH} images at once")
+        if multiply_adds(self.student, self.data.size) >= multiply_adds(self.network, self.data.size):
+            raise ValueError("student: must take fewer multiplications than the network it learns from")
 
 
 def recipe_names() -> list[str]:

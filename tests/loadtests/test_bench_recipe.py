@@ -6,12 +6,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from loadtests import bench_recipe, results
 from loadtests.bench_recipe import FASTER
 from loadtests.bench_recipe import _family as tell_family
 from loadtests.bench_recipe import _ladder as tell_ladder
+from loadtests.bench_recipe import _threads as tell_threads
+from loadtests.threads import Layout
 from tests.training import reports
 from training.ladder import Rung
 from training.recipe import load_recipe
@@ -119,6 +122,21 @@ def test_the_ladder_says_how_half_the_size_does(
     assert f"The best of about half its size or less (16-32, 0.52 of the parameters): {judged}" in section
     assert [list(one.widths) for one in rungs] == [one["widths"] for one in twin["rungs"]]
     assert (padded, [16, 32]) == (twin["padding"]["padded"], twin["padding"]["half"]["widths"])
+
+
+def test_threads_are_compared_like_with_like_and_best_with_best(told: Told) -> None:
+    """Each number of threads has its own ratio, by rounds; then the fastest layouts of both are compared."""
+    seconds = {("slow", 1): (4e-3, 8e-3, 4e-3), ("slow", 2): (3e-3,) * 3, ("fast", 1): (1e-3, 1e-3, 2e-3)}
+    seconds |= {("fast", 2): (1.5e-3,) * 3}
+    computed = {Layout(model=model, threads=count): np.array(own) for (model, count), own in seconds.items()}
+    tell_threads(report(), ("slow", "fast"), computed)
+
+    section, twin = told("digits-threads")
+    assert "| slow | 1 | 4.000 | |" in section
+    assert "| fast | 1 | 1.000 | 4.00x |" in section
+    assert "| fast | 2 | 1.500 | 2.00x |" in section
+    assert "Each at its best, fast is 3.00x as fast as slow." in section
+    assert {"model": "fast", "threads": 2, "seconds": [1.5e-3] * 3} in twin["layouts"]
 
 
 def test_sections_stand_side_by_side(told: Told, tmp_path: Path) -> None:

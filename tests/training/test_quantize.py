@@ -5,6 +5,7 @@ from typing import Literal
 
 import numpy as np
 import onnx
+import onnxruntime
 import pytest
 from numpy.typing import NDArray
 from onnx import numpy_helper
@@ -54,6 +55,18 @@ def test_every_heavy_operator_is_quantized(int8: Path) -> None:
     for node in graph.node:
         if node.op_type in {"Conv", "Gemm", "MatMul"}:
             assert set(node.input[:2]) <= quantized
+
+
+def test_nothing_between_two_convolutions_is_a_float(int8: Path, tmp_path: Path) -> None:
+    """As the runtime runs it, only pixels and pooled features are quantized: no ReLU breaks the chain of integers."""
+    options = onnxruntime.SessionOptions()
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_EXTENDED
+    options.optimized_model_filepath = str(tmp_path / "run.onnx")
+    onnxruntime.InferenceSession(int8, options, providers=["CPUExecutionProvider"])
+    run = [node.op_type for node in onnx.load(tmp_path / "run.onnx").graph.node]
+    assert run.count("QLinearConv") == sum(node.op_type == "Conv" for node in onnx.load(int8).graph.node)
+    assert run.count("QuantizeLinear") == 2
+    assert "Relu" not in run
 
 
 def test_the_file_shrinks_and_the_answers_stay(teacher: Path, int8: Path, dataset: Dataset) -> None:

@@ -15,7 +15,7 @@ from torch import nn
 from training.data.batches import Batch
 from training.fit import FitSettings
 from training.networks.channels import STEP, cut
-from training.networks.resnet import ResNet, ResNetConfig, block_shapes, channel_groups, multiply_adds, resized
+from training.networks.resnet import ResNet, ResNetConfig, channel_groups, multiply_adds, parameters, resized
 from training.tasks.task import Task
 
 BATCH = 16
@@ -80,15 +80,7 @@ class Cost:
 
 def cost(config: ResNetConfig, side: int) -> Cost:
     """The cost of a network for images of `side` x `side` pixels."""
-    shapes = list(block_shapes(config))
-    projections = [(shape.inputs, shape.outputs, 1) for shape in shapes if shape.projects]
-    convolutions = [(config.channels, config.widths[0], 9), *projections]
-    convolutions += [(shape.inputs, shape.inner, 9) for shape in shapes]
-    convolutions += [(shape.inner, shape.outputs, 9) for shape in shapes]
-    # Each convolution is followed by a normalisation with a scale and a shift, the last features by the head.
-    weights = sum(inputs * outputs * taps + 2 * outputs for inputs, outputs, taps in convolutions)
-    weights += (config.widths[-1] + 1) * config.classes
-    return Cost(multiply_adds=multiply_adds(config, side), parameters=weights)
+    return Cost(multiply_adds=multiply_adds(config, side), parameters=parameters(config))
 
 
 Importance = Mapping[str, torch.Tensor]

@@ -22,8 +22,23 @@ from service.errors import ArtifactError
 from training.data.split import Images
 from training.machine import has_vnni
 
-OPERATORS = ("Conv", "Gemm", "MatMul", "Add", "MaxPool", "AveragePool", "GlobalAveragePool", "Flatten", "Reshape")
-"""Operators with an integer kernel or none to need. Anything else would only gain conversions to and from float."""
+OPERATORS = (
+    "Conv",
+    "Gemm",
+    "MatMul",
+    "Add",
+    "Relu",
+    "MaxPool",
+    "AveragePool",
+    "GlobalAveragePool",
+    "Flatten",
+    "Reshape",
+)
+"""Operators with an integer kernel or none to need. Anything else would only gain conversions to and from float.
+
+Relu needs none: what it cuts off lies below the range of the uint8 that follows. Left out, each convolution's result
+would become a float and an integer again, which was measured at a quarter of a small network's time.
+"""
 
 BATCH = 32
 

@@ -164,3 +164,15 @@ def multiply_adds(config: ResNetConfig, side: int) -> int:
         shortcut = shape.inputs * shape.outputs if shape.projects else 0
         total += (9 * shape.inputs * shape.inner + 9 * shape.inner * shape.outputs + shortcut) * side**2
     return total + config.widths[-1] * config.classes
+
+
+def parameters(config: ResNetConfig) -> int:
+    """Weights that the network learns, those of normalisations and the head's shifts too."""
+    shapes = list(block_shapes(config))
+    convolutions = [(config.channels, config.widths[0], 9)]
+    convolutions += [(shape.inputs, shape.inner, 9) for shape in shapes]
+    convolutions += [(shape.inner, shape.outputs, 9) for shape in shapes]
+    convolutions += [(shape.inputs, shape.outputs, 1) for shape in shapes if shape.projects]
+    # Each convolution is followed by a normalisation with a scale and a shift, the last features by the head.
+    total = sum(inputs * outputs * taps + 2 * outputs for inputs, outputs, taps in convolutions)
+    return total + (config.widths[-1] + 1) * config.classes
