@@ -3,6 +3,7 @@
 import os
 import signal
 import time
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
@@ -53,6 +54,14 @@ def wait_for_workers(served: Served, count: int) -> bool:
     return len(served.workers()) == count
 
 
+def are_gone(workers: Iterable[int]) -> bool:
+    """True when all have ended, and were reaped, within seconds of their parent's end."""
+    until = time.monotonic() + 5
+    while any(Path(f"/proc/{pid}").exists() for pid in workers) and time.monotonic() < until:
+        time.sleep(0.02)
+    return not any(Path(f"/proc/{pid}").exists() for pid in workers)
+
+
 def test_sigterm_under_load_answers_everything_and_leaves_nothing(tmp_path: Path) -> None:
     """After SIGTERM every request that was sent is answered, the exit code is 0 and no process is left."""
     write_model(tmp_path, "mlp")
@@ -81,10 +90,7 @@ def test_sigkill_of_the_server_leaves_no_worker(tmp_path: Path) -> None:
     served.process.kill()
     served.process.wait(10)
 
-    until = time.monotonic() + 5
-    while any(Path(f"/proc/{pid}").exists() for pid in workers) and time.monotonic() < until:
-        time.sleep(0.02)
-    assert not any(Path(f"/proc/{pid}").exists() for pid in workers)
+    assert are_gone(workers)
 
 
 def test_sigterm_while_models_load_ends_promptly(tmp_path: Path) -> None:
@@ -102,4 +108,4 @@ def test_sigterm_while_models_load_ends_promptly(tmp_path: Path) -> None:
 
     assert 0 == code
     assert time.monotonic() - began < 10
-    assert not any(Path(f"/proc/{pid}").exists() for pid in workers)
+    assert are_gone(workers)
