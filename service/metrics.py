@@ -79,6 +79,7 @@ class ModelMetrics:
     worker_memory: Callable[[], int] = int
     worker_restarts: dict[str, int] = field(default_factory=dict)
     ready: bool = False
+    batch_independent: bool = True
     load_seconds: float = 0.0
     size_bytes: int = 0
     info: dict[str, str] = field(default_factory=dict)
@@ -175,17 +176,24 @@ class Metrics(Collector):
 
     def _about(self, models: dict[tuple[str, str], ModelMetrics]) -> Iterator[Metric]:
         labels = ["family", "variant", "backend", "precision"]
+        independent = GaugeMetricFamily(
+            "hone_model_batch_independent",
+            "1 when batch-mates change no answer, so that batches are made",
+            labels=_MODEL,
+        )
         load = GaugeMetricFamily("hone_model_load_duration_seconds", "From start to ready", labels=_MODEL)
         size = GaugeMetricFamily("hone_model_size_bytes", "Bytes of the model file", labels=_MODEL)
         info = GaugeMetricFamily("hone_model_info", "What the model is; always 1", labels=[*_MODEL, *labels])
         metric = GaugeMetricFamily("hone_model_metric", "Metrics on the model's card", labels=[*_MODEL, "metric"])
         for key, numbers in models.items():
             load.add_metric(key, numbers.load_seconds)
+            independent.add_metric(key, int(numbers.batch_independent))
             size.add_metric(key, numbers.size_bytes)
             info.add_metric([*key, *(numbers.info.get(label, "") for label in labels)], 1)
             for name, value in numbers.card_metrics.items():
                 metric.add_metric([*key, name], value)
         yield load
+        yield independent
         yield size
         yield info
         yield metric

@@ -15,9 +15,11 @@ import structlog
 import uvicorn
 
 from service import __version__
+from service.artifact.golden import GOLDEN_NAME
 from service.engine.device import Devices
 from service.engine.engine import Engine
 from service.engine.served_model import EngineLimits, ModelSource
+from service.engine.trials.findings import FindingsCache
 from service.exit_code import ExitCode
 from service.metrics import Metrics
 from service.protocol.http.app import build_app
@@ -213,6 +215,7 @@ def _engine_limits(settings: Settings) -> EngineLimits:
         max_queued_requests=settings.max_queue_requests,
         max_queued_bytes=settings.max_queue_bytes,
         max_output_bytes=settings.max_output_bytes,
+        findings=FindingsCache(settings.cache_dir),
         patience=Patience(load=settings.load_timeout_secs, batch=settings.batch_timeout_secs),
     )
 
@@ -227,6 +230,7 @@ def _sources(folder: ModelFolder) -> list[ModelSource]:
             sha256=version.sha256,
             config=folder.config,
             card=version.card,
+            golden=str(version.model_path.parent / GOLDEN_NAME) if folder.path != version.model_path.parent else "",
         )
         for version in folder.versions
     ]

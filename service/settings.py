@@ -1,5 +1,6 @@
 """What the operator decides: one frozen object, read once from flags and HONE_* variables."""
 
+import os
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -9,6 +10,11 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 Port = Annotated[int, Field(ge=0, le=65535)]
 Seconds = Annotated[float, Field(gt=0, le=3600)]
 Bytes = Annotated[int, Field(ge=1024, le=2**40)]
+
+
+def _user_cache() -> Path:
+    """This user's folder for what can be made again."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "hone"
 
 
 class RepositorySettings(BaseSettings):
@@ -41,6 +47,9 @@ class Settings(RepositorySettings):
     server_name: str = Field("hone", description="name in the server metadata")
     default_deadline_ms: Annotated[float, Field(gt=0, le=3_600_000)] = Field(
         30_000, description="time to completion for requests that name none"
+    )
+    cache_dir: Path = Field(
+        default_factory=_user_cache, description="keeps what was measured of models, so that they load faster next time"
     )
     max_queue_requests: Annotated[int, Field(ge=1)] = Field(
         1024, description="requests that may wait for one model before further ones are refused"

@@ -12,12 +12,13 @@ Precision: TypeAlias = Literal["f32", "bf16", "f16"]
 
 PREFIX = "hone."
 KEYS = (
+    "hone.batch_tolerance",
     "hone.deadline_ms",
     "hone.family",
     "hone.precision",
     "hone.variant",
 )
-PLANNED = ("hone.batch_tolerance", "hone.length.", "hone.reject_non_finite", "hone.remote", "hone.unpad.")
+PLANNED = ("hone.length.", "hone.reject_non_finite", "hone.remote", "hone.unpad.")
 """Keys that a later version honours. They change answers, so until then they refuse the model."""
 
 
@@ -25,9 +26,11 @@ PLANNED = ("hone.batch_tolerance", "hone.length.", "hone.reject_non_finite", "ho
 class HoneParameters:
     """What a model asks of Hone beyond Triton's fields.
 
-    `deadline_ms` bounds the time to completion. Thread counts are Triton's onnxruntime parameters. None: not said.
+    `batch_tolerance` is how much a batch-mate may change an answer, as a share of the largest one. `deadline_ms` bounds
+    the time to completion. Thread counts are Triton's onnxruntime parameters. None: not said.
     """
 
+    batch_tolerance: float | None = None
     deadline_ms: float | None = None
     precision: Precision = "f32"
     family: str = ""
@@ -46,6 +49,7 @@ def read_parameters(values: Mapping[str, str], *, source: str) -> HoneParameters
             raise ArtifactError(f"{source}: parameters: {_refusal(key)}")
     reader = _Reader(values=values, source=source)
     return HoneParameters(
+        batch_tolerance=reader.share("hone.batch_tolerance"),
         deadline_ms=reader.number("hone.deadline_ms"),
         precision=reader.precision("hone.precision"),
         family=values.get("hone.family", ""),
@@ -80,6 +84,15 @@ class _Reader:
         if not math.isfinite(value) or value < 0:
             raise self._error(key, "a number, 0 or above")
         return value or None
+
+    def share(self, key: str) -> float | None:
+        """A number from 0 to 1; absent means not said, 0 means none."""
+        if key not in self.values:
+            return None
+        value = self.number(key) or 0.0
+        if value > 1:
+            raise self._error(key, "a share from 0 to 1")
+        return value
 
     def count(self, key: str) -> int | None:
         """A whole number above 0; absent or 0 means not said."""

@@ -13,7 +13,8 @@ from service.metadata import IndexEntry
 from service.metrics import Metrics
 from service.quoting import quoted
 
-_LOADS_AT_ONCE = 2
+_CORES_A_LOAD = 2
+"""Cores that a load keeps busy, about: more at once would disturb what each measures."""
 _log = structlog.get_logger()
 
 LOADING = "LOADING"
@@ -50,7 +51,7 @@ class Catalog:
 
     async def load(self, sources: Iterable[ModelSource]) -> None:
         """Load all sources; one that fails is listed with its reason and doesn't stop the others."""
-        gate = asyncio.Semaphore(_LOADS_AT_ONCE)
+        gate = asyncio.Semaphore(max(self._devices.cores // _CORES_A_LOAD, 1))
 
         async def load_one(source: ModelSource) -> None:
             async with gate:

@@ -18,6 +18,9 @@ class Contract:
     def __init__(self, config: ModelConfig) -> None:
         self._model = config.name
         self._max_rows = config.max_batch_size
+        batching = config.dynamic_batching
+        self._levels = batching.priority_levels if batching else 0
+        self._default_level = batching.default_priority_level if batching else 0
         self._inputs = config.inputs
         self._positions = {spec.name: position for position, spec in enumerate(config.inputs)}
         self.all_outputs = tuple(enumerate(config.outputs))
@@ -68,6 +71,17 @@ class Contract:
             raise InvalidRequest(
                 f'model "{self._model}" has no output {quoted(error.args[0])}; it has {known}'
             ) from None
+
+    def level(self, priority: int) -> int:
+        """The level of a request that asks for `priority`, counted from 0. Raises InvalidRequest.
+
+        A model without priority levels takes whatever clients ask for, as Triton does.
+        """
+        if not self._levels:
+            return 0
+        if priority > self._levels:
+            raise InvalidRequest(f'priority is {priority}, model "{self._model}" has levels 1 to {self._levels}')
+        return (priority or self._default_level) - 1
 
     def _compare(self, tensor: Tensor, spec: TensorSpec) -> None:
         """Raises unless the shapes agree where the model's is fixed."""

@@ -1,31 +1,40 @@
 """One generation of a model: one version under one configuration, with its scheduler and its worker instances."""
 
-import asyncio
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import msgspec
+import structlog
 from numpy.typing import NDArray
 
 from service.artifact.card import Card
-from service.artifact.config import ModelConfig, complete
+from service.artifact.config import DynamicBatching, ModelConfig, complete
+from service.artifact.golden import read_golden
+from service.artifact.queue_policy import QueuePolicy
 from service.artifact.signature import Signature
 from service.backends.plan import Plan
 from service.engine.contract import Contract
-from service.engine.device import CPU, GPU_TOKENS, Devices
+from service.engine.device import CPU, GPU_TOKENS, Devices, Placement
 from service.engine.exchange import Exchange, Receiver
+from service.engine.launch import Launch
+from service.engine.profile import LatencyProfile
 from service.engine.quarantine import Quarantine
 from service.engine.scheduling.batch import Batch
 from service.engine.scheduling.dynamic import BatchingPolicy, DynamicBatcher
+from service.engine.trials.findings import FindingsCache
+from service.engine.trials.independence import TOLERANCE
 from service.errors import HoneError, NotReady, PoisonRequest
 from service.messages import InferRequest, InferResponse, Tensor
 from service.metrics import ModelMetrics
 from service.workers.instance import Instance
 from service.workers.patience import Patience
 from service.workers.region import fits_slot
+
+_log = structlog.get_logger()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -36,12 +45,16 @@ class EngineLimits:
     max_queued_requests: int = 1024
     max_queued_bytes: int = 256 * 1024 * 1024
     max_output_bytes: int = 256 * 1024 * 1024
+    findings: FindingsCache = field(default_factory=lambda: FindingsCache(None))
     patience: Patience = field(default_factory=Patience)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ModelSource:
-    """Where a version's files are and what is written about it; `config` and `card` are None where there are none."""
+    """Where a version's files are and what is written about it; `config` and `card` are None where there are none.
+
+    `golden` is the path of its golden samples, empty for a model file by itself.
+    """
 
     name: str
     version: str
@@ -50,6 +63,7 @@ class ModelSource:
     sha256: str
     config: ModelConfig | None
     card: Card | None
+    golden: str = ""
 
 
 class ServedModel:
@@ -92,18 +106,31 @@ class ServedModel:
     async def load(self) -> None:
         """Start the instances and wait for them. Raises ArtifactError with what is wrong with the model."""
         began = time.monotonic()
-        plans = self._inspections()
-        label = f"{self.name}/{self.version}"
-        instances = [
-            Instance[Batch](plan, partial(self._resolve, plan), self._limits.patience, label) for plan in plans
-        ]
-        try:
-            await asyncio.gather(*(instance.start() for instance in instances))
-        except BaseException:
-            await asyncio.gather(*(instance.stop() for instance in instances))
-            raise
-        if self._scheduler:
-            self._scheduler.serve(instances)
+        launched = await Launch(
+            config=self._source.config,
+            completed=lambda: self.config,
+            golden=read_golden(Path(self._source.golden)) if self._source.golden else None,
+            devices=self._devices,
+            cache=self._limits.findings,
+            make=self._instance,
+        ).run()
+        assert self._scheduler
+        plan, findings = launched.instances[0].plan, launched.findings
+        independent = findings.influence <= self._tolerance()
+        if not independent:
+            _log.warning(
+                "a batch-mate changes answers: every request is computed alone",
+                model=self.name,
+                version=self.version,
+                change=findings.influence,
+            )
+        self._scheduler.serve(
+            launched.instances,
+            tokens=self._devices.tokens(plan.device, plan.intra_op_threads),
+            profile=LatencyProfile(findings.buckets) if findings.buckets else None,
+            join=independent,
+        )
+        self.metrics.batch_independent = independent
         self._describe(time.monotonic() - began)
 
     async def stop(self) -> None:
@@ -134,6 +161,7 @@ class ServedModel:
             nbytes=inputs[0].nbytes if len(inputs) == 1 else sum([array.nbytes for array in inputs]),
             admitted=now,
             deadline=now + self._allowance(request.timeout),
+            level=contract.level(request.priority),
         )
         scheduler.submit(exchange)
         self.live += 1
@@ -173,28 +201,32 @@ class ServedModel:
 
     # -- loading
 
-    def _inspections(self) -> list[Plan]:
-        """A plan per instance, to load the model and read its signature."""
+    def _instance(self, placement: Placement) -> Instance[Batch]:
+        """An instance at this place, with a plan to load the model and to read its signature."""
         config = self._source.config
-        return [
-            Plan(
-                backend=config.backend if config else "onnxruntime",
-                path=self._source.path,
-                sha256=self._source.sha256,
-                precision=config.hone.precision if config else "f32",
-                device=placement.device,
-                intra_op_threads=placement.threads,
-                inter_op_threads=(config.hone.inter_op_threads if config else None) or 1,
-            )
-            for placement in self._devices.place(config)
-        ]
+        plan = Plan(
+            backend=config.backend if config else "onnxruntime",
+            path=self._source.path,
+            sha256=self._source.sha256,
+            precision=config.hone.precision if config else "f32",
+            device=placement.device,
+            intra_op_threads=placement.threads,
+            inter_op_threads=(config.hone.inter_op_threads if config else None) or 1,
+        )
+        label = f"{self.name}/{self.version}"
+        return Instance(plan, partial(self._resolve, plan), self._limits.patience, label)
+
+    def _tolerance(self) -> float:
+        """How much a batch-mate may change an answer, as a share of the largest one."""
+        hone = self.config.hone
+        return TOLERANCE[hone.precision] if hone.batch_tolerance is None else hone.batch_tolerance
 
     def _resolve(self, plan: Plan, signature: Signature) -> tuple[Plan, DynamicBatcher]:
         """Complete the configuration by what the runtime found, once; the plan that follows from it for an instance."""
         if self._scheduler is None:
             self._config = complete(self._source.config, self.name, signature)
             self._contract = Contract(self._config)
-            self._scheduler = self._batcher(self._config, plan)
+            self._scheduler = self._batcher(self._config, plan.device)
         config = self.config
         resolved = msgspec.structs.replace(
             plan,
@@ -206,19 +238,19 @@ class ServedModel:
         )
         return msgspec.structs.replace(resolved, warm_batches=_warm_batches(resolved)), self._scheduler
 
-    def _batcher(self, config: ModelConfig, plan: Plan) -> DynamicBatcher:
+    def _batcher(self, config: ModelConfig, device: str) -> DynamicBatcher:
         batching = config.dynamic_batching
         policy = BatchingPolicy(
             max_rows=config.max_batch_size,
             join=batching is not None,
             delay=batching.max_queue_delay_microseconds / 1e6 if batching else 0.0,
-            max_queued_requests=(batching.max_queue_size if batching else 0) or self._limits.max_queued_requests,
+            preferred=batching.preferred_batch_size if batching else (),
+            levels=_queue_policies(batching),
+            max_queued_requests=self._limits.max_queued_requests,
             max_queued_bytes=self._limits.max_queued_bytes,
-            tokens=plan.intra_op_threads if plan.device == CPU else 1,
             shapes_vary=any(-1 in spec.shape for spec in config.inputs),
         )
-        device = self._devices.get(plan.device)
-        return DynamicBatcher(policy, device, self.metrics, self._respond, self._condemn)
+        return DynamicBatcher(policy, self._devices.get(device), self.metrics, self._respond, self._condemn)
 
     def _describe(self, seconds: float) -> None:
         hone = self.config.hone
@@ -240,6 +272,14 @@ def _warm_batches(plan: Plan) -> tuple[int, ...]:
     if any(-1 in spec.shape for spec in plan.inputs):
         return ()
     return (1, plan.max_batch_size) if plan.max_batch_size > 1 and fits_slot(plan) else (1,)
+
+
+def _queue_policies(batching: DynamicBatching | None) -> tuple[QueuePolicy, ...]:
+    """One policy a priority level, the first level first; a single one where there are no levels."""
+    if batching is None:
+        return (QueuePolicy(),)
+    own, default = batching.priority_queue_policies, batching.default_queue_policy
+    return tuple(own.get(level, default) for level in range(1, batching.priority_levels + 1)) or (default,)
 
 
 def _seconds(milliseconds: float | None) -> float | None:

@@ -35,9 +35,23 @@ class WorkerEnded(ArtifactError):
     """The process ended without saying why."""
 
 
+class TrialFailed(Exception):
+    """The runtime refused a trial; the text may be shown to whoever runs the server."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Tried:
+    """What came of a trial: copies of the outputs in the plan's order, and what they took."""
+
+    outputs: list[NDArray[Any]]
+    timings: Timings
+
+
 @dataclass(slots=True)
 class _Run(Generic[Job]):
-    job: Job
+    """What a slot is used for: a job, or a trial."""
+
+    job: Job | asyncio.Future[Tried]
     slot: int
     beats: int = 0
 
@@ -77,6 +91,7 @@ class Instance(Generic[Job]):
         self._stopping = False
         self._restart: asyncio.Task[None] | None = None
         self.ready = False
+        self.runtime = ""
         self.failures = 0
         self.restarts: dict[str, int] = {}
         self.stats: Stats | None = None
@@ -86,6 +101,11 @@ class Instance(Generic[Job]):
     def idle(self) -> bool:
         """Whether a job can be given now."""
         return self.ready and bool(self._free)
+
+    @property
+    def plan(self) -> Plan:
+        """What the worker runs by, resolved once it has started; its `sha256` is that of the file."""
+        return self._plan
 
     @property
     def pid(self) -> int | None:
@@ -112,6 +132,18 @@ class Instance(Generic[Job]):
 
     def run(self, job: Job, groups: Sequence[Sequence[NDArray[Any]]]) -> None:
         """Give it a job: per input of the plan, the arrays to be joined along the batch axis. Needs `idle`."""
+        self._send(job, groups)
+
+    async def attempt(self, inputs: Sequence[NDArray[Any]]) -> Tried:
+        """Compute one batch that nobody asked for, before the instance is given jobs. Needs `idle`.
+
+        Raises TrialFailed when the runtime refuses it, WorkerEnded when the process doesn't survive it.
+        """
+        tried: asyncio.Future[Tried] = asyncio.get_running_loop().create_future()
+        self._send(tried, [[array] for array in inputs])
+        return await tried
+
+    def _send(self, job: Job | asyncio.Future[Tried], groups: Sequence[Sequence[NDArray[Any]]]) -> None:
         process = self._process
         if process is None or not self._free:
             raise RuntimeError("the instance isn't idle")
@@ -149,9 +181,9 @@ class Instance(Generic[Job]):
         try:
             process = self._process = WorkerProcess(self)
             ready = await self._plan_worker(process, self._inspect, [])
-            self._inspect = msgspec.structs.replace(
-                self._inspect, sha256=ready.sha256
-            )  # every later process: this file
+            # Every later process must load this very file.
+            self._inspect = msgspec.structs.replace(self._inspect, sha256=ready.sha256)
+            self.runtime = ready.runtime
             resolved, listener = self._resolve(ready.signature)
             plan = self._plan = msgspec.structs.replace(resolved, beat_seconds=self._patience.beat, sha256=ready.sha256)
             self._slots = [Region.create(slot_bytes(plan)) for _ in range(plan.slots)]
@@ -240,7 +272,10 @@ class Instance(Generic[Job]):
             self._planned.set_exception(WorkerEnded(f"the worker ended while it loaded the model ({cause})"))
         for slot in self._slots:
             slot.close()
-        jobs = [run.job for run in self._runs.values()]
+        jobs = [run.job for run in self._runs.values() if not isinstance(run.job, asyncio.Future)]
+        for trial in [run.job for run in self._runs.values() if isinstance(run.job, asyncio.Future)]:
+            if not trial.done():
+                trial.set_exception(WorkerEnded(f"the worker ended while the model was tried ({cause})"))
         self._slots, self._free, self._runs = [], [], {}
         blameless = cause == SILENT or (not killed_by_us and status == -signal.SIGKILL)
         if not self._stopping and self._listener:
@@ -275,7 +310,11 @@ class Instance(Generic[Job]):
         self._useful = True
         self.failures = 0
         try:
-            self._running_for().job_done(self, run.job, outputs, timings)
+            if isinstance(run.job, asyncio.Future):
+                if not run.job.done():
+                    run.job.set_result(Tried(outputs=[output.copy() for output in outputs], timings=timings))
+            else:
+                self._running_for().job_done(self, run.job, outputs, timings)
         finally:
             self._free.append(run.slot)
 
@@ -289,7 +328,11 @@ class Instance(Generic[Job]):
             raise FrameError(f"a failure of sequence {frame.sequence}, which isn't running")
         self._useful = True
         self._free.append(run.slot)
-        self._running_for().job_failed(self, run.job, text)
+        if isinstance(run.job, asyncio.Future):
+            if not run.job.done():
+                run.job.set_exception(TrialFailed(text))
+        else:
+            self._running_for().job_failed(self, run.job, text)
 
 
 def _cause(status: int) -> str:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from service.engine.device import Device
 from service.engine.exchange import Exchange
+from service.engine.profile import LatencyProfile
 from service.engine.scheduling.dynamic import KILLS, BatchingPolicy, DynamicBatcher
 from service.errors import (
     BackendError,
@@ -33,7 +34,14 @@ class Rig:
     """A batcher over manual instances; made inside a running loop."""
 
     def __init__(
-        self, *, instances: int = 1, tokens: int = 8, join: bool = True, delay: float = 0, most: int = 1000
+        self,
+        *,
+        instances: int = 1,
+        tokens: int = 8,
+        join: bool = True,
+        delay: float = 0,
+        most: int = 1000,
+        profile: LatencyProfile | None = None,
     ) -> None:
         self.metrics = ModelMetrics()
         self.device = Device(tokens)
@@ -45,13 +53,12 @@ class Rig:
             delay=delay,
             max_queued_requests=most,
             max_queued_bytes=10**6,
-            tokens=1,
             shapes_vary=True,
         )
         self.batcher = DynamicBatcher(policy, self.device, self.metrics, respond, self.condemned.append)
         self.owner.scheduler = self.batcher
         self.instances = [ManualInstance(self.batcher) for _ in range(instances)]
-        self.batcher.serve(self.instances)  # type: ignore[arg-type]
+        self.batcher.serve(self.instances, tokens=1, profile=profile)  # type: ignore[arg-type]
 
     def submit(self, *values: float, seconds: float = 60, width: int = 3) -> tuple[Exchange, Recorder]:
         receiver = Recorder()

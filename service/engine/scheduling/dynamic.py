@@ -3,22 +3,28 @@
 There is no timer while anybody is idle. Requests that arrive while all workers are busy become the next batch, so
 batches grow with the load by themselves. `max_queue_delay_microseconds` is the longest voluntary wait for a fuller
 batch; it is 0 unless the configuration sets it.
+
+Where the model has a latency profile, a request is admitted only if it will, as far as can be foreseen, be finished by
+its deadline, and a batch is closed so that none in it is late.
 """
 
 import asyncio
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from numpy.typing import NDArray
 
+from service.artifact.queue_policy import QueuePolicy
 from service.engine.device import Device
 from service.engine.exchange import Exchange
+from service.engine.profile import LatencyProfile
 from service.engine.scheduling.batch import Batch
+from service.engine.scheduling.closing import Closer
 from service.engine.scheduling.expiry import Expiry
 from service.engine.scheduling.queue import RequestQueue
-from service.errors import BackendError, NotReady, PoisonRequest, WorkerLost
+from service.errors import BackendError, DeadlineExceeded, Infeasible, NotReady, PoisonRequest, QueueTimeout, WorkerLost
 from service.metrics import ModelMetrics
 from service.workers.instance import Instance
 from service.workers.payloads import Timings
@@ -26,13 +32,17 @@ from service.workers.payloads import Timings
 CRASHES = 2
 KILLS = 10
 HOPELESS = 3
+MARGIN = 0.03
+"""Share of a request's time that a prediction leaves for what nobody foresees."""
+_ANSWERING = 1e-3
+"""Seconds from the end of a batch to the last of its answers, about."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class BatchingPolicy:
     """How requests are joined. `max_rows` is 0 for a model without a batch axis; `join` is False when the
-    configuration has no dynamic_batching: then every request is a batch of its own. `delay` is in seconds, `tokens`
-    are what a batch takes of its device.
+    configuration has no dynamic_batching: then every request is a batch of its own. `delay` is in seconds. `levels` has
+    the queue policy of each priority level, the first level first.
     """
 
     max_rows: int
@@ -40,8 +50,9 @@ class BatchingPolicy:
     delay: float
     max_queued_requests: int
     max_queued_bytes: int
-    tokens: int
     shapes_vary: bool
+    preferred: Sequence[int] = ()
+    levels: Sequence[QueuePolicy] = (QueuePolicy(),)
 
 
 class DynamicBatcher:
@@ -61,9 +72,13 @@ class DynamicBatcher:
         condemn: Callable[[Exchange], None],
     ) -> None:
         self.instances: list[Instance[Batch]] = []
-        self.cost = policy.tokens
+        self.cost = 1
         self._policy = policy
         self._limit = policy.max_rows if policy.join else 0
+        self._closer = Closer(
+            limit=self._limit, preferred=policy.preferred, alike=_alike if policy.shapes_vary else None
+        )
+        self._profile: LatencyProfile | None = None
         self._device = device
         self._metrics = metrics
         self._respond = respond
@@ -71,19 +86,30 @@ class DynamicBatcher:
         self._loop = asyncio.get_running_loop()
         self._queue = RequestQueue(
             metrics,
+            policies=policy.levels,
             max_requests=policy.max_queued_requests,
             max_bytes=policy.max_queued_bytes,
-            shapes_vary=policy.shapes_vary,
         )
-        self._running: dict[Batch, None] = {}
-        self._expiry = Expiry(self._unfinished)
+        self._running: dict[Batch, float] = {}  # until when each will run, as far as can be foreseen
+        self._expiry = Expiry(self._unfinished, self._overdue)
         self._hopeless = True  # every instance is down, and none has come up in its last attempts
         self._pump_due = False
         self._delayed: asyncio.TimerHandle | None = None
 
-    def serve(self, instances: Sequence[Instance[Batch]]) -> None:
-        """Hand batches to these instances from now on."""
+    def serve(
+        self, instances: Sequence[Instance[Batch]], *, tokens: int, profile: LatencyProfile | None, join: bool = True
+    ) -> None:
+        """Hand batches to these instances from now on.
+
+        Each batch takes `tokens` of the device. Without a `profile` nothing is foreseen; without `join` every request
+        is a batch of its own, whatever the policy allows.
+        """
         self.instances = list(instances)
+        self.cost = tokens
+        self._profile = profile
+        if not join:
+            self._limit = 0
+            self._closer = replace(self._closer, limit=0, preferred=())
         self._metrics.worker_memory = lambda: sum(one.stats.resident_bytes for one in instances if one.stats)
         self._count_workers()
         self._pump_soon()
@@ -99,9 +125,15 @@ class DynamicBatcher:
         """See `Scheduler`."""
         if self._hopeless:
             raise NotReady("the model has no worker that runs; one is being restarted")
+        level = self._policy.levels[exchange.level]
+        if self._profile:
+            self._foresee(exchange, self._profile)
+        if (patience := level.timeout(exchange.request.timeout)) is not None:
+            exchange.expires = exchange.admitted + patience
         self._queue.push(exchange)
-        if exchange.deadline < self._expiry.next:
-            self._expiry.watch(exchange.deadline)
+        until = min(exchange.deadline, exchange.expires)
+        if until < self._expiry.next:
+            self._expiry.watch(until)
         if not self._pump_due:
             # Later in this turn of the loop: what other connections send in the same turn joins the batch.
             self._pump_soon()
@@ -117,20 +149,59 @@ class DynamicBatcher:
             self._delayed.cancel()
         self._device.withdraw(self)
         await asyncio.gather(*(instance.stop() for instance in self.instances))
+        self._device.withdraw(self)
         for exchange in list(self._unfinished()):
             exchange.fail(WorkerLost("the model was stopped"))
 
     # -- Claimant
 
     @property
-    def earliest_deadline(self) -> float:
+    def backlog(self) -> float:
         """See `Claimant`."""
-        return min((exchange.deadline for exchange in self._queue), default=float("inf"))
+        waiting = self._queue.rows * self._profile.seconds_per_row() if self._profile else 0.0
+        return waiting + self._left_to_run(time.monotonic())
 
     def granted(self) -> None:
         """See `Claimant`."""
         self._dispatch()
         self._pump_soon()
+
+    # -- looking ahead
+
+    def _foresee(self, exchange: Exchange, profile: LatencyProfile) -> None:
+        """Raises Infeasible unless the request will be finished in time, behind all that goes before it."""
+        now = exchange.admitted
+        ahead = self._queue.rows_before(exchange.level, exchange.deadline)
+        batch = min(ahead + exchange.rows, max(profile.best_rows, exchange.rows)) if self._limit else exchange.rows
+        own = profile.seconds(batch) + ahead * profile.seconds_per_row() / len(self.instances)
+        wait = own + self._left_to_run(now) / len(self.instances)
+        wait += self._device.delay(self, wait)
+        allowed = exchange.deadline - now
+        if wait + _ANSWERING > allowed * (1 - MARGIN):
+            raise Infeasible(
+                f"would be finished in {wait * 1e3:.1f} ms, and {allowed * 1e3:.1f} ms are left;"
+                f" {ahead} rows are to be computed before"
+            )
+
+    def _left_to_run(self, now: float) -> float:
+        """Seconds that the batches at the workers will still take, one after the other."""
+        return sum([max(until - now, 0.0) for until in self._running.values()])
+
+    def _overdue(self, exchange: Exchange, now: float) -> float:
+        """End or delay an exchange whose time has come; when to look at it again."""
+        if exchange.deadline <= now:
+            exchange.fail(DeadlineExceeded(f"not finished within {exchange.deadline - exchange.admitted:.3g} s"))
+            return float("inf")
+        if exchange.expires > now or exchange.started:
+            return min(exchange.deadline, exchange.expires if not exchange.started else float("inf"))
+        policy = self._policy.levels[exchange.level]
+        if policy.timeout_action == "reject":
+            waited = exchange.expires - exchange.admitted
+            exchange.fail(QueueTimeout(f"no worker took it within {waited:.3g} s, the limit of this model's queue"))
+            return float("inf")
+        exchange.expires = float("inf")
+        self._queue.delay(exchange)
+        return exchange.deadline
 
     # -- forming batches
 
@@ -157,7 +228,7 @@ class DynamicBatcher:
         if not self._policy.delay or (oldest := self._queue.oldest) is None:
             return False
         left = oldest + self._policy.delay - time.monotonic()
-        if left <= 0 or sum(exchange.rows for exchange in self._queue) >= self._limit:
+        if left <= 0 or self._queue.rows >= self._limit:
             return False
         if self._delayed is None:
             self._delayed = self._loop.call_later(left, self._delay_over)
@@ -171,17 +242,30 @@ class DynamicBatcher:
         """Run one batch with the tokens at hand, or give them back."""
         instance = self._idle()
         now = time.monotonic()
-        batch = self._queue.take(self._limit, now) if instance else None
+        batch = self._close(now) if instance else None
         if instance is None or batch is None:
             self._device.release(self)
             return
+        self._queue.taken(batch, now)
         self._metrics.queue_duration.observe_all([now - exchange.admitted for exchange in batch.exchanges])
-        self._running[batch] = None
+        self._running[batch] = now + (self._profile.seconds(batch.rows) if self._profile else 0.0)
         try:
             instance.run(batch, batch.gather())
         except OSError as error:  # no memory or descriptors for a batch that doesn't fit its slot
             self._finished(batch)
             _refuse(batch, f"no shared memory for a batch of {batch.rows} rows: {error.strerror}")
+
+    def _close(self, now: float) -> Batch | None:
+        """The batch to compute next; who can't be finished in time is told so."""
+        if self._queue.has_retries and (batch := self._queue.retry()):
+            return batch
+        closing = self._closer.close(self._queue.in_order(now), now, self._profile)
+        for exchange in closing.dropped:
+            waited = now - exchange.admitted
+            exchange.fail(
+                DeadlineExceeded(f"dropped after {waited * 1e3:.0f} ms: it can't be finished in time any more")
+            )
+        return Batch(closing.taken) if closing.taken else None
 
     # -- InstanceListener
 
@@ -196,8 +280,11 @@ class DynamicBatcher:
     ) -> None:
         """See `InstanceListener`."""
         del instance
-        self._finished(job)
+        seconds = (timings.input + timings.infer + timings.output) / 1e9
+        self._finished(job, seconds)
         self._measure(job, timings)
+        if self._profile:
+            self._profile.observe(job.rows, seconds)
         if not self._policy.max_rows:
             self._respond(job.exchanges[0], outputs)
             return
@@ -239,9 +326,9 @@ class DynamicBatcher:
         for batch in self._running:
             yield from batch.alive()
 
-    def _finished(self, batch: Batch) -> None:
+    def _finished(self, batch: Batch, seconds: float = 0.0) -> None:
         del self._running[batch]
-        self._device.release(self)
+        self._device.release(self, seconds)
         self._pump_soon()
 
     def _blame(self, batch: Batch, text: str) -> None:
@@ -279,3 +366,8 @@ class DynamicBatcher:
 def _refuse(batch: Batch, text: str) -> None:
     for exchange in batch.exchanges:
         exchange.fail(BackendError(text))
+
+
+def _alike(one: Exchange, other: Exchange) -> bool:
+    """Whether two requests can be rows of one array: all dimensions but the first agree, input by input."""
+    return all(a.shape[1:] == b.shape[1:] for a, b in zip(one.inputs, other.inputs, strict=True))
