@@ -89,7 +89,7 @@ class LatencyProfile:
         index = min(bisect_left(self._rows, rows), len(times) - 1)
         moved = times[index] * (1 + (ratio - 1) * BENDING)
         least = times[index - 1] if index else 0.0
-        most = times[index + 1] if index + 1 < len(times) else moved
+        most = times[index + 1] if index + 1 < len(times) else float("inf")
         times[index] = min(max(moved, least), most)
 
     def _measured(self, rows: int) -> float:
