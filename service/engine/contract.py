@@ -11,6 +11,9 @@ from service.errors import InvalidRequest
 from service.messages import InferRequest, Tensor
 from service.quoting import quoted
 
+MOST_PARTS = 64
+"""Batches that one request may fill."""
+
 
 class Contract:
     """Owns the expected names, datatypes and dims of one model, in a form that is quick to compare with."""
@@ -58,8 +61,9 @@ class Contract:
             arrays[position] = tensor.array
         if not self._max_rows:
             return arrays, 1
-        if not 0 < rows <= self._max_rows:
-            raise InvalidRequest(f'{rows} rows, model "{self._model}" takes 1 to {self._max_rows} in a request')
+        if not 0 < rows <= self._max_rows * MOST_PARTS:
+            most = self._max_rows * MOST_PARTS
+            raise InvalidRequest(f'{rows} rows, model "{self._model}" takes 1 to {most} in a request')
         return arrays, rows
 
     def outputs(self, names: Sequence[str]) -> Sequence[tuple[int, TensorSpec]]:

@@ -66,6 +66,12 @@ class Engine:
             self.refuse(request.model, request.version, request.protocol, error)
             raise
 
+    def precheck(self, model: str, version: str | None, timeout: float | None) -> None:
+        """Raises a HoneError if a request would be refused whatever its body says; `refuse` isn't called for it."""
+        if self._draining:
+            raise Draining("the server is stopping")
+        self.catalog.find(model, version).precheck(timeout)
+
     def refuse(self, model: str, version: str | None, protocol: str, error: HoneError) -> None:
         """Count a request that was refused before it was admitted."""
         try:

@@ -15,7 +15,7 @@ WORTHWHILE = 1.05
 """A batch is doubled as long as its throughput gains at least this factor."""
 BAD_NEWS, GOOD_NEWS = 0.3, 0.03
 """Shares of the distance to a new observation by which the factor moves, up and down."""
-BENDING = 0.02
+BENDING = 0.003
 """Share by which a single point of the curve follows what the factor doesn't explain."""
 OUTLIER = 3.0
 """An observation beyond this many times the prediction counts as this many: one hiccup isn't a trend."""

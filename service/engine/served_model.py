@@ -25,6 +25,7 @@ from service.engine.profile import LatencyProfile
 from service.engine.quarantine import Quarantine
 from service.engine.scheduling.batch import Batch
 from service.engine.scheduling.dynamic import BatchingPolicy, DynamicBatcher
+from service.engine.splitting import Parts
 from service.engine.trials.findings import FindingsCache
 from service.engine.trials.independence import TOLERANCE
 from service.errors import HoneError, NotReady, PoisonRequest
@@ -78,6 +79,7 @@ class ServedModel:
         self._devices = devices
         self._limits = limits
         self._quarantine = Quarantine()
+        self._parts: dict[int, Parts] = {}  # by the identity of the exchange that was split
         self._scheduler: DynamicBatcher | None = None
         self._contract: Contract | None = None
         self._config: ModelConfig | None = source.config
@@ -163,9 +165,26 @@ class ServedModel:
             deadline=now + self._allowance(request.timeout),
             level=contract.level(request.priority),
         )
-        scheduler.submit(exchange)
+        if rows > self.config.max_batch_size > 0:
+            self._split(exchange, scheduler)
+        else:
+            scheduler.submit(exchange)
         self.live += 1
         return exchange
+
+    def precheck(self, timeout: float | None) -> None:
+        """Raises a HoneError for a request that would be refused whatever it holds, by the time that it grants."""
+        if self._scheduler:
+            self._scheduler.precheck(self._allowance(timeout))
+
+    def _split(self, exchange: Exchange, scheduler: DynamicBatcher) -> None:
+        exchange.started = exchange.admitted  # it never waits itself, its parts do
+        parts = self._parts[id(exchange)] = Parts(exchange, scheduler)
+        try:
+            parts.submit(self.config.max_batch_size)
+        except HoneError:
+            del self._parts[id(exchange)]
+            raise
 
     def _allowance(self, timeout: float | None) -> float:
         """Seconds that a request may take: the smaller of what client and model say, else the server's default."""
@@ -177,6 +196,8 @@ class ServedModel:
     def ended(self, exchange: Exchange, error: HoneError | None) -> None:
         """See `ExchangeOwner`."""
         self.live -= 1
+        if self._parts and (parts := self._parts.pop(id(exchange), None)):
+            parts.abandon()
         metrics = self.metrics
         if error is None:
             metrics.requests[exchange.request.protocol, "ok"] += 1

@@ -32,6 +32,9 @@ class Engine(Protocol):
     def submit(self, request: InferRequest, receiver: Receiver) -> Exchange:
         """Admit a request: `receiver` hears of it later, never within this call. Raises a HoneError if refused."""
 
+    def precheck(self, model: str, version: str | None, timeout: float | None) -> None:
+        """Raises a HoneError if a request that grants `timeout` seconds would be refused whatever its body says."""
+
     def refuse(self, model: str, version: str | None, protocol: str, error: HoneError) -> None:
         """Count a request that the door refused before it could be submitted."""
 

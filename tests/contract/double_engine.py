@@ -8,7 +8,16 @@ from collections.abc import Callable
 import numpy as np
 
 from service.engine.exchange import Exchange, Receiver
-from service.errors import BackendError, DeadlineExceeded, HoneError, InvalidRequest, ModelNotFound, NotReady, QueueFull
+from service.errors import (
+    BackendError,
+    DeadlineExceeded,
+    HoneError,
+    Infeasible,
+    InvalidRequest,
+    ModelNotFound,
+    NotReady,
+    QueueFull,
+)
 from service.messages import InferRequest, InferResponse, Tensor
 from service.metadata import IndexEntry, ModelMetadata, TensorMetadata
 
@@ -73,6 +82,10 @@ class DoubleEngine:
     def ended(self, exchange: Exchange, error: HoneError | None) -> None:
         self.outcomes[error.reason if error else "ok"] += 1
         self.waiting.remove(exchange)
+
+    def precheck(self, model: str, version: str | None, timeout: float | None) -> None:
+        if model == "overloaded":
+            raise Infeasible("would be finished in 900.0 ms, and 250.0 ms are left; 64 rows are to be computed before")
 
     def refuse(self, model: str, version: str | None, protocol: str, error: HoneError) -> None:
         assert protocol == "http"

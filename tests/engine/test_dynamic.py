@@ -2,97 +2,25 @@
 
 import asyncio
 import time
-from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from numpy.typing import NDArray
 
-from service.engine.device import Device
 from service.engine.exchange import Exchange
-from service.engine.profile import LatencyProfile
-from service.engine.scheduling.dynamic import KILLS, BatchingPolicy, DynamicBatcher
+from service.engine.scheduling.dynamic import KILLS
 from service.errors import (
     BackendError,
     Cancelled,
     DeadlineExceeded,
-    HoneError,
     NotReady,
     PoisonRequest,
     QueueFull,
     WorkerLost,
 )
-from service.messages import InferResponse, Tensor
-from service.metrics import ModelMetrics
-from tests.engine.doubles import ManualInstance, Owner, Recorder, request
-
-
-class Rig:
-    """A batcher over manual instances; made inside a running loop."""
-
-    def __init__(
-        self,
-        *,
-        instances: int = 1,
-        tokens: int = 8,
-        join: bool = True,
-        delay: float = 0,
-        most: int = 1000,
-        profile: LatencyProfile | None = None,
-    ) -> None:
-        self.metrics = ModelMetrics()
-        self.device = Device(tokens)
-        self.owner = Owner()
-        self.condemned: list[Exchange] = []
-        policy = BatchingPolicy(
-            max_rows=4,
-            join=join,
-            delay=delay,
-            max_queued_requests=most,
-            max_queued_bytes=10**6,
-            shapes_vary=True,
-        )
-        self.batcher = DynamicBatcher(policy, self.device, self.metrics, respond, self.condemned.append)
-        self.owner.scheduler = self.batcher
-        self.instances = [ManualInstance(self.batcher) for _ in range(instances)]
-        self.batcher.serve(self.instances, tokens=1, profile=profile)  # type: ignore[arg-type]
-
-    def submit(self, *values: float, seconds: float = 60, width: int = 3) -> tuple[Exchange, Recorder]:
-        receiver = Recorder()
-        asked = request(*values, width=width)
-        now = time.monotonic()
-        exchange = Exchange(
-            request=asked,
-            receiver=receiver,
-            owner=self.owner,
-            inputs=[asked.inputs[0].array],
-            outputs=[],
-            rows=len(values),
-            nbytes=asked.inputs[0].array.nbytes,
-            admitted=now,
-            deadline=now + seconds,
-        )
-        self.batcher.submit(exchange)
-        return exchange, receiver
-
-
-def respond(exchange: Exchange, arrays: Sequence[NDArray[Any]]) -> None:
-    exchange.emit(InferResponse(model="m", version="1", outputs=(Tensor(name="y", datatype="FP32", array=arrays[0]),)))
-    exchange.finish()
-
-
-async def turn() -> None:
-    """Let what is due on the loop happen."""
-    for _ in range(3):
-        await asyncio.sleep(0)
-
-
-def ending(receiver: Recorder) -> HoneError | None:
-    (error,) = receiver.endings
-    return error
+from tests.engine.doubles import ManualInstance, Recorder
+from tests.engine.rig import Rig, ending, turn
 
 
 async def test_requests_of_one_turn_share_a_batch() -> None:
@@ -324,23 +252,25 @@ async def test_a_wrong_number_of_rows_is_blamed_on_who_causes_it() -> None:
     np.testing.assert_array_equal([[3] * 3], receivers[2].answers[0])
 
 
-async def test_the_device_serves_the_earliest_deadline_first() -> None:
-    """When two models compete for one token, the more urgent request goes first although it came later."""
-    patient = Rig()
-    urgent = Rig()
-    urgent.device = patient.device = Device(1)
-    patient.batcher._device = urgent.batcher._device = patient.device
-    patient.submit(1, seconds=60)
+async def test_a_flooded_model_does_not_starve_a_quiet_one() -> None:
+    """When two models compete for one token, they take turns, however much waits for one of them."""
+    flooded = Rig()
+    quiet = Rig(device=flooded.device)
+    flooded.device.tokens = flooded.device._free = 1
+    for _ in range(40):
+        flooded.submit(1)
     await turn()
-    patient.submit(2, seconds=60)
-    urgent.submit(3, seconds=1)
+    quiet.submit(2)
     await turn()
-    assert [] == urgent.instances[0].sizes
+    assert [] == quiet.instances[0].sizes
 
-    patient.instances[0].answer()
+    flooded.instances[0].answer()
     await turn()
+    assert [1] == quiet.instances[0].sizes
 
-    assert ([1], [1]) == (patient.instances[0].sizes, urgent.instances[0].sizes)
+    quiet.instances[0].answer()
+    await turn()
+    assert [4, 4] == flooded.instances[0].sizes
 
 
 EVENTS = st.lists(

@@ -93,7 +93,7 @@ def test_bad_news_counts_at_once_and_good_news_slowly() -> None:
     assert profile.seconds(1) > 0.016
     for _ in range(200):
         profile.observe(8, 0.024)
-    assert profile.seconds(1) == pytest.approx(0.010, rel=0.05)
+    assert profile.seconds(1) == pytest.approx(0.010, rel=0.1)
 
 
 def test_one_hiccup_is_not_a_trend() -> None:
@@ -118,7 +118,7 @@ def test_a_profile_nobody_has_confirmed_for_long_is_hardly_believed() -> None:
 def test_the_curve_bends_where_the_factor_does_not_explain() -> None:
     """When one size takes longer than measured and the others don't, its own prediction rises in the end."""
     profile = LatencyProfile(LINEAR)
-    for _ in range(400):
+    for _ in range(1000):
         profile.observe(8, 0.036)
         profile.observe(1, 0.010)
 

@@ -23,6 +23,7 @@ from service.engine.profile import LatencyProfile
 from service.engine.scheduling.batch import Batch
 from service.engine.scheduling.closing import Closer
 from service.engine.scheduling.expiry import Expiry
+from service.engine.scheduling.linger import Linger
 from service.engine.scheduling.queue import RequestQueue
 from service.errors import BackendError, DeadlineExceeded, Infeasible, NotReady, PoisonRequest, QueueTimeout, WorkerLost
 from service.metrics import ModelMetrics
@@ -34,6 +35,8 @@ KILLS = 10
 HOPELESS = 3
 MARGIN = 0.03
 """Share of a request's time that a prediction leaves for what nobody foresees."""
+_SHEDDING = 0.25
+"""Seconds after a refusal in which further ones are expected."""
 _ANSWERING = 1e-3
 """Seconds from the end of a batch to the last of its answers, about."""
 
@@ -93,6 +96,8 @@ class DynamicBatcher:
         self._running: dict[Batch, float] = {}  # until when each will run, as far as can be foreseen
         self._expiry = Expiry(self._unfinished, self._overdue)
         self._hopeless = True  # every instance is down, and none has come up in its last attempts
+        self._refused = -_SHEDDING  # when a request was refused last
+        self._linger = Linger()
         self._pump_due = False
         self._delayed: asyncio.TimerHandle | None = None
 
@@ -127,7 +132,7 @@ class DynamicBatcher:
             raise NotReady("the model has no worker that runs; one is being restarted")
         level = self._policy.levels[exchange.level]
         if self._profile:
-            self._foresee(exchange, self._profile)
+            self._foresee(exchange.rows, exchange.level, exchange.admitted, exchange.deadline)
         if (patience := level.timeout(exchange.request.timeout)) is not None:
             exchange.expires = exchange.admitted + patience
         self._queue.push(exchange)
@@ -137,6 +142,12 @@ class DynamicBatcher:
         if not self._pump_due:
             # Later in this turn of the loop: what other connections send in the same turn joins the batch.
             self._pump_soon()
+
+    def precheck(self, allowance: float) -> None:
+        """See `Scheduler`. Looks ahead only while requests are being refused, and all are equal."""
+        now = time.monotonic()
+        if now - self._refused < _SHEDDING and self._profile and len(self._policy.levels) == 1:
+            self._foresee(1, 0, now, now + allowance)
 
     def left(self, exchange: Exchange) -> None:
         """See `Scheduler`."""
@@ -168,16 +179,18 @@ class DynamicBatcher:
 
     # -- looking ahead
 
-    def _foresee(self, exchange: Exchange, profile: LatencyProfile) -> None:
-        """Raises Infeasible unless the request will be finished in time, behind all that goes before it."""
-        now = exchange.admitted
-        ahead = self._queue.rows_before(exchange.level, exchange.deadline)
-        batch = min(ahead + exchange.rows, max(profile.best_rows, exchange.rows)) if self._limit else exchange.rows
+    def _foresee(self, rows: int, level: int, now: float, deadline: float) -> None:
+        """Raises Infeasible unless a request will be finished in time, behind all that goes before it."""
+        profile = self._profile
+        assert profile
+        ahead = self._queue.rows_before(level, deadline)
+        batch = min(ahead + rows, max(profile.best_rows, rows)) if self._limit else rows
         own = profile.seconds(batch) + ahead * profile.seconds_per_row() / len(self.instances)
         wait = own + self._left_to_run(now) / len(self.instances)
         wait += self._device.delay(self, wait)
-        allowed = exchange.deadline - now
+        allowed = deadline - now
         if wait + _ANSWERING > allowed * (1 - MARGIN):
+            self._refused = now
             raise Infeasible(
                 f"would be finished in {wait * 1e3:.1f} ms, and {allowed * 1e3:.1f} ms are left;"
                 f" {ahead} rows are to be computed before"
@@ -224,14 +237,18 @@ class DynamicBatcher:
         return None
 
     def _worth_waiting(self) -> bool:
-        """Whether a fuller batch may still come within the configured delay; if so, a timer is set."""
-        if not self._policy.delay or (oldest := self._queue.oldest) is None:
+        """Whether a fuller batch may still come, within the configured delay or a linger; then a timer is set."""
+        rows = self._queue.rows
+        if rows >= self._limit or self._queue.has_retries:
             return False
-        left = oldest + self._policy.delay - time.monotonic()
-        if left <= 0 or self._queue.rows >= self._limit:
+        now = time.monotonic()
+        until = self._linger.until(rows, self._limit, now, self._profile) if self._profile else 0.0
+        if self._policy.delay and (oldest := self._queue.oldest) is not None:
+            until = max(until, oldest + self._policy.delay)
+        if until <= now:
             return False
         if self._delayed is None:
-            self._delayed = self._loop.call_later(left, self._delay_over)
+            self._delayed = self._loop.call_later(until - now, self._delay_over)
         return True
 
     def _delay_over(self) -> None:
@@ -285,6 +302,7 @@ class DynamicBatcher:
         self._measure(job, timings)
         if self._profile:
             self._profile.observe(job.rows, seconds)
+            self._linger.answered(job.rows)
         if not self._policy.max_rows:
             self._respond(job.exchanges[0], outputs)
             return
