@@ -18,6 +18,7 @@ from prometheus_client.core import (
 from prometheus_client.registry import Collector
 
 SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+SHARES = (0.0, 0.05, 0.1, 0.2, 0.3, 0.5, 0.75)
 ROWS = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0)
 PHASES = ("input", "infer", "output")
 _MODEL = ("model", "version")
@@ -72,6 +73,7 @@ class ModelMetrics:
         default_factory=lambda: {phase: Histogram(SECONDS) for phase in PHASES}
     )
     batch_size: Histogram = field(default_factory=lambda: Histogram(ROWS))
+    padding_ratio: Histogram = field(default_factory=lambda: Histogram(SHARES))
     inferences: int = 0
     executions: int = 0
     pending: int = 0
@@ -155,6 +157,7 @@ class Metrics(Collector):
             batches.add_metric(key, numbers.executions)
         yield compute
         yield _histogram("hone_batch_size", "Rows in a batch", models, "batch_size")
+        yield _histogram("hone_padding_ratio", "Share of a padded batch that is padding", models, "padding_ratio")
         yield rows
         yield batches
 

@@ -13,6 +13,7 @@ from typing import Any, Literal, TypeAlias
 from tritonclient.grpc import model_config_pb2 as pb
 
 from service.artifact import pbtxt
+from service.artifact.lengths import check_lengths
 from service.artifact.names import check_model_name
 from service.artifact.parameters import HoneParameters, read_parameters
 from service.artifact.queue_policy import QueuePolicy
@@ -139,6 +140,13 @@ def complete(config: ModelConfig | None, name: str, signature: Signature) -> Mod
                 written.add(name=spec.name, data_type=_NUMBERS[spec.datatype], dims=dims)
     completed = _from_proto(proto, name=name, source=f"{name}/config.pbtxt")
     check_against(completed, signature)
+    check_lengths(
+        completed.hone.lengths,
+        completed.hone.unpads,
+        inputs={spec.name: _full_shape(completed, spec) for spec in completed.inputs},
+        outputs={spec.name: _full_shape(completed, spec) for spec in completed.outputs},
+        source=f"{name}/config.pbtxt",
+    )
     for role, specs in (("inputs", completed.inputs), ("outputs", completed.outputs)):
         if len(specs) > MAX_TENSORS:
             raise ArtifactError(f"{name}: {len(specs)} {role}, at most {MAX_TENSORS} can be served")
@@ -159,6 +167,10 @@ def check_against(config: ModelConfig, signature: Signature) -> None:
     missing = {spec.name for spec in signature.inputs} - {spec.name for spec in config.inputs}
     if missing:
         raise ArtifactError(f'{config.name}/config.pbtxt: input "{min(missing)}" of the model is missing')
+
+
+def _full_shape(config: ModelConfig, spec: TensorSpec) -> tuple[int, ...]:
+    return (-1, *spec.shape) if config.max_batch_size > 0 else spec.shape
 
 
 def _compare(place: str, said: TensorSpec, actual: TensorSpec, *, batched: bool) -> None:

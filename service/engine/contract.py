@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from service.artifact.config import ModelConfig
@@ -24,6 +25,7 @@ class Contract:
         batching = config.dynamic_batching
         self._levels = batching.priority_levels if batching else 0
         self._default_level = batching.default_priority_level if batching else 0
+        self._finite = config.hone.reject_non_finite
         self._inputs = config.inputs
         self._positions = {spec.name: position for position, spec in enumerate(config.inputs)}
         self.all_outputs = tuple(enumerate(config.outputs))
@@ -58,6 +60,10 @@ class Contract:
                 rows = shape[0]
             elif shape != self._dims[position]:
                 self._compare(tensor, spec)
+            if self._finite and not _is_finite(tensor):
+                raise InvalidRequest(
+                    f'input {quoted(tensor.name)} holds NaN or infinity, model "{self._model}" takes neither'
+                )
             arrays[position] = tensor.array
         if not self._max_rows:
             return arrays, 1
@@ -106,3 +112,9 @@ class Contract:
         for name in self._positions:
             if name not in given:
                 raise InvalidRequest(f'input "{name}" of model "{self._model}" is missing')
+
+
+def _is_finite(tensor: Tensor) -> bool:
+    if tensor.datatype == "BF16":  # bit patterns: all ones in the exponent
+        return not bool(((tensor.array & 0x7F80) == 0x7F80).any())
+    return tensor.array.dtype.kind != "f" or bool(np.isfinite(tensor.array).all())

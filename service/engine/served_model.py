@@ -21,6 +21,7 @@ from service.engine.contract import Contract
 from service.engine.device import CPU, GPU_TOKENS, Devices, Placement
 from service.engine.exchange import Exchange, Receiver
 from service.engine.launch import Launch
+from service.engine.padding import Lengths, Padding
 from service.engine.profile import LatencyProfile
 from service.engine.quarantine import Quarantine
 from service.engine.scheduling.batch import Batch
@@ -82,6 +83,7 @@ class ServedModel:
         self._parts: dict[int, Parts] = {}  # by the identity of the exchange that was split
         self._scheduler: DynamicBatcher | None = None
         self._contract: Contract | None = None
+        self._padding: Padding | None = None
         self._config: ModelConfig | None = source.config
         self._own_deadline = _seconds(source.config.hone.deadline_ms) if source.config else None
 
@@ -148,10 +150,16 @@ class ServedModel:
         contract, scheduler = self._contract, self._scheduler
         if contract is None or scheduler is None:
             raise NotReady(f'model "{self.name}" is still loading')
+        padding = self._padding
+        lengths: Lengths = ()
+        if padding:
+            request = padding.complete(request)
         inputs, rows = contract.inputs(request)
         outputs = contract.outputs(request.outputs) if request.outputs else contract.all_outputs
         if self._quarantine and self._quarantine.holds(inputs):
             raise PoisonRequest("the worker process ended each time that it held these inputs; try others")
+        if padding:
+            inputs, lengths = padding.pad(inputs)
         now = time.monotonic()
         exchange = Exchange(
             request=request,
@@ -163,6 +171,7 @@ class ServedModel:
             nbytes=inputs[0].nbytes if len(inputs) == 1 else sum([array.nbytes for array in inputs]),
             admitted=now,
             deadline=now + self._allowance(request.timeout),
+            lengths=lengths,
             level=contract.level(request.priority),
         )
         if rows > self.config.max_batch_size > 0:
@@ -212,10 +221,17 @@ class ServedModel:
     def _respond(self, exchange: Exchange, arrays: Sequence[NDArray[Any]]) -> None:
         outputs = []
         for position, spec in exchange.outputs:
-            outputs.append(Tensor(name=spec.name, datatype=spec.datatype, array=arrays[position]))
+            array = arrays[position]
+            if self._padding:
+                array = self._padding.unpad(position, array, exchange.lengths)
+            outputs.append(Tensor(name=spec.name, datatype=spec.datatype, array=array))
         exchange.answer(
             InferResponse(model=self.name, version=self.version, outputs=tuple(outputs), id=exchange.request.id)
         )
+
+    def _waste(self, exchanges: Sequence[Exchange]) -> float:
+        assert self._padding
+        return self._padding.waste([(exchange.rows, exchange.lengths) for exchange in exchanges])
 
     def _condemn(self, exchange: Exchange) -> None:
         self._quarantine.add(exchange.inputs)
@@ -247,6 +263,7 @@ class ServedModel:
         if self._scheduler is None:
             self._config = complete(self._source.config, self.name, signature)
             self._contract = Contract(self._config)
+            self._padding = Padding(self._config) if self._config.hone.lengths else None
             self._scheduler = self._batcher(self._config, plan.device)
         config = self.config
         resolved = msgspec.structs.replace(
@@ -267,6 +284,7 @@ class ServedModel:
             delay=batching.max_queue_delay_microseconds / 1e6 if batching else 0.0,
             preferred=batching.preferred_batch_size if batching else (),
             levels=_queue_policies(batching),
+            waste=self._waste if config.hone.lengths else None,
             max_queued_requests=self._limits.max_queued_requests,
             max_queued_bytes=self._limits.max_queued_bytes,
             shapes_vary=any(-1 in spec.shape for spec in config.inputs),

@@ -79,6 +79,7 @@ class Parts:
             nbytes=sum([array.nbytes for array in inputs]),
             admitted=whole.admitted,
             deadline=whole.deadline,
+            lengths=whole.lengths,
             level=whole.level,
         )
 

@@ -45,7 +45,8 @@ _ANSWERING = 1e-3
 class BatchingPolicy:
     """How requests are joined. `max_rows` is 0 for a model without a batch axis; `join` is False when the
     configuration has no dynamic_batching: then every request is a batch of its own. `delay` is in seconds. `levels` has
-    the queue policy of each priority level, the first level first.
+    the queue policy of each priority level, the first level first. `waste` tells the share of a batch that is padding,
+    where inputs are padded.
     """
 
     max_rows: int
@@ -56,6 +57,7 @@ class BatchingPolicy:
     shapes_vary: bool
     preferred: Sequence[int] = ()
     levels: Sequence[QueuePolicy] = (QueuePolicy(),)
+    waste: Callable[[Sequence[Exchange]], float] | None = None
 
 
 class DynamicBatcher:
@@ -265,6 +267,8 @@ class DynamicBatcher:
             return
         self._queue.taken(batch, now)
         self._metrics.queue_duration.observe_all([now - exchange.admitted for exchange in batch.exchanges])
+        if self._policy.waste:
+            self._metrics.padding_ratio.observe(self._policy.waste(batch.exchanges))
         self._running[batch] = now + (self._profile.seconds(batch.rows) if self._profile else 0.0)
         try:
             instance.run(batch, batch.gather())
