@@ -18,7 +18,7 @@ from service import __version__
 from service.artifact.golden import GOLDEN_NAME
 from service.engine.device import Devices
 from service.engine.engine import Engine
-from service.engine.served_model import EngineLimits, ModelSource
+from service.engine.source import EngineLimits, ModelSource
 from service.engine.trials.findings import FindingsCache
 from service.exit_code import ExitCode
 from service.metrics import Metrics

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import structlog
 
 from service.engine.device import Devices
-from service.engine.served_model import EngineLimits, ModelSource, ServedModel
+from service.engine.served_model import ServedModel
+from service.engine.source import EngineLimits, ModelSource
 from service.errors import HoneError, ModelNotFound, NotReady
 from service.metadata import IndexEntry
 from service.metrics import Metrics

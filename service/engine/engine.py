@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from service.engine.catalog import Catalog
 from service.engine.device import Devices
 from service.engine.exchange import Exchange, Receiver
-from service.engine.served_model import EngineLimits, ModelSource
+from service.engine.source import EngineLimits, ModelSource
 from service.errors import Draining, HoneError, NotReady
 from service.messages import InferRequest
 from service.metadata import IndexEntry, ModelMetadata, TensorMetadata

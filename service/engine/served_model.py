@@ -2,70 +2,35 @@
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import structlog
 from numpy.typing import NDArray
 
-from service.artifact.card import Card
-from service.artifact.config import DynamicBatching, ModelConfig, complete
+from service.artifact.config import ModelConfig
 from service.artifact.golden import read_golden
-from service.artifact.queue_policy import QueuePolicy
 from service.artifact.signature import Signature
 from service.backends.plan import Plan
+from service.engine.blueprint import Blueprint
 from service.engine.contract import Contract
-from service.engine.device import CPU, GPU_TOKENS, Devices, Placement
+from service.engine.device import Devices, Placement
 from service.engine.exchange import Exchange, Receiver
-from service.engine.launch import Launch
+from service.engine.launch import Launch, Launched
 from service.engine.padding import Lengths, Padding
 from service.engine.profile import LatencyProfile
 from service.engine.quarantine import Quarantine
 from service.engine.scheduling.batch import Batch
-from service.engine.scheduling.dynamic import BatchingPolicy, DynamicBatcher
+from service.engine.scheduling.dynamic import DynamicBatcher
+from service.engine.source import EngineLimits, ModelSource
 from service.engine.splitting import Parts
-from service.engine.trials.findings import FindingsCache
-from service.engine.trials.independence import TOLERANCE
 from service.errors import HoneError, NotReady, PoisonRequest
 from service.messages import InferRequest, InferResponse, Tensor
 from service.metrics import ModelMetrics
 from service.workers.instance import Instance
-from service.workers.patience import Patience
-from service.workers.region import fits_slot
 
 _log = structlog.get_logger()
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class EngineLimits:
-    """What every model gets unless its configuration says otherwise. Times are in seconds."""
-
-    default_deadline: float = 30.0
-    max_queued_requests: int = 1024
-    max_queued_bytes: int = 256 * 1024 * 1024
-    max_output_bytes: int = 256 * 1024 * 1024
-    findings: FindingsCache = field(default_factory=lambda: FindingsCache(None))
-    patience: Patience = field(default_factory=Patience)
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ModelSource:
-    """Where a version's files are and what is written about it; `config` and `card` are None where there are none.
-
-    `golden` is the path of its golden samples, empty for a model file by itself.
-    """
-
-    name: str
-    version: str
-    path: str
-    size_bytes: int
-    sha256: str
-    config: ModelConfig | None
-    card: Card | None
-    golden: str = ""
 
 
 class ServedModel:
@@ -76,7 +41,7 @@ class ServedModel:
         self.version = source.version
         self.metrics = metrics
         self.live = 0
-        self._source = source
+        self._blueprint = Blueprint(source, limits)
         self._devices = devices
         self._limits = limits
         self._quarantine = Quarantine()
@@ -84,15 +49,13 @@ class ServedModel:
         self._scheduler: DynamicBatcher | None = None
         self._contract: Contract | None = None
         self._padding: Padding | None = None
-        self._config: ModelConfig | None = source.config
+        self._most_rows = 0
         self._own_deadline = _seconds(source.config.hone.deadline_ms) if source.config else None
 
     @property
     def config(self) -> ModelConfig:
         """The configuration, completed from the model itself. Raises NotReady before the model is loaded."""
-        if self._config is None or self._contract is None:
-            raise NotReady(f'model "{self.name}" is still loading')
-        return self._config
+        return self._blueprint.config
 
     @property
     def ready(self) -> bool:
@@ -110,31 +73,17 @@ class ServedModel:
     async def load(self) -> None:
         """Start the instances and wait for them. Raises ArtifactError with what is wrong with the model."""
         began = time.monotonic()
+        source = self._blueprint.source
         launched = await Launch(
-            config=self._source.config,
+            config=source.config,
             completed=lambda: self.config,
-            golden=read_golden(Path(self._source.golden)) if self._source.golden else None,
+            golden=read_golden(Path(source.golden)) if source.golden else None,
             devices=self._devices,
             cache=self._limits.findings,
             make=self._instance,
         ).run()
         assert self._scheduler
-        plan, findings = launched.instances[0].plan, launched.findings
-        independent = findings.influence <= self._tolerance()
-        if not independent:
-            _log.warning(
-                "a batch-mate changes answers: every request is computed alone",
-                model=self.name,
-                version=self.version,
-                change=findings.influence,
-            )
-        self._scheduler.serve(
-            launched.instances,
-            tokens=self._devices.tokens(plan.device, plan.intra_op_threads),
-            profile=LatencyProfile(findings.buckets) if findings.buckets else None,
-            join=independent,
-        )
-        self.metrics.batch_independent = independent
+        self._serve(self._scheduler, launched)
         self._describe(time.monotonic() - began)
 
     async def stop(self) -> None:
@@ -174,7 +123,7 @@ class ServedModel:
             lengths=lengths,
             level=contract.level(request.priority),
         )
-        if rows > self.config.max_batch_size > 0:
+        if rows > self._most_rows > 0:
             self._split(exchange, scheduler)
         else:
             scheduler.submit(exchange)
@@ -190,7 +139,7 @@ class ServedModel:
         exchange.started = exchange.admitted  # it never waits itself, its parts do
         parts = self._parts[id(exchange)] = Parts(exchange, scheduler)
         try:
-            parts.submit(self.config.max_batch_size)
+            parts.submit(self._most_rows)
         except HoneError:
             del self._parts[id(exchange)]
             raise
@@ -239,86 +188,55 @@ class ServedModel:
     # -- loading
 
     def _instance(self, placement: Placement) -> Instance[Batch]:
-        """An instance at this place, with a plan to load the model and to read its signature."""
-        config = self._source.config
-        plan = Plan(
-            backend=config.backend if config else "onnxruntime",
-            path=self._source.path,
-            sha256=self._source.sha256,
-            precision=config.hone.precision if config else "f32",
-            device=placement.device,
-            intra_op_threads=placement.threads,
-            inter_op_threads=(config.hone.inter_op_threads if config else None) or 1,
-        )
-        label = f"{self.name}/{self.version}"
-        return Instance(plan, partial(self._resolve, plan), self._limits.patience, label)
-
-    def _tolerance(self) -> float:
-        """How much a batch-mate may change an answer, as a share of the largest one."""
-        hone = self.config.hone
-        return TOLERANCE[hone.precision] if hone.batch_tolerance is None else hone.batch_tolerance
+        plan = self._blueprint.inspection(placement)
+        return Instance(plan, partial(self._resolve, plan), self._limits.patience, f"{self.name}/{self.version}")
 
     def _resolve(self, plan: Plan, signature: Signature) -> tuple[Plan, DynamicBatcher]:
-        """Complete the configuration by what the runtime found, once; the plan that follows from it for an instance."""
+        """The plan that an instance computes by, and whom it works for."""
+        resolved = self._blueprint.resolve(plan, signature)
         if self._scheduler is None:
-            self._config = complete(self._source.config, self.name, signature)
-            self._contract = Contract(self._config)
-            self._padding = Padding(self._config) if self._config.hone.lengths else None
-            self._scheduler = self._batcher(self._config, plan.device)
-        config = self.config
-        resolved = msgspec.structs.replace(
-            plan,
-            max_batch_size=config.max_batch_size,
-            inputs=config.inputs,
-            outputs=config.outputs,
-            slots=1 if plan.device == CPU else GPU_TOKENS,
-            max_output_bytes=self._limits.max_output_bytes,
-        )
-        return msgspec.structs.replace(resolved, warm_batches=_warm_batches(resolved)), self._scheduler
+            config = self._blueprint.config
+            self._contract = Contract(config)
+            self._padding = Padding(config) if config.hone.lengths else None
+            self._most_rows = config.max_batch_size
+            self._scheduler = DynamicBatcher(
+                self._blueprint.policy(self._waste),
+                self._devices.get(plan.device),
+                self.metrics,
+                self._respond,
+                self._condemn,
+            )
+        return resolved, self._scheduler
 
-    def _batcher(self, config: ModelConfig, device: str) -> DynamicBatcher:
-        batching = config.dynamic_batching
-        policy = BatchingPolicy(
-            max_rows=config.max_batch_size,
-            join=batching is not None,
-            delay=batching.max_queue_delay_microseconds / 1e6 if batching else 0.0,
-            preferred=batching.preferred_batch_size if batching else (),
-            levels=_queue_policies(batching),
-            waste=self._waste if config.hone.lengths else None,
-            max_queued_requests=self._limits.max_queued_requests,
-            max_queued_bytes=self._limits.max_queued_bytes,
-            shapes_vary=any(-1 in spec.shape for spec in config.inputs),
+    def _serve(self, scheduler: DynamicBatcher, launched: Launched) -> None:
+        plan, findings = launched.instances[0].plan, launched.findings
+        independent = findings.influence <= self._blueprint.tolerance
+        if not independent:
+            _log.warning(
+                "a batch-mate changes answers: every request is computed alone",
+                model=self.name,
+                version=self.version,
+                change=findings.influence,
+            )
+        self.metrics.batch_independent = independent
+        scheduler.serve(
+            launched.instances,
+            tokens=self._devices.tokens(plan.device, plan.intra_op_threads),
+            profile=LatencyProfile(findings.buckets) if findings.buckets else None,
+            join=independent,
         )
-        return DynamicBatcher(policy, self._devices.get(device), self.metrics, self._respond, self._condemn)
 
     def _describe(self, seconds: float) -> None:
-        hone = self.config.hone
+        hone, source = self.config.hone, self._blueprint.source
         self.metrics.load_seconds = seconds
-        self.metrics.size_bytes = self._source.size_bytes
+        self.metrics.size_bytes = source.size_bytes
         self.metrics.info = {
             "family": hone.family,
             "variant": hone.variant,
             "backend": self.config.backend,
             "precision": hone.precision,
         }
-        self.metrics.card_metrics = dict(self._source.card.metrics) if self._source.card else {}
-
-
-def _warm_batches(plan: Plan) -> tuple[int, ...]:
-    """One row and a full batch; not the latter where it is larger than a slot, and nothing where lengths vary, since
-    nobody knows which of them the model can take.
-    """
-    if any(-1 in spec.shape for spec in plan.inputs):
-        return ()
-    return (1, plan.max_batch_size) if plan.max_batch_size > 1 and fits_slot(plan) else (1,)
-
-
-def _queue_policies(batching: DynamicBatching | None) -> tuple[QueuePolicy, ...]:
-    """One policy a priority level, the first level first; a single one where there are no levels."""
-    if batching is None:
-        return (QueuePolicy(),)
-    own, default = batching.priority_queue_policies, batching.default_queue_policy
-    return tuple(own.get(level, default) for level in range(1, batching.priority_levels + 1)) or (default,)
+        self.metrics.card_metrics = dict(source.card.metrics) if source.card else {}
 
 
 def _seconds(milliseconds: float | None) -> float | None:

@@ -66,11 +66,11 @@ async def test_the_door_may_refuse_by_headers_while_requests_are_being_refused()
 
 async def test_a_slow_machine_is_learnt_from() -> None:
     """When batches take longer than measured, who waits and can't make it any more is dropped, not computed."""
-    rig = Rig(profile=profile(0.001))
+    known = profile(0.001)
+    rig = Rig(profile=known)
     _, tight = rig.submit(1, seconds=0.1)
-    assert rig.batcher._profile
     for _ in range(30):
-        rig.batcher._profile.observe(1, 0.2)
+        known.observe(1, 0.2)
     await turn()
 
     assert [] == rig.instances[0].sizes

@@ -12,6 +12,7 @@ import asyncio
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from numpy.typing import NDArray
@@ -23,9 +24,10 @@ from service.engine.profile import LatencyProfile
 from service.engine.scheduling.batch import Batch
 from service.engine.scheduling.closing import Closer
 from service.engine.scheduling.expiry import Expiry
+from service.engine.scheduling.foresight import Foresight
 from service.engine.scheduling.linger import Linger
 from service.engine.scheduling.queue import RequestQueue
-from service.errors import BackendError, DeadlineExceeded, Infeasible, NotReady, PoisonRequest, QueueTimeout, WorkerLost
+from service.errors import BackendError, DeadlineExceeded, NotReady, PoisonRequest, QueueTimeout, WorkerLost
 from service.metrics import ModelMetrics
 from service.workers.instance import Instance
 from service.workers.payloads import Timings
@@ -33,12 +35,6 @@ from service.workers.payloads import Timings
 CRASHES = 2
 KILLS = 10
 HOPELESS = 3
-MARGIN = 0.03
-"""Share of a request's time that a prediction leaves for what nobody foresees."""
-_SHEDDING = 0.25
-"""Seconds after a refusal in which further ones are expected."""
-_ANSWERING = 1e-3
-"""Seconds from the end of a batch to the last of its answers, about."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -83,7 +79,7 @@ class DynamicBatcher:
         self._closer = Closer(
             limit=self._limit, preferred=policy.preferred, alike=_alike if policy.shapes_vary else None
         )
-        self._profile: LatencyProfile | None = None
+        self._foresight: Foresight | None = None
         self._device = device
         self._metrics = metrics
         self._respond = respond
@@ -95,10 +91,9 @@ class DynamicBatcher:
             max_requests=policy.max_queued_requests,
             max_bytes=policy.max_queued_bytes,
         )
-        self._running: dict[Batch, float] = {}  # until when each will run, as far as can be foreseen
+        self._running: dict[Batch, None] = {}
         self._expiry = Expiry(self._unfinished, self._overdue)
         self._hopeless = True  # every instance is down, and none has come up in its last attempts
-        self._refused = -_SHEDDING  # when a request was refused last
         self._linger = Linger()
         self._pump_due = False
         self._delayed: asyncio.TimerHandle | None = None
@@ -113,10 +108,12 @@ class DynamicBatcher:
         """
         self.instances = list(instances)
         self.cost = tokens
-        self._profile = profile
         if not join:
             self._limit = 0
             self._closer = replace(self._closer, limit=0, preferred=())
+        if profile:
+            delay = partial(self._device.delay, self)
+            self._foresight = Foresight(profile, instances=len(instances), joins=self._limit > 0, delay=delay)
         self._metrics.worker_memory = lambda: sum(one.stats.resident_bytes for one in instances if one.stats)
         self._count_workers()
         self._pump_soon()
@@ -133,8 +130,9 @@ class DynamicBatcher:
         if self._hopeless:
             raise NotReady("the model has no worker that runs; one is being restarted")
         level = self._policy.levels[exchange.level]
-        if self._profile:
-            self._foresee(exchange.rows, exchange.level, exchange.admitted, exchange.deadline)
+        if self._foresight:
+            ahead = self._queue.rows_before(exchange.level, exchange.deadline)
+            self._foresight.check(exchange.rows, ahead, exchange.admitted, exchange.deadline)
         if (patience := level.timeout(exchange.request.timeout)) is not None:
             exchange.expires = exchange.admitted + patience
         self._queue.push(exchange)
@@ -147,9 +145,9 @@ class DynamicBatcher:
 
     def precheck(self, allowance: float) -> None:
         """See `Scheduler`. Looks ahead only while requests are being refused, and all are equal."""
-        now = time.monotonic()
-        if now - self._refused < _SHEDDING and self._profile and len(self._policy.levels) == 1:
-            self._foresee(1, 0, now, now + allowance)
+        if self._foresight and self._foresight.is_shedding and len(self._policy.levels) == 1:
+            now = time.monotonic()
+            self._foresight.check(1, self._queue.rows_before(0, now + allowance), now, now + allowance)
 
     def left(self, exchange: Exchange) -> None:
         """See `Scheduler`."""
@@ -171,36 +169,14 @@ class DynamicBatcher:
     @property
     def backlog(self) -> float:
         """See `Claimant`."""
-        waiting = self._queue.rows * self._profile.seconds_per_row() if self._profile else 0.0
-        return waiting + self._left_to_run(time.monotonic())
+        return self._foresight.backlog(self._queue.rows) if self._foresight else 0.0
 
     def granted(self) -> None:
         """See `Claimant`."""
         self._dispatch()
         self._pump_soon()
 
-    # -- looking ahead
-
-    def _foresee(self, rows: int, level: int, now: float, deadline: float) -> None:
-        """Raises Infeasible unless a request will be finished in time, behind all that goes before it."""
-        profile = self._profile
-        assert profile
-        ahead = self._queue.rows_before(level, deadline)
-        batch = min(ahead + rows, max(profile.best_rows, rows)) if self._limit else rows
-        own = profile.seconds(batch) + ahead * profile.seconds_per_row() / len(self.instances)
-        wait = own + self._left_to_run(now) / len(self.instances)
-        wait += self._device.delay(self, wait)
-        allowed = deadline - now
-        if wait + _ANSWERING > allowed * (1 - MARGIN):
-            self._refused = now
-            raise Infeasible(
-                f"would be finished in {wait * 1e3:.1f} ms, and {allowed * 1e3:.1f} ms are left;"
-                f" {ahead} rows are to be computed before"
-            )
-
-    def _left_to_run(self, now: float) -> float:
-        """Seconds that the batches at the workers will still take, one after the other."""
-        return sum([max(until - now, 0.0) for until in self._running.values()])
+    # -- time
 
     def _overdue(self, exchange: Exchange, now: float) -> float:
         """End or delay an exchange whose time has come; when to look at it again."""
@@ -244,7 +220,7 @@ class DynamicBatcher:
         if rows >= self._limit or self._queue.has_retries:
             return False
         now = time.monotonic()
-        until = self._linger.until(rows, self._limit, now, self._profile) if self._profile else 0.0
+        until = self._linger.until(rows, self._limit, now, self._foresight.profile) if self._foresight else 0.0
         if self._policy.delay and (oldest := self._queue.oldest) is not None:
             until = max(until, oldest + self._policy.delay)
         if until <= now:
@@ -269,7 +245,9 @@ class DynamicBatcher:
         self._metrics.queue_duration.observe_all([now - exchange.admitted for exchange in batch.exchanges])
         if self._policy.waste:
             self._metrics.padding_ratio.observe(self._policy.waste(batch.exchanges))
-        self._running[batch] = now + (self._profile.seconds(batch.rows) if self._profile else 0.0)
+        self._running[batch] = None
+        if self._foresight:
+            self._foresight.started(batch, now)
         try:
             instance.run(batch, batch.gather())
         except OSError as error:  # no memory or descriptors for a batch that doesn't fit its slot
@@ -280,7 +258,8 @@ class DynamicBatcher:
         """The batch to compute next; who can't be finished in time is told so."""
         if self._queue.has_retries and (batch := self._queue.retry()):
             return batch
-        closing = self._closer.close(self._queue.in_order(now), now, self._profile)
+        profile = self._foresight.profile if self._foresight else None
+        closing = self._closer.close(self._queue.in_order(now), now, profile)
         for exchange in closing.dropped:
             waited = now - exchange.admitted
             exchange.fail(
@@ -304,9 +283,7 @@ class DynamicBatcher:
         seconds = (timings.input + timings.infer + timings.output) / 1e9
         self._finished(job, seconds)
         self._measure(job, timings)
-        if self._profile:
-            self._profile.observe(job.rows, seconds)
-            self._linger.answered(job.rows)
+        self._linger.answered(job.rows)
         if not self._policy.max_rows:
             self._respond(job.exchanges[0], outputs)
             return
@@ -350,6 +327,8 @@ class DynamicBatcher:
 
     def _finished(self, batch: Batch, seconds: float = 0.0) -> None:
         del self._running[batch]
+        if self._foresight:
+            self._foresight.ended(batch, seconds)
         self._device.release(self, seconds)
         self._pump_soon()
 
