@@ -15,10 +15,9 @@ import structlog
 import uvicorn
 
 from service import __version__
-from service.artifact.golden import GOLDEN_NAME
 from service.engine.device import Devices
 from service.engine.engine import Engine
-from service.engine.source import EngineLimits, ModelSource
+from service.engine.source import EngineLimits
 from service.engine.trials.findings import FindingsCache
 from service.exit_code import ExitCode
 from service.metrics import Metrics
@@ -29,6 +28,7 @@ from service.repository.checks import Checks
 from service.repository.folder import ModelFolder
 from service.repository.scan import scan
 from service.settings import Settings
+from service.sources import sources
 from service.workers.patience import Patience
 
 _BACKLOG = 2048
@@ -130,7 +130,7 @@ class Server:
                 self._engine.catalog.refuse(folder.name, "", folder.problem)
         if not folders:
             _log.error("no model folder in the repository", repository=str(self._settings.model_repository))
-        await self._engine.load([source for folder in folders for source in _sources(folder)])
+        await self._engine.load([source for folder in folders for source in sources(folder)])
         for entry in self._engine.index():
             if entry.reason:
                 _log.error("not served", model=entry.name, version=entry.version, reason=entry.reason)
@@ -218,19 +218,3 @@ def _engine_limits(settings: Settings) -> EngineLimits:
         findings=FindingsCache(settings.cache_dir),
         patience=Patience(load=settings.load_timeout_secs, batch=settings.batch_timeout_secs),
     )
-
-
-def _sources(folder: ModelFolder) -> list[ModelSource]:
-    return [
-        ModelSource(
-            name=folder.name,
-            version=str(version.version),
-            path=str(version.model_path),
-            size_bytes=version.model_path.stat().st_size,
-            sha256=version.sha256,
-            config=folder.config,
-            card=version.card,
-            golden=str(version.model_path.parent / GOLDEN_NAME) if folder.path != version.model_path.parent else "",
-        )
-        for version in folder.versions
-    ]

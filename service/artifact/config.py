@@ -17,6 +17,7 @@ from service.artifact.lengths import check_lengths
 from service.artifact.names import check_model_name
 from service.artifact.parameters import HoneParameters, read_parameters
 from service.artifact.queue_policy import QueuePolicy
+from service.artifact.rewriting import PRECISION
 from service.artifact.signature import Signature, TensorSpec
 from service.artifact.triton_fields import review
 from service.errors import ArtifactError
@@ -151,6 +152,14 @@ def complete(config: ModelConfig | None, name: str, signature: Signature) -> Mod
         if len(specs) > MAX_TENSORS:
             raise ArtifactError(f"{name}: {len(specs)} {role}, at most {MAX_TENSORS} can be served")
     return completed
+
+
+def with_runtime(config: ModelConfig, *, backend: str, precision: str) -> ModelConfig:
+    """The same configuration for another runtime or precision."""
+    proto = pb.ModelConfig.FromString(config.source)
+    proto.backend, proto.platform = backend, ""
+    proto.parameters[PRECISION].string_value = precision
+    return _from_proto(proto, name=config.name, source=f"{config.name}/config.pbtxt")
 
 
 def check_against(config: ModelConfig, signature: Signature) -> None:
