@@ -29,7 +29,7 @@ async def measure(
     end = time.monotonic() + seconds
     for number, batch in enumerate(batches):
         left = end - time.monotonic()
-        expected = 2 * found[-1].median if found else 0.0
+        expected = found[-1].median * len(batch[0]) / found[-1].rows if found else 0.0
         if found and left < (_FEWEST + 1) * expected:
             break
         until = time.monotonic() + left / (len(batches) - number)
