@@ -87,6 +87,14 @@ class ModelMetrics:
     info: dict[str, str] = field(default_factory=dict)
     card_metrics: dict[str, float] = field(default_factory=dict)
 
+    def computed(self, rows: int, phases: tuple[float, float, float]) -> None:
+        """One more batch of so many rows, and the seconds of each of its PHASES."""
+        self.executions += 1
+        self.inferences += rows
+        self.batch_size.observe(rows)
+        for phase, seconds in zip(PHASES, phases, strict=True):
+            self.compute_duration[phase].observe(seconds)
+
     def refuse(self, protocol: str, outcome: str, reason: str) -> None:
         """One more request ended with an error; a rejection is counted by its reason too."""
         self.requests[protocol, outcome] += 1

@@ -4,13 +4,14 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
-from service.artifact.config import DynamicBatching, ModelConfig, complete
+from service.artifact.batching import DynamicBatching
+from service.artifact.config import ModelConfig, complete
 from service.artifact.queue_policy import QueuePolicy
 from service.artifact.signature import Signature
 from service.backends.plan import Plan
 from service.engine.device import CPU, GPU_TOKENS, Placement
 from service.engine.exchange import Exchange
-from service.engine.scheduling.dynamic import BatchingPolicy
+from service.engine.scheduling.policy import BatchingPolicy
 from service.engine.source import EngineLimits, ModelSource
 from service.engine.trials.independence import TOLERANCE
 from service.errors import NotReady

@@ -18,7 +18,8 @@ from service.engine.trials.bench import Bench
 from service.engine.trials.findings import Findings, FindingsCache, key_of
 from service.engine.trials.independence import BEYOND
 from service.engine.trials.tryout import Tryout
-from service.workers.instance import Instance, WorkerEnded
+from service.workers.instance import Instance
+from service.workers.trial import WorkerEnded
 
 ATTEMPTS = 3
 WORTH_SPLITTING = 1e-3

@@ -26,7 +26,8 @@ from service.engine.source import EngineLimits, ModelSource
 from service.engine.trials.findings import Findings
 from service.engine.trials.samples import calm
 from service.errors import ArtifactError
-from service.workers.instance import Instance, TrialFailed, WorkerEnded
+from service.workers.instance import Instance
+from service.workers.trial import TrialFailed, WorkerEnded
 
 CANDIDATES: tuple[tuple[str, Precision], ...] = (("onnxruntime", "f32"), ("openvino", "f32"), ("openvino", "bf16"))
 """The first is the reference for answers."""

@@ -67,7 +67,7 @@ class ServedModel:
         """Why no worker is there to compute; empty while one is."""
         if self.ready or self._scheduler is None:
             return ""
-        problems = [instance.problem for instance in self._scheduler.instances if instance.problem]
+        problems = [instance.problem for instance in self._scheduler.crew.instances if instance.problem]
         return problems[0] if problems else "its worker ended and is being restarted"
 
     async def load(self) -> None:

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tritonclient.grpc import model_config_pb2 as pb
 
+from service.artifact.batching import DynamicBatching
 from service.artifact.config import (
-    DynamicBatching,
     InstanceGroup,
     VersionPolicy,
     check_against,

@@ -11,7 +11,8 @@ from service.artifact.queue_policy import QueuePolicy
 from service.engine.device import Device
 from service.engine.exchange import Exchange
 from service.engine.profile import LatencyProfile
-from service.engine.scheduling.dynamic import BatchingPolicy, DynamicBatcher
+from service.engine.scheduling.dynamic import DynamicBatcher
+from service.engine.scheduling.policy import BatchingPolicy
 from service.errors import HoneError
 from service.messages import InferResponse, Tensor
 from service.metrics import ModelMetrics

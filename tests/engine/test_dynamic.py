@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from service.engine.exchange import Exchange
-from service.engine.scheduling.dynamic import KILLS
+from service.engine.scheduling.suspicion import KILLS
 from service.errors import (
     BackendError,
     Cancelled,

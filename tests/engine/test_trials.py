@@ -22,8 +22,8 @@ from service.engine.trials.independence import BEYOND, TOLERANCE, influence
 from service.engine.trials.samples import calm, extreme
 from service.engine.trials.timing import measure
 from service.errors import ArtifactError
-from service.workers.instance import TrialFailed, Tried
 from service.workers.payloads import Timings
+from service.workers.trial import TrialFailed, Tried
 
 Compute = Callable[[NDArray[Any]], NDArray[Any]]
 X = (TensorSpec(name="x", datatype="FP32", dims=(3,)),)

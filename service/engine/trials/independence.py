@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from service.artifact.signature import TensorSpec
 from service.engine.trials.bench import Bench
 from service.engine.trials.samples import extreme
-from service.workers.instance import TrialFailed
+from service.workers.trial import TrialFailed
 
 TOLERANCE = {"f32": 1e-3, "bf16": 3e-2, "f16": 3e-2}
 """Largest difference, as a share of the largest answer, that is put down to the order of sums, by precision."""

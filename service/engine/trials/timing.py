@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from service.engine.profile import BucketTime
 from service.engine.trials.bench import Bench
-from service.workers.instance import TrialFailed
+from service.workers.trial import TrialFailed
 
 SECONDS = 1.5
 """How long all of it may take, about."""
