@@ -52,6 +52,11 @@ class LatencyProfile:
         """How long a batch of `rows` rows will take."""
         return self._measured(rows) * self.belief()
 
+    @property
+    def seconds_alone(self) -> float:
+        """What a row takes that is computed alone, by what is known since the last batch."""
+        return self._seconds[0] * self.factor
+
     def seconds_per_row(self) -> float:
         """What a row takes where it takes least, in a batch of the best size."""
         return self._per_row * self.belief()

@@ -104,9 +104,12 @@ class DynamicBatcher:
         """See `Scheduler`."""
         if self.crew.is_hopeless:
             raise NotReady("the model has no worker that runs; one is being restarted")
-        if self._foresight:
-            ahead = self._queue.rows_before(exchange.level, exchange.deadline)
-            self._foresight.check(exchange.rows, ahead, exchange.admitted, exchange.deadline)
+        foresight = self._foresight
+        if foresight:
+            everything = self._queue.rows + self._limit + exchange.rows
+            if not foresight.is_plenty(everything, exchange.deadline - exchange.admitted):
+                ahead = self._queue.rows_before(exchange.level, exchange.deadline)
+                foresight.check(exchange.rows, ahead, exchange.admitted, exchange.deadline)
         self._queue.push(exchange)
         self._expiry.admit(exchange)
         if not self._pump_due:

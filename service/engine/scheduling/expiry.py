@@ -26,6 +26,7 @@ class Expiry:
     ) -> None:
         self._unfinished = unfinished
         self._levels = levels
+        self._limited = any(policy.default_timeout_microseconds for policy in levels)
         self._delay = delay
         self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
@@ -33,10 +34,13 @@ class Expiry:
 
     def admit(self, exchange: Exchange) -> None:
         """Watch an exchange from now on, by its deadline and the policy of its level."""
-        patience = self._levels[exchange.level].timeout(exchange.request.timeout)
-        if patience is not None:
-            exchange.expires = exchange.admitted + patience
-        self.watch(min(exchange.deadline, exchange.expires))
+        if self._limited:
+            patience = self._levels[exchange.level].timeout(exchange.request.timeout)
+            if patience is not None:
+                exchange.expires = exchange.admitted + patience
+        moment = min(exchange.deadline, exchange.expires)
+        if moment < self.next:
+            self.watch(moment)
 
     def watch(self, moment: float) -> None:
         """See to it that nothing outlives `moment` (`time.monotonic()` seconds) unnoticed."""

@@ -11,6 +11,8 @@ MARGIN = 0.03
 """Share of a request's time that a prediction leaves for what nobody foresees."""
 _ANSWERING = 1e-3
 """Seconds from the end of a batch to the last of its answers, about."""
+_COMFORT = 16.0
+"""Others on the device, the batch in flight and a slow moment are covered by this factor."""
 _SHEDDING = 0.25
 """Seconds after a refusal in which further ones are expected."""
 
@@ -50,6 +52,12 @@ class Foresight:
     def backlog(self, waiting: int) -> float:
         """What `waiting` rows and the batches in flight will take in one instance after the other."""
         return waiting * self.profile.seconds_per_row() + self._in_flight(time.monotonic())
+
+    def is_plenty(self, rows: int, allowed: float) -> bool:
+        """Whether `allowed` seconds are so much for `rows` rows, all those before them included, that nothing else need
+        be looked at: even one row at a time, and beside others, they would be computed in half of it.
+        """
+        return rows * self.profile.seconds_alone * _COMFORT < allowed
 
     def check(self, rows: int, ahead: int, now: float, deadline: float) -> None:
         """Raises Infeasible unless `rows` rows, behind `ahead` others, will be finished by `deadline`."""
