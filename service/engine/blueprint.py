@@ -17,6 +17,8 @@ from service.engine.trials.independence import TOLERANCE
 from service.errors import NotReady
 from service.workers.region import fits_slot
 
+SLOTS = 2
+
 
 class Blueprint:
     """Owns the configuration of one generation, from what is written to what the runtime completed it with."""
@@ -58,7 +60,8 @@ class Blueprint:
             max_batch_size=self._config.max_batch_size,
             inputs=self._config.inputs,
             outputs=self._config.outputs,
-            slots=1 if plan.device == CPU else GPU_TOKENS,
+            slots=SLOTS,
+            in_flight=1 if plan.device == CPU else GPU_TOKENS,
             max_output_bytes=self._limits.max_output_bytes,
         )
         return msgspec.structs.replace(resolved, warm_batches=_warm_batches(resolved))

@@ -73,7 +73,7 @@ class Instance(Generic[Job]):
     @property
     def idle(self) -> bool:
         """Whether a job can be given now."""
-        return self.ready and bool(self._free)
+        return self.ready and bool(self._free) and len(self._runs) < self._plan.in_flight
 
     @property
     def failures(self) -> int:

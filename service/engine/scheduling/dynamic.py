@@ -232,6 +232,8 @@ class DynamicBatcher:
         phases = (timings.input / 1e9, timings.infer / 1e9, timings.output / 1e9)
         self._finished(job, sum(phases))
         self._metrics.computed(job.rows, phases)
+        if self._foresight and self._queue.rows >= self._foresight.profile.best_rows:
+            self._pump()  # enough waits already: let the worker go on while these answers are written
         self._linger.answered(job.rows)
         if not self._policy.max_rows:
             self._respond(job.exchanges[0], outputs)
