@@ -35,6 +35,7 @@ class Rig:
         device: Device | None = None,
     ) -> None:
         self.metrics = ModelMetrics()
+        self.levels = levels
         self.device = device or Device(tokens)
         self.owner = Owner()
         self.condemned: list[Exchange] = []

@@ -1,19 +1,25 @@
 """The dynamic batcher: batches form by themselves, and every request ends exactly once, whatever happens."""
 
 import asyncio
+import contextlib
 import time
+from collections.abc import Callable
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from service.artifact.queue_policy import QueuePolicy
 from service.engine.exchange import Exchange
+from service.engine.profile import BucketTime, LatencyProfile
 from service.engine.scheduling.suspicion import KILLS
+from service.engine.splitting import Parts
 from service.errors import (
     BackendError,
     Cancelled,
     DeadlineExceeded,
+    Infeasible,
     NotReady,
     PoisonRequest,
     QueueFull,
@@ -276,8 +282,11 @@ async def test_a_flooded_model_does_not_starve_a_quiet_one() -> None:
 EVENTS = st.lists(
     st.one_of(
         st.tuples(st.just("submit"), st.integers(1, 4)),
+        st.tuples(st.just("urgent"), st.integers(1, 4)),
+        st.tuples(st.just("large"), st.integers(5, 14)),
         st.tuples(st.just("cancel"), st.integers(0, 30)),
         st.tuples(st.just("turn"), st.just(0)),
+        st.tuples(st.just("wait"), st.just(0)),
         *[
             st.tuples(st.just(name), st.integers(0, 1))
             for name in ("answer", "answer", "answer", "refuse", "crash", "kill", "revive")
@@ -285,34 +294,54 @@ EVENTS = st.lists(
     ),
     max_size=60,
 )
+PROFILE = tuple(BucketTime(rows=rows, median=0.001 * rows, p95=0.001 * rows) for rows in (1, 2, 4))
+LEVELS = (
+    QueuePolicy(default_timeout_microseconds=3000, timeout_action="delay"),
+    QueuePolicy(default_timeout_microseconds=4000),
+)
 
 
-@given(EVENTS, st.integers(1, 2), st.integers(1, 2))
-def test_every_request_ends_exactly_once(events: list[tuple[str, int]], instances: int, tokens: int) -> None:
-    """Under any mix of arrivals, cancellations, refusals, deaths and rebirths: each request ends once, with its own
-    rows if it is answered; no batch exceeds the limit; all tokens come back.
+@given(EVENTS, st.integers(1, 2), st.integers(1, 2), st.booleans(), st.booleans())
+def test_every_request_ends_exactly_once(
+    events: list[tuple[str, int]], instances: int, tokens: int, foreseeing: bool, levels: bool
+) -> None:
+    """Under any mix of arrivals, deadlines, queue timeouts, cancellations, refusals, deaths and rebirths: each request
+    ends once, with its own rows if it is answered; no batch exceeds the limit; all tokens come back.
     """
-    asyncio.run(play(events, instances, tokens))
+    profile = LatencyProfile(PROFILE) if foreseeing else None
+    asyncio.run(play(events, lambda: Rig(instances=instances, tokens=tokens, profile=profile, levels=policies(levels))))
 
 
-async def play(events: list[tuple[str, int]], instances: int, tokens: int) -> None:
-    rig = Rig(instances=instances, tokens=tokens)
+def policies(levels: bool) -> tuple[QueuePolicy, ...]:
+    return LEVELS if levels else (QueuePolicy(),)
+
+
+async def play(events: list[tuple[str, int]], made: Callable[[], Rig]) -> None:
+    rig = made()
     admitted: list[tuple[Exchange, Recorder, list[float]]] = []
     for number, (event, argument) in enumerate(events):
-        if event == "submit":
-            values = [number + row / 10 for row in range(argument)]
-            exchange, receiver = rig.submit(*values)
-            admitted.append((exchange, receiver, values))
+        if event in ("submit", "urgent", "large"):
+            values = [number + row / 100 for row in range(argument)]
+            seconds = 0.004 if event == "urgent" else 60.0
+            exchange, receiver = rig.exchange(*values, seconds=seconds, level=number % len(rig.levels))
+            with contextlib.suppress(Infeasible, NotReady):
+                if event == "large":
+                    exchange.started = exchange.admitted
+                    Parts(exchange, rig.batcher).submit(4)
+                else:
+                    rig.batcher.submit(exchange)
+                admitted.append((exchange, receiver, values))
         elif event == "cancel" and argument < len(admitted):
             admitted[argument][0].cancel()
+        elif event == "wait":
+            await asyncio.sleep(0.005)
         else:
-            act(rig.instances[argument % instances], event)
+            act(rig.instances[argument % len(rig.instances)], event)
         await turn()
     await settle(rig)
 
-    assert len(admitted) == rig.owner.ended_count
     assert (0, 0) == (rig.metrics.pending, len(rig.batcher._running))
-    assert tokens == rig.device._free
+    assert rig.device.tokens == rig.device._free
     assert all(size <= 4 for instance in rig.instances for size in instance.sizes)
     for _, receiver, values in admitted:
         error = ending(receiver)
@@ -340,8 +369,10 @@ async def settle(rig: Rig) -> None:
     for _ in range(200):
         await turn()
         busy = [instance for instance in rig.instances if instance.job]
-        if not busy:
+        if not busy and not rig.metrics.pending:
             return
+        if not busy:
+            await asyncio.sleep(0.001)
         for instance in busy:
             instance.answer()
     pytest.fail("the batcher never came to rest")
