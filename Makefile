@@ -1,5 +1,6 @@
 # Every verb sets up what it needs. Variables: PYTHON (interpreter for the environment), PIP_ARGS (for example an index
-# with CPU builds of torch), RUNTIME (cpu or gpu), ARGS (passed on), ONCE=1 (demo: stop after the predictions).
+# with CPU builds of torch), RUNTIME (cpu or gpu), ARGS (passed on), JOBS (processes that share the
+# tests), ONCE=1 (demo: stop after the predictions).
 
 PYTHON   ?= python3
 PIP_ARGS ?=
@@ -9,6 +10,7 @@ RECIPE   ?= digits
 ARGS     ?=
 ONCE     ?=
 URL      ?=
+JOBS     ?= 2
 
 VENV   := .venv
 BIN    := $(VENV)/bin
@@ -39,8 +41,8 @@ serve: $(STAMPS)/serve ## serve the committed models; installs no torch (ARGS="-
 train: $(STAMPS)/training ## run a recipe into runs/models (RECIPE=digits PROFILE=tiny|quick|full)
 	$(BIN)/python -m training publish $(RECIPE) --profile $(PROFILE) --repository runs/models $(ARGS)
 
-test: check ## everything in check, then all tests in random order
-	$(BIN)/python -m pytest $(ARGS)
+test: check ## everything in check, then all tests in random order, the files shared by JOBS processes
+	$(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadfile $(ARGS)
 
 check: $(STAMPS)/all ## lint, format, types, import contracts; changes nothing
 	$(BIN)/ruff check .

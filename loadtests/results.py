@@ -44,7 +44,8 @@ def commit() -> str:
     git = shutil.which("git")
     if git is None or not (ROOT / ".git").exists():
         return "unknown"
-    sources = ["--", "service", "training", "loadtests/*.py", "models"]
+    written = [":!training/RESULTS.md", ":!training/results"]  # by what is being measured
+    sources = ["--", "service", "training", "loadtests/*.py", "models", *written]
     head = _output([git, "rev-parse", "--short=12", "HEAD"])
     return head + ("+" if _output([git, "status", "--porcelain", "--untracked-files=no", *sources]) else "")
 

@@ -197,7 +197,7 @@ def _journal(recipe: str, profile: str, runs: Path, *, retrain: bool, json: bool
     from training.recipe import load_recipe
     from training.steps.journal import Journal
 
-    return Journal(load_recipe(recipe, profile), runs, Console(stderr=json), retrain=retrain)
+    return Journal(load_recipe(recipe, profile), runs, Console(stderr=json, markup=False), retrain=retrain)
 
 
 def _check_writable(folder: Path) -> None:

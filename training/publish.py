@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 
 from service.artifact.card import CARD_NAME, Card, FileRecord, Machine, Transform, dump_card, load_card, record_files
 from service.artifact.config import parse_config, read_config
+from service.artifact.names import is_version
 from service.errors import ArtifactError
 from training.data.split import Images
 
@@ -67,13 +68,15 @@ class Release:
 class Published:
     """Where a release is now: a model's name and version; `new` is False when that version was there already.
 
-    `renewed` is True when that version stayed and its card was replaced, because it said something else.
+    `renewed` is True when that version stayed and its card was replaced, because it said something else. `replaced` are
+    the versions that went, because they had other tensors or labels.
     """
 
     name: str
     version: int
     new: bool
     renewed: bool = False
+    replaced: tuple[int, ...] = ()
 
 
 def publish(repository: Path, release: Release, *, keep: int | None = None) -> Published:
@@ -114,7 +117,7 @@ def copy_file(source: Path, target: Path) -> None:
 
 def versions(folder: Path) -> list[int]:
     """The versions in a model's folder, ascending; none where there is no such folder."""
-    return sorted(int(path.name) for path in folder.glob("*") if path.is_dir() and path.name.isdecimal())
+    return sorted(int(path.name) for path in folder.glob("*") if path.is_dir() and is_version(path.name))
 
 
 def _fits(folder: Path, release: Release) -> bool:
@@ -129,7 +132,8 @@ def _fits(folder: Path, release: Release) -> bool:
 
 
 def _publish_model(folder: Path, release: Release) -> Published:
-    version = max(versions(folder), default=0) + 1
+    replaced = tuple(versions(folder))
+    version = max(replaced, default=0) + 1
     unfinished = folder.with_name(f"{UNFINISHED}{release.name}")
     _write_version(unfinished / str(version), release)
     _write(unfinished / CONFIG, release.config.encode())
@@ -139,7 +143,7 @@ def _publish_model(folder: Path, release: Release) -> Published:
         folder.rename(folder.with_name(f"{REPLACED}{release.name}"))
     _appear(unfinished, folder)
     _tidy(folder)
-    return Published(name=release.name, version=version, new=True)
+    return Published(name=release.name, version=version, new=True, replaced=replaced)
 
 
 def _publish_version(folder: Path, release: Release) -> Published:

@@ -186,7 +186,7 @@ def test_a_loss_that_is_no_number_ends_with_1_and_keeps_the_last_good_weights(tm
     settings = yaml.safe_load((RECIPES / "digits.yaml").read_text())
     tiny = settings["profiles"]["tiny"]
     tiny["fit"] = {"epochs": 3, "learning_rate": 0.99, "weight_decay": 1e30, "warmup": 0.0}
-    tiny["network"] = {"widths": [16]}
+    tiny["network"] = {"widths": [32]}
     (tmp_path / "digits.yaml").write_text(yaml.safe_dump(settings))
     words = ["train", str(tmp_path / "digits.yaml"), "--profile", "tiny", "--runs", str(tmp_path / "runs")]
     result = CliRunner().invoke(app, words)

@@ -274,7 +274,8 @@ def test_the_crashes_cover_every_moment(
 def test_a_model_with_other_tensors_replaces_the_old_one(release: Release, enlarged: Release, tmp_path: Path) -> None:
     """Only versions that fit the config stay, and versions keep counting up."""
     publish(tmp_path / "models", release)
-    assert Published(name="digits", version=2, new=True) == publish(tmp_path / "models", enlarged)
+    replaced = Published(name="digits", version=2, new=True, replaced=(1,))
+    assert replaced == publish(tmp_path / "models", enlarged)
     assert [2] == versions(tmp_path / "models" / "digits")
     assert ["digits"] == [path.name for path in (tmp_path / "models").iterdir()]
     check_whole(tmp_path / "models")
@@ -285,7 +286,8 @@ def test_a_model_with_other_labels_replaces_the_old_one(release: Release, tmp_pa
     """No version is ever served under labels that it wasn't trained with."""
     publish(tmp_path / "models", release)
     renamed = replace(release, labels=tuple("abcdefghij"))
-    assert Published(name="digits", version=2, new=True) == publish(tmp_path / "models", renamed)
+    replaced = Published(name="digits", version=2, new=True, replaced=(1,))
+    assert replaced == publish(tmp_path / "models", renamed)
     assert [2] == versions(tmp_path / "models" / "digits")
 
 
