@@ -51,7 +51,8 @@ class Settings(RepositorySettings):
         description="none: serve what is there at the start; poll: follow the repository; explicit: load by request",
     )
     load_model: Annotated[tuple[str, ...], NoDecode] = Field(
-        (), description="explicit mode: a model to load at the start, or * for all; may be given several times"
+        (),
+        description="explicit mode: a model to load at the start, or * for all; several times, or with commas",
     )
     repository_poll_secs: Seconds = Field(15, description="poll mode: time between two looks at the repository")
     metrics_port: Port = Field(8002, description="port of the Prometheus metrics; 0 takes a free one")

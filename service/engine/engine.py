@@ -8,7 +8,14 @@ from service.messages import InferRequest
 from service.metadata import IndexEntry, ModelMetadata, TensorMetadata
 from service.metrics import Metrics
 
-EXTENSIONS = ("binary_tensor_data", "model_configuration", "model_repository", "schedule_policy", "parameters")
+EXTENSIONS = (
+    "binary_tensor_data",
+    "model_configuration",
+    "model_repository",
+    "model_repository(unload_dependents)",
+    "schedule_policy",
+    "parameters",
+)
 
 
 class Engine:

@@ -119,8 +119,14 @@ class ModelControl:
             await act()
 
         task = self._changes[name] = asyncio.get_running_loop().create_task(in_turn())
-        task.add_done_callback(lambda _: self._changes.pop(name) if self._changes.get(name) is task else None)
+        task.add_done_callback(partial(self._changed, name))
         return task
+
+    def _changed(self, name: str, task: asyncio.Task[None]) -> None:
+        if self._changes.get(name) is task:
+            del self._changes[name]
+        if not task.cancelled():
+            task.exception()  # whoever waited for it may have gone
 
     async def _finished(self, change: asyncio.Task[None]) -> None:
         """Wait for a change that goes on even if nobody waits. Raises what it raises."""

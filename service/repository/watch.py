@@ -1,7 +1,7 @@
 """What changed in a repository since the last look."""
 
 import time
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -44,10 +44,13 @@ class Watch:
     Every method reads the disk, and is meant for a thread; two may run at once if they are about different models.
     """
 
-    def __init__(self, root: Path, checks: Checks, *, calm: float = CALM) -> None:
+    def __init__(
+        self, root: Path, checks: Checks, *, calm: float = CALM, pause: Callable[[float], None] = time.sleep
+    ) -> None:
         self._root = root
         self._checks = checks
         self._calm = calm
+        self._pause = pause
         self._known: dict[str, _Known] = {}
 
     def names(self) -> list[str]:
@@ -66,7 +69,7 @@ class Watch:
         for _ in range(MOMENTS):
             if all(seen.calm >= self._calm or seen == before.get(name) for name, seen in now.items()):
                 break
-            time.sleep(self._calm)
+            self._pause(self._calm)
             before, now = now, {name: glimpse(self._root / name) for name in now}
         return [
             self._take(name, seen, seen if seen.calm >= self._calm else before.get(name, seen), serving.get(name, ()))
@@ -117,9 +120,10 @@ class Watch:
         known = self._of(name)
         now, before, taken = glimpse(self._root / name), known.seen, known.taken
         known.seen = now
-        if before is None or now.own != before.own or now == taken:
+        missing = set(serving) - now.versions.keys()
+        if before is None or now.own != before.own or (now == taken and not missing):
             return None
-        if taken and (taken.versions.keys() & before.versions.keys()) - now.versions.keys():
+        if missing & before.versions.keys():
             return None
         settled = _same(now, before) | (_same(now, taken) if taken else set())
         folder = self._scan(known, now, settled, serving)
