@@ -176,9 +176,8 @@ class Metrics(Collector):
         if not living:
             del self._lineages[name, version]
             return
-        ended = numbers.history()
-        past = ended if lineage.past is None else lineage.past.plus(ended)
-        self._lineages[name, version] = _Lineage(past=past, living=living)
+        past = numbers if lineage.past is None else lineage.past.plus(numbers)
+        self._lineages[name, version] = _Lineage(past=past.history(), living=living)
 
     def collect(self) -> Iterator[Metric]:
         """Called by prometheus_client at every scrape, from its own thread."""

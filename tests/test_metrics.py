@@ -61,6 +61,18 @@ def test_a_version_without_generations_is_not_exposed() -> None:
     assert {} == exposed(metrics)
 
 
+def test_ten_thousand_generations_leave_nothing_but_their_sum() -> None:
+    """However often a version is replaced, its history is as short as after the first time."""
+    metrics = Metrics("0")
+    numbers = metrics.begin("m", "1")
+    for _ in range(10_000):
+        numbers.inferences += 1
+        numbers, old = metrics.begin("m", "1"), numbers
+        metrics.end("m", "1", old)
+
+    assert (10_000, 0) == (exposed(metrics)["hone_inference_total"], exposed(metrics)["hone_worker_resident_bytes"])
+
+
 def test_every_number_can_be_summed() -> None:
     """Whatever is measured of a generation can be added to that of the one before."""
     total = ModelMetrics().plus(ModelMetrics())

@@ -1,6 +1,7 @@
 """Which models of the repository are to be served: all of them, those that are there now, or those asked for."""
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from functools import partial
@@ -91,13 +92,13 @@ class ModelControl:
 
     async def index(self) -> list[IndexEntry]:
         """Every model and version with its state; those that could be loaded explicitly by their name alone."""
-        entries = self._catalog.index()
+        names: list[str] = []
         if self._mode == "explicit":
-            names = await asyncio.to_thread(self._watch.names)
-            entries = self._catalog.index()
-            others = set(names) - {entry.name for entry in entries}
-            entries += [IndexEntry(name=name, version="", state="", reason="") for name in sorted(others)]
-        return entries
+            with contextlib.suppress(ArtifactError):  # what is served can be said without the repository
+                names = await asyncio.to_thread(self._watch.names)
+        entries = self._catalog.index()
+        others = set(names) - {entry.name for entry in entries}
+        return entries + [IndexEntry(name=name, version="", state="", reason="") for name in sorted(others)]
 
     async def stop(self) -> None:
         """Change nothing any more; loads that are under way are given up."""

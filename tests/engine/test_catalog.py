@@ -306,7 +306,7 @@ async def test_a_stop_waits_for_no_drain(rig: Rig) -> None:
     assert [True, True] == [model.stopped for model in rig.made]
     assert 1 == len(never.endings)
     rig.made.clear()
-    rig.catalog = Rig(rig.path.parent).catalog
+    rig.catalog = Rig(rig.path.parent).catalog  # so that the fixture finds nothing left to stop
 
 
 async def test_counters_go_on_over_generations(rig: Rig) -> None:

@@ -165,10 +165,15 @@ def test_models_are_loaded_and_unloaded_by_request(tmp_path: Path) -> None:
 
 
 def test_loading_needs_the_mode_and_a_model_that_is_there(tmp_path: Path) -> None:
-    """In another mode a request to load names the flag; asked for what isn't there, the server doesn't start."""
+    """In another mode a request to load names the flag; asked for what isn't there, the server doesn't start. From the
+    start, the newest version that can be loaded serves.
+    """
     write_model(tmp_path, "mlp")
+    write_model(tmp_path, "mlp", config=None, model=b"nonsense", version=2)
     with serving(tmp_path) as served:
-        client = Index(served).client
+        index = Index(served)
+        assert {"mlp/1": "READY", "mlp/2": "UNAVAILABLE"} == index.states()
+        client = index.client
         for change in (client.load_model, client.unload_model):
             with pytest.raises(InferenceServerException, match="--model-control-mode explicit"):
                 change("mlp")
