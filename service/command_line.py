@@ -102,7 +102,7 @@ def check(arguments: Sequence[str]) -> int:
             "model": folder.name,
             "versions": [version.version for version in folder.versions],
             "problem": folder.problem,
-            "warnings": list(folder.warnings),
+            "warnings": [*folder.warnings, *folder.refused.values()] if folder.versions else list(folder.warnings),
         }
         for folder in folders
     ]
@@ -156,7 +156,10 @@ def _read(kind: type[AnySettings], verb: str, arguments: Sequence[str]) -> AnySe
         for problem in error.errors():
             name = str(problem["loc"][0]) if problem["loc"] else "settings"
             flag = f"--{name.replace('_', '-')} (HONE_{name.upper()})"
-            _complain(f"{flag}: {problem['msg']}, got {problem['input']!r}", ExitCode.WRONG_SETTING)
+            _complain(
+                f"{flag}: {problem['msg'].removeprefix('Value error, ')}, got {problem['input']!r}",
+                ExitCode.WRONG_SETTING,
+            )
     except SettingsError as error:
         _complain(_parser_complaint(str(error), kind), ExitCode.WRONG_SETTING)
     return None

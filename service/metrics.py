@@ -7,7 +7,10 @@ loaded models, never from a request.
 from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from copy import copy
+from dataclasses import dataclass, field, fields, replace
+from functools import reduce
+from typing import Any
 
 from prometheus_client.core import (
     CounterMetricFamily,
@@ -45,6 +48,13 @@ class Histogram:
         for value in values:
             counts[bisect_left(bounds, value)] += 1
         self.total += sum(values)
+
+    def plus(self, other: "Histogram") -> "Histogram":
+        """What both have observed."""
+        total = Histogram(self.bounds)
+        total.counts = [one + another for one, another in zip(self.counts, other.counts, strict=True)]
+        total.total = self.total + other.total
+        return total
 
     def cumulative(self) -> list[tuple[str, float]]:
         """Upper bounds and cumulative counts, as Prometheus wants them."""
@@ -101,33 +111,90 @@ class ModelMetrics:
         if outcome == "rejected":
             self.rejected[reason] += 1
 
+    def plus(self, other: "ModelMetrics") -> "ModelMetrics":
+        """Both counted together; what describes the model is that of `other`, once it has been loaded."""
+        total = ModelMetrics()
+        for each in fields(ModelMetrics):
+            mine, its = getattr(self, each.name), getattr(other, each.name)
+            if each.name in _DESCRIPTION:
+                setattr(total, each.name, its if other.info else mine)
+            else:
+                setattr(total, each.name, _sum(mine, its))
+        return total
+
+    def history(self) -> "ModelMetrics":
+        """What stays to be counted of a generation that has ended."""
+        left = copy(self)
+        left.pending, left.workers_up, left.worker_memory, left.ready = 0, 0, int, False
+        return left
+
+
+_DESCRIPTION = ("batch_independent", "load_seconds", "size_bytes", "info", "card_metrics")
+
+
+def _sum(one: Any, other: Any) -> Any:
+    """Of numbers, histograms, tables of them, and functions that tell a number."""
+    if isinstance(one, bool):
+        return one or other
+    if isinstance(one, Histogram):
+        return one.plus(other)
+    if isinstance(one, dict):
+        both = {key: _sum(one[key], other[key]) for key in one.keys() & other.keys()}
+        return one | other | both
+    return (lambda: one() + other()) if callable(one) else one + other
+
+
+@dataclass(frozen=True, slots=True)
+class _Lineage:
+    """The generations of one model version: the sum of those that have ended, and those that live, oldest first."""
+
+    past: ModelMetrics | None = None
+    living: tuple[ModelMetrics, ...] = ()
+
+    def total(self) -> ModelMetrics:
+        every = self.living if self.past is None else (self.past, *self.living)
+        return reduce(ModelMetrics.plus, every)
+
 
 UNKNOWN = ("_unknown", "")
 """Labels of requests that name no loaded model."""
 
 
 class Metrics(Collector):
-    """Owns the numbers of every generation, by (model, version)."""
+    """Owns the numbers of every generation, and exposes them by (model, version).
+
+    Counters of a version go on from one generation to the next; a version that none is left of isn't exposed any more.
+    """
 
     def __init__(self, version: str) -> None:
         self._version = version
-        self._models: dict[tuple[str, str], ModelMetrics] = {UNKNOWN: ModelMetrics()}
+        self.unknown = ModelMetrics()
+        # Lineages are replaced, never changed: a scrape in its thread sees one or the other.
+        self._lineages: dict[tuple[str, str], _Lineage] = {UNKNOWN: _Lineage(living=(self.unknown,))}
 
-    def model(self, name: str, version: str) -> ModelMetrics:
-        """The numbers of one model version; counters go on where an earlier generation left them."""
-        return self._models.setdefault((name, version), ModelMetrics())
+    def begin(self, name: str, version: str) -> ModelMetrics:
+        """The numbers of a new generation."""
+        numbers = ModelMetrics()
+        lineage = self._lineages.get((name, version), _Lineage())
+        self._lineages[name, version] = replace(lineage, living=(*lineage.living, numbers))
+        return numbers
 
-    @property
-    def unknown(self) -> ModelMetrics:
-        """Where requests for no loaded model are counted."""
-        return self._models[UNKNOWN]
+    def end(self, name: str, version: str, numbers: ModelMetrics) -> None:
+        """A generation is no more."""
+        lineage = self._lineages[name, version]
+        living = tuple(one for one in lineage.living if one is not numbers)
+        if not living:
+            del self._lineages[name, version]
+            return
+        past = numbers if lineage.past is None else lineage.past.plus(numbers)
+        self._lineages[name, version] = _Lineage(past=past.history(), living=living)
 
     def collect(self) -> Iterator[Metric]:
         """Called by prometheus_client at every scrape, from its own thread."""
         build = GaugeMetricFamily("hone_build_info", "The running build; always 1", labels=["version"])
         build.add_metric([self._version], 1)
         yield build
-        models = dict(self._models)
+        models = {key: lineage.total() for key, lineage in dict(self._lineages).items()}
         yield from self._requests(models)
         yield from self._batches(models)
         served = {key: numbers for key, numbers in models.items() if key != UNKNOWN}

@@ -13,7 +13,7 @@ from service.artifact.config import parse_config
 from service.artifact.rewriting import with_runtime
 from service.engine.device import Devices
 from service.engine.runtimes import Outcome, best, compare
-from service.engine.source import EngineLimits, ModelSource
+from service.engine.source import EngineLimits, ModelSource, source_of
 from service.errors import ArtifactError
 from service.exit_code import ExitCode
 from service.profile_view import as_json, name, show
@@ -21,7 +21,6 @@ from service.repository.checks import Checks
 from service.repository.folder import ModelFolder
 from service.repository.scan import CONFIG_NAME, scan
 from service.settings import RepositorySettings
-from service.sources import sources
 
 
 class ProfileSettings(RepositorySettings):
@@ -42,7 +41,7 @@ class ProfileSettings(RepositorySettings):
 def profile(settings: ProfileSettings, console: Console) -> int:
     """Measure, show, and write if asked; the exit code. Raises ArtifactError."""
     folder = _find(settings)
-    source = sources(folder)[0]
+    source = source_of(folder.name, folder.versions[0], folder.config)
     outcomes = asyncio.run(_measure(source, console))
     chosen = best(outcomes, objective=settings.objective, most_error=settings.max_error)
     if settings.as_json:

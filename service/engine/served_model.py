@@ -1,5 +1,7 @@
 """One generation of a model: one version under one configuration, with its scheduler and its worker instances."""
 
+import asyncio
+import contextlib
 import time
 from collections.abc import Sequence
 from functools import partial
@@ -41,6 +43,7 @@ class ServedModel:
         self.version = source.version
         self.metrics = metrics
         self.live = 0
+        self._drained: asyncio.Event | None = None
         self._blueprint = Blueprint(source, limits)
         self._devices = devices
         self._limits = limits
@@ -85,6 +88,14 @@ class ServedModel:
         assert self._scheduler
         self._serve(self._scheduler, launched)
         self._describe(time.monotonic() - began)
+
+    async def drain(self, seconds: float) -> bool:
+        """Wait until all that was admitted has ended, for so long at most; whether it has."""
+        if self.live:
+            self._drained = asyncio.Event()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._drained.wait(), seconds)
+        return not self.live
 
     async def stop(self) -> None:
         """End the instances; what still waits is failed."""
@@ -156,6 +167,8 @@ class ServedModel:
         self.live -= 1
         if self._parts and (parts := self._parts.pop(id(exchange), None)):
             parts.abandon()
+        if self._drained and not self.live:
+            self._drained.set()
         metrics = self.metrics
         if error is None:
             metrics.requests[exchange.request.protocol, "ok"] += 1

@@ -9,7 +9,9 @@ from service.metadata import IndexEntry, ModelMetadata
 
 
 class Engine(Protocol):
-    """Takes requests, and says what is served. Every call is made on the event loop and returns at once."""
+    """Takes requests, and says what is served. Every call is made on the event loop, and returns at once or is
+    awaited.
+    """
 
     @property
     def server_name(self) -> str:
@@ -47,5 +49,11 @@ class Engine(Protocol):
     def config(self, model: str, version: str | None) -> dict[str, object]:
         """The configuration as Triton's JSON. Raises ModelNotFound or NotReady."""
 
-    def index(self) -> list[IndexEntry]:
-        """Every model and version with its state."""
+    async def index(self) -> list[IndexEntry]:
+        """Every model and version with its state; those that could be loaded explicitly by their name alone."""
+
+    async def load_model(self, model: str) -> None:
+        """Serve a model as it is in the repository now. Raises a HoneError that says why that isn't possible."""
+
+    async def unload_model(self, model: str) -> None:
+        """Serve a model no longer; returns when what it had admitted is answered. Raises InvalidRequest."""
