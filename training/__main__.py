@@ -142,7 +142,7 @@ def export(
     """Write one variant's ONNX file where you want it: it takes raw pixels and answers probabilities."""
     with _exit_codes():
         from training import run
-        from training.publish import copy_file
+        from training.durable import copy_file
 
         if variant not in run.VARIANTS:  # said now, as the next line is, and not after minutes of training
             raise SettingsError(f"no variant `{variant}`; there are {', '.join(run.VARIANTS)}")

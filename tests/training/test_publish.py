@@ -13,7 +13,7 @@ import pytest
 
 from service.artifact.card import CARD_NAME, ToTensor, load_card, verify_files
 from service.artifact.config import read_config
-from training import publish as publishing
+from training import durable
 from training.classifier import Classifier
 from training.machine import machine
 from training.publish import Golden, Published, Release, publish, versions
@@ -102,7 +102,7 @@ def fail_at(monkeypatch: pytest.MonkeyPatch, moment: int, failure: BaseException
 def crash_at(monkeypatch: pytest.MonkeyPatch, moment: int) -> Callable[[], int]:
     """End the process at the `moment`-th call that touches the disk for good; how many calls there were."""
     calls = 0
-    original = publishing._sync
+    original = durable._sync
 
     def sync(descriptor: int) -> None:
         nonlocal calls
@@ -111,7 +111,7 @@ def crash_at(monkeypatch: pytest.MonkeyPatch, moment: int) -> Callable[[], int]:
             raise Crash
         original(descriptor)
 
-    monkeypatch.setattr(publishing, "_sync", sync)
+    monkeypatch.setattr(durable, "_sync", sync)
     return lambda: calls
 
 
