@@ -49,15 +49,31 @@ class Rival:
     output: Callable[[bytes], NDArray[np.float64]] = output_of
     peer: bool = False
 
+    def alone(self, workload: Workload, runtime: RawRuntime) -> float:
+        """Median milliseconds of a lone request. Raises PeerError for a peer, OSError or ValueError for Hone."""
+        try:
+            found = lone(self.served.url, self.request, runtime, workload.sample(), seconds=LONE_SECONDS)
+        except (OSError, ValueError) as error:
+            if self.peer:
+                raise PeerError(f"failed alone: {error}") from error
+            raise
+        return statistics.median(found.requests) * 1e3
+
     def load(self, workload: Workload, seconds: int) -> wrk.Load:
         """So many seconds of load. Raises WrkError for Hone, PeerError for a peer; a peer may refuse some of it."""
-        url, connections, slow = self.served.url, workload.connections, workload.slow
-        if not self.peer:
-            return wrk.run(url, self.request, connections=connections, seconds=seconds, slow=slow)
         try:
-            return wrk.run(url, self.request, connections=connections, seconds=seconds, slow=slow, refusals=True)
+            return wrk.run(
+                self.served.url,
+                self.request,
+                connections=workload.connections,
+                seconds=seconds,
+                slow=workload.slow,
+                refusals=self.peer,
+            )
         except wrk.WrkError as error:
-            raise PeerError(f"failed under load: {error}") from error
+            if self.peer:
+                raise PeerError(f"failed under load: {error}") from error
+            raise
 
 
 def main() -> int:
@@ -83,7 +99,7 @@ def _entry(workload: Workload, peer: Peer, model: Path, options: argparse.Namesp
         pairs = compare(workload, peer, model, options.environments, options.pairs)
     except PeerError as error:
         return peers_report.absent(workload, peer, str(error), met=True)
-    except (ServerError, ValueError, wrk.WrkError) as error:
+    except (OSError, ServerError, ValueError, wrk.WrkError) as error:
         return peers_report.absent(workload, peer, f"Hone failed: {error}", met=False)
     return peers_report.entry(workload, peer, pairs)
 
@@ -124,9 +140,7 @@ def _pair(workload: Workload, ours: Rival, theirs: Rival, runtime: RawRuntime, p
     loads: dict[str, list[wrk.Load]] = {name: [] for name in rivals}
     used = dict.fromkeys(rivals, 0.0)
     for name in turned(list(rivals), pair):
-        rival = rivals[name]
-        found = lone(rival.served.url, rival.request, runtime, workload.sample(), seconds=LONE_SECONDS)
-        alone[name] = statistics.median(found.requests) * 1e3
+        alone[name] = rivals[name].alone(workload, runtime)
     for turn in range(max(1, round(PAIR_SECONDS / workload.turn))):
         for name in turned(list(rivals), pair + turn):
             before = cpu_seconds(rivals[name].served.pid)

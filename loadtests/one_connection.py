@@ -45,6 +45,8 @@ class OneConnection:
         if b" 200 " not in status + b" ":
             raise ValueError(f"the server answered {status.decode()}")
         headers = dict(line.lower().split(b":", 1) for line in lines)
+        if b"content-length" not in headers:
+            raise ValueError("the server doesn't say how long its answer is")
         length = int(headers[b"content-length"])
         while len(body) < length:
             body += self._more()

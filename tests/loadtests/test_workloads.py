@@ -1,6 +1,7 @@
 """The workloads: what is served, and what is sent."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import orjson
@@ -67,7 +68,8 @@ def test_output_is_read_in_its_shape() -> None:
     output = {"name": "y", "shape": [1, 2], "datatype": "FP32", "data": [1, 2]}
 
     assert [[1, 2]] == output_of(orjson.dumps({"outputs": [output]})).tolist()
-    for wrong in ({"error": "no"}, {"outputs": [output, output]}, [], {"outputs": [{**output, "shape": [3]}]}):
+    mistakes: list[Any] = [{"error": "no"}, {"outputs": [output, output]}, [], {"outputs": [{**output, "shape": [3]}]}]
+    for wrong in mistakes:
         with pytest.raises(ValueError):
             output_of(orjson.dumps(wrong))
 

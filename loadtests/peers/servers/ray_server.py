@@ -15,7 +15,6 @@ from loadtests.peers.oip import Protocol
 GIVEN = assigned()
 
 
-@serve.deployment(num_replicas=1, max_ongoing_requests=1024, ray_actor_options={"num_cpus": 1})
 class Model:
     """Ray calls the replica per request, which waits for its batch."""
 
@@ -37,6 +36,7 @@ if __name__ == "__main__":
     ray.init(num_cpus=2, include_dashboard=False, logging_level="error", log_to_driver=False)
     quiet = {"enable_access_log": False, "log_level": "ERROR"}
     serve.start(http_options={"host": "127.0.0.1", "port": GIVEN.port}, logging_config=quiet)
-    serve.run(Model.bind(), name="bench", route_prefix="/infer")
+    deployment = serve.deployment(Model, num_replicas=1, max_ongoing_requests=1024, ray_actor_options={"num_cpus": 1})
+    serve.run(deployment.bind(), name="bench", route_prefix="/infer")
     signal.sigwait({signal.SIGTERM, signal.SIGINT})
     ray.shutdown()
