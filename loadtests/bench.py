@@ -19,7 +19,7 @@ from loadtests.lone import Lone, check_answer, first_answer, lone
 from loadtests.process_tree import cpu_seconds
 from loadtests.raw_runtime import RawRuntime
 from loadtests.request import output_of
-from loadtests.served import Served, ServerError, hone
+from loadtests.served import Served, ServerError, hone, leave_on_sigterm
 from loadtests.turns import turned
 from loadtests.workloads.cache import write_repository
 from loadtests.workloads.catalogue import WORKLOADS, chosen
@@ -33,6 +33,7 @@ WARM_SECONDS = 2
 def main() -> int:
     """Measure, print and write; 1 when a target is missed."""
     options = _options()
+    leave_on_sigterm()
     met = True
     for workload in options.workloads:
         try:

@@ -19,7 +19,7 @@ from loadtests.overload_report import Point, Settings
 from loadtests.process_tree import own_cpu_seconds
 from loadtests.raw_runtime import RawRuntime
 from loadtests.request import Request, output_of
-from loadtests.served import Served, ServerError, hone
+from loadtests.served import Served, ServerError, hone, leave_on_sigterm
 from loadtests.turns import turned
 from loadtests.workloads.cache import write_repository
 from loadtests.workloads.catalogue import W5
@@ -35,6 +35,7 @@ SWEEP_SECONDS = 5
 def main() -> int:
     """Measure, print and write; 1 when a target is missed."""
     options = _options()
+    leave_on_sigterm()
     slo = options.slo_ms / 1e3
     request = W5.request()
     limited = replace(request, headers={**request.headers, "X-Request-Timeout-Ms": f"{options.slo_ms:g}"})

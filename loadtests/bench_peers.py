@@ -27,7 +27,7 @@ from loadtests.peers_report import Measured
 from loadtests.process_tree import cpu_seconds
 from loadtests.raw_runtime import RawRuntime
 from loadtests.request import Request, output_of
-from loadtests.served import ROOT, Served, ServerError, hone
+from loadtests.served import ROOT, Served, ServerError, hone, leave_on_sigterm
 from loadtests.turns import turned
 from loadtests.workloads.cache import write_repository
 from loadtests.workloads.catalogue import WORKLOADS, chosen
@@ -79,6 +79,7 @@ class Rival:
 def main() -> int:
     """Measure, print and write; 1 when a target is missed."""
     options = _options()
+    leave_on_sigterm()
     met = True
     for workload in options.workloads:
         found = {}
