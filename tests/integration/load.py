@@ -3,6 +3,7 @@
 import http.client
 import json
 import threading
+import time
 from dataclasses import dataclass, field
 from typing import Self
 
@@ -22,12 +23,18 @@ class Tally:
 
 
 class Clients:
-    """`count` threads, each with a keep-alive connection, asking for random rows until told to stop."""
+    """`count` threads, each with a keep-alive connection, asking for random rows until told to stop.
 
-    def __init__(self, address: tuple[str, int], count: int, path: str = "/v2/models/mlp/infer") -> None:
+    A `pause` (seconds) after each answer leaves the processor to what is tested.
+    """
+
+    def __init__(
+        self, address: tuple[str, int], count: int, path: str = "/v2/models/mlp/infer", *, pause: float = 0.0
+    ) -> None:
         self.tally = Tally()
         self._address = address
         self._path = path
+        self._pause = pause
         self._stop = threading.Event()
         self._lock = threading.Lock()
         self._threads = [threading.Thread(target=self._run, args=(seed,)) for seed in range(count)]
@@ -60,6 +67,7 @@ class Clients:
                         self.tally.refused_connections += 1
                     return
             self._ask(connection, rng.normal(size=(1, 64)).astype(np.float32))
+            time.sleep(self._pause)
         connection.close()
 
     def _ask(
