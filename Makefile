@@ -42,7 +42,7 @@ train: $(STAMPS)/training ## run a recipe into runs/models (RECIPE=digits PROFIL
 	$(BIN)/python -m training publish $(RECIPE) --profile $(PROFILE) --repository runs/models $(ARGS)
 
 test: check ## everything in check, then all tests in random order, the files shared by JOBS processes
-	$(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadfile $(ARGS)
+	$(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 check: $(STAMPS)/all ## lint, format, types, import contracts; changes nothing
 	$(BIN)/ruff check .

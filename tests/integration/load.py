@@ -4,7 +4,10 @@ import http.client
 import json
 import threading
 import time
+<<<<<<< HEAD
 from collections.abc import Mapping
+=======
+>>>>>>> main
 from dataclasses import dataclass, field
 from typing import Self
 
@@ -32,6 +35,7 @@ class Tally:
 class Clients:
     """`count` threads, each with a keep-alive connection, asking for random rows until told to stop.
 
+<<<<<<< HEAD
     `seeds` says of each version which weights its answers must be computed with.
     """
 
@@ -43,9 +47,18 @@ class Clients:
         seeds: Mapping[str, int] | None = None,
     ) -> None:
         self._seeds = {"1": 0} if seeds is None else seeds
+=======
+    A `pause` (seconds) after each answer leaves the processor to what is tested.
+    """
+
+    def __init__(
+        self, address: tuple[str, int], count: int, path: str = "/v2/models/mlp/infer", *, pause: float = 0.0
+    ) -> None:
+>>>>>>> main
         self.tally = Tally()
         self._address = address
         self._path = path
+        self._pause = pause
         self._stop = threading.Event()
         self._lock = threading.Lock()
         self._threads = [threading.Thread(target=self._run, args=(seed,)) for seed in range(count)]
@@ -78,6 +91,7 @@ class Clients:
                         self.tally.refused_connections += 1
                     return
             self._ask(connection, rng.normal(size=(1, 64)).astype(np.float32))
+            time.sleep(self._pause)
         connection.close()
 
     def _ask(

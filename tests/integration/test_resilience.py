@@ -3,6 +3,7 @@
 import os
 import signal
 import time
+import urllib.request
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -19,7 +20,7 @@ INSTANCES = 2
 def test_killing_workers_a_hundred_times_under_load_loses_no_request(tmp_path: Path) -> None:
     """kill -9 of a worker, again and again: every request is answered, and with its own answer."""
     write_model(tmp_path, "mlp", config=CONFIG + f"instance_group [ {{ count: {INSTANCES} kind: KIND_CPU }} ]")
-    with serving(tmp_path) as served, Clients(served.address, 8) as clients:
+    with serving(tmp_path) as served, Clients(served.address, 8, pause=0.02) as clients:
         descriptors = open_descriptors(served)
         for _ in range(KILLS):
             kill_one(served)
@@ -34,13 +35,24 @@ def test_killing_workers_a_hundred_times_under_load_loses_no_request(tmp_path: P
 
 
 def kill_one(served: Served) -> None:
-    """kill -9 the oldest worker, then wait until a new one has replaced it."""
+    """kill -9 the oldest worker, then wait until a new one takes batches in its place.
+
+    A worker that is killed while it still loads looks as if it couldn't load: the next one would wait for seconds.
+    """
     victim = min(served.workers())
     os.kill(victim, signal.SIGKILL)
     until = time.monotonic() + 20
-    while (victim in served.workers() or len(served.workers()) < INSTANCES) and time.monotonic() < until:
+    while victim in served.workers() and time.monotonic() < until:
         time.sleep(0.01)
-    time.sleep(0.05)
+    while workers_up(served) < INSTANCES and time.monotonic() < until:
+        time.sleep(0.05)
+
+
+def workers_up(served: Served) -> float:
+    """How many workers take batches, as the metrics tell it."""
+    with urllib.request.urlopen(f"{served.metrics}/metrics", timeout=10) as answer:
+        lines = answer.read().decode().splitlines()
+    return float(next(line for line in lines if line.startswith("hone_worker_up{")).rpartition(" ")[2])
 
 
 def open_descriptors(served: Served) -> int:
