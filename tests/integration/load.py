@@ -4,10 +4,7 @@ import http.client
 import json
 import threading
 import time
-<<<<<<< HEAD
 from collections.abc import Mapping
-=======
->>>>>>> main
 from dataclasses import dataclass, field
 from typing import Self
 
@@ -35,8 +32,8 @@ class Tally:
 class Clients:
     """`count` threads, each with a keep-alive connection, asking for random rows until told to stop.
 
-<<<<<<< HEAD
-    `seeds` says of each version which weights its answers must be computed with.
+    `seeds` says of each version which weights its answers must be computed with. A `pause` (seconds) after each answer
+    leaves the processor to what is tested.
     """
 
     def __init__(
@@ -45,16 +42,10 @@ class Clients:
         count: int,
         path: str = "/v2/models/mlp/infer",
         seeds: Mapping[str, int] | None = None,
+        *,
+        pause: float = 0.0,
     ) -> None:
         self._seeds = {"1": 0} if seeds is None else seeds
-=======
-    A `pause` (seconds) after each answer leaves the processor to what is tested.
-    """
-
-    def __init__(
-        self, address: tuple[str, int], count: int, path: str = "/v2/models/mlp/infer", *, pause: float = 0.0
-    ) -> None:
->>>>>>> main
         self.tally = Tally()
         self._address = address
         self._path = path
