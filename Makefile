@@ -23,11 +23,11 @@ COMPOSE ?= $(shell docker compose version >/dev/null 2>&1 && echo docker compose
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: help setup demo serve train test check bench loadtest up down test-stack models results lock clean
+.PHONY: help setup demo serve train test check bench bench-peers bench-overload loadtest up down test-stack models results lock clean
 .PHONY: engine
 
 help: ## list the verbs
-	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 18
+	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 24
 
 setup: $(STAMPS)/all ## install everything: service, training, load tests, development
 
@@ -50,8 +50,14 @@ check: $(STAMPS)/all ## lint, format, types, import contracts; changes nothing
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-bench: $(STAMPS)/all ## measure W1 against mosec and write loadtests/RESULTS.md (ARGS="--pairs 2" for a short look)
-	$(BIN)/python -m loadtests.bench_w1 $(ARGS)
+bench: $(STAMPS)/all ## measure Hone against ONNX Runtime alone, into loadtests/RESULTS.md (ARGS="--workloads W1 --rounds 2")
+	$(BIN)/python -m loadtests.bench $(ARGS)
+
+bench-peers: $(STAMPS)/all ## install other servers and measure each beside Hone (ARGS="--only mosec --workloads W1,W3")
+	$(BIN)/python -m loadtests.bench_peers $(ARGS)
+
+bench-overload: $(STAMPS)/all ## offer up to ten times what Hone can do (ARGS="--seconds 10 --rounds 1")
+	$(BIN)/python -m loadtests.bench_overload $(ARGS)
 
 loadtest: $(STAMPS)/all ## headless Locust against URL=http://..., or against a server of its own; fails on any error
 	$(BIN)/python -m loadtests.headless $(if $(URL),--url $(URL)) $(ARGS)

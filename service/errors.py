@@ -10,6 +10,8 @@ HoneError
   Unsupported               a part of the protocol that isn't implemented
   Unavailable               try again later; `retry_after` says when
     QueueFull               the model's queue is at its bound
+    Infeasible              its deadline can't be met, as far as can be foreseen
+    QueueTimeout            it waited longer than the model's queue policy allows
     NotReady                the model is loading, or has no worker that runs
     Draining                the server is stopping
     WorkerLost              a worker ended, and no other took the request in time
@@ -89,6 +91,18 @@ class QueueFull(Unavailable):
     """The model's queue is at its bound of requests or bytes."""
 
     reason = "queue_full"
+
+
+class Infeasible(Unavailable):
+    """Refused at once, since it would not be finished by its deadline; the text says when it would."""
+
+    reason = "deadline_infeasible"
+
+
+class QueueTimeout(Unavailable):
+    """It waited in the queue for as long as the model's queue policy allows."""
+
+    reason = "queue_timeout"
 
 
 class NotReady(Unavailable):

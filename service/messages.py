@@ -25,7 +25,8 @@ class InferRequest(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     """One inference request as a door decoded it.
 
     `version` is None when the client named none. `outputs` are the names asked for; empty means all.
-    `timeout` is the longest time to completion that the client grants, in seconds; None when it named none.
+    `timeout` is the longest time to completion that the client grants, in seconds; None when it named none. `priority`
+    is Triton's: 1 is the first level, 0 the model's default.
     """
 
     model: str
@@ -35,6 +36,7 @@ class InferRequest(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     id: str = ""
     parameters: Parameters = {}
     timeout: float | None = None
+    priority: int = 0
     protocol: str = "http"
 
 

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, TypeAlias, cast
 
+from service.artifact.lengths import LENGTH, UNPAD, Length, Unpad, read_lengths
 from service.artifact.pbtxt import nearest
 from service.errors import ArtifactError
 
@@ -12,12 +13,14 @@ Precision: TypeAlias = Literal["f32", "bf16", "f16"]
 
 PREFIX = "hone."
 KEYS = (
+    "hone.batch_tolerance",
     "hone.deadline_ms",
     "hone.family",
     "hone.precision",
+    "hone.reject_non_finite",
     "hone.variant",
 )
-PLANNED = ("hone.batch_tolerance", "hone.length.", "hone.reject_non_finite", "hone.remote", "hone.unpad.")
+PLANNED = ("hone.remote",)
 """Keys that a later version honours. They change answers, so until then they refuse the model."""
 
 
@@ -25,15 +28,21 @@ PLANNED = ("hone.batch_tolerance", "hone.length.", "hone.reject_non_finite", "ho
 class HoneParameters:
     """What a model asks of Hone beyond Triton's fields.
 
-    `deadline_ms` bounds the time to completion. Thread counts are Triton's onnxruntime parameters. None: not said.
+    `batch_tolerance` is how much a batch-mate may change an answer, as a share of the largest one. `deadline_ms` bounds
+    the time to completion. With `reject_non_finite` a request with NaN or an infinity in an input is refused. Thread
+    counts are Triton's onnxruntime parameters. None: not said.
     """
 
+    batch_tolerance: float | None = None
     deadline_ms: float | None = None
     precision: Precision = "f32"
+    reject_non_finite: bool = False
     family: str = ""
     variant: str = ""
     intra_op_threads: int | None = None
     inter_op_threads: int | None = None
+    lengths: tuple[Length, ...] = ()
+    unpads: tuple[Unpad, ...] = ()
 
 
 def read_parameters(values: Mapping[str, str], *, source: str) -> HoneParameters:
@@ -42,16 +51,21 @@ def read_parameters(values: Mapping[str, str], *, source: str) -> HoneParameters
     Raises ArtifactError for an unknown `hone.` key, naming the nearest, and for a value that doesn't fit its key.
     """
     for key in values:
-        if key.startswith(PREFIX) and key not in KEYS:
+        if key.startswith(PREFIX) and key not in KEYS and not key.startswith((LENGTH, UNPAD)):
             raise ArtifactError(f"{source}: parameters: {_refusal(key)}")
     reader = _Reader(values=values, source=source)
+    lengths, unpads = read_lengths(values, source=source)
     return HoneParameters(
+        batch_tolerance=reader.share("hone.batch_tolerance"),
         deadline_ms=reader.number("hone.deadline_ms"),
         precision=reader.precision("hone.precision"),
+        reject_non_finite=reader.flag("hone.reject_non_finite"),
         family=values.get("hone.family", ""),
         variant=values.get("hone.variant", ""),
         intra_op_threads=reader.count("intra_op_thread_count"),
         inter_op_threads=reader.count("inter_op_thread_count"),
+        lengths=lengths,
+        unpads=unpads,
     )
 
 
@@ -81,6 +95,15 @@ class _Reader:
             raise self._error(key, "a number, 0 or above")
         return value or None
 
+    def share(self, key: str) -> float | None:
+        """A number from 0 to 1; absent means not said, 0 means none."""
+        if key not in self.values:
+            return None
+        value = self.number(key) or 0.0
+        if value > 1:
+            raise self._error(key, "a share from 0 to 1")
+        return value
+
     def count(self, key: str) -> int | None:
         """A whole number above 0; absent or 0 means not said."""
         text = self.values.get(key)
@@ -89,6 +112,13 @@ class _Reader:
         if not (text.isascii() and text.isdigit() and len(text) < 5):
             raise self._error(key, "a whole number, 0 or above")
         return int(text) or None
+
+    def flag(self, key: str) -> bool:
+        """`true` or `false`; absent means false."""
+        text = self.values.get(key, "false").lower()
+        if text not in ("true", "false"):
+            raise self._error(key, "true or false")
+        return text == "true"
 
     def precision(self, key: str) -> Precision:
         """`f32`, `bf16` or `f16`; absent means f32."""

@@ -1,5 +1,6 @@
 """What computes: a device's capacity, who may use it next, and where a model's instances go."""
 
+import asyncio
 import importlib.metadata
 import os
 from dataclasses import dataclass
@@ -14,15 +15,15 @@ GPU_TOKENS = 2
 
 
 class Claimant(Protocol):
-    """A scheduler that has a batch to run."""
-
-    @property
-    def earliest_deadline(self) -> float:
-        """The tightest deadline among what waits, in `time.monotonic()` seconds."""
+    """A scheduler that has batches to run."""
 
     @property
     def cost(self) -> int:
         """Tokens that one batch takes."""
+
+    @property
+    def backlog(self) -> float:
+        """Seconds that all it has to compute, waiting or running, will take in one instance after the other."""
 
     def granted(self) -> None:
         """The tokens of one batch are yours: run it, or release them."""
@@ -31,43 +32,75 @@ class Claimant(Protocol):
 class Device:
     """Owns a number of tokens: on a CPU its cores, of which a batch takes as many as its instance has threads.
 
-    Whoever finds too few waits; what is given back goes to the waiting claimant with the earliest deadline, over all
-    models, so that a busy model can't starve an urgent one.
+    Whoever finds too few waits; what is given back goes to the claimant that has had least of the device, so that a
+    flooded model can't starve a quiet one. Time is counted in seconds of the whole device. Who comes after a pause
+    starts where the others are: it can't save up.
+
+    Source: P. Goyal et al., "Start-time Fair Queueing", SIGCOMM 1996.
     """
 
     def __init__(self, tokens: int) -> None:
         self.tokens = tokens
         self._free = tokens
         self._waiting: dict[Claimant, None] = {}
+        self._active: dict[Claimant, int] = {}
+        self._had: dict[Claimant, float] = {}
+        self._level = 0.0
 
     def claim(self, claimant: Claimant) -> bool:
         """Take the tokens of one batch. When that isn't possible now, `granted` is called once it is."""
-        cost = min(claimant.cost, self.tokens)
+        cost = self._cost(claimant)
         if self._waiting or self._free < cost:
             self._waiting[claimant] = None
             return False
-        self._free -= cost
+        self._take(claimant, cost)
         return True
 
-    def release(self, claimant: Claimant) -> None:
-        """Give the tokens of one batch back."""
-        self._free += min(claimant.cost, self.tokens)
+    def release(self, claimant: Claimant, seconds: float = 0.0) -> None:
+        """Give the tokens of one batch back, that were used for so long."""
+        cost = self._cost(claimant)
+        self._free += cost
+        self._had[claimant] += seconds * cost / self.tokens
+        self._active[claimant] -= 1
+        if not self._active[claimant]:
+            del self._active[claimant]
         self._grant()
 
     def withdraw(self, claimant: Claimant) -> None:
-        """The claimant wants nothing any more."""
+        """The claimant is gone: it wants nothing any more."""
+        if claimant not in self._active:
+            self._had.pop(claimant, None)
         if claimant in self._waiting:
             del self._waiting[claimant]
             self._grant()
 
+    def delay(self, claimant: Claimant, seconds: float) -> float:
+        """How much longer a claimant's next `seconds` of computing take because of the others, who get as much."""
+        others = self._waiting.keys() | self._active.keys()
+        return sum(
+            min(other.backlog, seconds) * self._cost(other) / self.tokens for other in others if other is not claimant
+        )
+
+    def _cost(self, claimant: Claimant) -> int:
+        return min(claimant.cost, self.tokens)
+
+    def _take(self, claimant: Claimant, cost: int) -> None:
+        self._free -= cost
+        self._level = max(self._level, self._start(claimant))
+        self._had[claimant] = self._start(claimant)
+        self._active[claimant] = self._active.get(claimant, 0) + 1
+
+    def _start(self, claimant: Claimant) -> float:
+        return max(self._had.get(claimant, 0.0), self._level)
+
     def _grant(self) -> None:
         while self._waiting:
-            claimant = min(self._waiting, key=lambda waiting: waiting.earliest_deadline)
-            cost = min(claimant.cost, self.tokens)
+            claimant = min(self._waiting, key=self._start)
+            cost = self._cost(claimant)
             if self._free < cost:
                 return
             del self._waiting[claimant]
-            self._free -= cost
+            self._take(claimant, cost)
             claimant.granted()
 
 
@@ -80,12 +113,16 @@ class Placement:
 
 
 class Devices:
-    """Owns the devices of this machine: the CPU with one token per core that we may use, GPUs with two each."""
+    """Owns the devices of this machine: the CPU with one token per core that we may use, GPUs with two each.
+
+    Whoever measures holds `quiet`, so that no two measurements disturb each other.
+    """
 
     def __init__(self, cores: int | None = None, gpus: int | None = None) -> None:
         self.cores = cores or usable_cores()
         self.gpus = _usable_gpus() if gpus is None else gpus
         self._devices: dict[str, Device] = {}
+        self.quiet = asyncio.Lock()
 
     def get(self, name: str) -> Device:
         """The device called `name`."""
@@ -104,6 +141,17 @@ class Devices:
         configured = config.hone.intra_op_threads if config else None
         threads = configured or (max(self.cores // len(names), 1) if names[0] == CPU else 1)
         return [Placement(device=name, threads=threads) for name in names]
+
+    def split(self, config: ModelConfig | None) -> list[Placement]:
+        """An instance of one thread per core; empty where the configuration says otherwise, or it changes nothing."""
+        said = config is not None and (config.instance_groups or config.hone.intra_op_threads)
+        if said or self.gpus or self.cores < 2:
+            return []
+        return [Placement(device=CPU, threads=1)] * self.cores
+
+    def tokens(self, device: str, threads: int) -> int:
+        """What a batch of an instance with so many threads takes of its device."""
+        return threads if device == CPU else 1
 
     def _names(self, group: InstanceGroup) -> list[str]:
         if group.kind == "cpu" or (group.kind == "auto" and not group.gpus and not self.gpus):

@@ -1,55 +1,38 @@
 """One generation of a model: one version under one configuration, with its scheduler and its worker instances."""
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 from typing import Any
 
-import msgspec
+import structlog
 from numpy.typing import NDArray
 
-from service.artifact.card import Card
-from service.artifact.config import ModelConfig, complete
+from service.artifact.config import ModelConfig
+from service.artifact.golden import read_golden
 from service.artifact.signature import Signature
 from service.backends.plan import Plan
+from service.engine.blueprint import Blueprint
 from service.engine.contract import Contract
-from service.engine.device import CPU, GPU_TOKENS, Devices
+from service.engine.device import Devices, Placement
 from service.engine.exchange import Exchange, Receiver
+from service.engine.launch import Launch, Launched
+from service.engine.padding import Lengths, Padding
+from service.engine.profile import LatencyProfile
 from service.engine.quarantine import Quarantine
 from service.engine.scheduling.batch import Batch
-from service.engine.scheduling.dynamic import BatchingPolicy, DynamicBatcher
+from service.engine.scheduling.dynamic import DynamicBatcher
+from service.engine.source import EngineLimits, ModelSource
+from service.engine.splitting import Parts
 from service.errors import HoneError, NotReady, PoisonRequest
 from service.messages import InferRequest, InferResponse, Tensor
 from service.metrics import ModelMetrics
 from service.workers.instance import Instance
-from service.workers.patience import Patience
-from service.workers.region import fits_slot
 
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class EngineLimits:
-    """What every model gets unless its configuration says otherwise. Times are in seconds."""
-
-    default_deadline: float = 30.0
-    max_queued_requests: int = 1024
-    max_queued_bytes: int = 256 * 1024 * 1024
-    max_output_bytes: int = 256 * 1024 * 1024
-    patience: Patience = field(default_factory=Patience)
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ModelSource:
-    """Where a version's files are and what is written about it; `config` and `card` are None where there are none."""
-
-    name: str
-    version: str
-    path: str
-    size_bytes: int
-    sha256: str
-    config: ModelConfig | None
-    card: Card | None
+_log = structlog.get_logger()
 
 
 class ServedModel:
@@ -60,21 +43,22 @@ class ServedModel:
         self.version = source.version
         self.metrics = metrics
         self.live = 0
-        self._source = source
+        self._drained: asyncio.Event | None = None
+        self._blueprint = Blueprint(source, limits)
         self._devices = devices
         self._limits = limits
         self._quarantine = Quarantine()
+        self._parts: dict[int, Parts] = {}  # by the identity of the exchange that was split
         self._scheduler: DynamicBatcher | None = None
         self._contract: Contract | None = None
-        self._config: ModelConfig | None = source.config
+        self._padding: Padding | None = None
+        self._most_rows = 0
         self._own_deadline = _seconds(source.config.hone.deadline_ms) if source.config else None
 
     @property
     def config(self) -> ModelConfig:
         """The configuration, completed from the model itself. Raises NotReady before the model is loaded."""
-        if self._config is None or self._contract is None:
-            raise NotReady(f'model "{self.name}" is still loading')
-        return self._config
+        return self._blueprint.config
 
     @property
     def ready(self) -> bool:
@@ -86,25 +70,32 @@ class ServedModel:
         """Why no worker is there to compute; empty while one is."""
         if self.ready or self._scheduler is None:
             return ""
-        problems = [instance.problem for instance in self._scheduler.instances if instance.problem]
+        problems = [instance.problem for instance in self._scheduler.crew.instances if instance.problem]
         return problems[0] if problems else "its worker ended and is being restarted"
 
     async def load(self) -> None:
         """Start the instances and wait for them. Raises ArtifactError with what is wrong with the model."""
         began = time.monotonic()
-        plans = self._inspections()
-        label = f"{self.name}/{self.version}"
-        instances = [
-            Instance[Batch](plan, partial(self._resolve, plan), self._limits.patience, label) for plan in plans
-        ]
-        try:
-            await asyncio.gather(*(instance.start() for instance in instances))
-        except BaseException:
-            await asyncio.gather(*(instance.stop() for instance in instances))
-            raise
-        if self._scheduler:
-            self._scheduler.serve(instances)
+        source = self._blueprint.source
+        launched = await Launch(
+            config=source.config,
+            completed=lambda: self.config,
+            golden=read_golden(Path(source.golden)) if source.golden else None,
+            devices=self._devices,
+            cache=self._limits.findings,
+            make=self._instance,
+        ).run()
+        assert self._scheduler
+        self._serve(self._scheduler, launched)
         self._describe(time.monotonic() - began)
+
+    async def drain(self, seconds: float) -> bool:
+        """Wait until all that was admitted has ended, for so long at most; whether it has."""
+        if self.live:
+            self._drained = asyncio.Event()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._drained.wait(), seconds)
+        return not self.live
 
     async def stop(self) -> None:
         """End the instances; what still waits is failed."""
@@ -119,10 +110,16 @@ class ServedModel:
         contract, scheduler = self._contract, self._scheduler
         if contract is None or scheduler is None:
             raise NotReady(f'model "{self.name}" is still loading')
+        padding = self._padding
+        lengths: Lengths = ()
+        if padding:
+            request = padding.complete(request)
         inputs, rows = contract.inputs(request)
         outputs = contract.outputs(request.outputs) if request.outputs else contract.all_outputs
         if self._quarantine and self._quarantine.holds(inputs):
             raise PoisonRequest("the worker process ended each time that it held these inputs; try others")
+        if padding:
+            inputs, lengths = padding.pad(inputs)
         now = time.monotonic()
         exchange = Exchange(
             request=request,
@@ -134,10 +131,29 @@ class ServedModel:
             nbytes=inputs[0].nbytes if len(inputs) == 1 else sum([array.nbytes for array in inputs]),
             admitted=now,
             deadline=now + self._allowance(request.timeout),
+            lengths=lengths,
+            level=contract.level(request.priority),
         )
-        scheduler.submit(exchange)
+        if rows > self._most_rows > 0:
+            self._split(exchange, scheduler)
+        else:
+            scheduler.submit(exchange)
         self.live += 1
         return exchange
+
+    def precheck(self, timeout: float | None) -> None:
+        """Raises a HoneError for a request that would be refused whatever it holds, by the time that it grants."""
+        if self._scheduler:
+            self._scheduler.precheck(self._allowance(timeout))
+
+    def _split(self, exchange: Exchange, scheduler: DynamicBatcher) -> None:
+        exchange.started = exchange.admitted  # it never waits itself, its parts do
+        parts = self._parts[id(exchange)] = Parts(exchange, scheduler)
+        try:
+            parts.submit(self._most_rows)
+        except HoneError:
+            del self._parts[id(exchange)]
+            raise
 
     def _allowance(self, timeout: float | None) -> float:
         """Seconds that a request may take: the smaller of what client and model say, else the server's default."""
@@ -149,6 +165,10 @@ class ServedModel:
     def ended(self, exchange: Exchange, error: HoneError | None) -> None:
         """See `ExchangeOwner`."""
         self.live -= 1
+        if self._parts and (parts := self._parts.pop(id(exchange), None)):
+            parts.abandon()
+        if self._drained and not self.live:
+            self._drained.set()
         metrics = self.metrics
         if error is None:
             metrics.requests[exchange.request.protocol, "ok"] += 1
@@ -163,83 +183,73 @@ class ServedModel:
     def _respond(self, exchange: Exchange, arrays: Sequence[NDArray[Any]]) -> None:
         outputs = []
         for position, spec in exchange.outputs:
-            outputs.append(Tensor(name=spec.name, datatype=spec.datatype, array=arrays[position]))
+            array = arrays[position]
+            if self._padding:
+                array = self._padding.unpad(position, array, exchange.lengths)
+            outputs.append(Tensor(name=spec.name, datatype=spec.datatype, array=array))
         exchange.answer(
             InferResponse(model=self.name, version=self.version, outputs=tuple(outputs), id=exchange.request.id)
         )
+
+    def _waste(self, exchanges: Sequence[Exchange]) -> float:
+        assert self._padding
+        return self._padding.waste([(exchange.rows, exchange.lengths) for exchange in exchanges])
 
     def _condemn(self, exchange: Exchange) -> None:
         self._quarantine.add(exchange.inputs)
 
     # -- loading
 
-    def _inspections(self) -> list[Plan]:
-        """A plan per instance, to load the model and read its signature."""
-        config = self._source.config
-        return [
-            Plan(
-                backend=config.backend if config else "onnxruntime",
-                path=self._source.path,
-                sha256=self._source.sha256,
-                precision=config.hone.precision if config else "f32",
-                device=placement.device,
-                intra_op_threads=placement.threads,
-                inter_op_threads=(config.hone.inter_op_threads if config else None) or 1,
-            )
-            for placement in self._devices.place(config)
-        ]
+    def _instance(self, placement: Placement) -> Instance[Batch]:
+        plan = self._blueprint.inspection(placement)
+        return Instance(plan, partial(self._resolve, plan), self._limits.patience, f"{self.name}/{self.version}")
 
     def _resolve(self, plan: Plan, signature: Signature) -> tuple[Plan, DynamicBatcher]:
-        """Complete the configuration by what the runtime found, once; the plan that follows from it for an instance."""
+        """The plan that an instance computes by, and whom it works for."""
+        resolved = self._blueprint.resolve(plan, signature)
         if self._scheduler is None:
-            self._config = complete(self._source.config, self.name, signature)
-            self._contract = Contract(self._config)
-            self._scheduler = self._batcher(self._config, plan)
-        config = self.config
-        resolved = msgspec.structs.replace(
-            plan,
-            max_batch_size=config.max_batch_size,
-            inputs=config.inputs,
-            outputs=config.outputs,
-            slots=1 if plan.device == CPU else GPU_TOKENS,
-            max_output_bytes=self._limits.max_output_bytes,
-        )
-        return msgspec.structs.replace(resolved, warm_batches=_warm_batches(resolved)), self._scheduler
+            config = self._blueprint.config
+            self._contract = Contract(config)
+            self._padding = Padding(config) if config.hone.lengths else None
+            self._most_rows = config.max_batch_size
+            self._scheduler = DynamicBatcher(
+                self._blueprint.policy(self._waste),
+                self._devices.get(plan.device),
+                self.metrics,
+                self._respond,
+                self._condemn,
+            )
+        return resolved, self._scheduler
 
-    def _batcher(self, config: ModelConfig, plan: Plan) -> DynamicBatcher:
-        batching = config.dynamic_batching
-        policy = BatchingPolicy(
-            max_rows=config.max_batch_size,
-            join=batching is not None,
-            delay=batching.max_queue_delay_microseconds / 1e6 if batching else 0.0,
-            max_queued_requests=(batching.max_queue_size if batching else 0) or self._limits.max_queued_requests,
-            max_queued_bytes=self._limits.max_queued_bytes,
-            tokens=plan.intra_op_threads if plan.device == CPU else 1,
-            shapes_vary=any(-1 in spec.shape for spec in config.inputs),
+    def _serve(self, scheduler: DynamicBatcher, launched: Launched) -> None:
+        plan, findings = launched.instances[0].plan, launched.findings
+        independent = findings.influence <= self._blueprint.tolerance
+        if not independent:
+            _log.warning(
+                "a batch-mate changes answers: every request is computed alone",
+                model=self.name,
+                version=self.version,
+                change=findings.influence,
+            )
+        self.metrics.batch_independent = independent
+        scheduler.serve(
+            launched.instances,
+            tokens=self._devices.tokens(plan.device, plan.intra_op_threads),
+            profile=LatencyProfile(findings.buckets) if findings.buckets else None,
+            join=independent,
         )
-        device = self._devices.get(plan.device)
-        return DynamicBatcher(policy, device, self.metrics, self._respond, self._condemn)
 
     def _describe(self, seconds: float) -> None:
-        hone = self.config.hone
+        hone, source = self.config.hone, self._blueprint.source
         self.metrics.load_seconds = seconds
-        self.metrics.size_bytes = self._source.size_bytes
+        self.metrics.size_bytes = source.size_bytes
         self.metrics.info = {
             "family": hone.family,
             "variant": hone.variant,
             "backend": self.config.backend,
             "precision": hone.precision,
         }
-        self.metrics.card_metrics = dict(self._source.card.metrics) if self._source.card else {}
-
-
-def _warm_batches(plan: Plan) -> tuple[int, ...]:
-    """One row and a full batch; not the latter where it is larger than a slot, and nothing where lengths vary, since
-    nobody knows which of them the model can take.
-    """
-    if any(-1 in spec.shape for spec in plan.inputs):
-        return ()
-    return (1, plan.max_batch_size) if plan.max_batch_size > 1 and fits_slot(plan) else (1,)
+        self.metrics.card_metrics = dict(source.card.metrics) if source.card else {}
 
 
 def _seconds(milliseconds: float | None) -> float | None:

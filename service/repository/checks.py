@@ -52,8 +52,8 @@ class Checks:
             if self.require_card:
                 raise ArtifactError(f"{place}: has no {CARD_NAME}, and a card is required")
             return None
-        if not path.resolve().is_relative_to(root.resolve()):
-            raise ArtifactError(f"{place}/{CARD_NAME} is a link that leaves the repository")
+        if not resolve_under(root, *place.split("/"), CARD_NAME).is_file():
+            raise ArtifactError(f"{place}/{CARD_NAME}: isn't a file")
         card = load_card(path)
         try:
             verify_files(card, folder)

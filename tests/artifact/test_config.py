@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tritonclient.grpc import model_config_pb2 as pb
 
+from service.artifact.batching import DynamicBatching
 from service.artifact.config import (
-    DynamicBatching,
     InstanceGroup,
     VersionPolicy,
     check_against,
@@ -18,6 +18,7 @@ from service.artifact.config import (
     parse_config,
     read_config,
 )
+from service.artifact.queue_policy import QueuePolicy
 from service.artifact.signature import Dim, Signature, TensorSpec
 from service.errors import ArtifactError
 
@@ -32,6 +33,13 @@ dynamic_batching {
   max_queue_delay_microseconds: 500
   preferred_batch_size: [ 8, 4 ]
   default_queue_policy { max_queue_size: 100 }
+  preserve_ordering: true
+  priority_levels: 2
+  default_priority_level: 2
+  priority_queue_policy {
+    key: 1
+    value { timeout_action: DELAY default_timeout_microseconds: 9000 allow_timeout_override: true }
+  }
 }
 instance_group { kind: KIND_CPU count: 2 }
 instance_group { kind: KIND_GPU gpus: [ 0, 1 ] }
@@ -64,14 +72,21 @@ def test_whole_config() -> None:
     assert (spec("p", "FP32", 10), spec("tag", "BYTES", -1)) == config.outputs
     assert {"p": "labels.txt"} == config.label_filenames
     assert config.dynamic_batching == DynamicBatching(
-        max_queue_delay_microseconds=500, preferred_batch_size=(4, 8), max_queue_size=100
+        max_queue_delay_microseconds=500,
+        preferred_batch_size=(4, 8),
+        priority_levels=2,
+        default_priority_level=2,
+        default_queue_policy=QueuePolicy(max_queue_size=100),
+        priority_queue_policies={
+            1: QueuePolicy(timeout_action="delay", default_timeout_microseconds=9000, allow_timeout_override=True)
+        },
     )
     assert (InstanceGroup(kind="cpu", count=2), InstanceGroup(kind="gpu", gpus=(0, 1))) == config.instance_groups
     assert VersionPolicy(latest=None, specific=(1, 3)) == config.version_policy
     assert (250.0, "digits", 2) == (config.hone.deadline_ms, config.hone.family, config.hone.intra_op_threads)
     assert config.parameters["somebody.else"] == "x"
     (warning,) = config.warnings
-    assert "preferred_batch_size" in warning
+    assert "preserve_ordering" in warning
     assert ("onnxruntime_onnx", "model.onnx") == (config.platform, config.default_model_filename)
 
 
@@ -143,12 +158,13 @@ def test_refused(text: str, expected: str) -> None:
     [
         ("hone.deadlin_ms", "1", 'unknown key "hone.deadlin_ms", did you mean "hone.deadline_ms"?'),
         ("hone.", "1", 'unknown key "hone."'),
-        ("hone.length.x", "axis=1", '"hone.length.x" isn\'t supported by this version'),
         ("hone.deadline_ms", "-1", "\"hone.deadline_ms\" is '-1', expected a number, 0 or above"),
         ("hone.deadline_ms", "nan", "expected a number"),
         ("hone.precision", "int8", "expected f32, bf16 or f16"),
-        ("hone.reject_non_finite", "true", "isn't supported by this version"),
-        ("hone.batch_tolerance", "0.1", "isn't supported by this version"),
+        ("hone.remote", "other", "isn't supported by this version"),
+        ("hone.reject_non_finite", "yes", "expected true or false"),
+        ("hone.batch_tolerance", "1.5", "expected a share from 0 to 1"),
+        ("hone.batch_tolerance", "-0.1", "expected a number, 0 or above"),
         ("intra_op_thread_count", "two", "expected a whole number"),
         ("inter_op_thread_count", "-1", "expected a whole number"),
     ],

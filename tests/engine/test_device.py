@@ -15,9 +15,9 @@ from service.errors import ArtifactError
 class Claimer:
     """A Claimant that counts what it holds."""
 
-    def __init__(self, cost: int, deadline: float = 0.0) -> None:
+    def __init__(self, cost: int, backlog: float = 0.0) -> None:
         self.cost = cost
-        self.earliest_deadline = deadline
+        self.backlog = backlog
         self.held = 0
 
     def granted(self) -> None:
@@ -28,7 +28,7 @@ class Claimer:
 def test_tokens_are_never_overdrawn_nor_lost(tokens: int, steps: list[tuple[int, bool]]) -> None:
     """Whatever is claimed and released in whatever order, holders never exceed the capacity, and nobody starves."""
     device = Device(tokens)
-    claimers = [Claimer(cost, deadline=cost) for cost in (1, 1, 2, 9)]
+    claimers = [Claimer(cost) for cost in (1, 1, 2, 9)]
     for who, claims in steps:
         claimer = claimers[who]
         if claims and claimer not in device._waiting:
@@ -47,25 +47,80 @@ def test_tokens_are_never_overdrawn_nor_lost(tokens: int, steps: list[tuple[int,
     assert not device._waiting
 
 
-def test_the_earliest_deadline_is_granted_first() -> None:
-    """Of those who wait the most urgent goes first, also past one that needs fewer tokens."""
+def test_who_has_had_least_is_granted_first() -> None:
+    """Of two that wait, the one that used the device less goes first, though it came later and needs more of it."""
     device = Device(2)
-    holder, late, early = Claimer(2), Claimer(1, deadline=9), Claimer(2, deadline=5)
+    busy, quiet = Claimer(1), Claimer(2)
+    assert device.claim(busy)
+    device.release(busy, 5.0)
+    holder = Claimer(2)
     assert device.claim(holder)
-    assert not device.claim(late)
-    assert not device.claim(early)
+    assert not device.claim(busy)
+    assert not device.claim(quiet)
 
-    device.release(holder)
-    assert (1, 0) == (early.held, late.held)
+    device.release(holder, 1.0)
+    assert (1, 0) == (quiet.held, busy.held)
 
-    device.release(early)
-    assert 1 == late.held
+    device.release(quiet, 1.0)
+    assert 1 == busy.held
+
+
+@given(st.lists(st.floats(0.01, 1.0), min_size=2, max_size=5))
+def test_everybody_who_always_waits_gets_as_much_of_the_device(times: list[float]) -> None:
+    """Models with batches of any length, all of them flooded, get the same time of the device, give or take a batch."""
+    device = Device(1)
+    claimers = [Claimer(1) for _ in times]
+    had = dict.fromkeys(claimers, 0.0)
+    length = dict(zip(claimers, times, strict=True))
+    for claimer in claimers:
+        claimer.held += device.claim(claimer)
+    for _ in range(300):
+        (running,) = [claimer for claimer in claimers if claimer.held]
+        running.held = 0
+        device.claim(running)
+        device.release(running, length[running])
+        had[running] += length[running]
+
+    assert max(had.values()) - min(had.values()) <= 2 * max(times)
+
+
+def test_who_pauses_saves_nothing_up() -> None:
+    """A model that comes back is next, and then takes turns: it doesn't get what it left to others meanwhile."""
+    device = Device(1)
+    busy, back = Claimer(1), Claimer(1)
+    for _ in range(50):
+        assert device.claim(busy)
+        device.release(busy, 1.0)
+    assert device.claim(busy)
+    busy.held = 1
+    order: list[Claimer] = []
+    device.claim(back)
+    for _ in range(8):
+        running = busy if busy.held else back
+        running.held = 0
+        device.claim(running)
+        device.release(running, 1.0)
+        order.append(busy if busy.held else back)
+
+    assert order[0] is back
+    assert 4 == order.count(back)
+
+
+def test_a_prediction_counts_as_much_of_others_as_of_oneself() -> None:
+    """Another model's backlog delays by no more than one's own computing takes, since turns are fair."""
+    device = Device(2)
+    flooded, short, mine = Claimer(2, backlog=60.0), Claimer(1, backlog=0.1), Claimer(2)
+    assert device.claim(flooded)
+    device.claim(short)
+
+    assert 0.5 + 0.1 / 2 == pytest.approx(device.delay(mine, 0.5))
+    assert 0.0 == Device(2).delay(mine, 0.5)
 
 
 def test_who_withdraws_lets_the_next_go() -> None:
     """A claimant that is unloaded while it waits doesn't block the others."""
     device = Device(1)
-    holder, gone, other = Claimer(1), Claimer(1, deadline=1), Claimer(1, deadline=2)
+    holder, gone, other = Claimer(1), Claimer(1), Claimer(1)
     device.claim(holder)
     device.claim(gone)
     device.claim(other)

@@ -119,8 +119,8 @@ def test_metadata_and_config_say_what_is_served(client: triton.InferenceServerCl
 def test_a_bad_request_hurts_nobody_else(client: triton.InferenceServerClient) -> None:
     """Wrong shapes, names and sizes are refused one by one, and the next good request is answered."""
     good = np.ones((1, 64), np.float32)
-    for bad in (np.ones((1, 63), np.float32), np.ones((17, 64), np.float32), np.ones((64,), np.float32)):
-        with pytest.raises(InferenceServerException, match=r'"x" has shape|17 rows'):
+    for bad in (np.ones((1, 63), np.float32), np.ones((1025, 64), np.float32), np.ones((64,), np.float32)):
+        with pytest.raises(InferenceServerException, match=r'"x" has shape|1025 rows'):
             ask(client, "mlp", bad, binary=True)
         assert (1, 10) == ask(client, "mlp", good, binary=True).shape
 

@@ -3,53 +3,43 @@
 There is no timer while anybody is idle. Requests that arrive while all workers are busy become the next batch, so
 batches grow with the load by themselves. `max_queue_delay_microseconds` is the longest voluntary wait for a fuller
 batch; it is 0 unless the configuration sets it.
+
+Where the model has a latency profile, a request is admitted only if it will, as far as can be foreseen, be finished by
+its deadline, and a batch is closed so that none in it is late.
 """
 
 import asyncio
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from numpy.typing import NDArray
 
 from service.engine.device import Device
 from service.engine.exchange import Exchange
+from service.engine.profile import LatencyProfile
 from service.engine.scheduling.batch import Batch
+from service.engine.scheduling.closing import Closer
+from service.engine.scheduling.crew import Crew
 from service.engine.scheduling.expiry import Expiry
+from service.engine.scheduling.foresight import Foresight
+from service.engine.scheduling.linger import Linger
+from service.engine.scheduling.policy import BatchingPolicy
 from service.engine.scheduling.queue import RequestQueue
-from service.errors import BackendError, NotReady, PoisonRequest, WorkerLost
+from service.engine.scheduling.suspicion import suspect
+from service.errors import BackendError, DeadlineExceeded, NotReady, WorkerLost
 from service.metrics import ModelMetrics
 from service.workers.instance import Instance
 from service.workers.payloads import Timings
-
-CRASHES = 2
-KILLS = 10
-HOPELESS = 3
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class BatchingPolicy:
-    """How requests are joined. `max_rows` is 0 for a model without a batch axis; `join` is False when the
-    configuration has no dynamic_batching: then every request is a batch of its own. `delay` is in seconds, `tokens`
-    are what a batch takes of its device.
-    """
-
-    max_rows: int
-    join: bool
-    delay: float
-    max_queued_requests: int
-    max_queued_bytes: int
-    tokens: int
-    shapes_vary: bool
 
 
 class DynamicBatcher:
     """Owns one model's queue and its batches in flight. Implements `Scheduler`, `InstanceListener` and `Claimant`.
 
     A batch whose worker dies is retried request by request; a batch that the runtime refuses is halved until the
-    offender is alone. Whoever is alone when a second worker crashes is refused. That a worker was killed or stopped
-    from outside says nothing about a request; after KILLS of them it is given up, and may be sent again.
+    offender is alone.
     """
 
     def __init__(
@@ -60,10 +50,14 @@ class DynamicBatcher:
         respond: Callable[[Exchange, Sequence[NDArray[Any]]], None],
         condemn: Callable[[Exchange], None],
     ) -> None:
-        self.instances: list[Instance[Batch]] = []
-        self.cost = policy.tokens
+        self.crew = Crew(metrics)
+        self.cost = 1
         self._policy = policy
         self._limit = policy.max_rows if policy.join else 0
+        self._closer = Closer(
+            limit=self._limit, preferred=policy.preferred, alike=_alike if policy.shapes_vary else None
+        )
+        self._foresight: Foresight | None = None
         self._device = device
         self._metrics = metrics
         self._respond = respond
@@ -71,21 +65,32 @@ class DynamicBatcher:
         self._loop = asyncio.get_running_loop()
         self._queue = RequestQueue(
             metrics,
+            policies=policy.levels,
             max_requests=policy.max_queued_requests,
             max_bytes=policy.max_queued_bytes,
-            shapes_vary=policy.shapes_vary,
         )
         self._running: dict[Batch, None] = {}
-        self._expiry = Expiry(self._unfinished)
-        self._hopeless = True  # every instance is down, and none has come up in its last attempts
+        self._expiry = Expiry(self._unfinished, policy.levels, self._queue.delay)
+        self._linger = Linger()
         self._pump_due = False
         self._delayed: asyncio.TimerHandle | None = None
 
-    def serve(self, instances: Sequence[Instance[Batch]]) -> None:
-        """Hand batches to these instances from now on."""
-        self.instances = list(instances)
-        self._metrics.worker_memory = lambda: sum(one.stats.resident_bytes for one in instances if one.stats)
-        self._count_workers()
+    def serve(
+        self, instances: Sequence[Instance[Batch]], *, tokens: int, profile: LatencyProfile | None, join: bool = True
+    ) -> None:
+        """Hand batches to these instances from now on.
+
+        Each batch takes `tokens` of the device. Without a `profile` nothing is foreseen; without `join` every request
+        is a batch of its own, whatever the policy allows.
+        """
+        self.cost = tokens
+        if not join:
+            self._limit = 0
+            self._closer = replace(self._closer, limit=0, preferred=())
+        if profile:
+            delay = partial(self._device.delay, self)
+            self._foresight = Foresight(profile, instances=len(instances), joins=self._limit > 0, delay=delay)
+        self.crew.hire(instances)
         self._pump_soon()
 
     # -- Scheduler
@@ -93,18 +98,29 @@ class DynamicBatcher:
     @property
     def ready(self) -> bool:
         """See `Scheduler`."""
-        return any(instance.ready for instance in self.instances)
+        return self.crew.ready
 
     def submit(self, exchange: Exchange) -> None:
         """See `Scheduler`."""
-        if self._hopeless:
+        if self.crew.is_hopeless:
             raise NotReady("the model has no worker that runs; one is being restarted")
+        foresight = self._foresight
+        if foresight:
+            everything = self._queue.rows + self._limit + exchange.rows
+            if not foresight.is_plenty(everything, exchange.deadline - exchange.admitted):
+                ahead = self._queue.rows_before(exchange.level, exchange.deadline)
+                foresight.check(exchange.rows, ahead, exchange.admitted, exchange.deadline)
         self._queue.push(exchange)
-        if exchange.deadline < self._expiry.next:
-            self._expiry.watch(exchange.deadline)
+        self._expiry.admit(exchange)
         if not self._pump_due:
             # Later in this turn of the loop: what other connections send in the same turn joins the batch.
             self._pump_soon()
+
+    def precheck(self, allowance: float) -> None:
+        """See `Scheduler`. Looks ahead only while requests are being refused, and all are equal."""
+        if self._foresight and self._foresight.is_shedding and len(self._policy.levels) == 1:
+            now = time.monotonic()
+            self._foresight.check(1, self._queue.rows_before(0, now + allowance), now, now + allowance)
 
     def left(self, exchange: Exchange) -> None:
         """See `Scheduler`."""
@@ -116,16 +132,17 @@ class DynamicBatcher:
         if self._delayed:
             self._delayed.cancel()
         self._device.withdraw(self)
-        await asyncio.gather(*(instance.stop() for instance in self.instances))
+        await self.crew.stop()
+        self._device.withdraw(self)
         for exchange in list(self._unfinished()):
             exchange.fail(WorkerLost("the model was stopped"))
 
     # -- Claimant
 
     @property
-    def earliest_deadline(self) -> float:
+    def backlog(self) -> float:
         """See `Claimant`."""
-        return min((exchange.deadline for exchange in self._queue), default=float("inf"))
+        return self._foresight.backlog(self._queue.rows) if self._foresight else 0.0
 
     def granted(self) -> None:
         """See `Claimant`."""
@@ -141,26 +158,24 @@ class DynamicBatcher:
 
     def _pump(self) -> None:
         self._pump_due = False
-        while len(self._queue) and self._idle() and not self._worth_waiting():
+        while len(self._queue) and self.crew.idle() and not self._worth_waiting():
             if not self._device.claim(self):
                 return
             self._dispatch()
 
-    def _idle(self) -> Instance[Batch] | None:
-        for instance in self.instances:
-            if instance.idle:
-                return instance
-        return None
-
     def _worth_waiting(self) -> bool:
-        """Whether a fuller batch may still come within the configured delay; if so, a timer is set."""
-        if not self._policy.delay or (oldest := self._queue.oldest) is None:
+        """Whether a fuller batch may still come, within the configured delay or a linger; then a timer is set."""
+        rows = self._queue.rows
+        if rows >= self._limit or self._queue.has_retries:
             return False
-        left = oldest + self._policy.delay - time.monotonic()
-        if left <= 0 or sum(exchange.rows for exchange in self._queue) >= self._limit:
+        now = time.monotonic()
+        until = self._linger.until(rows, self._limit, now, self._foresight.profile) if self._foresight else 0.0
+        if self._policy.delay and (oldest := self._queue.oldest) is not None:
+            until = max(until, oldest + self._policy.delay)
+        if until <= now:
             return False
         if self._delayed is None:
-            self._delayed = self._loop.call_later(left, self._delay_over)
+            self._delayed = self._loop.call_later(until - now, self._delay_over)
         return True
 
     def _delay_over(self) -> None:
@@ -169,26 +184,44 @@ class DynamicBatcher:
 
     def _dispatch(self) -> None:
         """Run one batch with the tokens at hand, or give them back."""
-        instance = self._idle()
+        instance = self.crew.idle()
         now = time.monotonic()
-        batch = self._queue.take(self._limit, now) if instance else None
+        batch = self._close(now) if instance else None
         if instance is None or batch is None:
             self._device.release(self)
             return
+        self._queue.taken(batch, now)
         self._metrics.queue_duration.observe_all([now - exchange.admitted for exchange in batch.exchanges])
+        if self._policy.waste:
+            self._metrics.padding_ratio.observe(self._policy.waste(batch.exchanges))
         self._running[batch] = None
+        if self._foresight:
+            self._foresight.started(batch, now)
         try:
             instance.run(batch, batch.gather())
         except OSError as error:  # no memory or descriptors for a batch that doesn't fit its slot
             self._finished(batch)
             _refuse(batch, f"no shared memory for a batch of {batch.rows} rows: {error.strerror}")
 
+    def _close(self, now: float) -> Batch | None:
+        """The batch to compute next; who can't be finished in time is told so."""
+        if self._queue.has_retries and (batch := self._queue.retry()):
+            return batch
+        profile = self._foresight.profile if self._foresight else None
+        closing = self._closer.close(self._queue.in_order(now), now, profile)
+        for exchange in closing.dropped:
+            waited = now - exchange.admitted
+            exchange.fail(
+                DeadlineExceeded(f"dropped after {waited * 1e3:.0f} ms: it can't be finished in time any more")
+            )
+        return Batch(closing.taken) if closing.taken else None
+
     # -- InstanceListener
 
     def instance_ready(self, instance: Instance[Batch]) -> None:
         """See `InstanceListener`."""
         del instance
-        self._count_workers()
+        self.crew.count()
         self._pump_soon()
 
     def job_done(
@@ -196,8 +229,12 @@ class DynamicBatcher:
     ) -> None:
         """See `InstanceListener`."""
         del instance
-        self._finished(job)
-        self._measure(job, timings)
+        phases = (timings.input / 1e9, timings.infer / 1e9, timings.output / 1e9)
+        self._finished(job, sum(phases))
+        self._metrics.computed(job.rows, phases)
+        if self._foresight and self._queue.rows >= self._foresight.profile.best_rows:
+            self._pump()  # enough waits already: let the worker go on while these answers are written
+        self._linger.answered(job.rows)
         if not self._policy.max_rows:
             self._respond(job.exchanges[0], outputs)
             return
@@ -216,19 +253,11 @@ class DynamicBatcher:
     def instance_lost(self, instance: Instance[Batch], jobs: Sequence[Batch], *, blameless: bool) -> None:
         """See `InstanceListener`."""
         del instance
-        self._count_workers()
+        self.crew.count()
         for job in jobs:
             self._finished(job)
-            for exchange in job.alive():
-                exchange.kills += blameless
-                exchange.deaths += not blameless
-                if len(job.exchanges) == 1 and exchange.deaths >= CRASHES:
-                    self._condemn(exchange)
-                    exchange.fail(PoisonRequest("the worker process ended each time that it held this request"))
-                elif exchange.kills >= KILLS:
-                    exchange.fail(WorkerLost(f"{KILLS} worker processes were killed while they held this request"))
-            self._retry([Batch([exchange]) for exchange in job.alive()])
-        if self._hopeless:
+            self._retry(suspect(job, blameless=blameless, condemn=self._condemn))
+        if self.crew.is_hopeless:
             for exchange in list(self._unfinished()):
                 exchange.fail(WorkerLost("the model's worker ends as soon as it starts"))
 
@@ -239,9 +268,11 @@ class DynamicBatcher:
         for batch in self._running:
             yield from batch.alive()
 
-    def _finished(self, batch: Batch) -> None:
+    def _finished(self, batch: Batch, seconds: float = 0.0) -> None:
         del self._running[batch]
-        self._device.release(self)
+        if self._foresight:
+            self._foresight.ended(batch, seconds)
+        self._device.release(self, seconds)
         self._pump_soon()
 
     def _blame(self, batch: Batch, text: str) -> None:
@@ -255,27 +286,12 @@ class DynamicBatcher:
         self._queue.push_again(batches)
         self._pump_soon()
 
-    def _count_workers(self) -> None:
-        self._hopeless = all(not instance.ready and instance.failures >= HOPELESS for instance in self.instances)
-        self._metrics.workers_up = sum(instance.ready for instance in self.instances)
-        self._metrics.ready = self._metrics.workers_up > 0
-        restarts: dict[str, int] = {}
-        for instance in self.instances:
-            for reason, count in instance.restarts.items():
-                restarts[reason] = restarts.get(reason, 0) + count
-        self._metrics.worker_restarts = restarts
-
-    def _measure(self, batch: Batch, timings: Timings) -> None:
-        metrics = self._metrics
-        metrics.executions += 1
-        metrics.inferences += batch.rows
-        metrics.batch_size.observe(batch.rows)
-        phases = metrics.compute_duration
-        phases["input"].observe(timings.input / 1e9)
-        phases["infer"].observe(timings.infer / 1e9)
-        phases["output"].observe(timings.output / 1e9)
-
 
 def _refuse(batch: Batch, text: str) -> None:
     for exchange in batch.exchanges:
         exchange.fail(BackendError(text))
+
+
+def _alike(one: Exchange, other: Exchange) -> bool:
+    """Whether two requests can be rows of one array: all dimensions but the first agree, input by input."""
+    return all(a.shape[1:] == b.shape[1:] for a, b in zip(one.inputs, other.inputs, strict=True))

@@ -1,31 +1,72 @@
 """What waits for a worker, in the order in which it will be taken."""
 
+from bisect import insort
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 
+from service.artifact.queue_policy import QueuePolicy
 from service.engine.exchange import Exchange
 from service.engine.scheduling.batch import Batch
 from service.errors import QueueFull
 from service.metrics import ModelMetrics
 
+AGEING_SECONDS = 1.0
+"""Waiting so long is worth one priority level, so that no level starves."""
 _DEAD_TOLERATED = 64
 
 
-class RequestQueue:
-    """Owns a model's waiting exchanges, first come first served, and ahead of them the batches to be tried again.
+@dataclass(slots=True)
+class _Level:
+    """The waiting exchanges of one priority level, the earliest deadline first; `delayed` ones after all others.
 
-    Bounded in requests and in bytes. An exchange that ends while it waits leaves the count at once and the deque when
-    its turn comes, or when the dead outnumber the living.
+    Entries carry a running number, so that equal deadlines keep the order of arrival. Exchanges that were taken or have
+    ended are still in the lists for a while: `rows` and `count` don't count them.
     """
 
-    def __init__(self, metrics: ModelMetrics, *, max_requests: int, max_bytes: int, shapes_vary: bool) -> None:
+    policy: QueuePolicy
+    waiting: list[tuple[float, int, Exchange]]
+    delayed: list[tuple[float, int, Exchange]]
+    count: int = 0
+    rows: int = 0
+
+    def entries(self) -> Iterator[tuple[bool, float, int, Exchange]]:
+        """What really waits, in order: whether it is delayed, deadline, number, exchange."""
+        for delayed, entries in ((False, self.waiting), (True, self.delayed)):
+            for deadline, number, exchange in entries:
+                if not exchange.ended and not exchange.started:
+                    yield delayed, deadline, number, exchange
+
+    def sweep(self) -> None:
+        """Forget what is gone, when that is most of it, or stands at the front."""
+        waiting = self.waiting
+        gone = 0
+        while gone < len(waiting) and (waiting[gone][2].ended or waiting[gone][2].started):
+            gone += 1
+        del waiting[:gone]
+        if len(waiting) + len(self.delayed) > 2 * self.count + _DEAD_TOLERATED:
+            self.waiting = [entry for entry in waiting if not entry[2].ended and not entry[2].started]
+            self.delayed = [entry for entry in self.delayed if not entry[2].ended and not entry[2].started]
+
+
+class RequestQueue:
+    """Owns a model's waiting exchanges by priority level, and ahead of them the batches to be tried again.
+
+    `policies` has one entry per level, the first level first. Every level is bounded in requests, all of them together
+    in bytes. An exchange that ends while it waits leaves the counts at once and the lists when its turn comes.
+    """
+
+    def __init__(
+        self, metrics: ModelMetrics, *, policies: Sequence[QueuePolicy], max_requests: int, max_bytes: int
+    ) -> None:
         self._metrics = metrics
-        self._shapes_vary = shapes_vary
+        self._levels = [_Level(policy, [], []) for policy in policies]
         self._max_requests = max_requests
         self._max_bytes = max_bytes
-        self._exchanges: deque[Exchange] = deque()
         self._retries: deque[Batch] = deque()
+        self._number = 0
         self._count = 0
+        self._rows = 0
         self._bytes = 0
 
     def __len__(self) -> int:
@@ -35,17 +76,32 @@ class RequestQueue:
         """All that is waiting."""
         for batch in self._retries:
             yield from batch.alive()
-        yield from (exchange for exchange in self._exchanges if not exchange.ended)
+        for level in self._levels:
+            for entry in level.entries():
+                yield entry[3]
+
+    @property
+    def rows(self) -> int:
+        """Rows of all that is waiting."""
+        return self._rows
 
     def push(self, exchange: Exchange) -> None:
-        """Add one at the end. Raises QueueFull."""
-        if self._count >= self._max_requests:
-            raise QueueFull(f"{self._count} requests are waiting, the limit of this model's queue")
+        """Add one in its level by its deadline. Raises QueueFull."""
+        level = self._levels[exchange.level]
+        most = level.policy.max_queue_size or self._max_requests
+        if level.count >= most:
+            raise QueueFull(f"{level.count} requests are waiting, the limit of this model's queue is {most}")
         if self._bytes + exchange.nbytes > self._max_bytes:
             raise QueueFull(f"{self._bytes} bytes are waiting; {exchange.nbytes} more exceed this model's queue")
-        self._exchanges.append(exchange)
-        self._count += 1
-        self._bytes += exchange.nbytes
+        self._number += 1
+        entry = (exchange.deadline, self._number, exchange)
+        if not level.waiting or entry > level.waiting[-1]:
+            level.waiting.append(entry)
+        else:
+            insort(level.waiting, entry)
+        level.count += 1
+        level.rows += exchange.rows
+        self._count_in(exchange)
         self._metrics.pending = self._count
 
     def push_again(self, batches: Sequence[Batch]) -> None:
@@ -53,64 +109,84 @@ class RequestQueue:
         for batch in batches:
             for exchange in batch.exchanges:
                 exchange.started = 0.0
-                self._count += 1
-                self._bytes += exchange.nbytes
+                exchange.again = True
+                self._count_in(exchange)
         self._metrics.pending = self._count
         self._retries.extend(batches)
 
     def leave(self, exchange: Exchange) -> None:
         """It ended while it waited: it doesn't count any more."""
-        self._count -= 1
-        self._bytes -= exchange.nbytes
+        self._count_out(exchange)
         self._metrics.pending = self._count
-        if len(self._exchanges) > 2 * self._count + _DEAD_TOLERATED:
-            self._exchanges = deque(waiting for waiting in self._exchanges if not waiting.ended)
+        if not exchange.again:
+            self._levels[exchange.level].sweep()
 
-    def take(self, limit: int, now: float) -> Batch | None:
-        """The next batch of at most `limit` rows (0: one request), marked as started. None when nothing waits."""
-        batch = self._next_retry() or self._next(limit)
-        if batch:
-            self._count -= len(batch.exchanges)
-            for exchange in batch.exchanges:
-                exchange.started = now
-                self._bytes -= exchange.nbytes
-            self._metrics.pending = self._count
-        return batch
+    def delay(self, exchange: Exchange) -> None:
+        """It has waited too long for its policy: it goes behind all others of its level."""
+        level = self._levels[exchange.level]
+        level.waiting = [entry for entry in level.waiting if entry[2] is not exchange]
+        self._number += 1
+        level.delayed.append((exchange.deadline, self._number, exchange))
 
-    @property
-    def oldest(self) -> float | None:
-        """When the first in the queue was admitted; None when a batch to be tried again, or nothing, is waiting."""
-        while self._exchanges and self._exchanges[0].ended:
-            self._exchanges.popleft()
-        return None if self._retries or not self._exchanges else self._exchanges[0].admitted
-
-    def _next_retry(self) -> Batch | None:
+    def retry(self) -> Batch | None:
+        """The next batch that is to be tried again, marked as none yet; None when there is none."""
         while self._retries:
             alive = self._retries.popleft().alive()
             if alive:
                 return Batch(alive)
         return None
 
-    def _next(self, limit: int) -> Batch | None:
-        taken: list[Exchange] = []
-        passed: list[Exchange] = []
-        rows = 0
-        while self._exchanges and (not taken or rows < limit):
-            exchange = self._exchanges.popleft()
-            if exchange.ended:
-                continue
-            if taken and self._shapes_vary and not _alike(taken[0], exchange):
-                passed.append(exchange)
-                continue
-            if taken and rows + exchange.rows > limit:
-                passed.append(exchange)
-                break
-            taken.append(exchange)
-            rows += exchange.rows
-        self._exchanges.extendleft(reversed(passed))
-        return Batch(taken) if taken else None
+    @property
+    def has_retries(self) -> bool:
+        """Whether batches are to be tried again."""
+        return bool(self._retries)
 
+    def in_order(self, now: float) -> Iterable[Exchange]:
+        """What waits for the first time, in the order in which it should be computed at `now`."""
+        if len(self._levels) == 1:
+            return (entry[3] for entry in self._levels[0].entries())
+        ranked = [
+            (number - (now - entry[3].admitted) // AGEING_SECONDS, *entry)
+            for number, level in enumerate(self._levels)
+            for entry in level.entries()
+        ]
+        ranked.sort()
+        return (entry[4] for entry in ranked)
 
-def _alike(one: Exchange, other: Exchange) -> bool:
-    """Whether two requests can be rows of one array: all dimensions but the first agree, input by input."""
-    return all(a.shape[1:] == b.shape[1:] for a, b in zip(one.inputs, other.inputs, strict=True))
+    def taken(self, batch: Batch, now: float) -> None:
+        """These have left for a worker."""
+        for exchange in batch.exchanges:
+            self._count_out(exchange)
+            exchange.started = now
+        for level in self._levels:
+            level.sweep()
+        self._metrics.pending = self._count
+
+    def rows_before(self, number: int, deadline: float) -> int:
+        """Rows that would be computed before a request of this level with this deadline, ageing left aside."""
+        rows = sum([batch.rows for batch in self._retries]) + sum([level.rows for level in self._levels[:number]])
+        level = self._levels[number]
+        if not level.waiting or level.waiting[-1][0] <= deadline:
+            return rows + level.rows
+        return rows + sum(entry[3].rows for entry in level.entries() if not entry[0] and entry[1] <= deadline)
+
+    @property
+    def oldest(self) -> float | None:
+        """When the one that waits longest was admitted; None when nothing waits, or something is to be tried again."""
+        if self._retries or not self._count:
+            return None
+        return min(exchange.admitted for exchange in self)
+
+    def _count_in(self, exchange: Exchange) -> None:
+        self._count += 1
+        self._rows += exchange.rows
+        self._bytes += exchange.nbytes
+
+    def _count_out(self, exchange: Exchange) -> None:
+        self._count -= 1
+        self._rows -= exchange.rows
+        self._bytes -= exchange.nbytes
+        if not exchange.again:
+            level = self._levels[exchange.level]
+            level.count -= 1
+            level.rows -= exchange.rows

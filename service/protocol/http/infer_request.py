@@ -52,11 +52,13 @@ class InferDecoder:
         document = parse_document(text)
         parameters = document.parameters
         timeout = head.timeout
+        priority = 0
         wanted = ALL_JSON
         if parameters or document.outputs:
             parameters = parameters or {}
             _check_parameters(parameters)
             timeout = _smaller(timeout, _timeout(parameters.get("timeout", 0)))
+            priority = _priority(parameters.get("priority", 0))
             wanted = read_wanted(document.outputs or (), parameters, limits.max_tensors)
         request = InferRequest(
             model=model,
@@ -66,6 +68,7 @@ class InferDecoder:
             id=document.id or "",
             parameters=parameters or _NONE,
             timeout=timeout,
+            priority=priority,
         )
         return request, wanted
 
@@ -144,6 +147,13 @@ def _timeout(value: object) -> float | None:
     if isinstance(value, bool) or not isinstance(value, int | float) or not isfinite(value) or value < 0:
         raise InvalidRequest(f"parameter timeout is {quoted(value)}, expected microseconds, 0 for none")
     return value * _MICROSECOND or None
+
+
+def _priority(value: object) -> int:
+    """Triton's `priority` parameter: 1 is the first level, 0 the model's default."""
+    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+        raise InvalidRequest(f"parameter priority is {quoted(value)}, expected a level from 1 on, 0 for the default")
+    return value
 
 
 def _smaller(one: float | None, other: float | None) -> float | None:

@@ -1,0 +1,126 @@
+"""How long a batch takes by its rows: measured when the model is loaded, corrected by what its batches really take.
+
+How fast the machine is today is one factor for the whole curve, because what slows one batch size (neighbours, heat,
+other models) slows the others alike. The factor follows bad news quickly and good news slowly, so that it settles at
+what most batches keep to rather than at their mean. The shape of the curve is the measurement's, and changes slowly.
+"""
+
+import time
+from bisect import bisect_left
+from collections.abc import Callable, Sequence
+
+import msgspec
+
+WORTHWHILE = 1.05
+"""A batch is doubled as long as its throughput gains at least this factor."""
+BAD_NEWS, GOOD_NEWS = 0.3, 0.03
+"""Shares of the distance to a new observation by which the factor moves, up and down."""
+BENDING = 0.003
+"""Share by which a single point of the curve follows what the factor doesn't explain."""
+OUTLIER = 3.0
+"""An observation beyond this many times the prediction counts as this many: one hiccup isn't a trend."""
+STALE_SECONDS = 5.0
+BELIEVED_WHEN_STALE = 0.1
+"""After so long without a batch only this share of the prediction is believed, so that a profile that was taken at a
+bad moment can't refuse everybody for ever: somebody gets through, and is measured."""
+
+
+class BucketTime(msgspec.Struct, frozen=True, kw_only=True):
+    """What batches of `rows` rows took in the worker: median and 95th percentile, in seconds."""
+
+    rows: int
+    median: float
+    p95: float
+
+
+class LatencyProfile:
+    """Owns the prediction of one generation's batch times, in seconds, interpolated between measured batch sizes."""
+
+    def __init__(self, buckets: Sequence[BucketTime], clock: Callable[[], float] = time.monotonic) -> None:
+        """`buckets` are sorted by rows and at least one. Times that fall with more rows are taken as noise."""
+        self.buckets = tuple(buckets)
+        self.best_rows = best_rows(buckets)
+        self.factor = 1.0
+        self._clock = clock
+        self._observed = clock()
+        self._rows = [bucket.rows for bucket in buckets]
+        longest = 0.0
+        self._seconds = [longest := max(longest, bucket.median) for bucket in buckets]
+        self._per_row = min(seconds / rows for seconds, rows in zip(self._seconds, self._rows, strict=True))
+
+    def seconds(self, rows: int) -> float:
+        """How long a batch of `rows` rows will take."""
+        return self._measured(rows) * self.belief()
+
+    @property
+    def seconds_alone(self) -> float:
+        """What a row takes that is computed alone, by what is known since the last batch."""
+        return self._seconds[0] * self.factor
+
+    def seconds_per_row(self) -> float:
+        """What a row takes where it takes least, in a batch of the best size."""
+        return self._per_row * self.belief()
+
+    def belief(self) -> float:
+        """The factor between the measured curve and today's."""
+        if self._clock() - self._observed > STALE_SECONDS:
+            return self.factor * BELIEVED_WHEN_STALE
+        return self.factor
+
+    def most_rows(self, seconds: float) -> int:
+        """The largest batch, up to the largest measured one, that takes at most `seconds`; 0 when not even one row."""
+        available = seconds / self.belief()
+        rows, times = self._rows, self._seconds
+        index = bisect_left(times, available)
+        if index == len(times):
+            return rows[-1]
+        if times[index] == available:
+            return rows[index]
+        if index == 0:
+            return 0 if self._measured(1) > available else int(rows[0] * available / times[0])
+        share = (available - times[index - 1]) / (times[index] - times[index - 1])
+        return int(rows[index - 1] + share * (rows[index] - rows[index - 1]))
+
+    def observe(self, rows: int, seconds: float) -> None:
+        """A batch has taken so long."""
+        self._observed = self._clock()
+        news = min(seconds / self._measured(rows), self.factor * OUTLIER)
+        self.factor += (news - self.factor) * (BAD_NEWS if news > self.factor else GOOD_NEWS)
+        self._bend(rows, news / self.factor)
+
+    def _bend(self, rows: int, ratio: float) -> None:
+        """Move the point of the curve that is nearest above `rows` a little, as far as its neighbours allow."""
+        times = self._seconds
+        index = min(bisect_left(self._rows, rows), len(times) - 1)
+        moved = times[index] * (1 + (ratio - 1) * BENDING)
+        least = times[index - 1] if index else 0.0
+        most = times[index + 1] if index + 1 < len(times) else float("inf")
+        times[index] = min(max(moved, least), most)
+
+    def _measured(self, rows: int) -> float:
+        """On the measured curve: straight between its points, and through the origin's fixed cost beyond them."""
+        points, times = self._rows, self._seconds
+        index = bisect_left(points, rows)
+        if index == len(points):
+            return times[-1] * rows / points[-1]
+        if points[index] == rows or index == 0:
+            return times[index]
+        share = (rows - points[index - 1]) / (points[index] - points[index - 1])
+        return times[index - 1] + share * (times[index] - times[index - 1])
+
+
+def best_rows(buckets: Sequence[BucketTime]) -> int:
+    """The batch size from which on a larger one gains less than WORTHWHILE in throughput."""
+    best = buckets[0]
+    for bucket in buckets[1:]:
+        if bucket.rows / bucket.median >= WORTHWHILE * best.rows / best.median:
+            best = bucket
+    return best.rows
+
+
+def bucket_sizes(max_rows: int) -> tuple[int, ...]:
+    """The batch sizes to measure: powers of two up to the maximum, and the maximum itself; one row for 0."""
+    sizes = [1]
+    while sizes[-1] * 2 <= max_rows:
+        sizes.append(sizes[-1] * 2)
+    return tuple(sizes) if sizes[-1] >= max_rows else (*sizes, max_rows)

@@ -1,0 +1,90 @@
+"""Closing a batch: who of those that wait is computed next, and who can't make it any more.
+
+As many as fit go together, but a batch never grows beyond what its tightest deadline allows. Who would miss its
+deadline even alone is dropped before it costs anything. So is, when the queue falls behind, a head that would force a
+small batch: all behind it would pay for that.
+
+Source of the early drop: H. Shen et al., "Nexus: A GPU Cluster Engine for Accelerating DNN-Based Video Analysis",
+SOSP 2019, section 6.3.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from itertools import islice
+
+from service.engine.exchange import Exchange
+from service.engine.profile import LatencyProfile
+
+_LOOKED_AT = 64
+"""Exchanges that are looked at, at least: two full batches, or these, say enough about what waits."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Closing:
+    """What became of those that waited: `taken` make the batch, `dropped` can't be finished in time."""
+
+    taken: list[Exchange]
+    dropped: list[Exchange]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Closer:
+    """How batches are closed: at most `limit` rows (0: one request), of a `preferred` size where enough rows wait.
+
+    `alike` tells which requests can be rows of one array.
+    """
+
+    limit: int
+    preferred: Sequence[int] = ()
+    alike: Callable[[Exchange, Exchange], bool] | None = None
+
+    def close(self, waiting: Iterable[Exchange], now: float, profile: LatencyProfile | None) -> Closing:
+        """The next batch from `waiting`, which is in the order to compute; without a `profile` nobody is dropped."""
+        window = list(islice(waiting, max(2 * self.limit, _LOOKED_AT)))
+        for start, head in enumerate(window):
+            if profile and now + profile.seconds(head.rows) > head.deadline:
+                continue
+            taken, cramped = self._fill(window[start:], now, profile)
+            if not (cramped and profile and self._falls_behind(taken, window[start:], now, profile)):
+                return Closing(taken=self._trimmed(taken), dropped=window[:start])
+        return Closing(taken=[], dropped=window)
+
+    def _fill(
+        self, window: Sequence[Exchange], now: float, profile: LatencyProfile | None
+    ) -> tuple[list[Exchange], bool]:
+        """The head and all that fits beside it; and whether it was a deadline that kept somebody out."""
+        taken: list[Exchange] = []
+        rows, room, tightest = 0, self.limit, float("inf")
+        for exchange in window:
+            if taken and self.alike and not self.alike(taken[0], exchange):
+                continue
+            wanted = rows + exchange.rows
+            if taken and wanted > self.limit:
+                return taken, False
+            if profile and exchange.deadline < tightest:
+                own = profile.most_rows(exchange.deadline - now)
+                if taken and wanted > own:
+                    continue  # it can still be the head of a batch of its own
+                tightest, room = exchange.deadline, min(own, room)
+            if taken and wanted > room:
+                return taken, True
+            taken.append(exchange)
+            rows = wanted
+        return taken, False
+
+    def _falls_behind(
+        self, taken: Sequence[Exchange], window: Sequence[Exchange], now: float, profile: LatencyProfile
+    ) -> bool:
+        """Whether, after a batch of `taken`, the others in the window would be late even in the best batches."""
+        rows = sum([exchange.rows for exchange in taken])
+        rest = sum([exchange.rows for exchange in window]) - rows
+        done = now + profile.seconds(rows) + rest * profile.seconds_per_row()
+        return done > max([exchange.deadline for exchange in window])
+
+    def _trimmed(self, taken: list[Exchange]) -> list[Exchange]:
+        """Cut back to the largest preferred size, if one was reached."""
+        rows = sum([exchange.rows for exchange in taken])
+        reached = max((size for size in self.preferred if size <= rows), default=0)
+        while reached and rows > reached and len(taken) > 1:
+            rows -= taken.pop().rows
+        return taken

@@ -1,0 +1,77 @@
+"""What was found out about a model on this machine, kept so that the next start needn't find it out again."""
+
+import contextlib
+import hashlib
+import os
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+
+from service.artifact.config import ModelConfig
+from service.backends.plan import Plan
+from service.engine.profile import BucketTime
+
+_VERSION = 1
+_MAX_BYTES = 1 << 16
+
+
+class Findings(msgspec.Struct, frozen=True, kw_only=True):
+    """How many instances of how many threads serve a model best, how long its batches then take, and how much a
+    batch-mate changes an answer (a share of the largest answer).
+
+    `buckets` are empty where lengths vary.
+    """
+
+    instances: int
+    threads: int
+    buckets: tuple[BucketTime, ...]
+    influence: float
+
+
+class FindingsCache:
+    """Owns a folder of findings, a file each; without a folder, or one that can't be written, nothing is kept."""
+
+    def __init__(self, folder: Path | None) -> None:
+        self._folder = folder
+
+    def get(self, key: str) -> Findings | None:
+        """What was found under this key; None when nothing was, or the file isn't one of ours."""
+        if self._folder is None:
+            return None
+        try:
+            with (self._folder / f"{key}.json").open("rb") as file:
+                return msgspec.json.decode(file.read(_MAX_BYTES), type=Findings)
+        except (OSError, msgspec.DecodeError):
+            return None
+
+    def put(self, key: str, findings: Findings) -> None:
+        """Keep findings: the file appears whole or not at all."""
+        if self._folder is None:
+            return
+        with contextlib.suppress(OSError):
+            self._folder.mkdir(parents=True, exist_ok=True)
+            with tempfile.NamedTemporaryFile(dir=self._folder, delete=False) as file:
+                file.write(msgspec.json.encode(findings))
+            Path(file.name).replace(self._folder / f"{key}.json")
+
+
+def key_of(plan: Plan, runtime: str, config: ModelConfig, cores: int, cpu_info: Path = Path("/proc/cpuinfo")) -> str:
+    """A name for all that findings depend on: the model file, how it is run, and the machine."""
+    layout = [(group.kind, group.count, group.gpus) for group in config.instance_groups]
+    told = (
+        (_VERSION, plan.sha256, plan.backend, plan.precision, plan.device, runtime, plan.options),
+        (config.max_batch_size, config.dynamic_batching is not None, layout, config.hone.intra_op_threads),
+        (cores, _cpu(cpu_info)),
+    )
+    return hashlib.sha256(repr(told).encode()).hexdigest()
+
+
+def _cpu(cpu_info: Path) -> Sequence[str]:
+    """Model and flags of the first core."""
+    try:
+        lines = cpu_info.read_text().split("\n\n")[0].splitlines()
+    except OSError:
+        return (os.uname().machine,)
+    return [line for line in lines if line.startswith(("model name", "flags", "Features", "CPU part"))]

@@ -1,0 +1,48 @@
+"""Measures how long batches of each size take."""
+
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from service.engine.profile import BucketTime
+from service.engine.trials.bench import Bench
+from service.workers.trial import TrialFailed
+
+SECONDS = 1.5
+"""How long all of it may take, about."""
+_FEWEST, _MOST = 3, 25
+"""Runs of a size that are looked at, after one that isn't: the first of a shape is slower."""
+
+
+async def measure(
+    bench: Bench, batches: Sequence[Sequence[NDArray[Any]]], seconds: float = SECONDS
+) -> list[BucketTime]:
+    """The time of each of `batches`, which have one array per input and come with rising rows.
+
+    Sizes that are refused, or that time isn't left for, are left out, but never the first. Raises TrialFailed if that
+    is refused, and WorkerEnded.
+    """
+    found: list[BucketTime] = []
+    end = time.monotonic() + seconds
+    for number, batch in enumerate(batches):
+        left = end - time.monotonic()
+        expected = found[-1].median * len(batch[0]) / found[-1].rows if found else 0.0
+        if found and left < (_FEWEST + 1) * expected:
+            break
+        until = time.monotonic() + left / (len(batches) - number)
+        try:
+            await bench.run(batch)
+            taken: list[float] = []
+            while len(taken) < _FEWEST or (len(taken) < _MOST and time.monotonic() < until):
+                timings = (await bench.run(batch)).timings
+                taken.append((timings.input + timings.infer + timings.output) / 1e9)
+        except TrialFailed:
+            if not found:
+                raise
+            break
+        median, p95 = (float(one) for one in np.percentile(taken, (50, 95)))
+        found.append(BucketTime(rows=len(batch[0]), median=median, p95=p95))
+    return found
