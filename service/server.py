@@ -18,6 +18,7 @@ from service import __version__
 from service.artifact.golden import GOLDEN_NAME
 from service.engine.device import Devices
 from service.engine.engine import Engine
+from service.engine.remote.address import parse_remotes
 from service.engine.served_model import EngineLimits, ModelSource
 from service.engine.trials.findings import FindingsCache
 from service.exit_code import ExitCode
@@ -217,6 +218,7 @@ def _engine_limits(settings: Settings) -> EngineLimits:
         max_output_bytes=settings.max_output_bytes,
         findings=FindingsCache(settings.cache_dir),
         patience=Patience(load=settings.load_timeout_secs, batch=settings.batch_timeout_secs),
+        remotes=parse_remotes(settings.remote),
     )
 
 

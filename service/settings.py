@@ -1,11 +1,14 @@
 """What the operator decides: one frozen object, read once from flags and HONE_* variables."""
 
 import os
+import re
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from service.engine.remote.address import parse_remotes
 
 Port = Annotated[int, Field(ge=0, le=65535)]
 Seconds = Annotated[float, Field(gt=0, le=3600)]
@@ -15,6 +18,16 @@ Bytes = Annotated[int, Field(ge=1024, le=2**40)]
 def _user_cache() -> Path:
     """This user's folder for what can be made again."""
     return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "hone"
+
+
+def _parts(value: object) -> object:
+    """The parts of a repeated flag, which come joined by commas, or of a variable."""
+    return re.split(r"[,\s]+", value.strip()) if isinstance(value, str) else value
+
+
+def _checked_remotes(remotes: tuple[str, ...]) -> tuple[str, ...]:
+    parse_remotes(remotes)
+    return remotes
 
 
 class RepositorySettings(BaseSettings):
@@ -41,6 +54,11 @@ class RepositorySettings(BaseSettings):
 class Settings(RepositorySettings):
     """Everything that `run` can be told."""
 
+    remote: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_parts), AfterValidator(_checked_remotes)] = Field(
+        (),
+        description="NAME=URL of a Triton server that a config may name as the one that computes (hone.remote); "
+        "URL is host:port, grpc://host:port or grpcs://host:port; may be repeated",
+    )
     host: str = Field("127.0.0.1", description="address to listen on; 0.0.0.0 for all")
     http_port: Port = Field(8000, description="port of the HTTP door; 0 takes a free one")
     metrics_port: Port = Field(8002, description="port of the Prometheus metrics; 0 takes a free one")

@@ -25,6 +25,8 @@ DEFAULT_MAX_BATCH_SIZE = 32
 MAX_TENSORS = 64
 MAX_PRIORITY_LEVELS = 100
 BACKENDS = ("onnxruntime", "openvino")
+REMOTE = "remote"
+"""What stands for a backend where another server computes."""
 
 DeviceKind: TypeAlias = Literal["auto", "cpu", "gpu"]
 
@@ -125,13 +127,16 @@ def parse_config(text: str, *, name: str, source: str = "config.pbtxt") -> Model
     return _from_proto(pbtxt.read(text, pb.ModelConfig(), source=source), name=name, source=source)
 
 
-def complete(config: ModelConfig | None, name: str, signature: Signature) -> ModelConfig:
+def complete(config: ModelConfig | None, name: str, signature: Signature, *, max_batch_size: int = 0) -> ModelConfig:
     """`config` with inputs and outputs, where it has none, as the model's own signature says them.
 
-    Without a config: batchable (`max_batch_size` 32 and dynamic batching) if all tensors share one symbolic first
+    `max_batch_size` is what a remote server says, and holds where the config names neither one nor tensors. Without a
+    config: batchable (`max_batch_size` 32 and dynamic batching) if all tensors share one symbolic first
     dimension. Raises ArtifactError when the config says otherwise than the model.
     """
     proto = pb.ModelConfig.FromString(config.source) if config else _default_proto(signature)
+    if not (proto.max_batch_size or proto.input or proto.output):
+        proto.max_batch_size = max_batch_size
     for specs, written in ((signature.inputs, proto.input), (signature.outputs, proto.output)):
         if not written:
             for spec in specs:
@@ -216,6 +221,10 @@ def _from_proto(proto: pb.ModelConfig, *, name: str, source: str) -> ModelConfig
 
 
 def _backend(proto: pb.ModelConfig, source: str) -> str:
+    if "hone.remote" in proto.parameters:
+        if proto.backend not in ("", REMOTE) or proto.platform:
+            raise ArtifactError(f"{source}: hone.remote: another server computes, so leave backend and platform out")
+        return REMOTE
     by_platform = {"onnxruntime_onnx": "onnxruntime", "": "onnxruntime"}
     name: str = proto.backend or by_platform.get(proto.platform, proto.platform)
     if name not in BACKENDS:
@@ -268,7 +277,7 @@ def _dynamic_batching(proto: pb.ModelConfig, source: str) -> DynamicBatching | N
         return None
     written = proto.dynamic_batching
     preferred = tuple(sorted(set(written.preferred_batch_size)))
-    if proto.max_batch_size == 0:
+    if proto.max_batch_size == 0 and proto.backend != REMOTE:
         raise ArtifactError(f"{source}: dynamic_batching needs a max_batch_size above 0")
     if preferred and not 1 <= preferred[0] <= preferred[-1] <= proto.max_batch_size:
         raise ArtifactError(f"{source}: preferred_batch_size must lie between 1 and max_batch_size")

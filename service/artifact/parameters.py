@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, TypeAlias, cast
 
+from service.artifact.names import is_model_name
 from service.artifact.pbtxt import nearest
 from service.errors import ArtifactError
 
@@ -16,9 +17,10 @@ KEYS = (
     "hone.deadline_ms",
     "hone.family",
     "hone.precision",
+    "hone.remote",
     "hone.variant",
 )
-PLANNED = ("hone.length.", "hone.reject_non_finite", "hone.remote", "hone.unpad.")
+PLANNED = ("hone.length.", "hone.reject_non_finite", "hone.unpad.")
 """Keys that a later version honours. They change answers, so until then they refuse the model."""
 
 
@@ -27,12 +29,14 @@ class HoneParameters:
     """What a model asks of Hone beyond Triton's fields.
 
     `batch_tolerance` is how much a batch-mate may change an answer, as a share of the largest one. `deadline_ms` bounds
-    the time to completion. Thread counts are Triton's onnxruntime parameters. None: not said.
+    the time to completion. `remote` is what the operator calls the server that computes the model, empty when it is
+    this one. Thread counts are Triton's onnxruntime parameters. None: not said.
     """
 
     batch_tolerance: float | None = None
     deadline_ms: float | None = None
     precision: Precision = "f32"
+    remote: str = ""
     family: str = ""
     variant: str = ""
     intra_op_threads: int | None = None
@@ -52,6 +56,7 @@ def read_parameters(values: Mapping[str, str], *, source: str) -> HoneParameters
         batch_tolerance=reader.share("hone.batch_tolerance"),
         deadline_ms=reader.number("hone.deadline_ms"),
         precision=reader.precision("hone.precision"),
+        remote=reader.name("hone.remote"),
         family=values.get("hone.family", ""),
         variant=values.get("hone.variant", ""),
         intra_op_threads=reader.count("intra_op_thread_count"),
@@ -109,6 +114,13 @@ class _Reader:
         if text not in ("f32", "bf16", "f16"):
             raise self._error(key, "f32, bf16 or f16")
         return cast("Precision", text)
+
+    def name(self, key: str) -> str:
+        """A word that the operator chose; absent means none. It is never an address."""
+        text = self.values.get(key)
+        if text is not None and not is_model_name(text):
+            raise self._error(key, "the NAME of a --remote NAME=URL")
+        return text or ""
 
     def _error(self, key: str, expected: str) -> ArtifactError:
         return ArtifactError(f'{self.source}: parameters: "{key}" is {self.values[key]!r}, expected {expected}')

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import structlog
 
 from service.engine.device import Devices
+from service.engine.model import Model
+from service.engine.remote.model import RemoteModel
 from service.engine.served_model import EngineLimits, ModelSource, ServedModel
 from service.errors import HoneError, ModelNotFound, NotReady
 from service.metadata import IndexEntry
@@ -30,7 +32,7 @@ class Generation:
     version: str
     state: str
     reason: str = ""
-    model: ServedModel | None = None
+    model: Model | None = None
 
     def entry(self) -> IndexEntry:
         """As the index lists it: a model without a worker isn't ready, though it was loaded."""
@@ -47,7 +49,7 @@ class Catalog:
         self._metrics = metrics
         self._limits = limits
         self._generations: dict[str, dict[str, Generation]] = {}
-        self._default: dict[str, ServedModel] = {}
+        self._default: dict[str, Model] = {}
 
     async def load(self, sources: Iterable[ModelSource]) -> None:
         """Load all sources; one that fails is listed with its reason and doesn't stop the others."""
@@ -63,7 +65,7 @@ class Catalog:
         """List a model that can't be served."""
         self._put(Generation(name=name, version=version, state=UNAVAILABLE, reason=reason))
 
-    def find(self, name: str, version: str | None) -> ServedModel:
+    def find(self, name: str, version: str | None) -> Model:
         """The served model. Raises ModelNotFound, or NotReady for one that is listed but can't answer."""
         if version is None:
             model = self._default.get(name)
@@ -80,7 +82,7 @@ class Catalog:
         generations = self._generations.get(name, {}).values()
         return tuple(sorted((found.version for found in generations if found.model), key=int))
 
-    def models(self) -> Iterator[ServedModel]:
+    def models(self) -> Iterator[Model]:
         """Every generation that was loaded."""
         for generation in self:
             if generation.model:
@@ -101,7 +103,7 @@ class Catalog:
     async def _load(self, source: ModelSource) -> None:
         generation = Generation(name=source.name, version=source.version, state=LOADING)
         self._put(generation)
-        model = ServedModel(source, self._devices, self._metrics.model(source.name, source.version), self._limits)
+        model = self._model(source)
         try:
             await model.load()
         except HoneError as error:
@@ -115,6 +117,12 @@ class Catalog:
         newest = self._default.get(source.name)
         if newest is None or int(newest.version) < int(source.version):
             self._default[source.name] = model
+
+    def _model(self, source: ModelSource) -> Model:
+        metrics = self._metrics.model(source.name, source.version)
+        if source.config and source.config.hone.remote:
+            return RemoteModel(source, metrics, self._limits)
+        return ServedModel(source, self._devices, metrics, self._limits)
 
     def _put(self, generation: Generation) -> None:
         self._generations.setdefault(generation.name, {})[generation.version] = generation

@@ -1,7 +1,7 @@
 """One generation of a model: one version under one configuration, with its scheduler and its worker instances."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -17,12 +17,13 @@ from service.artifact.golden import read_golden
 from service.artifact.queue_policy import QueuePolicy
 from service.artifact.signature import Signature
 from service.backends.plan import Plan
-from service.engine.contract import Contract
+from service.engine.admission import Admission
 from service.engine.device import CPU, GPU_TOKENS, Devices, Placement
 from service.engine.exchange import Exchange, Receiver
 from service.engine.launch import Launch
 from service.engine.profile import LatencyProfile
 from service.engine.quarantine import Quarantine
+from service.engine.remote.address import RemoteAddress
 from service.engine.scheduling.batch import Batch
 from service.engine.scheduling.dynamic import BatchingPolicy, DynamicBatcher
 from service.engine.trials.findings import FindingsCache
@@ -39,7 +40,10 @@ _log = structlog.get_logger()
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class EngineLimits:
-    """What every model gets unless its configuration says otherwise. Times are in seconds."""
+    """What every model gets unless its configuration says otherwise. Times are in seconds.
+
+    `remotes` are the servers that a configuration may name as the one that computes.
+    """
 
     default_deadline: float = 30.0
     max_queued_requests: int = 1024
@@ -47,12 +51,14 @@ class EngineLimits:
     max_output_bytes: int = 256 * 1024 * 1024
     findings: FindingsCache = field(default_factory=lambda: FindingsCache(None))
     patience: Patience = field(default_factory=Patience)
+    remotes: Mapping[str, RemoteAddress] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ModelSource:
     """Where a version's files are and what is written about it; `config` and `card` are None where there are none.
 
+    A version that a remote server computes has no file but the configuration that names the server: `path` is that.
     `golden` is the path of its golden samples, empty for a model file by itself.
     """
 
@@ -79,14 +85,13 @@ class ServedModel:
         self._limits = limits
         self._quarantine = Quarantine()
         self._scheduler: DynamicBatcher | None = None
-        self._contract: Contract | None = None
+        self._admission: Admission | None = None
         self._config: ModelConfig | None = source.config
-        self._own_deadline = _seconds(source.config.hone.deadline_ms) if source.config else None
 
     @property
     def config(self) -> ModelConfig:
         """The configuration, completed from the model itself. Raises NotReady before the model is loaded."""
-        if self._config is None or self._contract is None:
+        if self._config is None or self._admission is None:
             raise NotReady(f'model "{self.name}" is still loading')
         return self._config
 
@@ -143,46 +148,21 @@ class ServedModel:
 
     def submit(self, request: InferRequest, receiver: Receiver) -> Exchange:
         """Check the request against the configuration and queue it. Raises a HoneError when it isn't taken."""
-        contract, scheduler = self._contract, self._scheduler
-        if contract is None or scheduler is None:
+        admission, scheduler = self._admission, self._scheduler
+        if admission is None or scheduler is None:
             raise NotReady(f'model "{self.name}" is still loading')
-        inputs, rows = contract.inputs(request)
-        outputs = contract.outputs(request.outputs) if request.outputs else contract.all_outputs
-        if self._quarantine and self._quarantine.holds(inputs):
+        exchange = admission.exchange(request, receiver, self)
+        if self._quarantine and self._quarantine.holds(exchange.inputs):
             raise PoisonRequest("the worker process ended each time that it held these inputs; try others")
-        now = time.monotonic()
-        exchange = Exchange(
-            request=request,
-            receiver=receiver,
-            owner=self,
-            inputs=inputs,
-            outputs=outputs,
-            rows=rows,
-            nbytes=inputs[0].nbytes if len(inputs) == 1 else sum([array.nbytes for array in inputs]),
-            admitted=now,
-            deadline=now + self._allowance(request.timeout),
-            level=contract.level(request.priority),
-        )
         scheduler.submit(exchange)
         self.live += 1
         return exchange
 
-    def _allowance(self, timeout: float | None) -> float:
-        """Seconds that a request may take: the smaller of what client and model say, else the server's default."""
-        own = self._own_deadline
-        if timeout is None:
-            return self._limits.default_deadline if own is None else own
-        return timeout if own is None else min(timeout, own)
-
     def ended(self, exchange: Exchange, error: HoneError | None) -> None:
         """See `ExchangeOwner`."""
+        assert self._admission
         self.live -= 1
-        metrics = self.metrics
-        if error is None:
-            metrics.requests[exchange.request.protocol, "ok"] += 1
-        else:
-            metrics.refuse(exchange.request.protocol, error.outcome, error.reason)
-        metrics.request_duration.observe(time.monotonic() - exchange.admitted)
+        self._admission.ended(exchange, error)
         if not exchange.started and self._scheduler:
             self._scheduler.left(exchange)
 
@@ -225,7 +205,7 @@ class ServedModel:
         """Complete the configuration by what the runtime found, once; the plan that follows from it for an instance."""
         if self._scheduler is None:
             self._config = complete(self._source.config, self.name, signature)
-            self._contract = Contract(self._config)
+            self._admission = Admission(self._config, self.metrics, default_deadline=self._limits.default_deadline)
             self._scheduler = self._batcher(self._config, plan.device)
         config = self.config
         resolved = msgspec.structs.replace(
@@ -280,7 +260,3 @@ def _queue_policies(batching: DynamicBatching | None) -> tuple[QueuePolicy, ...]
         return (QueuePolicy(),)
     own, default = batching.priority_queue_policies, batching.default_queue_policy
     return tuple(own.get(level, default) for level in range(1, batching.priority_levels + 1)) or (default,)
-
-
-def _seconds(milliseconds: float | None) -> float | None:
-    return None if milliseconds is None else milliseconds / 1e3

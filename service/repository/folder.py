@@ -11,6 +11,7 @@ from service.artifact.config import ModelConfig
 class VersionFolder:
     """One version that passed every check: its file, and its card where it has one.
 
+    A version that a remote server computes has no file of its own: `model_path` is the config that names the server.
     `sha256` is the digest that the card gives the model file, empty without a card: whoever loads the file compares.
     """
 

@@ -7,6 +7,7 @@ from service.artifact.names import check_model_name, is_version, resolve_under
 from service.errors import ArtifactError
 from service.repository.checks import Checks
 from service.repository.folder import ModelFolder, VersionFolder
+from service.repository.remote import remote_versions
 
 CONFIG_NAME = "config.pbtxt"
 
@@ -66,6 +67,8 @@ def _versions(
 
     A version that fails a check isn't there (it may still be copied in), so an older one takes its place.
     """
+    if config and config.hone.remote:
+        return remote_versions(root / name / CONFIG_NAME, config, checks)
     policy = config.version_policy if config else VersionPolicy()
     filename = config.default_model_filename if config else DEFAULT_MODEL_FILENAME
     present = [int(entry.name) for entry in (root / name).iterdir() if is_version(entry.name) and entry.is_dir()]
