@@ -22,7 +22,7 @@ def _user_cache() -> Path:
 
 def _parts(value: object) -> object:
     """The parts of a repeated flag, which come joined by commas, or of a variable."""
-    return re.split(r"[,\s]+", value.strip()) if isinstance(value, str) else value
+    return re.findall(r"[^,\s]+", value) if isinstance(value, str) else value
 
 
 def _checked_remotes(remotes: tuple[str, ...]) -> tuple[str, ...]:

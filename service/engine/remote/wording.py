@@ -6,7 +6,7 @@ _LONGEST = 300
 _TRACE = re.compile(r"\s*\n\s*At:.*|\s*Traceback \(most recent call last\).*", re.DOTALL)
 _URL = re.compile(r"\b[a-z][a-z0-9+.-]*://[^\s,;)'\"]+")
 _ADDRESS = re.compile(r"(?:\bipv[46]:)?(?:\[[0-9A-Fa-f:.%]+\]|\b\d{1,3}(?:\.\d{1,3}){3})(?::\d{1,5}\b)?")
-_HOST_AND_PORT = re.compile(r"\b[A-Za-z0-9](?:[A-Za-z0-9-]*\.)*[A-Za-z0-9-]+:\d{2,5}\b")
+_HOST_AND_PORT = re.compile(r"\b[A-Za-z](?:[A-Za-z0-9-]*\.)*[A-Za-z0-9-]*:\d{2,5}\b")
 _PATH = re.compile(r"(?<![\w/.])/(?:[\w.@+-]+/)+[\w.@+-]*")
 
 
