@@ -66,9 +66,9 @@ async def ask(model: Model, *arrays: NDArray[Any], **fields: Any) -> Client:
 
 
 def remote_model(
-    address: str, config: str = "", *, patience: RemotePatience = CALM, limits: EngineLimits | None = None
+    address: str | None, config: str = "", *, patience: RemotePatience = CALM, limits: EngineLimits | None = None
 ) -> RemoteModel:
-    """Model "m" of the remote at this address, not loaded yet."""
+    """Model "m" of the remote at this address, not loaded yet; without an address nobody has named the remote."""
     source = ModelSource(
         name="m",
         version="1",
@@ -78,7 +78,7 @@ def remote_model(
         config=parse_config(REMOTE + config, name="m"),
         card=None,
     )
-    remotes = parse_remotes([f"east={address}"])
+    remotes = parse_remotes([f"east={address}"] if address else [])
     chosen = limits or EngineLimits()
     bounded = EngineLimits(
         remotes=remotes, max_queued_requests=chosen.max_queued_requests, max_queued_bytes=chosen.max_queued_bytes
@@ -107,4 +107,6 @@ async def until(condition: Callable[[], bool], seconds: float = 10) -> None:
 def same(left: NDArray[Any], right: NDArray[Any]) -> bool:
     """Whether both hold the same bits; NaN is like itself."""
     alike = left.shape == right.shape and left.dtype == right.dtype
-    return alike and (left.tolist() == right.tolist() if left.dtype == np.object_ else left.tobytes() == right.tobytes())
+    return alike and (
+        left.tolist() == right.tolist() if left.dtype == np.object_ else left.tobytes() == right.tobytes()
+    )

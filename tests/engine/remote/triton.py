@@ -30,7 +30,7 @@ class SmallTriton(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: ignor
         self.asked: list[Any] = []
         self.remaining: list[float] = []
         self.cancelled = 0
-        self.spoil: Callable[[Any], None] = lambda answer: None
+        self.spoil: Callable[[Any], None] | None = None
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self.port: int = free.getsockname()[1]
@@ -90,9 +90,9 @@ class SmallTriton(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: ignor
             if not wanted or name in wanted:
                 answer.outputs.add(name=name, datatype=datatype, shape=given.shape)
                 answer.raw_output_contents.append(raw)
-        self.spoil(answer)
+        if self.spoil:
+            self.spoil(answer)
         return answer
-
 
 
 def identity(datatype: str = "FP32") -> SmallTriton:
