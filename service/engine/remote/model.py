@@ -214,11 +214,15 @@ class RemoteModel:
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(self._woken.wait(), quiet)
                     continue
-                await self._probe(connection)
+                question = self._probe
             else:
                 await asyncio.sleep(varied(pause))
                 pause = min(2 * pause, patience.longest_pause)
-                await self._recover(connection)
+                question = self._recover
+            try:
+                await question(connection)
+            except Exception:  # a fault of ours must not end the watch
+                _log.exception("can't ask after a remote model", model=self.name, version=self.version)
 
     async def _probe(self, connection: RemoteConnection) -> None:
         try:
@@ -237,9 +241,6 @@ class RemoteModel:
             self._adopt(await connection.describe(self._patience.probe))
         except (RemoteFault, ArtifactError) as error:
             self._give_reason(error)
-            return
-        except Exception:
-            _log.exception("can't ask after a remote model", model=self.name, version=self.version)
             return
         _log.info("remote ready", model=self.name, version=self.version)
         self._problem = ""

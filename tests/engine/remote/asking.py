@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -79,11 +80,7 @@ def remote_model(
         card=None,
     )
     remotes = parse_remotes([f"east={address}"] if address else [])
-    chosen = limits or EngineLimits()
-    bounded = EngineLimits(
-        remotes=remotes, max_queued_requests=chosen.max_queued_requests, max_queued_bytes=chosen.max_queued_bytes
-    )
-    return RemoteModel(source, ModelMetrics(), bounded, patience)
+    return RemoteModel(source, ModelMetrics(), replace(limits or EngineLimits(), remotes=remotes), patience)
 
 
 @asynccontextmanager

@@ -71,6 +71,35 @@ async def test_what_goes_along() -> None:
         assert (0.5, True, 2) == (sent["f"].double_param, sent["b"].bool_param, sent["priority"].uint64_param)
 
 
+@pytest.mark.parametrize(
+    "config, version", [("", ""), ("version_policy { specific { versions: [ 1 ] } }", "1")], ids=["any", "specific"]
+)
+async def test_version(config: str, version: str) -> None:
+    """The remote chooses the version, unless the configuration asks for specific ones."""
+    async with running(identity()) as triton, loaded(triton.address, config) as model:
+        await ask(model, rows(1))
+
+        assert version == triton.asked[0].model_version
+
+
+async def test_large_answers() -> None:
+    """Answers may be as large as those of our own models, and no larger."""
+
+    def enlarge(answer: Any) -> None:
+        answer.outputs[0].shape[:] = [1, elements]
+        answer.raw_output_contents[0] = bytes(4 * elements)
+
+    triton = SmallTriton([("x", "FP32", (-1, 3))], [("y", "FP32", (-1, -1))], max_batch_size=8)
+    triton.spoil = enlarge
+    limits = EngineLimits(max_output_bytes=8 << 20)
+    async with running(triton), loaded(triton.address, limits=limits) as model:
+        elements = 2 << 20
+        assert (1, elements) == (await ask(model, rows(1))).outputs["y"].array.shape
+        elements = 3 << 20
+        with pytest.raises(BackendError):
+            await ask(model, rows(1))
+
+
 async def test_config_from_the_remote() -> None:
     """A configuration that names only the remote is completed by it, the batch axis included."""
     triton = identity("UINT8")
@@ -229,6 +258,7 @@ async def test_retries_are_few() -> None:
         (grpc.StatusCode.NOT_FOUND, NotReady),
         (grpc.StatusCode.INTERNAL, BackendError),
         (grpc.StatusCode.UNKNOWN, BackendError),
+        (grpc.StatusCode.CANCELLED, BackendError),
         (grpc.StatusCode.RESOURCE_EXHAUSTED, BackendError),
     ],
 )
