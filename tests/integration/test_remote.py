@@ -1,11 +1,13 @@
 """A whole server whose models are computed elsewhere. `make test-triton` asks the same of a real tritonserver."""
 
 import asyncio
-from collections.abc import AsyncIterator
+import subprocess
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import grpc
 import httpx
 import numpy as np
 import pytest
@@ -87,6 +89,38 @@ async def test_a_client_that_hangs_up(tmp_path: Path) -> None:
         async with asyncio.timeout(10):
             while not triton.cancelled:
                 await asyncio.sleep(0.01)
+
+
+def make_certificate(openssl: str, folder: Path) -> tuple[Path, Path]:
+    """A key for 127.0.0.1 and a certificate that vouches for itself."""
+    key, certificate = folder / "key.pem", folder / "certificate.pem"
+    command = [openssl, "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
+    command += ["-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1", "-days", "2"]
+    command += ["-keyout", str(key), "-out", str(certificate)]
+    subprocess.run(command, check=True, capture_output=True)
+    return key, certificate
+
+
+async def test_encrypted(tmp_path: Path, require_tool: Callable[[str], str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """With grpcs:// the connection is encrypted, and a server whose certificate nobody vouches for isn't trusted."""
+    key, certificate = make_certificate(require_tool("openssl"), tmp_path)
+    repository = tmp_path / "models"
+    repository.mkdir()
+    write_remote(repository)
+    write_remote(repository, "stranger", REMOTE.replace("east", "west"))
+    triton = identity()
+    triton.credentials = grpc.ssl_server_credentials([(key.read_bytes(), certificate.read_bytes())])
+    monkeypatch.setenv("GRPC_DEFAULT_SSL_ROOTS_FILE_PATH", str(certificate))
+    remotes = ["--remote", f"east=grpcs://{triton.address}", "--remote", f"west={triton.address}"]
+    async with running(triton), hone(repository, *remotes) as (_, client):
+        answer = await client.post("/v2/models/m/infer", json=BODY)
+        unencrypted = await client.get("/v2/models/stranger/ready")
+
+        assert [1.0, 2.5, -3.0] == answer.json()["outputs"][0]["data"]
+        assert 400 == unencrypted.status_code
+    monkeypatch.delenv("GRPC_DEFAULT_SSL_ROOTS_FILE_PATH")
+    async with running(triton), hone(repository, *remotes) as (_, client):
+        assert 503 == (await client.post("/v2/models/m/infer", json=BODY)).status_code
 
 
 def test_nobody_named_the_remote(tmp_path: Path) -> None:

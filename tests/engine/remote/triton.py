@@ -17,6 +17,7 @@ class SmallTriton(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: ignor
     """One model, "m", that answers each output with the bytes and the shape of the input at the same position.
 
     `outage` (status, text) refuses all requests, or the next `outages` of them; while `gate` is closed, requests wait.
+    With `credentials` it takes encrypted connections only.
     """
 
     def __init__(self, inputs: Specs, outputs: Specs, *, max_batch_size: int = 0) -> None:
@@ -34,6 +35,7 @@ class SmallTriton(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: ignor
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self.port: int = free.getsockname()[1]
+        self.credentials: Any = None
         self._server: Any = None
 
     @property
@@ -44,7 +46,10 @@ class SmallTriton(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: ignor
         """Listen; on the same port each time."""
         self._server = grpc.aio.server()
         service_pb2_grpc.add_GRPCInferenceServiceServicer_to_server(self, self._server)
-        assert self._server.add_insecure_port(self.address) == self.port
+        if self.credentials:
+            assert self._server.add_secure_port(self.address, self.credentials) == self.port
+        else:
+            assert self._server.add_insecure_port(self.address) == self.port
         await self._server.start()
 
     async def stop(self) -> None:
