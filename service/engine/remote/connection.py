@@ -24,6 +24,8 @@ from service.messages import InferRequest, Tensor
 
 CONNECT_SECONDS = 3.0
 """Longest time that one attempt to connect may take."""
+CONFIRM_SECONDS = 1.0
+"""Longest time for the question whether a connection is still there."""
 _ENVELOPE_BYTES = 1024 * 1024
 _LARGEST_MESSAGE = 2**31 - 1
 _CONNECTING = (grpc.ChannelConnectivity.IDLE, grpc.ChannelConnectivity.CONNECTING)
@@ -113,8 +115,16 @@ class RemoteConnection:
         except TimeoutError:
             raise RemoteFault(Kind.LATE, DeadlineExceeded("the remote server was too slow")) from None
         except grpc.aio.AioRpcError as error:
-            connected = self._channel.get_state() is grpc.ChannelConnectivity.READY
+            connected = error.code() is not grpc.StatusCode.UNAVAILABLE or await self._still_connected()
             raise _fault(error, connected=connected) from error
+
+    async def _still_connected(self) -> bool:
+        """Whether the connection has outlived a call that failed. Its state alone lags behind a remote that died."""
+        try:
+            await self._stub.ServerLive(service_pb2.ServerLiveRequest(), timeout=CONFIRM_SECONDS)
+        except grpc.aio.AioRpcError:
+            return False
+        return self._channel.get_state() is grpc.ChannelConnectivity.READY
 
     async def _connected(self) -> None:
         """Return once there is a connection, so that from here on a request may have been sent."""

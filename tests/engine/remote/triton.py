@@ -58,6 +58,9 @@ class SmallTriton(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: ignor
             await self._server.stop(None)
             self._server = None
 
+    async def ServerLive(self, _request: Any, _context: Any) -> Any:  # noqa: N802
+        return service_pb2.ServerLiveResponse(live=True)
+
     async def ServerReady(self, _request: Any, _context: Any) -> Any:  # noqa: N802
         return service_pb2.ServerReadyResponse(ready=True)
 
