@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import time
@@ -95,7 +96,7 @@ class TritonServer:
         command += ["--load-model", "*", "--exit-timeout-secs", "5"]
         environment = {**os.environ, "PATH": f"{python}:{os.environ['PATH']}"}
         with (self._folder / "tritonserver.log").open("ab") as log:
-            self._process = subprocess.Popen(command, stdout=log, stderr=log, env=environment)
+            self._process = subprocess.Popen(command, stdout=log, stderr=log, env=environment, start_new_session=True)
         until = time.monotonic() + _START_SECONDS
         while not self._ready():
             if self._process.poll() is not None or time.monotonic() > until:
@@ -105,7 +106,7 @@ class TritonServer:
     def stop(self) -> None:
         """End it, at once and unasked."""
         if self._process:
-            self._process.kill()
+            os.killpg(self._process.pid, signal.SIGKILL)  # with the processes of its Python models
             self._process.wait()
             self._process = None
 
