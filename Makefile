@@ -1,5 +1,6 @@
 # Every verb sets up what it needs. Variables: PYTHON (interpreter for the environment), PIP_ARGS (for example an index
-# with CPU builds of torch), RUNTIME (cpu or gpu), ARGS (passed on), ONCE=1 (demo: stop after the predictions).
+# with CPU builds of torch), RUNTIME (cpu or gpu), ARGS (passed on), JOBS (processes that share the
+# tests), ONCE=1 (demo: stop after the predictions).
 
 PYTHON   ?= python3
 PIP_ARGS ?=
@@ -9,6 +10,7 @@ RECIPE   ?= digits
 ARGS     ?=
 ONCE     ?=
 URL      ?=
+JOBS     ?= 2
 
 # Triton's Python backend links the system's libpython; Debian's python3 has it, many other builds don't.
 TRITON_PYTHON ?= /usr/bin/python3
@@ -26,11 +28,11 @@ COMPOSE ?= $(shell docker compose version >/dev/null 2>&1 && echo docker compose
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: help setup demo serve train test check bench loadtest up down test-stack test-triton models results lock clean
+.PHONY: help setup demo serve train test check bench bench-peers bench-overload loadtest up down test-stack test-triton models results lock clean
 .PHONY: engine
 
 help: ## list the verbs
-	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 20
+	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 24
 
 setup: $(STAMPS)/all ## install everything: service, training, load tests, development
 
@@ -44,8 +46,8 @@ serve: $(STAMPS)/serve ## serve the committed models; installs no torch (ARGS="-
 train: $(STAMPS)/training ## run a recipe into runs/models (RECIPE=digits PROFILE=tiny|quick|full)
 	$(BIN)/python -m training publish $(RECIPE) --profile $(PROFILE) --repository runs/models $(ARGS)
 
-test: check ## everything in check, then all tests in random order
-	$(BIN)/python -m pytest $(ARGS)
+test: check ## everything in check, then all tests in random order, the files shared by JOBS processes
+	$(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadfile $(ARGS)
 
 check: $(STAMPS)/all ## lint, format, types, import contracts; changes nothing
 	$(BIN)/ruff check .
@@ -53,8 +55,14 @@ check: $(STAMPS)/all ## lint, format, types, import contracts; changes nothing
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-bench: $(STAMPS)/all ## measure W1 against mosec and write loadtests/RESULTS.md (ARGS="--pairs 2" for a short look)
-	$(BIN)/python -m loadtests.bench_w1 $(ARGS)
+bench: $(STAMPS)/all ## measure Hone against ONNX Runtime alone, into loadtests/RESULTS.md (ARGS="--workloads W1 --rounds 2")
+	$(BIN)/python -m loadtests.bench $(ARGS)
+
+bench-peers: $(STAMPS)/all ## install other servers and measure each beside Hone (ARGS="--only mosec --workloads W1,W3")
+	$(BIN)/python -m loadtests.bench_peers $(ARGS)
+
+bench-overload: $(STAMPS)/all ## offer up to ten times what Hone can do (ARGS="--seconds 10 --rounds 1")
+	$(BIN)/python -m loadtests.bench_overload $(ARGS)
 
 loadtest: $(STAMPS)/all ## headless Locust against URL=http://..., or against a server of its own; fails on any error
 	$(BIN)/python -m loadtests.headless $(if $(URL),--url $(URL)) $(ARGS)

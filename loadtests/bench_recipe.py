@@ -53,15 +53,15 @@ LIMIT_SECONDS = 900
 def main() -> int:
     """Measure and write; 1 when a goal is missed."""
     options = _options()
-    journal = Journal(load_recipe(options.recipe, options.profile), options.runs, Console(stderr=True))
-    family, report = run.evaluate(journal)
-    met = [_family(report)]
-    models = (next(iter(report.variants)), report.verdict.chosen)
-    counts = sorted({1, machine().cores})
-    _threads(report, models, threads.measure(family, models, counts, journal.recipe, journal.console))
-    if options.seeds:
-        rungs = ladder.climb(journal, family.dataset, range(1, options.seeds + 1))
-        met.append(_ladder(report, rungs))
+    with Journal(load_recipe(options.recipe, options.profile), options.runs, Console(stderr=True)) as journal:
+        family, report = run.evaluate(journal)
+        met = [_family(report)]
+        models = (next(iter(report.variants)), report.verdict.chosen)
+        counts = sorted({1, machine().cores})
+        _threads(report, models, threads.measure(family, models, counts, journal.recipe, journal.console))
+        if options.seeds:
+            rungs = ladder.climb(journal, family.dataset, range(1, options.seeds + 1))
+            met.append(_ladder(report, rungs))
     if options.demo:
         met.append(_demo(options.recipe))
     return 0 if all(met) else 1
@@ -211,7 +211,7 @@ def _demo_seconds(recipe: str, folder: Path) -> float:
 def _circumstances(commit: str | None) -> str:
     place = machine()
     versions = ", ".join(f"{name} {place.versions[name]}" for name in ("python", "torch", "onnxruntime"))
-    return f"{results.now()} · commit {commit} · {place.cores} cores of {place.cpu} · {versions}"
+    return f"written {results.now()} · measured at commit {commit} · {place.cores} cores of {place.cpu} · {versions}"
 
 
 def _write(name: str, section: str, figures: dict[str, Any]) -> None:

@@ -6,16 +6,17 @@ from types import TracebackType
 from typing import Self
 from urllib.parse import urlsplit
 
+from loadtests.request import Request
+
 
 class OneConnection:
     """Owns one keep-alive connection over a raw socket, so that the client adds as little as it can."""
 
-    def __init__(self, url: str, body: bytes) -> None:
+    def __init__(self, url: str, request: Request) -> None:
         parts = urlsplit(url)
-        self._socket = socket.create_connection((parts.hostname or "", parts.port or 80), timeout=10)
+        self._socket = socket.create_connection((parts.hostname or "", parts.port or 80), timeout=30)
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        head = f"POST {parts.path} HTTP/1.1\r\nHost: {parts.netloc}\r\nContent-Type: application/json\r\n"
-        self._request = f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body
+        self._request = request.raw(parts.netloc)
 
     def __enter__(self) -> Self:
         return self
@@ -44,6 +45,8 @@ class OneConnection:
         if b" 200 " not in status + b" ":
             raise ValueError(f"the server answered {status.decode()}")
         headers = dict(line.lower().split(b":", 1) for line in lines)
+        if b"content-length" not in headers:
+            raise ValueError("the server doesn't say how long its answer is")
         length = int(headers[b"content-length"])
         while len(body) < length:
             body += self._more()

@@ -2,29 +2,66 @@
 
 import os
 from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 
 _TICKS = os.sysconf("SC_CLK_TCK")
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Process:
+    """A process that was there: its id, and when it was started, since ids are used again."""
+
+    pid: int
+    started: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Stat:
+    process: Process
+    parent: int
+    own: float
+    reaped: float
+
+
 def cpu_seconds(root: int) -> float:
     """User and system time so far of `root` and all that descend from it, ended and reaped ones included."""
-    parents, used = _processes()
+    return sum(one.own + one.reaped for one in _tree(root))
+
+
+def own_cpu_seconds(pid: int) -> float:
+    """The same of one process alone."""
+    return sum(one.own for one in _stats() if one.process.pid == pid)
+
+
+def descendants(root: int) -> set[Process]:
+    """All that descend from `root`, itself left out."""
+    return {one.process for one in _tree(root) if one.process.pid != root}
+
+
+def running(ones: Iterable[Process]) -> set[Process]:
+    """Those of them that haven't ended."""
+    return {one.process for one in _stats()}.intersection(ones)
+
+
+def _tree(root: int) -> list[_Stat]:
+    stats = {one.process.pid: one for one in _stats()}
     children: defaultdict[int, list[int]] = defaultdict(list)
-    for pid, parent in parents.items():
-        children[parent].append(pid)
-    total, waiting = 0.0, [root]
+    for one in stats.values():
+        children[one.parent].append(one.process.pid)
+    found, waiting = [], [root]
     while waiting:
         pid = waiting.pop()
-        total += used.get(pid, 0.0)
+        if pid in stats:
+            found.append(stats[pid])
         waiting += children[pid]
-    return total
+    return found
 
 
-def _processes() -> tuple[dict[int, int], dict[int, float]]:
-    """Parent and seconds used by each process that could be read."""
-    parents: dict[int, int] = {}
-    used: dict[int, float] = {}
+def _stats() -> list[_Stat]:
+    """Every process that could be read."""
+    found = []
     for folder in Path("/proc").iterdir():
         if not folder.name.isdigit():
             continue
@@ -34,6 +71,7 @@ def _processes() -> tuple[dict[int, int], dict[int, float]]:
             continue
         # The name may hold spaces and brackets; fields are counted from behind it: state is 0, ppid 1, utime 11.
         fields = text.rpartition(")")[2].split()
-        parents[int(folder.name)] = int(fields[1])
-        used[int(folder.name)] = sum(int(field) for field in fields[11:15]) / _TICKS
-    return parents, used
+        own, reaped = (sum(map(int, fields[first : first + 2])) / _TICKS for first in (11, 13))
+        process = Process(pid=int(folder.name), started=int(fields[19]))
+        found.append(_Stat(process=process, parent=int(fields[1]), own=own, reaped=reaped))
+    return found

@@ -1,60 +1,52 @@
 """ONNX Runtime in this process, without any server: what a server is measured against."""
 
 import time
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
-from loadtests.tiny_mlp import INPUT, OUTPUT, WIDTHS
-
-CEILING_SECONDS = 2.0
+CANDIDATES = 3
+"""Batch sizes that the best is looked for among, once all of them were tried."""
 
 
 class RawRuntime:
-    """Owns a session with one thread, set up as the servers set theirs up."""
+    """Owns a session with as many threads as the servers have, set up as they set theirs up."""
 
-    def __init__(self, model: Path) -> None:
-        self._model = model
-        self._session = _session(model, threads=1)
+    def __init__(self, model: Path, *, threads: int) -> None:
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.inter_op_num_threads = 1
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        self._session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+        self._name = self._session.get_inputs()[0].name
 
-    def answer(self, inputs: NDArray[np.float32]) -> NDArray[np.float32]:
-        """The network's outputs [N, 10] for [N, 64]."""
-        (outputs,) = self._session.run([OUTPUT], {INPUT: inputs})
-        found: NDArray[np.float32] = outputs
+    def answer(self, inputs: NDArray[Any]) -> NDArray[np.float32]:
+        """The network's output for a batch."""
+        (output,) = self._session.run(None, {self._name: inputs})
+        found: NDArray[np.float32] = output
         return found
 
-    def timed(self, inputs: NDArray[np.float32]) -> float:
+    def timed(self, inputs: NDArray[Any]) -> float:
         """Seconds that one call takes."""
         started = time.perf_counter()
-        self._session.run([OUTPUT], {INPUT: inputs})
+        self._session.run(None, {self._name: inputs})
         return time.perf_counter() - started
 
-    def ceiling(self) -> dict[str, float]:
-        """Items per second that the bare runtime computes, by threads and batch size."""
-        return {
-            f"{threads} thread{'s' if threads > 1 else ''}, batch {batch}": _items_per_second(
-                _session(self._model, threads=threads), batch
-            )
-            for threads, batch in ((1, 1), (1, 32), (2, 64))
-        }
+    def rate(self, row: NDArray[Any], batch: int, seconds: float) -> float:
+        """Rows per second of a tight loop over batches of `row`, at least one of them."""
+        inputs = np.repeat(row, batch, axis=0)
+        self.timed(inputs)
+        done, started = 0, time.perf_counter()
+        while not done or time.perf_counter() - started < seconds:
+            self._session.run(None, {self._name: inputs})
+            done += batch
+        return done / (time.perf_counter() - started)
 
-
-def _session(model: Path, *, threads: int) -> onnxruntime.InferenceSession:
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.inter_op_num_threads = 1
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-
-
-def _items_per_second(session: onnxruntime.InferenceSession, batch: int) -> float:
-    inputs = {INPUT: np.zeros((batch, WIDTHS[0]), dtype=np.float32)}
-    for _ in range(50):
-        session.run([OUTPUT], inputs)
-    done, started = 0, time.perf_counter()
-    while (elapsed := time.perf_counter() - started) < CEILING_SECONDS:
-        session.run([OUTPUT], inputs)
-        done += batch
-    return done / elapsed
+    def best_batches(self, row: NDArray[Any], sizes: Sequence[int], seconds: float) -> list[int]:
+        """The batch sizes that computed the most rows per second, best first, each tried for `seconds`."""
+        rates = {size: self.rate(row, size, seconds) for size in sizes}
+        return sorted(rates, key=lambda size: -rates[size])[:CANDIDATES]

@@ -44,9 +44,22 @@ def commit() -> str:
     git = shutil.which("git")
     if git is None or not (ROOT / ".git").exists():
         return "unknown"
-    sources = ["--", "service", "training", "loadtests/*.py", "models"]
+    written = [":!training/RESULTS.md", ":!training/results"]  # by what is being measured
+    sources = ["--", "service", "training", "loadtests/*.py", "models", *written]
     head = _output([git, "rev-parse", "--short=12", "HEAD"])
     return head + ("+" if _output([git, "status", "--porcelain", "--untracked-files=no", *sources]) else "")
+
+
+def circumstances(packages: Sequence[str]) -> dict[str, Any]:
+    """When, where and with what something is measured now."""
+    return {"date": now(), "commit": commit(), "machine": machine(), "versions": versions(packages)}
+
+
+def told(about: Mapping[str, Any]) -> str:
+    """The circumstances of a measurement, in a line."""
+    place = about["machine"]
+    named = ", ".join(f"{name} {version}" for name, version in about["versions"].items())
+    return f"{about['date']} · commit {about['commit']} · {place['cores']} cores of {place['cpu']} · {named}"
 
 
 def now() -> str:
@@ -73,6 +86,21 @@ def write(name: str, section: str, figures: Mapping[str, Any], *, folder: Path =
     twin = folder / "results" / f"{name}.json"
     twin.parent.mkdir(exist_ok=True)
     twin.write_bytes(orjson.dumps(figures, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
+
+
+def twin(name: str, *, folder: Path = FOLDER) -> dict[str, Any]:
+    """What was written beside the section `name` last time; empty when there was no last time."""
+    path = folder / "results" / f"{name}.json"
+    if not path.exists():
+        return {}
+    found: dict[str, Any] = orjson.loads(path.read_bytes())
+    return found
+
+
+def here(entries: Mapping[str, Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:
+    """Those of `entries` that were measured on a machine like this one: no table holds others beside new ones."""
+    cpu = machine()["cpu"]
+    return {name: one for name, one in entries.items() if one["machine"]["cpu"] == cpu}
 
 
 def _output(command: list[str]) -> str:

@@ -10,9 +10,12 @@ import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from types import FrameType
 from typing import IO
+
+from loadtests.process_tree import descendants, running
 
 HOST = "127.0.0.1"
 ROOT = Path(__file__).resolve().parents[1]
@@ -31,23 +34,29 @@ class Served:
 
     port: int
     pid: int
+    metrics_port: int | None = None
 
     @property
     def url(self) -> str:
         """Where it listens."""
         return f"http://{HOST}:{self.port}"
 
+    @property
+    def metrics_url(self) -> str:
+        """Where Prometheus would ask it. Hone only."""
+        return f"http://{HOST}:{self.metrics_port}"
+
 
 @contextmanager
 def hone(repository: Path, *, port: int = 0, metrics_port: int = 0, flags: Sequence[str] = ()) -> Iterator[Served]:
     """Hone on `repository` while the block runs, a port of 0 meaning any that is free. Raises ServerError."""
-    port = port or free_port()
-    ports = ["--host", HOST, "--http-port", str(port), "--metrics-port", str(metrics_port or free_port())]
+    port, metrics_port = port or free_port(), metrics_port or free_port()
+    ports = ["--host", HOST, "--http-port", str(port), "--metrics-port", str(metrics_port)]
     command = [sys.executable, "-m", "service", "run", "--model-repository", str(repository.resolve()), *ports, *flags]
     # Settings meant for the user's own server must not change what is measured.
     environment = {name: value for name, value in os.environ.items() if not name.startswith("HONE_")}
     with serving(command, port=port, ready="/v2/health/ready", environment=environment) as served:
-        yield served
+        yield replace(served, metrics_port=metrics_port)
 
 
 @contextmanager
@@ -64,6 +73,15 @@ def serving(
             yield Served(port=port, pid=process.pid)
         finally:
             _stop(process)
+
+
+def leave_on_sigterm() -> None:
+    """From now on SIGTERM ends this process through every `finally`, so that no server is left behind."""
+
+    def leave(number: int, _: FrameType | None) -> None:
+        sys.exit(128 + number)
+
+    signal.signal(signal.SIGTERM, leave)
 
 
 def free_port() -> int:
@@ -107,8 +125,9 @@ def _answers(port: int, path: str) -> bool:
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:
-    """Ask the process to end, then end whatever is left of the group that it leads."""
+    """Ask the process to end, then end whatever is left of the group that it leads, and of those it started."""
     if process.returncode is None:
+        started = descendants(process.pid)
         os.kill(process.pid, signal.SIGTERM)  # not `terminate`, which reaps a process that has ended
         deadline = time.monotonic() + STOP_SECONDS
         # Unreaped until the group is gone: as long as it is a zombie, nobody else can have its id, or the group's.
@@ -117,6 +136,9 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
+        for one in running(started):  # it may have started groups of their own
+            with suppress(ProcessLookupError):
+                os.kill(one.pid, signal.SIGKILL)
 
 
 def _tail(log: IO[bytes], lines: int = 15) -> str:

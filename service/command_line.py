@@ -1,4 +1,4 @@
-"""The command line: `hone-serve [run | check] [options]`, or `hone-serve MODEL.onnx`."""
+"""The command line: `hone-serve [run | check | profile] [options]`, or `hone-serve MODEL.onnx`."""
 
 import asyncio
 import difflib
@@ -26,14 +26,15 @@ _HELP = f"""Hone {__version__}: serve ONNX models over the Open Inference Protoc
   hone-serve [run] --model-repository DIR     serve every model of a repository
   hone-serve MODEL.onnx                       serve one file, no configuration needed
   hone-serve check --model-repository DIR     say what would be served and what is wrong, and exit
+  hone-serve profile MODEL                    measure a model with every runtime; --write keeps the best
 
 From a checkout, `hone-serve` is `.venv/bin/hone-serve`, or `python -m service`.
 Every option can also be set as HONE_<OPTION>, for example HONE_HTTP_PORT=9000; a flag wins.
-`hone-serve run --help` and `hone-serve check --help` list the options.
+`hone-serve run --help`, and the same with `check` and `profile`, list the options.
 
 Exit codes: 0 done, 1 failed, 2 wrong flag, setting or file, 3 can't bind a port.
 """
-_VERBS = ("run", "check")
+_VERBS = ("run", "check", "profile")
 _SERVICE_LINK = re.compile(r"HONE_(SERVICE_|PORT(_|$))")
 
 AnySettings = TypeVar("AnySettings", bound=RepositorySettings)
@@ -56,6 +57,8 @@ def dispatch(arguments: list[str]) -> int:
     verb = "run"
     if arguments and arguments[0] in _VERBS:
         verb, *arguments = arguments
+    if verb == "profile":
+        return profile(arguments)
     if arguments and not arguments[0].startswith("-"):
         model, *arguments = arguments
         arguments = [f"--model-repository={model}", *arguments]
@@ -99,7 +102,7 @@ def check(arguments: Sequence[str]) -> int:
             "model": folder.name,
             "versions": [version.version for version in folder.versions],
             "problem": folder.problem,
-            "warnings": list(folder.warnings),
+            "warnings": [*folder.warnings, *folder.refused.values()] if folder.versions else list(folder.warnings),
         }
         for folder in folders
     ]
@@ -108,6 +111,25 @@ def check(arguments: Sequence[str]) -> int:
     else:
         _print_table(rows)
     return ExitCode.WRONG_SETTING if any(row["problem"] for row in rows) or not rows else ExitCode.OK
+
+
+def profile(arguments: Sequence[str]) -> int:
+    """The verb `profile`; a first word is the model's name, or its file."""
+    if arguments and not arguments[0].startswith("-"):
+        word, *rest = arguments
+        flag = "model-repository" if word.endswith(".onnx") else "model"
+        arguments = [f"--{flag}={word}", *rest]
+    from service.profiling import ProfileSettings
+    from service.profiling import profile as measure
+
+    settings = _read(ProfileSettings, "profile", arguments)
+    if settings is None:
+        return ExitCode.WRONG_SETTING
+    logs.configure(style="auto", level="error")
+    try:
+        return measure(settings, Console(stderr=settings.as_json))
+    except ArtifactError as error:
+        return _complain(str(error), ExitCode.WRONG_SETTING)
 
 
 def _print_table(rows: Sequence[dict[str, object]]) -> None:
@@ -134,7 +156,10 @@ def _read(kind: type[AnySettings], verb: str, arguments: Sequence[str]) -> AnySe
         for problem in error.errors():
             name = str(problem["loc"][0]) if problem["loc"] else "settings"
             flag = f"--{name.replace('_', '-')} (HONE_{name.upper()})"
-            _complain(f"{flag}: {problem['msg']}, got {problem['input']!r}", ExitCode.WRONG_SETTING)
+            _complain(
+                f"{flag}: {problem['msg'].removeprefix('Value error, ')}, got {problem['input']!r}",
+                ExitCode.WRONG_SETTING,
+            )
     except SettingsError as error:
         _complain(_parser_complaint(str(error), kind), ExitCode.WRONG_SETTING)
     return None

@@ -7,7 +7,10 @@ loaded models, never from a request.
 from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from copy import copy
+from dataclasses import dataclass, field, fields, replace
+from functools import reduce
+from typing import Any
 
 from prometheus_client.core import (
     CounterMetricFamily,
@@ -18,6 +21,7 @@ from prometheus_client.core import (
 from prometheus_client.registry import Collector
 
 SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+SHARES = (0.0, 0.05, 0.1, 0.2, 0.3, 0.5, 0.75)
 ROWS = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0)
 PHASES = ("input", "infer", "output")
 _MODEL = ("model", "version")
@@ -44,6 +48,13 @@ class Histogram:
         for value in values:
             counts[bisect_left(bounds, value)] += 1
         self.total += sum(values)
+
+    def plus(self, other: "Histogram") -> "Histogram":
+        """What both have observed."""
+        total = Histogram(self.bounds)
+        total.counts = [one + another for one, another in zip(self.counts, other.counts, strict=True)]
+        total.total = self.total + other.total
+        return total
 
     def cumulative(self) -> list[tuple[str, float]]:
         """Upper bounds and cumulative counts, as Prometheus wants them."""
@@ -72,6 +83,7 @@ class ModelMetrics:
         default_factory=lambda: {phase: Histogram(SECONDS) for phase in PHASES}
     )
     batch_size: Histogram = field(default_factory=lambda: Histogram(ROWS))
+    padding_ratio: Histogram = field(default_factory=lambda: Histogram(SHARES))
     inferences: int = 0
     executions: int = 0
     pending: int = 0
@@ -85,11 +97,63 @@ class ModelMetrics:
     info: dict[str, str] = field(default_factory=dict)
     card_metrics: dict[str, float] = field(default_factory=dict)
 
+    def computed(self, rows: int, phases: tuple[float, float, float]) -> None:
+        """One more batch of so many rows, and the seconds of each of its PHASES."""
+        self.executions += 1
+        self.inferences += rows
+        self.batch_size.observe(rows)
+        for phase, seconds in zip(PHASES, phases, strict=True):
+            self.compute_duration[phase].observe(seconds)
+
     def refuse(self, protocol: str, outcome: str, reason: str) -> None:
         """One more request ended with an error; a rejection is counted by its reason too."""
         self.requests[protocol, outcome] += 1
         if outcome == "rejected":
             self.rejected[reason] += 1
+
+    def plus(self, other: "ModelMetrics") -> "ModelMetrics":
+        """Both counted together; what describes the model is that of `other`, once it has been loaded."""
+        total = ModelMetrics()
+        for each in fields(ModelMetrics):
+            mine, its = getattr(self, each.name), getattr(other, each.name)
+            if each.name in _DESCRIPTION:
+                setattr(total, each.name, its if other.info else mine)
+            else:
+                setattr(total, each.name, _sum(mine, its))
+        return total
+
+    def history(self) -> "ModelMetrics":
+        """What stays to be counted of a generation that has ended."""
+        left = copy(self)
+        left.pending, left.workers_up, left.worker_memory, left.ready = 0, 0, int, False
+        return left
+
+
+_DESCRIPTION = ("batch_independent", "load_seconds", "size_bytes", "info", "card_metrics")
+
+
+def _sum(one: Any, other: Any) -> Any:
+    """Of numbers, histograms, tables of them, and functions that tell a number."""
+    if isinstance(one, bool):
+        return one or other
+    if isinstance(one, Histogram):
+        return one.plus(other)
+    if isinstance(one, dict):
+        both = {key: _sum(one[key], other[key]) for key in one.keys() & other.keys()}
+        return one | other | both
+    return (lambda: one() + other()) if callable(one) else one + other
+
+
+@dataclass(frozen=True, slots=True)
+class _Lineage:
+    """The generations of one model version: the sum of those that have ended, and those that live, oldest first."""
+
+    past: ModelMetrics | None = None
+    living: tuple[ModelMetrics, ...] = ()
+
+    def total(self) -> ModelMetrics:
+        every = self.living if self.past is None else (self.past, *self.living)
+        return reduce(ModelMetrics.plus, every)
 
 
 UNKNOWN = ("_unknown", "")
@@ -97,27 +161,40 @@ UNKNOWN = ("_unknown", "")
 
 
 class Metrics(Collector):
-    """Owns the numbers of every generation, by (model, version)."""
+    """Owns the numbers of every generation, and exposes them by (model, version).
+
+    Counters of a version go on from one generation to the next; a version that none is left of isn't exposed any more.
+    """
 
     def __init__(self, version: str) -> None:
         self._version = version
-        self._models: dict[tuple[str, str], ModelMetrics] = {UNKNOWN: ModelMetrics()}
+        self.unknown = ModelMetrics()
+        # Lineages are replaced, never changed: a scrape in its thread sees one or the other.
+        self._lineages: dict[tuple[str, str], _Lineage] = {UNKNOWN: _Lineage(living=(self.unknown,))}
 
-    def model(self, name: str, version: str) -> ModelMetrics:
-        """The numbers of one model version; counters go on where an earlier generation left them."""
-        return self._models.setdefault((name, version), ModelMetrics())
+    def begin(self, name: str, version: str) -> ModelMetrics:
+        """The numbers of a new generation."""
+        numbers = ModelMetrics()
+        lineage = self._lineages.get((name, version), _Lineage())
+        self._lineages[name, version] = replace(lineage, living=(*lineage.living, numbers))
+        return numbers
 
-    @property
-    def unknown(self) -> ModelMetrics:
-        """Where requests for no loaded model are counted."""
-        return self._models[UNKNOWN]
+    def end(self, name: str, version: str, numbers: ModelMetrics) -> None:
+        """A generation is no more."""
+        lineage = self._lineages[name, version]
+        living = tuple(one for one in lineage.living if one is not numbers)
+        if not living:
+            del self._lineages[name, version]
+            return
+        past = numbers if lineage.past is None else lineage.past.plus(numbers)
+        self._lineages[name, version] = _Lineage(past=past.history(), living=living)
 
     def collect(self) -> Iterator[Metric]:
         """Called by prometheus_client at every scrape, from its own thread."""
         build = GaugeMetricFamily("hone_build_info", "The running build; always 1", labels=["version"])
         build.add_metric([self._version], 1)
         yield build
-        models = dict(self._models)
+        models = {key: lineage.total() for key, lineage in dict(self._lineages).items()}
         yield from self._requests(models)
         yield from self._batches(models)
         served = {key: numbers for key, numbers in models.items() if key != UNKNOWN}
@@ -155,6 +232,7 @@ class Metrics(Collector):
             batches.add_metric(key, numbers.executions)
         yield compute
         yield _histogram("hone_batch_size", "Rows in a batch", models, "batch_size")
+        yield _histogram("hone_padding_ratio", "Share of a padded batch that is padding", models, "padding_ratio")
         yield rows
         yield batches
 

@@ -15,25 +15,30 @@ import structlog
 import uvicorn
 
 from service import __version__
-from service.artifact.golden import GOLDEN_NAME
+from service.engine.catalog import Catalog
 from service.engine.device import Devices
 from service.engine.engine import Engine
+from service.engine.model_control import ModelControl
 from service.engine.remote.address import parse_remotes
-from service.engine.served_model import EngineLimits, ModelSource
+from service.engine.remote.model import RemoteModel
+from service.engine.servable import Servable
+from service.engine.served_model import ServedModel
+from service.engine.source import EngineLimits, ModelSource
 from service.engine.trials.findings import FindingsCache
 from service.exit_code import ExitCode
-from service.metrics import Metrics
+from service.metrics import Metrics, ModelMetrics
 from service.protocol.http.app import build_app
 from service.protocol.http.fast import fast_protocol
 from service.protocol.limits import Limits
 from service.repository.checks import Checks
-from service.repository.folder import ModelFolder
-from service.repository.scan import scan
+from service.repository.watch import CALM, Watch
 from service.settings import Settings
 from service.workers.patience import Patience
 
 _BACKLOG = 2048
 _TELL_SECONDS = 0.05
+_CORES_A_LOAD = 2
+"""Cores that a load keeps busy, about: more at once would disturb what each measures."""
 _log = structlog.get_logger()
 
 
@@ -72,34 +77,35 @@ class Server:
         self._metrics = Metrics(__version__)
         self._stop = asyncio.Event()
         self._ports: dict[str, int] = {}
+        self._catalog = _catalog(settings, self._metrics)
+        self._control = _control(settings, self._catalog)
         self._engine = Engine(
             server_name=settings.server_name,
             server_version=__version__,
-            devices=Devices(),
+            catalog=self._catalog,
+            control=self._control,
             metrics=self._metrics,
-            limits=_engine_limits(settings),
         )
 
     async def run(self) -> int:
         """Serve until a signal says stop; the exit code. Raises ArtifactError or CannotBindError."""
         settings = self._settings
-        checks = Checks(max_model_bytes=settings.max_model_bytes, require_card=settings.require_card)
-        folders = scan(settings.model_repository, checks)
+        await self._control.survey()
         with bind(settings.host, settings.http_port) as listener:
             scraped, scrape_thread = self._serve_metrics()
             self._ports = {"http": listener.getsockname()[1], "metrics": scraped.server_port}
             try:
-                return await self._serve(folders, listener)
+                return await self._serve(listener)
             finally:
                 await asyncio.to_thread(scraped.shutdown)
                 scraped.server_close()
                 scrape_thread.join()
 
-    async def _serve(self, folders: list[ModelFolder], listener: socket.socket) -> int:
+    async def _serve(self, listener: socket.socket) -> int:
         http = HttpServer(self._http_config())
         self._listen_for_signals(http)
         door = asyncio.create_task(http.serve(sockets=[listener]))
-        loading = asyncio.create_task(self._load(folders))
+        loading = asyncio.create_task(self._load())
         stopping = asyncio.create_task(self._stop.wait())
         try:
             await asyncio.wait({door, loading, stopping}, return_when=asyncio.FIRST_COMPLETED)
@@ -116,31 +122,21 @@ class Server:
 
     async def _shut_down(self, http: HttpServer, door: asyncio.Task[None]) -> None:
         """Close the door first: it waits until what came through it is answered."""
-        self._engine.announce_stop()
         http.should_exit = True
+        await self._engine.announce_stop()
         await asyncio.gather(door, return_exceptions=True)
         await self._engine.stop()
         _log.info("stopped")
 
-    async def _load(self, folders: list[ModelFolder]) -> bool:
-        """Load what can be loaded; False when that is nothing."""
-        for folder in folders:
-            for warning in folder.warnings:
-                _log.warning("ignored", model=folder.name, text=warning)
-            if folder.problem:
-                self._engine.catalog.refuse(folder.name, "", folder.problem)
-        if not folders:
-            _log.error("no model folder in the repository", repository=str(self._settings.model_repository))
-        await self._engine.load([source for folder in folders for source in _sources(folder)])
-        for entry in self._engine.index():
-            if entry.reason:
-                _log.error("not served", model=entry.name, version=entry.version, reason=entry.reason)
+    async def _load(self) -> bool:
+        """Load what can be loaded; False when that is nothing, and nothing can be hoped for."""
+        await self._engine.start()
         gc.collect()
         gc.freeze()  # models, routes and modules stay: the collector need not walk them during requests
-        return any(self._engine.catalog.models())
+        return any(self._catalog.models()) or self._control.may_be_empty
 
     def _announce(self) -> None:
-        models = [f"{model.name}/{model.version}" for model in self._engine.catalog.models()]
+        models = [f"{model.name}/{model.version}" for model in self._catalog.models()]
         urls = {door: f"http://{self._settings.host}:{port}" for door, port in self._ports.items()}
         _log.info("ready", **urls, models=models)
 
@@ -210,6 +206,34 @@ def _unbindable(flag: str, host: str, port: int, error: OSError) -> str:
     return f"--{flag}: can't listen on {host}:{port}: {error.strerror}; choose another port, or end who holds it"
 
 
+def _catalog(settings: Settings, metrics: Metrics) -> Catalog:
+    devices, limits = Devices(), _engine_limits(settings)
+
+    def make(source: ModelSource, numbers: ModelMetrics) -> Servable:
+        if source.config and source.config.hone.remote:
+            return RemoteModel(source, numbers, limits)
+        return ServedModel(source, devices, numbers, limits)
+
+    return Catalog(
+        make,
+        metrics,
+        at_once=max(devices.cores // _CORES_A_LOAD, 1),
+        drain_seconds=settings.exit_timeout_secs,
+    )
+
+
+def _control(settings: Settings, catalog: Catalog) -> ModelControl:
+    checks = Checks(max_model_bytes=settings.max_model_bytes, require_card=settings.require_card)
+    mode = settings.model_control_mode
+    return ModelControl(
+        catalog,
+        Watch(settings.model_repository, checks, calm=0.0 if mode == "none" else CALM),
+        mode=mode,
+        names=settings.load_model,
+        poll_seconds=settings.repository_poll_secs,
+    )
+
+
 def _engine_limits(settings: Settings) -> EngineLimits:
     return EngineLimits(
         default_deadline=settings.default_deadline_ms / 1e3,
@@ -220,19 +244,3 @@ def _engine_limits(settings: Settings) -> EngineLimits:
         patience=Patience(load=settings.load_timeout_secs, batch=settings.batch_timeout_secs),
         remotes=parse_remotes(settings.remote),
     )
-
-
-def _sources(folder: ModelFolder) -> list[ModelSource]:
-    return [
-        ModelSource(
-            name=folder.name,
-            version=str(version.version),
-            path=str(version.model_path),
-            size_bytes=version.model_path.stat().st_size,
-            sha256=version.sha256,
-            config=folder.config,
-            card=version.card,
-            golden=str(version.model_path.parent / GOLDEN_NAME) if folder.path != version.model_path.parent else "",
-        )
-        for version in folder.versions
-    ]

@@ -1,13 +1,15 @@
 """What the operator decides: one frozen object, read once from flags and HONE_* variables."""
 
+import ipaddress
 import os
 import re
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic import Field, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from service.artifact.names import is_model_name
 from service.engine.remote.address import parse_remotes
 
 Port = Annotated[int, Field(ge=0, le=65535)]
@@ -18,16 +20,6 @@ Bytes = Annotated[int, Field(ge=1024, le=2**40)]
 def _user_cache() -> Path:
     """This user's folder for what can be made again."""
     return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "hone"
-
-
-def _parts(value: object) -> object:
-    """The parts of a repeated flag, which come joined by commas, or of a variable."""
-    return re.findall(r"[^,\s]+", value) if isinstance(value, str) else value
-
-
-def _checked_remotes(remotes: tuple[str, ...]) -> tuple[str, ...]:
-    parse_remotes(remotes)
-    return remotes
 
 
 class RepositorySettings(BaseSettings):
@@ -54,13 +46,22 @@ class RepositorySettings(BaseSettings):
 class Settings(RepositorySettings):
     """Everything that `run` can be told."""
 
-    remote: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_parts), AfterValidator(_checked_remotes)] = Field(
+    remote: Annotated[tuple[str, ...], NoDecode] = Field(
         (),
         description="NAME=URL of a Triton server that a config may name as the one that computes (hone.remote); "
         "URL is host:port, grpc://host:port or grpcs://host:port; may be repeated",
     )
     host: str = Field("127.0.0.1", description="address to listen on; 0.0.0.0 for all")
     http_port: Port = Field(8000, description="port of the HTTP door; 0 takes a free one")
+    model_control_mode: Literal["none", "poll", "explicit"] = Field(
+        "none",
+        description="none: serve what is there at the start; poll: follow the repository; explicit: load by request",
+    )
+    load_model: Annotated[tuple[str, ...], NoDecode] = Field(
+        (),
+        description="explicit mode: a model to load at the start, or * for all; several times, or with commas",
+    )
+    repository_poll_secs: Seconds = Field(15, description="poll mode: time between two looks at the repository")
     metrics_port: Port = Field(8002, description="port of the Prometheus metrics; 0 takes a free one")
     server_name: str = Field("hone", description="name in the server metadata")
     default_deadline_ms: Annotated[float, Field(gt=0, le=3_600_000)] = Field(
@@ -79,6 +80,51 @@ class Settings(RepositorySettings):
     receive_timeout_secs: Seconds = Field(30, description="longest time that a client may take to send a request")
     load_timeout_secs: Seconds = Field(300, description="longest time that a model may take to load")
     batch_timeout_secs: Seconds = Field(60, description="a worker that takes longer over one batch is replaced")
-    exit_timeout_secs: Seconds = Field(30, description="on SIGTERM, time for what was accepted to be answered")
+    exit_timeout_secs: Seconds = Field(
+        30, description="on SIGTERM, or when a model is replaced or unloaded, time for what was accepted to be answered"
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="least severe line to log")
     log_format: Literal["auto", "json", "text"] = Field("auto", description="auto: JSON unless a terminal watches")
+
+    @field_validator("load_model", "remote", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        """The parts of a repeated flag, which come joined by commas, or of a variable."""
+        return re.findall(r"[^,\s]+", value) if isinstance(value, str) else value
+
+    @field_validator("remote")
+    @classmethod
+    def _remotes(cls, remotes: tuple[str, ...]) -> tuple[str, ...]:
+        parse_remotes(remotes)
+        return remotes
+
+    @field_validator("load_model")
+    @classmethod
+    def _names(cls, names: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        if names and info.data.get("model_control_mode") != "explicit":
+            raise ValueError("only goes with --model-control-mode explicit")
+        for name in names:
+            if name != "*" and not is_model_name(name):
+                raise ValueError(f"{name!r} isn't the name of a model")
+        return names
+
+    @field_validator("model_control_mode")
+    @classmethod
+    def _closed(cls, mode: str, info: ValidationInfo) -> str:
+        """Whoever can load and unload models can end the service: nobody from outside gets to."""
+        host = info.data.get("host", "")
+        if mode == "explicit" and not _is_loopback(host):
+            raise ValueError(
+                f"anybody who reaches {host} could load and unload models; use --host 127.0.0.1, or mode poll"
+            )
+        repository = info.data.get("model_repository")
+        if mode != "none" and repository and repository.is_file():
+            raise ValueError("needs a repository, and --model-repository is a single file")
+        return mode
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

@@ -142,7 +142,7 @@ def export(
     """Write one variant's ONNX file where you want it: it takes raw pixels and answers probabilities."""
     with _exit_codes():
         from training import run
-        from training.publish import copy_file
+        from training.durable import copy_file
 
         if variant not in run.VARIANTS:  # said now, as the next line is, and not after minutes of training
             raise SettingsError(f"no variant `{variant}`; there are {', '.join(run.VARIANTS)}")
@@ -197,7 +197,7 @@ def _journal(recipe: str, profile: str, runs: Path, *, retrain: bool, json: bool
     from training.recipe import load_recipe
     from training.steps.journal import Journal
 
-    return Journal(load_recipe(recipe, profile), runs, Console(stderr=json), retrain=retrain)
+    return Journal(load_recipe(recipe, profile), runs, Console(stderr=json, markup=False), retrain=retrain)
 
 
 def _check_writable(folder: Path) -> None:

@@ -62,6 +62,7 @@ class Cache:
         as it was left, so that it can resume. Raises Damaged if a file of a finished step is missing or changed: it
         may be somebody's, or have cost hours, so it isn't thrown away unasked. Raises OSError that names the step.
         """
+        self._recover(step.name)
         folder, key = self._folder / step.name, step.key()
         if _read_stamp(folder).get("key") != key:
             self._change_places(step.name, key)
@@ -84,26 +85,39 @@ class Cache:
     def _change_places(self, step: str, key: str) -> None:
         """Make room for a step with `key`: what lies there is kept beside it until something else takes its place.
 
-        So nobody loses a trained network by trying another setting, and going back to the last one costs nothing.
+        So nobody loses a trained network by trying another setting, and going back to the last one costs nothing. What
+        was only begun takes no finished output's place. Each rename may be the last before a kill; see `_recover`.
         """
-        folder, before, between = (self._folder / name for name in (step, f".{step}.before", f".{step}.between"))
-        if between.exists():
-            shutil.rmtree(between)
-        if folder.exists():
-            folder.rename(between)
-        if _read_stamp(before).get("key") == key:
+        folder, before, between = self._places(step)
+        if _key_of(before) == key:
+            if folder.exists():
+                folder.rename(between)
             before.rename(folder)
-        elif before.exists() and between.exists():
-            shutil.rmtree(before)
+            if between.exists():
+                between.rename(before)
+        elif folder.exists():
+            if _is_finished(before) and not _is_finished(folder):
+                _remove(folder)
+            else:
+                _remove(before)
+                folder.rename(before)
+
+    def _recover(self, step: str) -> None:
+        """Undo, or finish, an exchange of two outputs that was interrupted."""
+        folder, before, between = self._places(step)
         if between.exists():
-            between.rename(before)
+            if not folder.exists():
+                between.rename(folder)
+            elif not before.exists():
+                between.rename(before)
+
+    def _places(self, step: str) -> tuple[Path, Path, Path]:
+        """Where the output of a step lies, that of the settings before, and the one that is being moved."""
+        return self._folder / step, self._folder / f".{step}.before", self._folder / f".{step}.between"
 
     def discard(self, step: str) -> None:
         """Forget what `step` made, finished or not. Raises OSError if something stays: nothing may resume from it."""
-        folder = self._folder / step
-        (folder / STAMP).unlink(missing_ok=True)  # first: a folder that is half gone must not pass for a finished one
-        if folder.exists():
-            shutil.rmtree(folder)
+        _remove(self._folder / step)
 
 
 def source_digest(module: ModuleType) -> str:
@@ -155,6 +169,28 @@ def _read_stamp(folder: Path) -> dict[str, Any]:
             return {}  # interrupted before anything was made
         raise Damaged(f"{folder.name}/{STAMP}: isn't what a step writes ({error})") from error
     return dict(stamp)
+
+
+def _key_of(folder: Path) -> str | None:
+    """The key of what lies in a folder; None for nothing, and for what can't be told."""
+    try:
+        return _read_stamp(folder).get("key")
+    except Damaged:
+        return None
+
+
+def _is_finished(folder: Path) -> bool:
+    try:
+        return "files" in _read_stamp(folder)
+    except Damaged:
+        return False
+
+
+def _remove(folder: Path) -> None:
+    """Delete a step's folder. The stamp goes first: a folder that is half gone must not pass for a finished one."""
+    (folder / STAMP).unlink(missing_ok=True)
+    if folder.exists():
+        shutil.rmtree(folder)
 
 
 def _write_stamp(folder: Path, stamp: Mapping[str, Any]) -> None:

@@ -109,11 +109,11 @@ def worse(test: Paired | None) -> bool:
 
 
 def drawbacks(figures: Measured) -> list[str]:
-    """What a variant does worse than its parent, in words."""
+    """What a variant does worse than its parent, in words: what the verdict looks at, and its size."""
     found = [f"worse than {figures.parent}"] if worse(figures.against_parent) else []
     gain = figures.over_parent
     if gain is not None:
-        words = [word for field, _, word in GAINS if getattr(gain, field) < 1]
+        words = [word for field, _, word in GAINS if field != "latency" and getattr(gain, field) < 1]
         found += [f"{word} than {figures.parent}" for word in dict.fromkeys(words)]
     return found
 

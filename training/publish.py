@@ -11,7 +11,6 @@ puts the old one back before anything else.
 """
 
 import fcntl
-import os
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -25,14 +24,15 @@ from numpy.typing import NDArray
 
 from service.artifact.card import CARD_NAME, Card, FileRecord, Machine, Transform, dump_card, load_card, record_files
 from service.artifact.config import parse_config, read_config
+from service.artifact.names import is_version
 from service.errors import ArtifactError
 from training.data.split import Images
+from training.durable import UNFINISHED, appear, opened, sync_folder, write
 
 MODEL = "model.onnx"
 GOLDEN = "golden.npz"
 CONFIG = "config.pbtxt"
 LABELS = "labels.txt"
-UNFINISHED = ".unfinished-"
 REPLACED = ".replaced-"
 
 
@@ -67,13 +67,15 @@ class Release:
 class Published:
     """Where a release is now: a model's name and version; `new` is False when that version was there already.
 
-    `renewed` is True when that version stayed and its card was replaced, because it said something else.
+    `renewed` is True when that version stayed and its card was replaced, because it said something else. `replaced` are
+    the versions that went, because they had other tensors or labels.
     """
 
     name: str
     version: int
     new: bool
     renewed: bool = False
+    replaced: tuple[int, ...] = ()
 
 
 def publish(repository: Path, release: Release, *, keep: int | None = None) -> Published:
@@ -98,23 +100,9 @@ def publish(repository: Path, release: Release, *, keep: int | None = None) -> P
         return published
 
 
-def copy_file(source: Path, target: Path) -> None:
-    """Copy a file; `target` holds either the old content or the new at any time. Raises OSError."""
-    if target.exists() and not target.is_file():
-        raise OSError(f"{target}: is no regular file")
-    unfinished = target.with_name(f"{UNFINISHED}{target.name}")
-    unfinished.unlink(missing_ok=True)
-    try:
-        _write(unfinished, source.read_bytes())
-        _appear(unfinished, target)
-    except OSError:
-        unfinished.unlink(missing_ok=True)
-        raise
-
-
 def versions(folder: Path) -> list[int]:
     """The versions in a model's folder, ascending; none where there is no such folder."""
-    return sorted(int(path.name) for path in folder.glob("*") if path.is_dir() and path.name.isdecimal())
+    return sorted(int(path.name) for path in folder.glob("*") if path.is_dir() and is_version(path.name))
 
 
 def _fits(folder: Path, release: Release) -> bool:
@@ -129,17 +117,18 @@ def _fits(folder: Path, release: Release) -> bool:
 
 
 def _publish_model(folder: Path, release: Release) -> Published:
-    version = max(versions(folder), default=0) + 1
+    replaced = tuple(versions(folder))
+    version = max(replaced, default=0) + 1
     unfinished = folder.with_name(f"{UNFINISHED}{release.name}")
     _write_version(unfinished / str(version), release)
-    _write(unfinished / CONFIG, release.config.encode())
-    _write(unfinished / LABELS, _labels(release))
-    _sync_folder(unfinished)
+    write(unfinished / CONFIG, release.config.encode())
+    write(unfinished / LABELS, _labels(release))
+    sync_folder(unfinished)
     if folder.exists():
         folder.rename(folder.with_name(f"{REPLACED}{release.name}"))
-    _appear(unfinished, folder)
+    appear(unfinished, folder)
     _tidy(folder)
-    return Published(name=release.name, version=version, new=True)
+    return Published(name=release.name, version=version, new=True, replaced=replaced)
 
 
 def _publish_version(folder: Path, release: Release) -> Published:
@@ -153,21 +142,21 @@ def _publish_version(folder: Path, release: Release) -> Published:
         renewed = _renew(unfinished / CARD_NAME, folder / str(latest) / CARD_NAME)
         shutil.rmtree(unfinished)
         return Published(name=release.name, version=latest, new=False, renewed=renewed)
-    _appear(unfinished, folder / str(latest + 1))
+    appear(unfinished, folder / str(latest + 1))
     return Published(name=release.name, version=latest + 1, new=True)
 
 
 def _write_version(folder: Path, release: Release) -> Mapping[str, FileRecord]:
     folder.mkdir(parents=True)
-    _write(folder / MODEL, release.model.read_bytes())
+    write(folder / MODEL, release.model.read_bytes())
     arrays: dict[str, NDArray[Any]] = {f"input.{name}": array for name, array in release.golden.inputs.items()}
     arrays |= {f"output.{name}": array for name, array in release.golden.outputs.items()}
     samples = BytesIO()
     np.savez_compressed(samples, allow_pickle=False, **arrays)
-    _write(folder / GOLDEN, samples.getvalue())
+    write(folder / GOLDEN, samples.getvalue())
     card = _card(release, record_files(folder, (MODEL, GOLDEN)))
-    _write(folder / CARD_NAME, dump_card(card))
-    _sync_folder(folder)
+    write(folder / CARD_NAME, dump_card(card))
+    sync_folder(folder)
     return card.files
 
 
@@ -197,7 +186,7 @@ def _renew(card: Path, published: Path) -> bool:
     """Put `card` in the place of the published one, unless they are the same; whether that was needed."""
     if published.read_bytes() == card.read_bytes():
         return False
-    _appear(card, published)
+    appear(card, published)
     return True
 
 
@@ -254,47 +243,12 @@ def _replace(path: Path, content: bytes) -> None:
     if path.exists() and path.read_bytes() == content:
         return  # not even a new time stamp: a watching server has nothing to do
     unfinished = path.with_name(f"{UNFINISHED}{path.name}")
-    _write(unfinished, content)
-    _appear(unfinished, path)
-
-
-def _appear(unfinished: Path, destination: Path) -> None:
-    unfinished.replace(destination)
-    _sync_folder(destination.parent)
-
-
-def _write(path: Path, content: bytes) -> None:
-    try:
-        with path.open("xb") as file:
-            file.write(content)
-            file.flush()
-            _sync(file.fileno())
-    except OSError as error:
-        if error.filename is not None:
-            raise
-        raise OSError(error.errno, error.strerror, str(path)) from error  # a full disk names no file by itself
-
-
-def _sync_folder(folder: Path) -> None:
-    with _opened(folder) as descriptor:
-        _sync(descriptor)
-
-
-def _sync(descriptor: int) -> None:
-    os.fsync(descriptor)
-
-
-@contextmanager
-def _opened(folder: Path) -> Iterator[int]:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        yield descriptor
-    finally:
-        os.close(descriptor)
+    write(unfinished, content)
+    appear(unfinished, path)
 
 
 @contextmanager
 def _locked(folder: Path) -> Iterator[None]:
-    with _opened(folder) as descriptor:
+    with opened(folder) as descriptor:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield

@@ -29,6 +29,8 @@ from training.networks.resnet import ResNetConfig, multiply_adds
 from training.tasks.classification import Classification
 from training.verdict import Budget
 
+MOST_THREADS = 1024
+LEAST_KEPT = 1e-3
 RECIPES = Path(__file__).parent / "recipes"
 PROFILE_NAME = re.compile(r"[A-Za-z0-9_-]+")
 DECIDED = {
@@ -75,8 +77,10 @@ class Recipe:
             raise ValueError("family: letters, digits, '.', '_' and '-', at most 120, the first a letter or digit")
         if not 0 <= self.seed < 2**31:
             raise ValueError(f"seed: must be between 0 and {2**31 - 1}")
-        if self.threads < 1:
-            raise ValueError("threads: must be at least 1")
+        if not 1 <= self.threads <= MOST_THREADS:
+            raise ValueError(f"threads: must be between 1 and {MOST_THREADS}")
+        if min(self.prune.keep, self.prune.keep_parameters) < LEAST_KEPT:
+            raise ValueError(f"prune: keep and keep_parameters below {LEAST_KEPT} leave nothing of a network")
         if max(self.evaluate.batch_sizes) > MAX_BATCH:
             raise ValueError(f"evaluate.batch_sizes: a model takes at most {MAX_BATCH} images at once")
         if multiply_adds(self.student, self.data.size) >= multiply_adds(self.network, self.data.size):
@@ -94,6 +98,8 @@ def load_recipe(name: str, profile: str) -> Recipe:
     Raises SettingsError that names the file, the key, and the nearest key that exists.
     """
     path = Path(name) if name.endswith((".yaml", ".yml")) else RECIPES / f"{name}.yaml"
+    if not is_model_name(path.stem):
+        raise SettingsError(f"{path.name}: must be called by letters, digits, '.', '_' and '-': it names a folder")
     if not path.is_file():
         raise SettingsError(f"no recipe `{name}`{_suggestion(name, recipe_names())}")
     try:

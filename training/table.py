@@ -49,7 +49,9 @@ def print_report(report: Report, console: Console) -> None:
     console.print(f"  {report.verdict.goal}", highlight=False, soft_wrap=True)
     for one in report.published:
         state = "published" if one.new else "unchanged"
-        console.print(f"  {state} {one.name} version {one.version}", highlight=False)
+        gone = ", ".join(map(str, one.replaced))
+        note = f" in the place of {gone}, which had other inputs, outputs or labels" if one.replaced else ""
+        console.print(f"  {state} {one.name} version {one.version}{note}", highlight=False, soft_wrap=True)
 
 
 def _table(title: str, columns: tuple[str, ...], *, first: str) -> Table:

@@ -67,7 +67,8 @@ class Demand:
 def choose(measured: Mapping[str, Measured], budget: Budget) -> Verdict:
     """Judge the variants, the first of which is the teacher.
 
-    Of those that meet every demand, the one with the highest throughput is chosen; of none, the nearest miss.
+    None that is slower than its parent, or worse than it, or made from one that is worse, meets every demand. Of those
+    that do, the one with the highest throughput is chosen; if there is none, the nearest miss.
     """
     teacher = next(iter(measured.values()))
     missed = {
@@ -111,13 +112,14 @@ def _demands(figures: Measured, measured: Mapping[str, Measured], teacher: Measu
         ),
     ]
     if figures.parent is not None:
-        demands += _against_parent(figures, figures.parent, measured[figures.parent])
+        demands += _as_fast_as_parent(figures, figures.parent)
+        demands += _no_worse(figures, measured)
     return demands
 
 
-def _against_parent(figures: Measured, name: str, parent: Measured) -> list[Demand]:
-    gain, test = figures.over_parent or ITSELF, figures.against_parent
-    demands = [
+def _as_fast_as_parent(figures: Measured, name: str) -> list[Demand]:
+    gain = figures.over_parent or ITSELF
+    return [
         Demand(found=gain.compute, wanted=1.0, text=f"slower than {name}: {_times(gain.compute)} at batch 1"),
         Demand(
             found=gain.throughput,
@@ -125,9 +127,19 @@ def _against_parent(figures: Measured, name: str, parent: Measured) -> list[Dema
             text=f"slower than {name}: {_times(gain.throughput)} at batch {figures.best_batch}",
         ),
     ]
-    if test is not None and test.only_first < test.only_second and test.p_value < SIGNIFICANT:
-        text = f"worse than {name}: {test.only_second} images lost, {test.only_first} won, p = {test.p_value:.2g}"
-        demands.append(Demand(found=figures.accuracy.value, wanted=parent.accuracy.value, text=text))
+
+
+def _no_worse(figures: Measured, measured: Mapping[str, Measured]) -> list[Demand]:
+    """What a variant lost against its parent beyond chance, and what its parent lost: an heir has it too."""
+    demands, origin = [], ""
+    while figures.parent is not None:
+        parent, test = measured[figures.parent], figures.against_parent
+        if test is not None and test.only_first < test.only_second and test.p_value < SIGNIFICANT:
+            text = f"worse than {figures.parent}: {test.only_second} images lost, {test.only_first} won"
+            text = f"{origin}{text}, p = {test.p_value:.2g}"
+            demands.append(Demand(found=figures.accuracy.value, wanted=parent.accuracy.value, text=text))
+        origin = f"made from {figures.parent}, which is "
+        figures = parent
     return demands
 
 

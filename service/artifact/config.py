@@ -13,9 +13,11 @@ from typing import Any, Literal, TypeAlias
 from tritonclient.grpc import model_config_pb2 as pb
 
 from service.artifact import pbtxt
+from service.artifact.batching import DynamicBatching, read_dynamic_batching
+from service.artifact.lengths import check_lengths
 from service.artifact.names import check_model_name
 from service.artifact.parameters import HoneParameters, read_parameters
-from service.artifact.queue_policy import QueuePolicy
+from service.artifact.rewriting import PRECISION
 from service.artifact.signature import Signature, TensorSpec
 from service.artifact.triton_fields import review
 from service.errors import ArtifactError
@@ -23,7 +25,6 @@ from service.errors import ArtifactError
 DEFAULT_MODEL_FILENAME = "model.onnx"
 DEFAULT_MAX_BATCH_SIZE = 32
 MAX_TENSORS = 64
-MAX_PRIORITY_LEVELS = 100
 BACKENDS = ("onnxruntime", "openvino")
 REMOTE = "remote"
 """What stands for a backend where another server computes."""
@@ -37,18 +38,6 @@ _KINDS: dict[int, DeviceKind] = {
 }
 _DATATYPES = {number: name.removeprefix("TYPE_") for name, number in pb.DataType.items()} | {pb.TYPE_STRING: "BYTES"}
 _NUMBERS = {name: number for number, name in _DATATYPES.items()}
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class DynamicBatching:
-    """Requests may be joined. Priority levels are 1 (first) to `priority_levels`; 0 of them: all are equal."""
-
-    max_queue_delay_microseconds: int = 0
-    preferred_batch_size: tuple[int, ...] = ()
-    priority_levels: int = 0
-    default_priority_level: int = 0
-    default_queue_policy: QueuePolicy = field(default_factory=QueuePolicy)
-    priority_queue_policies: Mapping[int, QueuePolicy] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -144,10 +133,25 @@ def complete(config: ModelConfig | None, name: str, signature: Signature, *, max
                 written.add(name=spec.name, data_type=_NUMBERS[spec.datatype], dims=dims)
     completed = _from_proto(proto, name=name, source=f"{name}/config.pbtxt")
     check_against(completed, signature)
+    check_lengths(
+        completed.hone.lengths,
+        completed.hone.unpads,
+        inputs={spec.name: _full_shape(completed, spec) for spec in completed.inputs},
+        outputs={spec.name: _full_shape(completed, spec) for spec in completed.outputs},
+        source=f"{name}/config.pbtxt",
+    )
     for role, specs in (("inputs", completed.inputs), ("outputs", completed.outputs)):
         if len(specs) > MAX_TENSORS:
             raise ArtifactError(f"{name}: {len(specs)} {role}, at most {MAX_TENSORS} can be served")
     return completed
+
+
+def with_runtime(config: ModelConfig, *, backend: str, precision: str) -> ModelConfig:
+    """The same configuration for another runtime or precision."""
+    proto = pb.ModelConfig.FromString(config.source)
+    proto.backend, proto.platform = backend, ""
+    proto.parameters[PRECISION].string_value = precision
+    return _from_proto(proto, name=config.name, source=f"{config.name}/config.pbtxt")
 
 
 def check_against(config: ModelConfig, signature: Signature) -> None:
@@ -164,6 +168,10 @@ def check_against(config: ModelConfig, signature: Signature) -> None:
     missing = {spec.name for spec in signature.inputs} - {spec.name for spec in config.inputs}
     if missing:
         raise ArtifactError(f'{config.name}/config.pbtxt: input "{min(missing)}" of the model is missing')
+
+
+def _full_shape(config: ModelConfig, spec: TensorSpec) -> tuple[int, ...]:
+    return (-1, *spec.shape) if config.max_batch_size > 0 else spec.shape
 
 
 def _compare(place: str, said: TensorSpec, actual: TensorSpec, *, batched: bool) -> None:
@@ -208,7 +216,14 @@ def _from_proto(proto: pb.ModelConfig, *, name: str, source: str) -> ModelConfig
         max_batch_size=proto.max_batch_size,
         inputs=_tensors("input", proto.input, source),
         outputs=_tensors("output", proto.output, source),
-        dynamic_batching=_dynamic_batching(proto, source),
+        dynamic_batching=read_dynamic_batching(
+            proto.dynamic_batching,
+            max_batch_size=proto.max_batch_size,
+            source=source,
+            remote=proto.backend == REMOTE,
+        )
+        if proto.HasField("dynamic_batching")
+        else None,
         instance_groups=tuple(_instance_group(group, source) for group in proto.instance_group),
         version_policy=policy,
         default_model_filename=proto.default_model_filename,
@@ -270,45 +285,6 @@ def _tensors(role: str, written: Iterable[pb.ModelInput | pb.ModelOutput], sourc
             optional=isinstance(item, pb.ModelInput) and item.optional,
         )
     return tuple(found.values())
-
-
-def _dynamic_batching(proto: pb.ModelConfig, source: str) -> DynamicBatching | None:
-    if not proto.HasField("dynamic_batching"):
-        return None
-    written = proto.dynamic_batching
-    preferred = tuple(sorted(set(written.preferred_batch_size)))
-    if proto.max_batch_size == 0 and proto.backend != REMOTE:
-        raise ArtifactError(f"{source}: dynamic_batching needs a max_batch_size above 0")
-    if preferred and not 1 <= preferred[0] <= preferred[-1] <= proto.max_batch_size:
-        raise ArtifactError(f"{source}: preferred_batch_size must lie between 1 and max_batch_size")
-    levels, default_level = written.priority_levels, written.default_priority_level
-    if levels > MAX_PRIORITY_LEVELS:
-        raise ArtifactError(f"{source}: priority_levels is {levels}, at most {MAX_PRIORITY_LEVELS} make sense")
-    if not (1 <= default_level <= levels if levels else default_level == 0):
-        expected = f"1 to {levels}" if levels else "0, since there are no priority_levels"
-        raise ArtifactError(f"{source}: default_priority_level is {default_level}, expected {expected}")
-    unknown = [level for level in written.priority_queue_policy if not 1 <= level <= levels]
-    if unknown:
-        raise ArtifactError(f"{source}: priority_queue_policy is given for level {min(unknown)} of {levels}")
-    return DynamicBatching(
-        max_queue_delay_microseconds=written.max_queue_delay_microseconds,
-        preferred_batch_size=preferred,
-        priority_levels=levels,
-        default_priority_level=default_level,
-        default_queue_policy=_queue_policy(written.default_queue_policy),
-        priority_queue_policies={
-            level: _queue_policy(policy) for level, policy in written.priority_queue_policy.items()
-        },
-    )
-
-
-def _queue_policy(written: pb.ModelQueuePolicy) -> QueuePolicy:
-    return QueuePolicy(
-        max_queue_size=written.max_queue_size,
-        default_timeout_microseconds=written.default_timeout_microseconds,
-        timeout_action="delay" if written.timeout_action == pb.ModelQueuePolicy.DELAY else "reject",
-        allow_timeout_override=written.allow_timeout_override,
-    )
 
 
 def _instance_group(group: pb.ModelInstanceGroup, source: str) -> InstanceGroup:

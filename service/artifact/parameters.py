@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, TypeAlias, cast
 
+from service.artifact.lengths import LENGTH, UNPAD, Length, Unpad, read_lengths
 from service.artifact.names import is_model_name
 from service.artifact.pbtxt import nearest
 from service.errors import ArtifactError
@@ -17,11 +18,10 @@ KEYS = (
     "hone.deadline_ms",
     "hone.family",
     "hone.precision",
+    "hone.reject_non_finite",
     "hone.remote",
     "hone.variant",
 )
-PLANNED = ("hone.length.", "hone.reject_non_finite", "hone.unpad.")
-"""Keys that a later version honours. They change answers, so until then they refuse the model."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -29,18 +29,22 @@ class HoneParameters:
     """What a model asks of Hone beyond Triton's fields.
 
     `batch_tolerance` is how much a batch-mate may change an answer, as a share of the largest one. `deadline_ms` bounds
-    the time to completion. `remote` is what the operator calls the server that computes the model, empty when it is
-    this one. Thread counts are Triton's onnxruntime parameters. None: not said.
+    the time to completion. With `reject_non_finite` a request with NaN or an infinity in an input is refused.
+    `remote` is what the operator calls the server that computes the model, empty when it is this one. Thread counts are
+    Triton's onnxruntime parameters. None: not said.
     """
 
     batch_tolerance: float | None = None
     deadline_ms: float | None = None
     precision: Precision = "f32"
+    reject_non_finite: bool = False
     remote: str = ""
     family: str = ""
     variant: str = ""
     intra_op_threads: int | None = None
     inter_op_threads: int | None = None
+    lengths: tuple[Length, ...] = ()
+    unpads: tuple[Unpad, ...] = ()
 
 
 def read_parameters(values: Mapping[str, str], *, source: str) -> HoneParameters:
@@ -49,25 +53,23 @@ def read_parameters(values: Mapping[str, str], *, source: str) -> HoneParameters
     Raises ArtifactError for an unknown `hone.` key, naming the nearest, and for a value that doesn't fit its key.
     """
     for key in values:
-        if key.startswith(PREFIX) and key not in KEYS:
-            raise ArtifactError(f"{source}: parameters: {_refusal(key)}")
+        if key.startswith(PREFIX) and key not in KEYS and not key.startswith((LENGTH, UNPAD)):
+            raise ArtifactError(f'{source}: parameters: unknown key "{key}"{nearest(key, list(KEYS))}')
     reader = _Reader(values=values, source=source)
+    lengths, unpads = read_lengths(values, source=source)
     return HoneParameters(
         batch_tolerance=reader.share("hone.batch_tolerance"),
         deadline_ms=reader.number("hone.deadline_ms"),
         precision=reader.precision("hone.precision"),
+        reject_non_finite=reader.flag("hone.reject_non_finite"),
         remote=reader.name("hone.remote"),
         family=values.get("hone.family", ""),
         variant=values.get("hone.variant", ""),
         intra_op_threads=reader.count("intra_op_thread_count"),
         inter_op_threads=reader.count("inter_op_thread_count"),
+        lengths=lengths,
+        unpads=unpads,
     )
-
-
-def _refusal(key: str) -> str:
-    if key.startswith(PLANNED):
-        return f'"{key}" isn\'t supported by this version'
-    return f'unknown key "{key}"{nearest(key, list(KEYS))}'
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -107,6 +109,13 @@ class _Reader:
         if not (text.isascii() and text.isdigit() and len(text) < 5):
             raise self._error(key, "a whole number, 0 or above")
         return int(text) or None
+
+    def flag(self, key: str) -> bool:
+        """`true` or `false`; absent means false."""
+        text = self.values.get(key, "false").lower()
+        if text not in ("true", "false"):
+            raise self._error(key, "true or false")
+        return text == "true"
 
     def precision(self, key: str) -> Precision:
         """`f32`, `bf16` or `f16`; absent means f32."""

@@ -47,8 +47,9 @@ class OpenVino:
             raise LoadError(_last_line(error)) from error
         self._request = self._compiled.create_infer_request()
         self._signature = Signature(
-            inputs=tuple(_spec(port) for port in self._compiled.inputs),
-            outputs=tuple(_spec(port) for port in self._compiled.outputs),
+            # By the model as it was read: compiling folds operators, and their tensors' names into those of its own.
+            inputs=tuple(_spec(port) for port in read.inputs),
+            outputs=tuple(_spec(port) for port in read.outputs),
         )
         self._positions = {spec.name: position for position, spec in enumerate(self._signature.outputs)}
 
@@ -93,7 +94,7 @@ def _properties(plan: Plan) -> dict[str, Any]:
     }
 
 
-def _spec(port: openvino.ConstOutput) -> TensorSpec:
+def _spec(port: openvino.Output) -> TensorSpec:
     name = port.get_any_name()
     kind = port.get_element_type().get_type_name()
     if kind not in _DATATYPES:

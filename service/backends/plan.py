@@ -12,7 +12,8 @@ from service.artifact.signature import TensorSpec
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """Payload of a PLAN frame. `device` is "cpu" or "cuda:N"; dims of `inputs` and `outputs` are without the batch
-    axis when `max_batch_size` is above 0, and -1 where they vary.
+    axis when `max_batch_size` is above 0, and -1 where they vary. Of its `slots` a worker is given `in_flight` batches
+    at a time: on a CPU one, so that the other slot can be filled while the answers in the first are read.
     """
 
     backend: str
@@ -28,5 +29,6 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     inputs: tuple[TensorSpec, ...] = ()
     outputs: tuple[TensorSpec, ...] = ()
     slots: int = 0
+    in_flight: int = 1
     warm_batches: tuple[int, ...] = ()
     max_output_bytes: int = 256 * 1024 * 1024

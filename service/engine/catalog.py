@@ -1,89 +1,76 @@
 """Which models are served, in which versions, and why the others aren't."""
 
 import asyncio
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from functools import partial
 
 import structlog
 
-from service.engine.device import Devices
-from service.engine.model import Model
-from service.engine.remote.model import RemoteModel
-from service.engine.served_model import EngineLimits, ModelSource, ServedModel
-from service.errors import HoneError, ModelNotFound, NotReady
+from service.artifact.config import ModelConfig
+from service.engine.departures import Departures
+from service.engine.generation import LOADING, READY, UNAVAILABLE, UNLOADED, UNLOADING, Generation
+from service.engine.servable import Servable
+from service.engine.source import ModelSource, source_of
+from service.errors import ArtifactError, HoneError, ModelNotFound, NotReady
 from service.metadata import IndexEntry
-from service.metrics import Metrics
+from service.metrics import Metrics, ModelMetrics
 from service.quoting import quoted
+from service.repository.folder import ModelFolder, VersionFolder
+from service.repository.glimpse import mark_of
 
-_CORES_A_LOAD = 2
-"""Cores that a load keeps busy, about: more at once would disturb what each measures."""
 _log = structlog.get_logger()
-
-LOADING = "LOADING"
-READY = "READY"
-UNAVAILABLE = "UNAVAILABLE"
-
-
-@dataclass(kw_only=True, slots=True)
-class Generation:
-    """A version of a model, from the moment that it is to be served; `model` is None when it never could be."""
-
-    name: str
-    version: str
-    state: str
-    reason: str = ""
-    model: Model | None = None
-
-    def entry(self) -> IndexEntry:
-        """As the index lists it: a model without a worker isn't ready, though it was loaded."""
-        problem = self.model.problem if self.model else ""
-        state = UNAVAILABLE if problem else self.state
-        return IndexEntry(name=self.name, version=self.version, state=state, reason=problem or self.reason)
 
 
 class Catalog:
-    """Owns every generation, and which of them answers for a name when a client asks for no version: the newest."""
+    """Owns every generation, and which of them answers for a name when a client asks for no version: the newest.
 
-    def __init__(self, devices: Devices, metrics: Metrics, limits: EngineLimits) -> None:
-        self._devices = devices
+    A generation takes the place of another between two requests: whoever asks before is answered by the one, whoever
+    asks after by the other, and the one ends when it has answered. `make` makes a generation that isn't loaded yet, of
+    which `at_once` may be loading at a time.
+    """
+
+    def __init__(
+        self,
+        make: Callable[[ModelSource, ModelMetrics], Servable],
+        metrics: Metrics,
+        *,
+        at_once: int = 1,
+        drain_seconds: float = 30.0,
+    ) -> None:
+        self._make = make
         self._metrics = metrics
-        self._limits = limits
+        self._gate = asyncio.Semaphore(at_once)
+        self._departures = Departures(drain_seconds)
         self._generations: dict[str, dict[str, Generation]] = {}
-        self._default: dict[str, Model] = {}
+        self._default: dict[str, Servable] = {}
 
-    async def load(self, sources: Iterable[ModelSource]) -> None:
-        """Load all sources; one that fails is listed with its reason and doesn't stop the others."""
-        gate = asyncio.Semaphore(max(self._devices.cores // _CORES_A_LOAD, 1))
+    # -- what is asked
 
-        async def load_one(source: ModelSource) -> None:
-            async with gate:
-                await self._load(source)
-
-        await asyncio.gather(*[load_one(source) for source in sources])
-
-    def refuse(self, name: str, version: str, reason: str) -> None:
-        """List a model that can't be served."""
-        self._put(Generation(name=name, version=version, state=UNAVAILABLE, reason=reason))
-
-    def find(self, name: str, version: str | None) -> Model:
+    def find(self, name: str, version: str | None) -> Servable:
         """The served model. Raises ModelNotFound, or NotReady for one that is listed but can't answer."""
         if version is None:
             model = self._default.get(name)
             if model is not None:
                 return model
         generation = self._generation(name, version)
-        if generation.model is None:
-            text = "is still loading" if generation.state == LOADING else "could not be loaded"
-            raise NotReady(f'model "{name}" {text}')
-        return generation.model
+        if generation.model is not None:
+            return generation.model
+        if generation.state == UNLOADING or generation.reason == UNLOADED:
+            raise ModelNotFound(f'model "{name}" was unloaded')
+        text = "is still loading" if generation.state == LOADING else "could not be loaded"
+        raise NotReady(f'model "{name}" {text}')
 
     def versions(self, name: str) -> tuple[str, ...]:
         """The versions of a model that are served, oldest first."""
         generations = self._generations.get(name, {}).values()
         return tuple(sorted((found.version for found in generations if found.model), key=int))
 
-    def models(self) -> Iterator[Model]:
-        """Every generation that was loaded."""
+    def serving(self) -> dict[str, set[int]]:
+        """The versions that are served, for each model that has any."""
+        return {name: {int(version) for version in self.versions(name)} for name in self._default}
+
+    def models(self) -> Iterator[Servable]:
+        """Every generation that answers."""
         for generation in self:
             if generation.model:
                 yield generation.model
@@ -92,40 +79,161 @@ class Catalog:
         """Every generation with its state, as the repository index lists it."""
         return [found.entry() for found in self]
 
-    async def stop(self) -> None:
-        """End all workers."""
-        await asyncio.gather(*(model.stop() for model in self.models()))
-
     def __iter__(self) -> Iterator[Generation]:
         for versions in self._generations.values():
             yield from versions.values()
 
-    async def _load(self, source: ModelSource) -> None:
-        generation = Generation(name=source.name, version=source.version, state=LOADING)
-        self._put(generation)
-        model = self._model(source)
+    # -- what changes
+
+    async def bring(self, folder: ModelFolder) -> dict[int, str]:
+        """Serve what is in the folder; the versions that couldn't be loaded, with the reasons.
+
+        What is to be replaced serves until the new generation is ready. A version that the folder has no longer is
+        let go once all others are loaded; while any can't be, nothing is let go, and the folder is to be looked at
+        again without them.
+        """
+        self._list_refusals(folder)
+        loads = [self._load(folder.name, version, folder.config) for version in folder.versions]
+        reasons = await asyncio.gather(*loads)
+        failed = {version.version: reason for version, reason in zip(folder.versions, reasons, strict=True) if reason}
+        if not failed:
+            self._let_go_of_others(folder)
+        return failed
+
+    def unload(self, name: str, *, forget: bool) -> list[asyncio.Task[None]]:
+        """Take no more requests for the model; a task for each generation that still has to answer.
+
+        The index goes on to list it as unloaded, unless it is to `forget` it.
+        """
+        generations = list(self._generations.get(name, {}).values())
+        leaving = [self._let_go(found, forget=forget) for found in generations]
+        return [task for task in leaving if task]
+
+    async def stop(self) -> None:
+        """End all workers."""
+        await asyncio.gather(self._departures.stop(), *(model.stop() for model in self.models()))
+
+    # -- one generation
+
+    async def _load(self, name: str, files: VersionFolder, config: ModelConfig | None) -> str:
+        """Load a generation beside the one that serves, if any, and put it in its place; the reason if that fails."""
+        version = str(files.version)
+        generation = self._generations.get(name, {}).get(version)
+        if generation and generation.is_made_of(files, config):
+            generation.reason = ""
+            return ""
+        if generation is None or generation.model is None:
+            generation = self._put(Generation(name=name, version=version, state=LOADING))
+        numbers = self._metrics.begin(name, version)
         try:
-            await model.load()
-        except HoneError as error:
-            generation.state, generation.reason = UNAVAILABLE, str(error)
-            return
-        except Exception:  # a fault of ours in loading one model must not end the others
-            _log.exception("can't load", model=source.name, version=source.version)
-            generation.state, generation.reason = UNAVAILABLE, "internal error while loading; the log has the trace"
-            return
-        generation.state, generation.model = READY, model
-        newest = self._default.get(source.name)
-        if newest is None or int(newest.version) < int(source.version):
-            self._default[source.name] = model
+            async with self._gate:
+                model = await self._loaded(name, files, config, numbers)
+        except Exception as error:
+            return self._refuse(generation, numbers, error)
+        old, generation.model = generation.model, model
+        generation.state, generation.reason = READY, ""
+        generation.files, generation.config = files, config
+        self._choose(name)
+        _log.info("serving", model=name, version=version)
+        if old:
+            self._departures.add(old, partial(self._metrics.end, name, version, old.metrics))
+        return ""
 
-    def _model(self, source: ModelSource) -> Model:
-        metrics = self._metrics.model(source.name, source.version)
-        if source.config and source.config.hone.remote:
-            return RemoteModel(source, metrics, self._limits)
-        return ServedModel(source, self._devices, metrics, self._limits)
+    async def _loaded(
+        self, name: str, files: VersionFolder, config: ModelConfig | None, numbers: ModelMetrics
+    ) -> Servable:
+        """A new generation, ready. What no card vouches for must still be there as it was seen."""
+        model = self._make(source_of(name, files, config), numbers)
+        await model.load()
+        try:
+            if files.card is None and files.folder and await asyncio.to_thread(mark_of, files.folder) != files.mark:
+                raise ArtifactError(f"{name}/{files.version}: changed while it was loaded")
+        except BaseException:
+            await model.stop()
+            raise
+        return model
 
-    def _put(self, generation: Generation) -> None:
+    def _refuse(self, generation: Generation, numbers: ModelMetrics, error: Exception) -> str:
+        """List a generation that couldn't be loaded; one that serves already goes on."""
+        name, version = generation.name, generation.version
+        reason = str(error)
+        if not isinstance(error, HoneError):  # a fault of ours in loading one model must not end the others
+            _log.error("can't load", model=name, version=version, exc_info=error)
+            reason = "internal error while loading; the log has the trace"
+        if generation.model:
+            self._metrics.end(name, version, numbers)
+        else:
+            generation.numbers = numbers
+        _give_reason(generation, reason)
+        return reason
+
+    def _let_go(self, generation: Generation, *, forget: bool) -> asyncio.Task[None] | None:
+        """Take a generation's requests away; the task that ends when it has answered those it had."""
+        name, version, model = generation.name, generation.version, generation.model
+        if model is None:
+            if forget and generation.state != UNLOADING:
+                self._drop(generation)
+            return None
+        generation.model, generation.state, generation.reason = None, UNLOADING, ""
+        self._choose(name)
+
+        def gone() -> None:
+            self._metrics.end(name, version, model.metrics)
+            generation.state, generation.reason = UNAVAILABLE, UNLOADED
+            if forget:
+                self._drop(generation)
+
+        return self._departures.add(model, gone)
+
+    # -- the list
+
+    def _list_refusals(self, folder: ModelFolder) -> None:
+        """Say of each version what is wrong with it, or of all that are served what is wrong with the model."""
+        refused = {str(version): reason for version, reason in folder.refused.items()}
+        if folder.problem and not refused:
+            refused = dict.fromkeys(self.versions(folder.name) or ("",), folder.problem)
+        for version, reason in refused.items():
+            generation = self._generations.get(folder.name, {}).get(version)
+            if generation is None or generation.state == UNLOADING:
+                generation = self._put(Generation(name=folder.name, version=version, state=UNAVAILABLE))
+            _give_reason(generation, reason)
+
+    def _let_go_of_others(self, folder: ModelFolder) -> None:
+        """Let go of what the folder has no longer; versions that it can't replace stay as they are."""
+        kept = {version.version for version in folder.versions} | folder.waiting | folder.refused.keys()
+        if folder.problem:
+            kept |= folder.present
+        stays = {str(version) for version in kept}
+        if folder.problem and not folder.refused and not self.versions(folder.name):
+            stays.add("")  # the line that says what is wrong with the model
+        for generation in list(self._generations.get(folder.name, {}).values()):
+            if generation.version not in stays:
+                self._let_go(generation, forget=True)
+
+    def _put(self, generation: Generation) -> Generation:
+        """List a generation in the place of another that has no model."""
+        versions = self._generations.setdefault(generation.name, {})
+        if generation.version in versions:
+            self._drop(versions[generation.version])
         self._generations.setdefault(generation.name, {})[generation.version] = generation
+        return generation
+
+    def _drop(self, generation: Generation) -> None:
+        """List it no longer, unless another has taken its place already."""
+        versions = self._generations.get(generation.name, {})
+        if versions.get(generation.version) is not generation:
+            return
+        del versions[generation.version]
+        if not versions:
+            del self._generations[generation.name]
+        if generation.numbers:
+            self._metrics.end(generation.name, generation.version, generation.numbers)
+
+    def _choose(self, name: str) -> None:
+        """The newest version that is served answers for the name."""
+        self._default.pop(name, None)
+        if versions := self.versions(name):
+            self._default[name] = self.find(name, versions[-1])
 
     def _generation(self, name: str, version: str | None) -> Generation:
         versions = self._generations.get(name)
@@ -137,3 +245,12 @@ class Catalog:
             served = ", ".join(self.versions(name)) or "none"
             raise ModelNotFound(f"model {quoted(name)} has no version {quoted(version)}; served: {served}")
         return versions[version]
+
+
+def _give_reason(generation: Generation, reason: str) -> None:
+    """Why a version, or what has become of its files, isn't served."""
+    if generation.model is None:
+        generation.state = UNAVAILABLE
+    if reason != generation.reason:
+        _log.error("not served", model=generation.name, version=generation.version, reason=reason)
+    generation.reason = reason

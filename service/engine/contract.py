@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from service.artifact.config import ModelConfig
@@ -10,6 +11,9 @@ from service.artifact.signature import TensorSpec
 from service.errors import InvalidRequest
 from service.messages import InferRequest, Tensor
 from service.quoting import quoted
+
+MOST_PARTS = 64
+"""Batches that one request may fill."""
 
 
 class Contract:
@@ -21,6 +25,7 @@ class Contract:
         batching = config.dynamic_batching
         self._levels = batching.priority_levels if batching else 0
         self._default_level = batching.default_priority_level if batching else 0
+        self._finite = config.hone.reject_non_finite
         self._inputs = config.inputs
         self._positions = {spec.name: position for position, spec in enumerate(config.inputs)}
         self.all_outputs = tuple(enumerate(config.outputs))
@@ -55,11 +60,16 @@ class Contract:
                 rows = shape[0]
             elif shape != self._dims[position]:
                 self._compare(tensor, spec)
+            if self._finite and not _is_finite(tensor):
+                raise InvalidRequest(
+                    f'input {quoted(tensor.name)} holds NaN or infinity, model "{self._model}" takes neither'
+                )
             arrays[position] = tensor.array
         if not self._max_rows:
             return arrays, 1
-        if not 0 < rows <= self._max_rows:
-            raise InvalidRequest(f'{rows} rows, model "{self._model}" takes 1 to {self._max_rows} in a request')
+        if not 0 < rows <= self._max_rows * MOST_PARTS:
+            most = self._max_rows * MOST_PARTS
+            raise InvalidRequest(f'{rows} rows, model "{self._model}" takes 1 to {most} in a request')
         return arrays, rows
 
     def outputs(self, names: Sequence[str]) -> Sequence[tuple[int, TensorSpec]]:
@@ -102,3 +112,9 @@ class Contract:
         for name in self._positions:
             if name not in given:
                 raise InvalidRequest(f'input "{name}" of model "{self._model}" is missing')
+
+
+def _is_finite(tensor: Tensor) -> bool:
+    if tensor.datatype == "BF16":  # bit patterns: all ones in the exponent
+        return not bool(((tensor.array & 0x7F80) == 0x7F80).any())
+    return tensor.array.dtype.kind != "f" or bool(np.isfinite(tensor.array).all())

@@ -76,7 +76,7 @@ class Device:
 
     def delay(self, claimant: Claimant, seconds: float) -> float:
         """How much longer a claimant's next `seconds` of computing take because of the others, who get as much."""
-        others = self._waiting.keys() | self._active.keys() if len(self._active) + len(self._waiting) > 1 else ()
+        others = self._waiting.keys() | self._active.keys()
         return sum(
             min(other.backlog, seconds) * self._cost(other) / self.tokens for other in others if other is not claimant
         )

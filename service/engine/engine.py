@@ -1,29 +1,34 @@
 """The engine's front: what the doors call."""
 
-from collections.abc import Iterable
-
 from service.engine.catalog import Catalog
-from service.engine.device import Devices
 from service.engine.exchange import Exchange, Receiver
-from service.engine.served_model import EngineLimits, ModelSource
+from service.engine.model_control import ModelControl
 from service.errors import Draining, HoneError, NotReady
 from service.messages import InferRequest
 from service.metadata import IndexEntry, ModelMetadata, TensorMetadata
 from service.metrics import Metrics
 
-EXTENSIONS = ("binary_tensor_data", "model_configuration", "model_repository", "schedule_policy", "parameters")
+EXTENSIONS = (
+    "binary_tensor_data",
+    "model_configuration",
+    "model_repository",
+    "model_repository(unload_dependents)",
+    "schedule_policy",
+    "parameters",
+)
 
 
 class Engine:
-    """Owns the catalog, and whether the server takes requests."""
+    """Owns whether the server takes requests: `catalog` says what is served, `control` what is to be."""
 
     def __init__(
-        self, *, server_name: str, server_version: str, devices: Devices, metrics: Metrics, limits: EngineLimits
+        self, *, server_name: str, server_version: str, catalog: Catalog, control: ModelControl, metrics: Metrics
     ) -> None:
         self.server_name = server_name
         self.server_version = server_version
         self.extensions = EXTENSIONS
-        self.catalog = Catalog(devices, metrics, limits)
+        self.catalog = catalog
+        self._control = control
         self._metrics = metrics
         self._loaded = False
         self._stopping = False
@@ -31,14 +36,15 @@ class Engine:
 
     # -- life
 
-    async def load(self, sources: Iterable[ModelSource]) -> None:
-        """Load the models; requests are taken for each as soon as it is ready."""
-        await self.catalog.load(sources)
+    async def start(self) -> None:
+        """Load the models to start with; requests are taken for each as soon as it is ready."""
+        await self._control.start()
         self._loaded = True
 
-    def announce_stop(self) -> None:
-        """Not ready any more, so that balancers look elsewhere; requests are still taken."""
+    async def announce_stop(self) -> None:
+        """Not ready any more, so that balancers look elsewhere, and no model changes; requests are still taken."""
         self._stopping = True
+        await self._control.stop()
 
     async def stop(self) -> None:
         """Take nothing new and end all workers; what is still unanswered is failed."""
@@ -65,6 +71,12 @@ class Engine:
         except HoneError as error:
             self.refuse(request.model, request.version, request.protocol, error)
             raise
+
+    def precheck(self, model: str, version: str | None, timeout: float | None) -> None:
+        """Raises a HoneError if a request would be refused whatever its body says; `refuse` isn't called for it."""
+        if self._draining:
+            raise Draining("the server is stopping")
+        self.catalog.find(model, version).precheck(timeout)
 
     def refuse(self, model: str, version: str | None, protocol: str, error: HoneError) -> None:
         """Count a request that was refused before it was admitted."""
@@ -101,6 +113,14 @@ class Engine:
         """The completed configuration as Triton's JSON. Raises ModelNotFound or NotReady."""
         return self.catalog.find(model, version).config.to_json()
 
-    def index(self) -> list[IndexEntry]:
-        """Every model and version with its state."""
-        return self.catalog.index()
+    async def index(self) -> list[IndexEntry]:
+        """Every model and version with its state; those that could be loaded explicitly by their name alone."""
+        return await self._control.index()
+
+    async def load_model(self, model: str) -> None:
+        """Serve a model as it is in the repository now. Raises a HoneError that says why that isn't possible."""
+        await self._control.load(model)
+
+    async def unload_model(self, model: str) -> None:
+        """Serve a model no longer; returns when what it had admitted is answered. Raises InvalidRequest."""
+        await self._control.unload(model)

@@ -34,9 +34,9 @@ class Exchange(msgspec.Struct, kw_only=True, eq=False):
     `finish` or `fail` takes effect exactly once; whatever comes later is ignored, so that a late result, a deadline
     and a disconnect may race. `deadline`, `admitted` and `started` are `time.monotonic()` seconds; `started` is 0 while
     it waits. `inputs` are in the model's order; `outputs` are positions and specs of those that were asked for.
-    `level` is its priority, 0 the first; `expires` is when it has waited as long as the model's queue policy allows.
-    `deaths` counts the workers that crashed while they held it, `kills` those that somebody else killed; `again` says
-    that it is to be tried again.
+    `lengths` are those that padded inputs had; `level` is its priority, 0 the first; `expires` is when it has waited as
+    long as the model's queue policy allows. `deaths` counts the workers that crashed while they held it, `kills` those
+    that somebody else killed; `again` says that it is to be tried again.
     """
 
     request: InferRequest
@@ -50,6 +50,7 @@ class Exchange(msgspec.Struct, kw_only=True, eq=False):
     deadline: float
     started: float = 0.0
     ended: bool = False
+    lengths: tuple[int, ...] = ()
     level: int = 0
     expires: float = float("inf")
     again: bool = False

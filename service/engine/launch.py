@@ -16,8 +16,10 @@ from service.engine.profile import BucketTime
 from service.engine.scheduling.batch import Batch
 from service.engine.trials.bench import Bench
 from service.engine.trials.findings import Findings, FindingsCache, key_of
+from service.engine.trials.independence import BEYOND
 from service.engine.trials.tryout import Tryout
-from service.workers.instance import Instance, WorkerEnded
+from service.workers.instance import Instance
+from service.workers.trial import WorkerEnded
 
 ATTEMPTS = 3
 WORTH_SPLITTING = 1e-3
@@ -75,7 +77,7 @@ class Launch:
             key = key_of(first.plan, first.runtime, self.completed(), self.devices.cores)
             findings = self.cache.get(key)
             if findings is None:
-                influence = await tryout.influence(bench) if attempt == 1 else float("inf")
+                influence = await tryout.influence(bench) if attempt == 1 else BEYOND
                 async with self.devices.quiet:
                     buckets = await tryout.time(bench) if attempt < ATTEMPTS else ()
                 findings = Findings(

@@ -15,7 +15,7 @@ WORTHWHILE = 1.05
 """A batch is doubled as long as its throughput gains at least this factor."""
 BAD_NEWS, GOOD_NEWS = 0.3, 0.03
 """Shares of the distance to a new observation by which the factor moves, up and down."""
-BENDING = 0.02
+BENDING = 0.003
 """Share by which a single point of the curve follows what the factor doesn't explain."""
 OUTLIER = 3.0
 """An observation beyond this many times the prediction counts as this many: one hiccup isn't a trend."""
@@ -51,6 +51,11 @@ class LatencyProfile:
     def seconds(self, rows: int) -> float:
         """How long a batch of `rows` rows will take."""
         return self._measured(rows) * self.belief()
+
+    @property
+    def seconds_alone(self) -> float:
+        """What a row takes that is computed alone, by what is known since the last batch."""
+        return self._seconds[0] * self.factor
 
     def seconds_per_row(self) -> float:
         """What a row takes where it takes least, in a batch of the best size."""
@@ -89,7 +94,7 @@ class LatencyProfile:
         index = min(bisect_left(self._rows, rows), len(times) - 1)
         moved = times[index] * (1 + (ratio - 1) * BENDING)
         least = times[index - 1] if index else 0.0
-        most = times[index + 1] if index + 1 < len(times) else moved
+        most = times[index + 1] if index + 1 < len(times) else float("inf")
         times[index] = min(max(moved, least), most)
 
     def _measured(self, rows: int) -> float:

@@ -9,7 +9,9 @@ from service.metadata import IndexEntry, ModelMetadata
 
 
 class Engine(Protocol):
-    """Takes requests, and says what is served. Every call is made on the event loop and returns at once."""
+    """Takes requests, and says what is served. Every call is made on the event loop, and returns at once or is
+    awaited.
+    """
 
     @property
     def server_name(self) -> str:
@@ -32,6 +34,9 @@ class Engine(Protocol):
     def submit(self, request: InferRequest, receiver: Receiver) -> Exchange:
         """Admit a request: `receiver` hears of it later, never within this call. Raises a HoneError if refused."""
 
+    def precheck(self, model: str, version: str | None, timeout: float | None) -> None:
+        """Raises a HoneError if a request that grants `timeout` seconds would be refused whatever its body says."""
+
     def refuse(self, model: str, version: str | None, protocol: str, error: HoneError) -> None:
         """Count a request that the door refused before it could be submitted."""
 
@@ -44,5 +49,11 @@ class Engine(Protocol):
     def config(self, model: str, version: str | None) -> dict[str, object]:
         """The configuration as Triton's JSON. Raises ModelNotFound or NotReady."""
 
-    def index(self) -> list[IndexEntry]:
-        """Every model and version with its state."""
+    async def index(self) -> list[IndexEntry]:
+        """Every model and version with its state; those that could be loaded explicitly by their name alone."""
+
+    async def load_model(self, model: str) -> None:
+        """Serve a model as it is in the repository now. Raises a HoneError that says why that isn't possible."""
+
+    async def unload_model(self, model: str) -> None:
+        """Serve a model no longer; returns when what it had admitted is answered. Raises InvalidRequest."""

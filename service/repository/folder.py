@@ -1,10 +1,12 @@
 """A model as it lies on disk."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from service.artifact.card import Card
 from service.artifact.config import ModelConfig
+from service.repository.glimpse import Mark
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -13,20 +15,32 @@ class VersionFolder:
 
     A version that a remote server computes has no file of its own: `model_path` is the config that names the server.
     `sha256` is the digest that the card gives the model file, empty without a card: whoever loads the file compares.
+    `folder` is where it lies and `mark` what stat said of it before it was read; None where nobody looked, and for a
+    version that a remote server computes.
     """
 
     version: int
     model_path: Path
     card: Card | None = None
     sha256: str = ""
+    folder: Path | None = None
+    mark: Mark | None = None
+
+    def same_files(self, other: "VersionFolder") -> bool:
+        """Whether both are the same bytes, as far as can be told without reading them: cards agree, or stat does."""
+        if self.model_path != other.model_path:
+            return False
+        return self.card == other.card if self.card else self.mark == other.mark
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ModelFolder:
     """One model. `versions` are those to be served, newest first; empty exactly when `problem` says why not.
 
-    `config` is None when there is no config.pbtxt (or a broken one, then `problem` says so). `warnings` name what is
-    ignored: fields of the config, newer versions that didn't pass the checks.
+    `config` is None when there is no config.pbtxt (or a broken one, then `problem` says so). `warnings` name the fields
+    of the config that are ignored, `refused` says for each version that the policy would serve what is wrong with it.
+    `present` has every version on disk, or those that a remote server is asked for; `waiting` has those that may still
+    be being copied.
     """
 
     name: str
@@ -35,3 +49,6 @@ class ModelFolder:
     versions: tuple[VersionFolder, ...] = ()
     problem: str | None = None
     warnings: tuple[str, ...] = ()
+    refused: Mapping[int, str] = field(default_factory=dict)
+    present: frozenset[int] = frozenset()
+    waiting: frozenset[int] = frozenset()

@@ -1,15 +1,19 @@
 """From a folder to the models in it."""
 
+from collections.abc import Callable, Collection, Iterator
+from functools import partial
 from pathlib import Path
+from typing import TypeAlias
 
-from service.artifact.config import DEFAULT_MODEL_FILENAME, ModelConfig, VersionPolicy, read_config
+from service.artifact.config import ModelConfig, VersionPolicy, read_config
 from service.artifact.names import check_model_name, is_version, resolve_under
 from service.errors import ArtifactError
-from service.repository.checks import Checks
+from service.repository.checks import CONFIG_NAME, Checks
 from service.repository.folder import ModelFolder, VersionFolder
-from service.repository.remote import remote_versions
+from service.repository.remote import remote_versions, review_remote
 
-CONFIG_NAME = "config.pbtxt"
+VersionCheck: TypeAlias = Callable[[Path, str, int, ModelConfig | None], VersionFolder]
+"""From the repository, a model's name, a version and the configuration to the version; raises ArtifactError."""
 
 
 def scan(root: Path, checks: Checks | None = None) -> list[ModelFolder]:
@@ -20,79 +24,65 @@ def scan(root: Path, checks: Checks | None = None) -> list[ModelFolder]:
     """
     checks = checks or Checks()
     if root.is_file():
-        return [_single_file(root, checks)]
+        return [scan_file(root, checks)]
+    return [scan_model(root, name, checks.check) for name in model_names(root)]
+
+
+def model_names(root: Path) -> list[str]:
+    """The folders of `root` that are models, sorted. Raises ArtifactError when it can't be listed."""
     if not root.is_dir():
         raise ArtifactError(f"{root.name}: no such folder")
     try:
-        names = sorted(entry.name for entry in root.iterdir() if entry.is_dir() and not entry.name.startswith("."))
+        return sorted(entry.name for entry in root.iterdir() if entry.is_dir() and not entry.name.startswith("."))
     except OSError as error:
         raise ArtifactError(f"{root.name}: can't be listed ({error.strerror})") from error
-    return [scan_model(root, name, checks) for name in names]
 
 
-def scan_model(root: Path, name: str, checks: Checks | None = None) -> ModelFolder:
-    """The model in the folder `name` below `root`; never raises for what is wrong inside it."""
-    checks = checks or Checks()
+def scan_model(root: Path, name: str, check: VersionCheck | None = None, serving: Collection[int] = ()) -> ModelFolder:
+    """The model in the folder `name` below `root`; never raises for what is wrong inside it.
+
+    Versions in `serving` have an older generation that serves: when one of them doesn't pass, that generation goes on,
+    and no other version is looked for in its place.
+    """
     path = root / name
     config: ModelConfig | None = None
+    present: frozenset[int] = frozenset()
+    sound: tuple[VersionFolder, ...] = ()
+    refused: dict[int, str] = {}
     warnings: tuple[str, ...] = ()
+    problem: str | None = None
     try:
         check_model_name(name)
         resolve_under(root, name)
+        on_disk = frozenset(_present(path))
+        present = on_disk.union(serving)  # a remote server's have no folder: what serves is there as far as is known
         config = _config(root, name)
         warnings = config.warnings if config else ()
-        versions, skipped = _versions(root, name, config, checks)
-        warnings += skipped
+        if config and config.hone.remote:
+            warnings += review_remote(config)
+            present = frozenset(remote_versions(config))
+        else:
+            present = on_disk
+        policy = config.version_policy if config else VersionPolicy()
+        check = partial(check or Checks().check, root, name)
+        sound, refused = _versions(lambda version: check(version, config), policy, present, serving)
+        if not sound:
+            problem = next(iter(refused.values()), None) or _nothing(name, policy, present)
     except (ArtifactError, OSError) as error:
         problem = f"{name}: {error.strerror}" if isinstance(error, OSError) else str(error)
-        return ModelFolder(name=name, path=path, config=config, problem=problem, warnings=warnings)
-    return ModelFolder(name=name, path=path, config=config, versions=versions, warnings=warnings)
+    return ModelFolder(
+        name=name,
+        path=path,
+        config=config,
+        versions=sound,
+        problem=problem,
+        warnings=warnings,
+        refused=refused,
+        present=present,
+    )
 
 
-def _config(root: Path, name: str) -> ModelConfig | None:
-    path = root / name / CONFIG_NAME
-    if not path.exists() and not path.is_symlink():
-        return None
-    config = read_config(resolve_under(root, name, CONFIG_NAME), name=name)
-    for filename in config.label_filenames.values():
-        if not resolve_under(root, name, filename).is_file():
-            raise ArtifactError(f"{name}/{filename}: no such file, but {CONFIG_NAME} names it as label_filename")
-    return config
-
-
-def _versions(
-    root: Path, name: str, config: ModelConfig | None, checks: Checks
-) -> tuple[tuple[VersionFolder, ...], tuple[str, ...]]:
-    """The versions to serve, newest first, and the reasons why newer ones aren't among them.
-
-    A version that fails a check isn't there (it may still be copied in), so an older one takes its place.
-    """
-    if config and config.hone.remote:
-        return remote_versions(root / name / CONFIG_NAME, config, checks)
-    policy = config.version_policy if config else VersionPolicy()
-    filename = config.default_model_filename if config else DEFAULT_MODEL_FILENAME
-    present = [int(entry.name) for entry in (root / name).iterdir() if is_version(entry.name) and entry.is_dir()]
-    sound: list[VersionFolder] = []
-    problems: list[str] = []
-    for version in policy.candidates(present):
-        if policy.latest is not None and len(sound) == policy.latest:
-            break
-        try:
-            sound.append(checks.version(root, name, version, filename))
-        except ArtifactError as error:
-            problems.append(str(error))
-    if not sound:
-        raise ArtifactError(problems[0] if problems else _nothing(name, policy, present))
-    return tuple(sound), tuple(problems)
-
-
-def _nothing(name: str, policy: VersionPolicy, present: list[int]) -> str:
-    if policy.specific is not None and present:
-        return f"{name}: version_policy asks for {list(policy.specific)}, the folder has {sorted(present)}"
-    return f"{name}: no version folder (a positive number without leading zeros)"
-
-
-def _single_file(path: Path, checks: Checks) -> ModelFolder:
+def scan_file(path: Path, checks: Checks) -> ModelFolder:
     """A model file by itself: its stem is the name, its version 1."""
     name = path.stem
     try:
@@ -103,3 +93,46 @@ def _single_file(path: Path, checks: Checks) -> ModelFolder:
     except ArtifactError as error:
         return ModelFolder(name=name, path=path.parent, problem=str(error))
     return ModelFolder(name=name, path=path.parent, versions=(version,))
+
+
+def _config(root: Path, name: str) -> ModelConfig | None:
+    path = root / name / CONFIG_NAME
+    if not path.exists() and not path.is_symlink():
+        return None
+    path = resolve_under(root, name, CONFIG_NAME)
+    if path.exists() and not path.is_file():
+        raise ArtifactError(f"{name}/{CONFIG_NAME}: isn't a file")
+    config = read_config(path, name=name)
+    for filename in config.label_filenames.values():
+        if not resolve_under(root, name, filename).is_file():
+            raise ArtifactError(f"{name}/{filename}: no such file, but {CONFIG_NAME} names it as label_filename")
+    return config
+
+
+def _present(path: Path) -> Iterator[int]:
+    return (int(entry.name) for entry in path.iterdir() if is_version(entry.name) and entry.is_dir())
+
+
+def _versions(
+    check: Callable[[int], VersionFolder], policy: VersionPolicy, present: Collection[int], serving: Collection[int]
+) -> tuple[tuple[VersionFolder, ...], dict[int, str]]:
+    """The versions to serve, newest first, and the reasons why others aren't among them.
+
+    A version that fails a check isn't there (it may still be copied in), so an older one takes its place.
+    """
+    sound: list[VersionFolder] = []
+    refused: dict[int, str] = {}
+    for version in policy.candidates(present):
+        if policy.latest is not None and len(sound) + len(refused.keys() & set(serving)) >= policy.latest:
+            break
+        try:
+            sound.append(check(version))
+        except (ArtifactError, OSError) as error:
+            refused[version] = f"{version}: {error.strerror}" if isinstance(error, OSError) else str(error)
+    return tuple(sound), refused
+
+
+def _nothing(name: str, policy: VersionPolicy, present: Collection[int]) -> str:
+    if policy.specific is not None and present:
+        return f"{name}: version_policy asks for {list(policy.specific)}, the folder has {sorted(present)}"
+    return f"{name}: no version folder (a positive number without leading zeros)"

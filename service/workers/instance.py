@@ -3,7 +3,6 @@
 import asyncio
 import signal
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 import msgspec
@@ -13,54 +12,29 @@ from numpy.typing import NDArray
 from service.artifact.signature import Signature
 from service.backends.plan import Plan
 from service.errors import ArtifactError
+from service.workers import backoff
+from service.workers.backoff import Backoff
 from service.workers.frames import ATTACHED, NO_SLOT, Frame, FrameError, Kind, view_tensors
 from service.workers.listener import InstanceListener
 from service.workers.patience import Patience
 from service.workers.payloads import Failure, Ready, Stats, Timings
-from service.workers.process import WorkerProcess
+from service.workers.process import WorkerProcess, cause_of
 from service.workers.region import Region, TensorWriter, slot_bytes
+from service.workers.run import Run
+from service.workers.trial import Trial, TrialFailed, Tried, WorkerEnded
+from service.workers.watchdog import SILENT, Watchdog
 
-FIRST_BACKOFF = 0.25
-LONGEST_BACKOFF = 30.0
-MISSED_BEATS = 6
-HEALTHY_BEATS = 20
 ATTEMPTS = 3
-SILENT = "silent"
 STOP_GRACE = 5.0
 
 Job = TypeVar("Job")
 
 
-class WorkerEnded(ArtifactError):
-    """The process ended without saying why."""
-
-
-class TrialFailed(Exception):
-    """The runtime refused a trial; the text may be shown to whoever runs the server."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Tried:
-    """What came of a trial: copies of the outputs in the plan's order, and what they took."""
-
-    outputs: list[NDArray[Any]]
-    timings: Timings
-
-
-@dataclass(slots=True)
-class _Run(Generic[Job]):
-    """What a slot is used for: a job, or a trial."""
-
-    job: Job | asyncio.Future[Tried]
-    slot: int
-    beats: int = 0
-
-
 class Instance(Generic[Job]):
     """Owns one worker process at a time, its slots and the jobs it holds, and starts the next process when it ends.
 
-    A process that was of use (it answered a job, lived for HEALTHY_BEATS, or was ready and ended from outside) is
-    followed at once, any other after a back-off that doubles from FIRST_BACKOFF to LONGEST_BACKOFF seconds. `resolve`
+    A process that was of use (it answered a job, lived for some time, or was ready and ended from outside) is
+    followed at once, any other after a back-off that doubles. `resolve`
     turns the signature that the runtime found into the plan to run by and the listener; it may raise ArtifactError.
     """
 
@@ -82,17 +56,16 @@ class Instance(Generic[Job]):
         self._planned: asyncio.Future[Ready] | None = None
         self._slots: list[Region] = []
         self._free: list[int] = []
-        self._runs: dict[int, _Run[Job]] = {}
+        self._runs: dict[int, Run[Job]] = {}
         self._sequence = 0
-        self._silent_beats = 0
-        self._beats = 0
+        self._watchdog = Watchdog(self._patience)
         self._useful = False
         self._verdict = ""  # why we end the process, if it is us
         self._stopping = False
         self._restart: asyncio.Task[None] | None = None
         self.ready = False
         self.runtime = ""
-        self.failures = 0
+        self._backoff = Backoff()
         self.restarts: dict[str, int] = {}
         self.stats: Stats | None = None
         self.problem = ""
@@ -100,7 +73,12 @@ class Instance(Generic[Job]):
     @property
     def idle(self) -> bool:
         """Whether a job can be given now."""
-        return self.ready and bool(self._free)
+        return self.ready and bool(self._free) and len(self._runs) < self._plan.in_flight
+
+    @property
+    def failures(self) -> int:
+        """Starts in a row that were of no use."""
+        return self._backoff.failures
 
     @property
     def plan(self) -> Plan:
@@ -123,7 +101,7 @@ class Instance(Generic[Job]):
             except WorkerEnded:
                 if attempt == ATTEMPTS:
                     raise
-                await asyncio.sleep(FIRST_BACKOFF * attempt)
+                await asyncio.sleep(backoff.FIRST * attempt)
             except ArtifactError:
                 await self.stop()
                 raise
@@ -139,11 +117,11 @@ class Instance(Generic[Job]):
 
         Raises TrialFailed when the runtime refuses it, WorkerEnded when the process doesn't survive it.
         """
-        tried: asyncio.Future[Tried] = asyncio.get_running_loop().create_future()
-        self._send(tried, [[array] for array in inputs])
-        return await tried
+        trial = Trial()
+        self._send(trial, [[array] for array in inputs])
+        return await trial.done
 
-    def _send(self, job: Job | asyncio.Future[Tried], groups: Sequence[Sequence[NDArray[Any]]]) -> None:
+    def _send(self, job: Job | Trial, groups: Sequence[Sequence[NDArray[Any]]]) -> None:
         process = self._process
         if process is None or not self._free:
             raise RuntimeError("the instance isn't idle")
@@ -151,15 +129,11 @@ class Instance(Generic[Job]):
         slot = self._slots[number]
         extents, region = TensorWriter(slot).pack([spec.datatype for spec in self._plan.inputs], groups)
         self._sequence = (self._sequence + 1) & 0xFFFFFFFF
-        self._runs[self._sequence] = _Run(job, number)
+        self._runs[self._sequence] = Run(job, number)
         spilled = region is not slot
+        flags = ATTACHED if spilled else 0
         frame = Frame(
-            kind=Kind.RUN,
-            sequence=self._sequence,
-            plan=self._plan_number,
-            slot=number,
-            flags=ATTACHED if spilled else 0,
-            tensors=extents,
+            kind=Kind.RUN, sequence=self._sequence, plan=self._plan_number, slot=number, flags=flags, tensors=extents
         )
         process.send(frame, [region] if spilled else ())
         if spilled:
@@ -177,7 +151,7 @@ class Instance(Generic[Job]):
     # -- starting
 
     async def _launch(self) -> None:
-        self._beats, self._silent_beats, self._useful, self._verdict = 0, 0, False, ""
+        self._watchdog, self._useful, self._verdict = Watchdog(self._patience), False, ""
         try:
             process = self._process = WorkerProcess(self)
             ready = await self._plan_worker(process, self._inspect, [])
@@ -222,29 +196,22 @@ class Instance(Generic[Job]):
                 self._restart_later(useful=False)
 
     def _watch(self, process: WorkerProcess) -> None:
-        """One beat has passed. Beats are counted, not seconds, so that a pause of the front itself blames nobody."""
+        """One beat has passed."""
         if process is not self._process:
             return
-        self._silent_beats += 1
-        self._beats += 1
-        if self._beats == HEALTHY_BEATS:
-            self._useful, self.failures = True, 0
-        limit = self._patience.batch / self._patience.beat
-        for run in self._runs.values():
-            run.beats += 1
-        if self._silent_beats > MISSED_BEATS:
-            self._end(process, SILENT)
+        if verdict := self._watchdog.beat(self._runs.values()):
+            self._end(process, verdict)
             return
-        if any(run.beats > limit for run in self._runs.values()):
-            self._end(process, "batch_timeout")
-            return
+        if self._watchdog.is_healthy and not self._useful:
+            self._useful = True
+            self._backoff.succeeded()
         asyncio.get_running_loop().call_later(self._patience.beat, self._watch, process)
 
     # -- what the process says
 
     def heard(self, frame: Frame, region: Region | None) -> None:
         """See `ProcessListener`."""
-        self._silent_beats = 0
+        self._watchdog.heard()
         try:
             if frame.kind is Kind.RESULT:
                 self._result(frame, region)
@@ -267,15 +234,15 @@ class Instance(Generic[Job]):
         """See `ProcessListener`."""
         was_ready, self.ready = self.ready, False
         self._process = None
-        cause = (self._verdict or "protocol") if killed_by_us else _cause(status)
+        cause = (self._verdict or "protocol") if killed_by_us else cause_of(status)
         if self._planned and not self._planned.done():
             self._planned.set_exception(WorkerEnded(f"the worker ended while it loaded the model ({cause})"))
         for slot in self._slots:
             slot.close()
-        jobs = [run.job for run in self._runs.values() if not isinstance(run.job, asyncio.Future)]
-        for trial in [run.job for run in self._runs.values() if isinstance(run.job, asyncio.Future)]:
-            if not trial.done():
-                trial.set_exception(WorkerEnded(f"the worker ended while the model was tried ({cause})"))
+        jobs = [run.job for run in self._runs.values() if not isinstance(run.job, Trial)]
+        for run in self._runs.values():
+            if isinstance(run.job, Trial):
+                run.job.fail(WorkerEnded(f"the worker ended while the model was tried ({cause})"))
         self._slots, self._free, self._runs = [], [], {}
         blameless = cause == SILENT or (not killed_by_us and status == -signal.SIGKILL)
         if not self._stopping and self._listener:
@@ -290,9 +257,7 @@ class Instance(Generic[Job]):
         process.kill()
 
     def _restart_later(self, *, useful: bool) -> None:
-        self.failures = 0 if useful else self.failures + 1
-        delay = min(FIRST_BACKOFF * 2 ** (self.failures - 1), LONGEST_BACKOFF) if self.failures else 0.0
-        self._restart = asyncio.get_running_loop().create_task(self._relaunch(delay))
+        self._restart = asyncio.get_running_loop().create_task(self._relaunch(self._backoff.next(useful=useful)))
 
     def _running_for(self) -> InstanceListener[Job]:
         if self._listener is None:
@@ -308,11 +273,10 @@ class Instance(Generic[Job]):
         timings = Timings.unpack(frame.payload)
         del self._runs[frame.sequence]
         self._useful = True
-        self.failures = 0
+        self._backoff.succeeded()
         try:
-            if isinstance(run.job, asyncio.Future):
-                if not run.job.done():
-                    run.job.set_result(Tried(outputs=[output.copy() for output in outputs], timings=timings))
+            if isinstance(run.job, Trial):
+                run.job.succeed(outputs, timings)
             else:
                 self._running_for().job_done(self, run.job, outputs, timings)
         finally:
@@ -328,15 +292,7 @@ class Instance(Generic[Job]):
             raise FrameError(f"a failure of sequence {frame.sequence}, which isn't running")
         self._useful = True
         self._free.append(run.slot)
-        if isinstance(run.job, asyncio.Future):
-            if not run.job.done():
-                run.job.set_exception(TrialFailed(text))
+        if isinstance(run.job, Trial):
+            run.job.fail(TrialFailed(text))
         else:
             self._running_for().job_failed(self, run.job, text)
-
-
-def _cause(status: int) -> str:
-    """A word for how a process ended: the signal's name, or its exit status."""
-    if status >= 0:
-        return f"exit_{status}"
-    return signal.Signals(-status).name.lower()

@@ -137,3 +137,10 @@ def _environment() -> dict[str, str]:
         name: value for name, value in os.environ.items() if name in _PASSED_ON or name.startswith(_PASSED_ON_PREFIXES)
     }
     return passed | {"PYTHONPATH": str(_PACKAGE_ROOT), "ORT_DISABLE_TELEMETRY": "1"}
+
+
+def cause_of(status: int) -> str:
+    """A word for how a process ended: the signal's name, or its exit status."""
+    if status >= 0:
+        return f"exit_{status}"
+    return signal.Signals(-status).name.lower()

@@ -1,6 +1,7 @@
 """Every runtime keeps the same contract: signature, answers, and errors in one line."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -8,11 +9,13 @@ import pytest
 from numpy.typing import NDArray
 from onnx import TensorProto, helper
 
+from service.artifact.golden import GOLDEN_NAME, read_golden
 from service.artifact.signature import TensorSpec
 from service.backends.backend import Backend, LoadError, RunError, open_backend
 from service.backends.plan import Plan
 from tests.integration.served import mlp, reference
 
+MODELS = Path(__file__).resolve().parents[2] / "models"
 RUNTIMES = ("onnxruntime", "openvino")
 
 
@@ -52,6 +55,19 @@ def test_it_tells_its_signature(runtime: str) -> None:
 
     assert [("x", "FP32", (-1, 64))] == [(spec.name, spec.datatype, spec.shape) for spec in signature.inputs]
     assert [("y", "FP32", (-1, 10))] == [(spec.name, spec.datatype, spec.shape) for spec in signature.outputs]
+
+
+@pytest.mark.parametrize("runtime", RUNTIMES)
+def test_a_quantized_model_keeps_its_names_and_answers(runtime: str) -> None:
+    """Runtimes fold operators into a quantized input or output; it is called what the file calls it all the same."""
+    (file,) = MODELS.glob("digits-int8/*/model.onnx")
+    golden = read_golden(file.with_name(GOLDEN_NAME))
+    assert golden
+    backend = opened(runtime, file.read_bytes())
+
+    (answer,) = backend.run(["image"], [golden.inputs["image"]], ["probabilities"])
+    assert ["image"] == [spec.name for spec in backend.signature.inputs]
+    np.testing.assert_allclose(golden.outputs["probabilities"], answer, atol=0.05)
 
 
 def test_onnx_runtime_keeps_the_names_of_dimensions() -> None:

@@ -42,7 +42,7 @@ GOOD = (
     Case("nested data of another rank of ones", infer(tensor([[[1.0], [2.0]]])), 200, ANSWER),
     Case("integers are numbers", infer(tensor([1, 2])), 200, ANSWER),
     Case("unknown keys are ignored", infer(tensor(extra={"a": [1]}), more=[{}]), 200, ANSWER),
-    Case("parameters pass", infer(parameters={"sequence_id": 7, "priority": 1.5, "a": "b", "c": True}), 200, ANSWER),
+    Case("parameters pass", infer(parameters={"sequence_id": 7, "speed": 1.5, "a": "b", "c": True}), 200, ANSWER),
     Case("no timeout", infer(parameters={"timeout": 0}), 200, ANSWER),
     Case("timeout header", infer(headers=("X-Request-Timeout-Ms: 2500.5",)), 200, ANSWER),
     Case("any content type", infer(headers=("Content-Type: text/plain",)), 200, ANSWER),

@@ -8,7 +8,17 @@ from collections.abc import Callable
 import numpy as np
 
 from service.engine.exchange import Exchange, Receiver
-from service.errors import BackendError, DeadlineExceeded, HoneError, InvalidRequest, ModelNotFound, NotReady, QueueFull
+from service.errors import (
+    ArtifactError,
+    BackendError,
+    DeadlineExceeded,
+    HoneError,
+    Infeasible,
+    InvalidRequest,
+    ModelNotFound,
+    NotReady,
+    QueueFull,
+)
 from service.messages import InferRequest, InferResponse, Tensor
 from service.metadata import IndexEntry, ModelMetadata, TensorMetadata
 
@@ -38,6 +48,8 @@ class DoubleEngine:
         self.outcomes: Counter[str] = Counter()
         self.refused: list[tuple[str, str | None, str]] = []
         self.waiting: list[Exchange] = []
+        self.loaded: list[str] = []
+        self.unloaded: list[str] = []
 
     def live(self) -> bool:
         return True
@@ -74,6 +86,10 @@ class DoubleEngine:
         self.outcomes[error.reason if error else "ok"] += 1
         self.waiting.remove(exchange)
 
+    def precheck(self, model: str, version: str | None, timeout: float | None) -> None:
+        if model == "overloaded":
+            raise Infeasible("would be finished in 900.0 ms, and 250.0 ms are left; 64 rows are to be computed before")
+
     def refuse(self, model: str, version: str | None, protocol: str, error: HoneError) -> None:
         assert protocol == "http"
         self.refused.append((model, version, error.reason))
@@ -99,11 +115,22 @@ class DoubleEngine:
         self._find(model, version)
         return {"name": model, "max_batch_size": 8, "input": [{"name": "x", "data_type": "TYPE_FP32", "dims": [4]}]}
 
-    def index(self) -> list[IndexEntry]:
+    async def index(self) -> list[IndexEntry]:
         return [
             IndexEntry(name="affine", version="1", state="READY", reason=""),
             IndexEntry(name="broken", version="", state="UNAVAILABLE", reason="model.onnx is missing"),
         ]
+
+    async def load_model(self, model: str) -> None:
+        if model == "failing":
+            raise ArtifactError("failing/1/model.onnx: no such file")
+        self._find(model, None)
+        self.loaded.append(model)
+
+    async def unload_model(self, model: str) -> None:
+        if model == "full":
+            raise InvalidRequest("explicit model load / unload is not allowed")
+        self.unloaded.append(model)
 
     def _find(self, model: str, version: str | None) -> None:
         if model not in MODELS:

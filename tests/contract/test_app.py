@@ -22,7 +22,7 @@ class BrokenEngine(DoubleEngine):
         """Fail as nothing should."""
         raise ZeroDivisionError("secret")
 
-    def index(self) -> list[IndexEntry]:
+    async def index(self) -> list[IndexEntry]:
         """Fail as nothing should."""
         raise ZeroDivisionError("secret")
 

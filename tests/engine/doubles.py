@@ -81,10 +81,12 @@ class ManualInstance:
         self.ready = False
 
 
-def request(*values: float, width: int = 3) -> InferRequest:
+def request(*values: float, width: int = 3, timeout: float | None = None) -> InferRequest:
     """A request of one FP32 row per value."""
     array = np.repeat(np.array(values, np.float32)[:, None], width, axis=1)
-    return InferRequest(model="m", version=None, inputs=(Tensor(name="x", datatype="FP32", array=array),))
+    return InferRequest(
+        model="m", version=None, inputs=(Tensor(name="x", datatype="FP32", array=array),), timeout=timeout
+    )
 
 
 class Owner:

@@ -59,7 +59,7 @@ def test_inputs_come_out_in_the_models_order() -> None:
         ((tensor("a", ()), B), r'input "a" has shape \[\]'),
         ((A, tensor("b", (2, 7, 3), "int64")), r"takes \[-1, -1, 2\]"),
         ((A, tensor("b", (3, 7, 2), "int64")), "3 rows, another input has 2"),
-        ((tensor("a", (5, 3)), tensor("b", (5, 1, 2), "int64")), "5 rows, .* takes 1 to 4"),
+        ((tensor("a", (257, 3)), tensor("b", (257, 1, 2), "int64")), "257 rows, .* takes 1 to 256"),
         ((tensor("a", (0, 3)), tensor("b", (0, 1, 2), "int64")), "0 rows"),
         ((tensor("a", (0, 3)), tensor("b", (1, 1, 2), "int64")), "1 rows, another input has 0"),
         ((tensor("a", (1, 3)), tensor("b", (0, 1, 2), "int64")), "0 rows, another input has 1"),
@@ -99,7 +99,7 @@ def test_what_is_accepted_has_one_number_of_rows(first: int, second: int, length
     try:
         arrays, rows = Contract(parse_config(CONFIG, name="m")).inputs(ask(*(tensors[::-1] if turned else tensors)))
     except InvalidRequest:
-        assert first != second or not 1 <= first <= 4
+        assert first != second or not 1 <= first
         return
-    assert 1 <= rows <= 4
+    assert rows >= 1
     assert [rows, rows] == [len(array) for array in arrays]

@@ -1,98 +1,32 @@
 """The dynamic batcher: batches form by themselves, and every request ends exactly once, whatever happens."""
 
 import asyncio
+import contextlib
 import time
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from numpy.typing import NDArray
 
-from service.engine.device import Device
+from service.artifact.queue_policy import QueuePolicy
 from service.engine.exchange import Exchange
-from service.engine.profile import LatencyProfile
-from service.engine.scheduling.dynamic import KILLS, BatchingPolicy, DynamicBatcher
+from service.engine.profile import BucketTime, LatencyProfile
+from service.engine.scheduling.suspicion import KILLS
+from service.engine.splitting import Parts
 from service.errors import (
     BackendError,
     Cancelled,
     DeadlineExceeded,
-    HoneError,
+    Infeasible,
     NotReady,
     PoisonRequest,
     QueueFull,
     WorkerLost,
 )
-from service.messages import InferResponse, Tensor
-from service.metrics import ModelMetrics
-from tests.engine.doubles import ManualInstance, Owner, Recorder, request
-
-
-class Rig:
-    """A batcher over manual instances; made inside a running loop."""
-
-    def __init__(
-        self,
-        *,
-        instances: int = 1,
-        tokens: int = 8,
-        join: bool = True,
-        delay: float = 0,
-        most: int = 1000,
-        profile: LatencyProfile | None = None,
-    ) -> None:
-        self.metrics = ModelMetrics()
-        self.device = Device(tokens)
-        self.owner = Owner()
-        self.condemned: list[Exchange] = []
-        policy = BatchingPolicy(
-            max_rows=4,
-            join=join,
-            delay=delay,
-            max_queued_requests=most,
-            max_queued_bytes=10**6,
-            shapes_vary=True,
-        )
-        self.batcher = DynamicBatcher(policy, self.device, self.metrics, respond, self.condemned.append)
-        self.owner.scheduler = self.batcher
-        self.instances = [ManualInstance(self.batcher) for _ in range(instances)]
-        self.batcher.serve(self.instances, tokens=1, profile=profile)  # type: ignore[arg-type]
-
-    def submit(self, *values: float, seconds: float = 60, width: int = 3) -> tuple[Exchange, Recorder]:
-        receiver = Recorder()
-        asked = request(*values, width=width)
-        now = time.monotonic()
-        exchange = Exchange(
-            request=asked,
-            receiver=receiver,
-            owner=self.owner,
-            inputs=[asked.inputs[0].array],
-            outputs=[],
-            rows=len(values),
-            nbytes=asked.inputs[0].array.nbytes,
-            admitted=now,
-            deadline=now + seconds,
-        )
-        self.batcher.submit(exchange)
-        return exchange, receiver
-
-
-def respond(exchange: Exchange, arrays: Sequence[NDArray[Any]]) -> None:
-    exchange.emit(InferResponse(model="m", version="1", outputs=(Tensor(name="y", datatype="FP32", array=arrays[0]),)))
-    exchange.finish()
-
-
-async def turn() -> None:
-    """Let what is due on the loop happen."""
-    for _ in range(3):
-        await asyncio.sleep(0)
-
-
-def ending(receiver: Recorder) -> HoneError | None:
-    (error,) = receiver.endings
-    return error
+from tests.engine.doubles import ManualInstance, Recorder
+from tests.engine.rig import Rig, ending, turn
 
 
 async def test_requests_of_one_turn_share_a_batch() -> None:
@@ -324,30 +258,35 @@ async def test_a_wrong_number_of_rows_is_blamed_on_who_causes_it() -> None:
     np.testing.assert_array_equal([[3] * 3], receivers[2].answers[0])
 
 
-async def test_the_device_serves_the_earliest_deadline_first() -> None:
-    """When two models compete for one token, the more urgent request goes first although it came later."""
-    patient = Rig()
-    urgent = Rig()
-    urgent.device = patient.device = Device(1)
-    patient.batcher._device = urgent.batcher._device = patient.device
-    patient.submit(1, seconds=60)
+async def test_a_flooded_model_does_not_starve_a_quiet_one() -> None:
+    """When two models compete for one token, they take turns, however much waits for one of them."""
+    flooded = Rig()
+    quiet = Rig(device=flooded.device)
+    flooded.device.tokens = flooded.device._free = 1
+    for _ in range(40):
+        flooded.submit(1)
     await turn()
-    patient.submit(2, seconds=60)
-    urgent.submit(3, seconds=1)
+    quiet.submit(2)
     await turn()
-    assert [] == urgent.instances[0].sizes
+    assert [] == quiet.instances[0].sizes
 
-    patient.instances[0].answer()
+    flooded.instances[0].answer()
     await turn()
+    assert [1] == quiet.instances[0].sizes
 
-    assert ([1], [1]) == (patient.instances[0].sizes, urgent.instances[0].sizes)
+    quiet.instances[0].answer()
+    await turn()
+    assert [4, 4] == flooded.instances[0].sizes
 
 
 EVENTS = st.lists(
     st.one_of(
         st.tuples(st.just("submit"), st.integers(1, 4)),
+        st.tuples(st.just("urgent"), st.integers(1, 4)),
+        st.tuples(st.just("large"), st.integers(5, 14)),
         st.tuples(st.just("cancel"), st.integers(0, 30)),
         st.tuples(st.just("turn"), st.just(0)),
+        st.tuples(st.just("wait"), st.just(0)),
         *[
             st.tuples(st.just(name), st.integers(0, 1))
             for name in ("answer", "answer", "answer", "refuse", "crash", "kill", "revive")
@@ -355,34 +294,54 @@ EVENTS = st.lists(
     ),
     max_size=60,
 )
+PROFILE = tuple(BucketTime(rows=rows, median=0.001 * rows, p95=0.001 * rows) for rows in (1, 2, 4))
+LEVELS = (
+    QueuePolicy(default_timeout_microseconds=3000, timeout_action="delay"),
+    QueuePolicy(default_timeout_microseconds=4000),
+)
 
 
-@given(EVENTS, st.integers(1, 2), st.integers(1, 2))
-def test_every_request_ends_exactly_once(events: list[tuple[str, int]], instances: int, tokens: int) -> None:
-    """Under any mix of arrivals, cancellations, refusals, deaths and rebirths: each request ends once, with its own
-    rows if it is answered; no batch exceeds the limit; all tokens come back.
+@given(EVENTS, st.integers(1, 2), st.integers(1, 2), st.booleans(), st.booleans())
+def test_every_request_ends_exactly_once(
+    events: list[tuple[str, int]], instances: int, tokens: int, foreseeing: bool, levels: bool
+) -> None:
+    """Under any mix of arrivals, deadlines, queue timeouts, cancellations, refusals, deaths and rebirths: each request
+    ends once, with its own rows if it is answered; no batch exceeds the limit; all tokens come back.
     """
-    asyncio.run(play(events, instances, tokens))
+    profile = LatencyProfile(PROFILE) if foreseeing else None
+    asyncio.run(play(events, lambda: Rig(instances=instances, tokens=tokens, profile=profile, levels=policies(levels))))
 
 
-async def play(events: list[tuple[str, int]], instances: int, tokens: int) -> None:
-    rig = Rig(instances=instances, tokens=tokens)
+def policies(levels: bool) -> tuple[QueuePolicy, ...]:
+    return LEVELS if levels else (QueuePolicy(),)
+
+
+async def play(events: list[tuple[str, int]], made: Callable[[], Rig]) -> None:
+    rig = made()
     admitted: list[tuple[Exchange, Recorder, list[float]]] = []
     for number, (event, argument) in enumerate(events):
-        if event == "submit":
-            values = [number + row / 10 for row in range(argument)]
-            exchange, receiver = rig.submit(*values)
-            admitted.append((exchange, receiver, values))
+        if event in ("submit", "urgent", "large"):
+            values = [number + row / 100 for row in range(argument)]
+            seconds = 0.004 if event == "urgent" else 60.0
+            exchange, receiver = rig.exchange(*values, seconds=seconds, level=number % len(rig.levels))
+            with contextlib.suppress(Infeasible, NotReady):
+                if event == "large":
+                    exchange.started = exchange.admitted
+                    Parts(exchange, rig.batcher).submit(4)
+                else:
+                    rig.batcher.submit(exchange)
+                admitted.append((exchange, receiver, values))
         elif event == "cancel" and argument < len(admitted):
             admitted[argument][0].cancel()
+        elif event == "wait":
+            await asyncio.sleep(0.005)
         else:
-            act(rig.instances[argument % instances], event)
+            act(rig.instances[argument % len(rig.instances)], event)
         await turn()
     await settle(rig)
 
-    assert len(admitted) == rig.owner.ended_count
     assert (0, 0) == (rig.metrics.pending, len(rig.batcher._running))
-    assert tokens == rig.device._free
+    assert rig.device.tokens == rig.device._free
     assert all(size <= 4 for instance in rig.instances for size in instance.sizes)
     for _, receiver, values in admitted:
         error = ending(receiver)
@@ -410,8 +369,10 @@ async def settle(rig: Rig) -> None:
     for _ in range(200):
         await turn()
         busy = [instance for instance in rig.instances if instance.job]
-        if not busy:
+        if not busy and not rig.metrics.pending:
             return
+        if not busy:
+            await asyncio.sleep(0.001)
         for instance in busy:
             instance.answer()
     pytest.fail("the batcher never came to rest")

@@ -3,6 +3,8 @@
 import http.client
 import json
 import threading
+import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Self
 
@@ -19,12 +21,28 @@ class Tally:
     wrong: list[str] = field(default_factory=list)
     lost: list[str] = field(default_factory=list)
     refused_connections: int = 0
+    answers: list[tuple[float, float, str]] = field(default_factory=list)
+
+    def times(self, version: str) -> tuple[list[float], list[float]]:
+        """When requests were sent, and when their answers were there, that this version has computed."""
+        of_version = [(sent, there) for sent, there, computed_by in self.answers if computed_by == version]
+        return [sent for sent, _ in of_version], [there for _, there in of_version]
 
 
 class Clients:
-    """`count` threads, each with a keep-alive connection, asking for random rows until told to stop."""
+    """`count` threads, each with a keep-alive connection, asking for random rows until told to stop.
 
-    def __init__(self, address: tuple[str, int], count: int, path: str = "/v2/models/mlp/infer") -> None:
+    `seeds` says of each version which weights its answers must be computed with.
+    """
+
+    def __init__(
+        self,
+        address: tuple[str, int],
+        count: int,
+        path: str = "/v2/models/mlp/infer",
+        seeds: Mapping[str, int] | None = None,
+    ) -> None:
+        self._seeds = {"1": 0} if seeds is None else seeds
         self.tally = Tally()
         self._address = address
         self._path = path
@@ -65,6 +83,7 @@ class Clients:
     def _ask(
         self, connection: http.client.HTTPConnection, x: "np.ndarray[tuple[int, ...], np.dtype[np.float32]]"
     ) -> None:
+        sent = time.monotonic()
         tensor = {"name": "x", "shape": [1, 64], "datatype": "FP32", "data": x.ravel().tolist()}
         try:
             connection.request("POST", self._path, json.dumps({"inputs": [tensor]}))
@@ -77,13 +96,16 @@ class Clients:
             return
         with self._lock:
             self._count(response.status, body, x)
+            if response.status == 200:
+                self.tally.answers.append((sent, time.monotonic(), json.loads(body)["model_version"]))
 
     def _count(self, status: int, body: bytes, x: "np.ndarray[tuple[int, ...], np.dtype[np.float32]]") -> None:
         if status != 200:
             self.tally.wrong.append(f"{status} {body!r}")
             return
-        answer = np.array(json.loads(body)["outputs"][0]["data"], np.float32)
-        if np.allclose(answer, reference(x)[0], rtol=1e-3, atol=1e-3):
+        content = json.loads(body)
+        answer = np.array(content["outputs"][0]["data"], np.float32)
+        if np.allclose(answer, reference(x, self._seeds[content["model_version"]])[0], rtol=1e-3, atol=1e-3):
             self.tally.answered += 1
         else:
             self.tally.wrong.append("an answer that belongs to another request")

@@ -57,14 +57,16 @@ def reference(x: NDArray[np.float32], seed: int = 0) -> NDArray[np.float32]:
     return answer
 
 
-def write_model(root: Path, name: str, *, config: str | None = CONFIG, model: bytes | None = None) -> Path:
-    """`<root>/<name>/1/model.onnx`, and a config.pbtxt unless `config` is None."""
-    version = root / name / "1"
-    version.mkdir(parents=True)
-    (version / "model.onnx").write_bytes(mlp() if model is None else model)
+def write_model(
+    root: Path, name: str, *, config: str | None = CONFIG, model: bytes | None = None, version: int = 1
+) -> Path:
+    """`<root>/<name>/<version>/model.onnx`, and a config.pbtxt unless `config` is None."""
+    folder = root / name / str(version)
+    folder.mkdir(parents=True)
+    (folder / "model.onnx").write_bytes(mlp() if model is None else model)
     if config is not None:
         (root / name / "config.pbtxt").write_text(config)
-    return version
+    return folder
 
 
 @dataclass

@@ -79,6 +79,37 @@ async def binary(client: httpx.AsyncClient, array: Any) -> httpx.Response:
     return await client.post("/v2/models/m/infer", content=array.tobytes(), headers=headers)
 
 
+async def test_a_config_that_names_another_remote(tmp_path: Path) -> None:
+    """When the repository is polled, a changed config swaps the remote, and a bad one leaves the model as it is."""
+    write_remote(tmp_path)
+    path = tmp_path / "m" / "config.pbtxt"
+    west = identity()
+    flags = ["--model-control-mode", "poll", "--repository-poll-secs", "0.1"]
+    async with running(identity()) as east, running(west):
+        flags += ["--remote", f"east={east.address}", "--remote", f"west={west.address}"]
+        async with hone(tmp_path, *flags) as (_, client):
+
+            async def asked() -> int:
+                assert 200 == (await client.post("/v2/models/m/infer", json=BODY)).status_code
+                return len(west.asked)
+
+            assert 0 == await asked()
+            path.write_text(REMOTE.replace("east", "west"))
+            async with asyncio.timeout(20):
+                while not await asked():
+                    await asyncio.sleep(0.02)
+            path.write_text(REMOTE.replace("east", "nowhere"))
+            async with asyncio.timeout(20):
+                while "nowhere" not in (await client.post("/v2/repository/index")).text:
+                    await asyncio.sleep(0.02)
+            before = len(west.asked)
+            assert before + 1 == await asked()
+            path.unlink()
+            async with asyncio.timeout(20):
+                while (await client.get("/v2/models/m")).status_code != 404:
+                    await asyncio.sleep(0.05)
+
+
 async def test_a_client_that_hangs_up(tmp_path: Path) -> None:
     """The call at the remote is cancelled when the client closes its connection."""
     write_remote(tmp_path)

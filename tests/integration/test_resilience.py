@@ -40,7 +40,7 @@ def kill_one(served: Served) -> None:
     until = time.monotonic() + 20
     while (victim in served.workers() or len(served.workers()) < INSTANCES) and time.monotonic() < until:
         time.sleep(0.01)
-    time.sleep(0.2)
+    time.sleep(0.05)
 
 
 def open_descriptors(served: Served) -> int:

@@ -49,8 +49,18 @@ def test_what_has_no_effect(tmp_path: Path) -> None:
     [
         ('backend: "onnxruntime"', "another server computes, so leave backend and platform out"),
         ('platform: "onnxruntime_onnx"', "another server computes, so leave backend and platform out"),
-        ('parameters { key: "hone.precision" value { string_value: "f16" } }', "precision and batches are the remote"),
-        ('parameters { key: "hone.batch_tolerance" value { string_value: "1" } }', "precision and batches are the rem"),
+        (
+            'parameters { key: "hone.precision" value { string_value: "f16" } }',
+            "hone.precision is the remote",
+        ),
+        (
+            'parameters { key: "hone.batch_tolerance" value { string_value: "1" } }',
+            "hone.batch_tolerance is the",
+        ),
+        (
+            'parameters { key: "hone.length.x" value { string_value: "axis=1 buckets=16" } }',
+            "hone.length.x is the remote server's",
+        ),
     ],
 )
 def test_what_cannot_be_promised(tmp_path: Path, text: str, words: str) -> None:
@@ -63,7 +73,7 @@ def test_what_cannot_be_promised(tmp_path: Path, text: str, words: str) -> None:
 def test_a_card_is_required(tmp_path: Path) -> None:
     """Where every model needs a card, one that has no files isn't served."""
     write(tmp_path, "")
-    problem = scan_model(tmp_path, "m", Checks(require_card=True)).problem
+    problem = scan_model(tmp_path, "m", Checks(require_card=True).check).problem
 
     assert problem == "m/config.pbtxt: a card is required, and a model of a remote server has none"
 

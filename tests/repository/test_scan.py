@@ -159,13 +159,23 @@ def test_corrupt_file(root: Path, add: AddVersion) -> None:
 
 
 def test_bad_version_gives_way(root: Path, add: AddVersion) -> None:
-    """A newest version that fails its checks isn't there yet: the one before is served, and a warning says why."""
+    """A newest version that fails its checks isn't there yet: the one before is served, and the reason is given."""
     add("m", 1, card=True)
     (add("m", 2, card=True) / "model.onnx").unlink()
     model = only(root)
 
     assert (None, [1]) == (model.problem, [version.version for version in model.versions])
-    assert ("m/2/model.onnx: no such file",) == model.warnings
+    assert {2: "m/2/model.onnx: no such file"} == model.refused
+
+
+def test_a_version_that_serves_needs_no_stand_in(root: Path, add: AddVersion) -> None:
+    """When a version has an older generation that serves, what it has become being bad brings no other version up."""
+    add("m", 1, card=True)
+    (add("m", 2, card=True) / "model.onnx").unlink()
+    model = scan_model(root, "m", serving={2})
+
+    assert ((), {2: "m/2/model.onnx: no such file"}) == (model.versions, model.refused)
+    assert {1, 2} == model.present
 
 
 def test_card_required(root: Path, add: AddVersion) -> None:

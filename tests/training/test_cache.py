@@ -1,5 +1,6 @@
 """The cache: a step is done again exactly when something that decides its output has changed."""
 
+import contextlib
 import importlib.util
 import json
 import os
@@ -177,14 +178,57 @@ def test_work_that_failed_under_new_settings_leaves_the_old_at_hand(cache: Cache
     assert cache.path(".fit.before", "last").read_text() == "epoch 2"
 
 
-@pytest.mark.parametrize("renames", [1, 2])
-def test_a_kill_while_two_outputs_change_places_hides_no_finished_work(cache: Cache, step: Step, renames: int) -> None:
-    """Whatever rename was the last one, the step that was asked for is found done."""
+@pytest.mark.parametrize("again", ["first", "third"])
+@pytest.mark.parametrize("renames", [1, 2, 3])
+def test_a_kill_while_two_outputs_change_places_loses_no_finished_work(
+    cache: Cache, step: Step, monkeypatch: pytest.MonkeyPatch, renames: int, again: str
+) -> None:
+    """Whatever rename was the last one, on the way back to the first settings or on to third ones: both outputs that
+    there is room for are found done by who asks next.
+    """
+    settings = {name: replace(step, inputs={"settings": name}) for name in ("first", "second", "third")}
+    cache.do(settings["first"], act)
+    cache.do(settings["second"], act)
+
+    made = 0
+    rename = Path.rename
+
+    def killed(source: Path, target: Path) -> Path:
+        nonlocal made
+        made += 1
+        moved = rename(source, target)
+        if made == renames:
+            raise KeyboardInterrupt
+        return moved
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "rename", killed)
+        with contextlib.suppress(KeyboardInterrupt):
+            cache.do(settings[again], act)
+    assert cache.do(settings[again], act) is (again == "first" or made < renames)
+    assert cache.do(settings["second"], refuse) is True
+
+
+def test_a_damaged_output_of_the_settings_before_stands_in_nobodys_way(cache: Cache, step: Step) -> None:
+    """It can't be used any more; what lies in the step's own folder is kept in its place."""
     cache.do(step, act)
     cache.do(replace(step, inputs={}), act)
-    cache.path("fit", "").rename(cache.path(".fit.between", ""))
-    if renames == 2:
-        cache.path(".fit.before", "").rename(cache.path("fit", ""))
+    cache.path(".fit.before", "step.json").write_text("[")
+
+    assert cache.do(replace(step, inputs={"settings": "third"}), act) is False
+    assert cache.do(replace(step, inputs={}), refuse) is True
+
+
+def test_what_was_only_begun_takes_no_finished_outputs_place(cache: Cache, step: Step) -> None:
+    """Settings that were tried for a moment don't cost the network that was trained under those before them."""
+
+    def stop(folder: Path) -> None:
+        raise KeyboardInterrupt
+
+    cache.do(step, act)
+    with pytest.raises(KeyboardInterrupt):
+        cache.do(replace(step, inputs={}), stop)
+    assert cache.do(replace(step, inputs={"settings": "third"}), act) is False
     assert cache.do(step, refuse) is True
 
 

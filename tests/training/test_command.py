@@ -186,7 +186,7 @@ def test_a_loss_that_is_no_number_ends_with_1_and_keeps_the_last_good_weights(tm
     settings = yaml.safe_load((RECIPES / "digits.yaml").read_text())
     tiny = settings["profiles"]["tiny"]
     tiny["fit"] = {"epochs": 3, "learning_rate": 0.99, "weight_decay": 1e30, "warmup": 0.0}
-    tiny["network"] = {"widths": [16]}
+    tiny["network"] = {"widths": [32]}
     (tmp_path / "digits.yaml").write_text(yaml.safe_dump(settings))
     words = ["train", str(tmp_path / "digits.yaml"), "--profile", "tiny", "--runs", str(tmp_path / "runs")]
     result = CliRunner().invoke(app, words)
@@ -260,7 +260,11 @@ def process(*words: str | Path, runs: Path) -> "subprocess.Popen[str]":
 @pytest.mark.slow
 def test_ctrl_c_ends_with_130_and_says_that_nothing_is_lost(tmp_path: Path) -> None:
     """An interrupted training says in one line that the same command goes on, and it does."""
-    with process("train", "digits", "--json", runs=tmp_path) as training:
+    settings = yaml.safe_load((RECIPES / "digits.yaml").read_text())
+    settings["profiles"]["tiny"] |= {"data": {"size": 8, "test_views": 1}, "fit": {"epochs": 6}}
+    recipe = tmp_path / "digits.yaml"
+    recipe.write_text(yaml.safe_dump(settings))
+    with process("train", str(recipe), "--json", runs=tmp_path) as training:
         state = tmp_path / "digits" / "tiny" / "teacher" / "last.safetensors"
         while not state.exists():
             assert training.poll() is None
@@ -271,8 +275,8 @@ def test_ctrl_c_ends_with_130_and_says_that_nothing_is_lost(tmp_path: Path) -> N
     assert "interrupted; the same command goes on where it stopped" == stderr.splitlines()[-1]
     assert "Traceback" not in stderr
 
-    with process("train", "digits", "--json", runs=tmp_path) as training:
+    with process("train", str(recipe), "--json", runs=tmp_path) as training:
         stdout, stderr = training.communicate(timeout=120)
     assert 0 == training.returncode
-    assert 2 == len(json.loads((state.parent / "history.json").read_text())["epochs"])
+    assert 6 == len(json.loads((state.parent / "history.json").read_text())["epochs"])
     assert str(state.with_name("network.safetensors")) == json.loads(stdout)["checkpoint"]

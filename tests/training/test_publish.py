@@ -13,7 +13,7 @@ import pytest
 
 from service.artifact.card import CARD_NAME, ToTensor, load_card, verify_files
 from service.artifact.config import read_config
-from training import publish as publishing
+from training import durable
 from training.classifier import Classifier
 from training.machine import machine
 from training.publish import Golden, Published, Release, publish, versions
@@ -102,7 +102,7 @@ def fail_at(monkeypatch: pytest.MonkeyPatch, moment: int, failure: BaseException
 def crash_at(monkeypatch: pytest.MonkeyPatch, moment: int) -> Callable[[], int]:
     """End the process at the `moment`-th call that touches the disk for good; how many calls there were."""
     calls = 0
-    original = publishing._sync
+    original = durable._sync
 
     def sync(descriptor: int) -> None:
         nonlocal calls
@@ -111,7 +111,7 @@ def crash_at(monkeypatch: pytest.MonkeyPatch, moment: int) -> Callable[[], int]:
             raise Crash
         original(descriptor)
 
-    monkeypatch.setattr(publishing, "_sync", sync)
+    monkeypatch.setattr(durable, "_sync", sync)
     return lambda: calls
 
 
@@ -274,7 +274,8 @@ def test_the_crashes_cover_every_moment(
 def test_a_model_with_other_tensors_replaces_the_old_one(release: Release, enlarged: Release, tmp_path: Path) -> None:
     """Only versions that fit the config stay, and versions keep counting up."""
     publish(tmp_path / "models", release)
-    assert Published(name="digits", version=2, new=True) == publish(tmp_path / "models", enlarged)
+    replaced = Published(name="digits", version=2, new=True, replaced=(1,))
+    assert replaced == publish(tmp_path / "models", enlarged)
     assert [2] == versions(tmp_path / "models" / "digits")
     assert ["digits"] == [path.name for path in (tmp_path / "models").iterdir()]
     check_whole(tmp_path / "models")
@@ -285,7 +286,8 @@ def test_a_model_with_other_labels_replaces_the_old_one(release: Release, tmp_pa
     """No version is ever served under labels that it wasn't trained with."""
     publish(tmp_path / "models", release)
     renamed = replace(release, labels=tuple("abcdefghij"))
-    assert Published(name="digits", version=2, new=True) == publish(tmp_path / "models", renamed)
+    replaced = Published(name="digits", version=2, new=True, replaced=(1,))
+    assert replaced == publish(tmp_path / "models", renamed)
     assert [2] == versions(tmp_path / "models" / "digits")
 
 

@@ -214,7 +214,7 @@ async def test_a_load_that_takes_too_long_is_given_up() -> None:
 
 async def test_restarts_back_off_only_after_useless_lives(monkeypatch: pytest.MonkeyPatch) -> None:
     """A worker that crashes unused is followed later each time; one that answered, or was killed, at once."""
-    monkeypatch.setattr("service.workers.instance.FIRST_BACKOFF", 0.01)
+    monkeypatch.setattr("service.workers.backoff.FIRST", 0.01)
     async with Rig() as rig:
         for _ in range(3):
             assert rig.instance.pid

@@ -37,10 +37,14 @@ class Breaker:
         """Whether requests are let through, be it one at a time."""
         return self._state is not State.OPEN
 
-    def admit(self) -> None:
-        """Let a request through, which is then to be told as one of the following. Raises NotReady."""
+    def check(self) -> None:
+        """Raises NotReady while nobody is let through."""
         if self._state is State.OPEN:
             raise NotReady("the remote server doesn't answer; it is asked again in the background")
+
+    def admit(self) -> None:
+        """Let a request through, which is then to be told as one of the following. Raises NotReady."""
+        self.check()
         if self._state is State.HALF_OPEN:
             if self._trying:
                 raise NotReady("the remote server has just come back, and is tried with one request first")

@@ -15,8 +15,8 @@ from service.engine.remote.connection import RemoteConnection, RemoteDescription
 from service.engine.remote.fault import Kind, RemoteFault
 from service.engine.remote.patience import RemotePatience, varied
 from service.engine.scheduling.remote import RemoteScheduler
-from service.engine.served_model import EngineLimits, ModelSource
-from service.errors import ArtifactError, BackendError, HoneError, NotReady
+from service.engine.source import EngineLimits, ModelSource
+from service.errors import ArtifactError, BackendError, HoneError, InvalidRequest, NotReady
 from service.messages import InferRequest, InferResponse, Tensor
 from service.metrics import ModelMetrics
 
@@ -24,7 +24,7 @@ _log = structlog.get_logger()
 
 
 class RemoteModel:
-    """Owns the connection, the scheduler and the numbers of one remote generation. Implements `Model`.
+    """Owns the connection, the scheduler and the numbers of one remote generation. Implements `Servable`.
 
     A remote that is down doesn't keep the model from being listed: it is asked in the background, less and less often,
     until it is there. Whenever it comes back it is asked anew what the model looks like.
@@ -40,7 +40,6 @@ class RemoteModel:
         self.name = source.name
         self.version = source.version
         self.metrics = metrics
-        self.live = 0
         self._source = source
         self._limits = limits
         self._patience = patience or RemotePatience()
@@ -101,24 +100,38 @@ class RemoteModel:
             await self._connection.close()
         self.metrics.ready = False
 
+    async def drain(self, seconds: float) -> bool:
+        """Wait until all that was admitted has ended, for so long at most; whether it has."""
+        return self._admission is None or await self._admission.drain(seconds)
+
     # -- requests
+
+    def precheck(self, timeout: float | None) -> None:
+        """Raises NotReady or QueueFull for a request that would be refused whatever it holds."""
+        admission, scheduler = self._serving()
+        scheduler.precheck(admission.allowance(timeout))
 
     def submit(self, request: InferRequest, receiver: Receiver) -> Exchange:
         """Check the request against the configuration and pass it through. Raises a HoneError when it isn't taken."""
+        admission, scheduler = self._serving()
+        exchange = admission.exchange(request, receiver, self)
+        most = self.config.max_batch_size
+        if exchange.rows > most > 0:  # requests aren't split here
+            raise InvalidRequest(f'{exchange.rows} rows, model "{self.name}" takes 1 to {most} in a request')
+        scheduler.submit(exchange)
+        admission.live += 1
+        return exchange
+
+    def _serving(self) -> tuple[Admission, RemoteScheduler]:
         if self._admission is None or self._scheduler is None:
             raise NotReady(f'model "{self.name}": {self._problem or "is still loading"}')
-        exchange = self._admission.exchange(request, receiver, self)
-        self._scheduler.submit(exchange)
-        self.live += 1
-        return exchange
+        return self._admission, self._scheduler
 
     def ended(self, exchange: Exchange, error: HoneError | None) -> None:
         """See `ExchangeOwner`."""
-        assert self._admission
-        assert self._scheduler
-        self.live -= 1
-        self._admission.ended(exchange, error)
-        self._scheduler.left(exchange)
+        admission, scheduler = self._serving()
+        admission.ended(exchange, error)
+        scheduler.left(exchange)
 
     def _respond(self, exchange: Exchange, answer: Mapping[str, Tensor]) -> None:
         """Answer with the outputs that were asked for. Raises BackendError when the remote broke its word."""
@@ -171,7 +184,10 @@ class RemoteModel:
         limits, batching = self._limits, config.dynamic_batching
         own_bound = batching.default_queue_policy.max_queue_size if batching else 0
         self._config = config
-        self._admission = Admission(config, self.metrics, default_deadline=limits.default_deadline)
+        if self._admission:  # what is under way stays counted
+            self._admission.change(config)
+        else:
+            self._admission = Admission(config, self.metrics, default_deadline=limits.default_deadline)
         self._scheduler = self._scheduler or RemoteScheduler(
             self._remote,
             self._breaker,

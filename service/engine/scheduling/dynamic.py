@@ -11,56 +11,35 @@ its deadline, and a batch is closed so that none in it is late.
 import asyncio
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from numpy.typing import NDArray
 
-from service.artifact.queue_policy import QueuePolicy
 from service.engine.device import Device
 from service.engine.exchange import Exchange
 from service.engine.profile import LatencyProfile
 from service.engine.scheduling.batch import Batch
 from service.engine.scheduling.closing import Closer
+from service.engine.scheduling.crew import Crew
 from service.engine.scheduling.expiry import Expiry
+from service.engine.scheduling.foresight import Foresight
+from service.engine.scheduling.linger import Linger
+from service.engine.scheduling.policy import BatchingPolicy
 from service.engine.scheduling.queue import RequestQueue
-from service.errors import BackendError, DeadlineExceeded, Infeasible, NotReady, PoisonRequest, QueueTimeout, WorkerLost
+from service.engine.scheduling.suspicion import suspect
+from service.errors import BackendError, DeadlineExceeded, NotReady, WorkerLost
 from service.metrics import ModelMetrics
 from service.workers.instance import Instance
 from service.workers.payloads import Timings
-
-CRASHES = 2
-KILLS = 10
-HOPELESS = 3
-MARGIN = 0.03
-"""Share of a request's time that a prediction leaves for what nobody foresees."""
-_ANSWERING = 1e-3
-"""Seconds from the end of a batch to the last of its answers, about."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class BatchingPolicy:
-    """How requests are joined. `max_rows` is 0 for a model without a batch axis; `join` is False when the
-    configuration has no dynamic_batching: then every request is a batch of its own. `delay` is in seconds. `levels` has
-    the queue policy of each priority level, the first level first.
-    """
-
-    max_rows: int
-    join: bool
-    delay: float
-    max_queued_requests: int
-    max_queued_bytes: int
-    shapes_vary: bool
-    preferred: Sequence[int] = ()
-    levels: Sequence[QueuePolicy] = (QueuePolicy(),)
 
 
 class DynamicBatcher:
     """Owns one model's queue and its batches in flight. Implements `Scheduler`, `InstanceListener` and `Claimant`.
 
     A batch whose worker dies is retried request by request; a batch that the runtime refuses is halved until the
-    offender is alone. Whoever is alone when a second worker crashes is refused. That a worker was killed or stopped
-    from outside says nothing about a request; after KILLS of them it is given up, and may be sent again.
+    offender is alone.
     """
 
     def __init__(
@@ -71,14 +50,14 @@ class DynamicBatcher:
         respond: Callable[[Exchange, Sequence[NDArray[Any]]], None],
         condemn: Callable[[Exchange], None],
     ) -> None:
-        self.instances: list[Instance[Batch]] = []
+        self.crew = Crew(metrics)
         self.cost = 1
         self._policy = policy
         self._limit = policy.max_rows if policy.join else 0
         self._closer = Closer(
             limit=self._limit, preferred=policy.preferred, alike=_alike if policy.shapes_vary else None
         )
-        self._profile: LatencyProfile | None = None
+        self._foresight: Foresight | None = None
         self._device = device
         self._metrics = metrics
         self._respond = respond
@@ -90,9 +69,9 @@ class DynamicBatcher:
             max_requests=policy.max_queued_requests,
             max_bytes=policy.max_queued_bytes,
         )
-        self._running: dict[Batch, float] = {}  # until when each will run, as far as can be foreseen
-        self._expiry = Expiry(self._unfinished, self._overdue)
-        self._hopeless = True  # every instance is down, and none has come up in its last attempts
+        self._running: dict[Batch, None] = {}
+        self._expiry = Expiry(self._unfinished, policy.levels, self._queue.delay)
+        self._linger = Linger()
         self._pump_due = False
         self._delayed: asyncio.TimerHandle | None = None
 
@@ -104,14 +83,14 @@ class DynamicBatcher:
         Each batch takes `tokens` of the device. Without a `profile` nothing is foreseen; without `join` every request
         is a batch of its own, whatever the policy allows.
         """
-        self.instances = list(instances)
         self.cost = tokens
-        self._profile = profile
         if not join:
             self._limit = 0
             self._closer = replace(self._closer, limit=0, preferred=())
-        self._metrics.worker_memory = lambda: sum(one.stats.resident_bytes for one in instances if one.stats)
-        self._count_workers()
+        if profile:
+            delay = partial(self._device.delay, self)
+            self._foresight = Foresight(profile, instances=len(instances), joins=self._limit > 0, delay=delay)
+        self.crew.hire(instances)
         self._pump_soon()
 
     # -- Scheduler
@@ -119,24 +98,29 @@ class DynamicBatcher:
     @property
     def ready(self) -> bool:
         """See `Scheduler`."""
-        return any(instance.ready for instance in self.instances)
+        return self.crew.ready
 
     def submit(self, exchange: Exchange) -> None:
         """See `Scheduler`."""
-        if self._hopeless:
+        if self.crew.is_hopeless:
             raise NotReady("the model has no worker that runs; one is being restarted")
-        level = self._policy.levels[exchange.level]
-        if self._profile:
-            self._foresee(exchange, self._profile)
-        if (patience := level.timeout(exchange.request.timeout)) is not None:
-            exchange.expires = exchange.admitted + patience
+        foresight = self._foresight
+        if foresight:
+            everything = self._queue.rows + self._limit + exchange.rows
+            if not foresight.is_plenty(everything, exchange.deadline - exchange.admitted):
+                ahead = self._queue.rows_before(exchange.level, exchange.deadline)
+                foresight.check(exchange.rows, ahead, exchange.admitted, exchange.deadline)
         self._queue.push(exchange)
-        until = min(exchange.deadline, exchange.expires)
-        if until < self._expiry.next:
-            self._expiry.watch(until)
+        self._expiry.admit(exchange)
         if not self._pump_due:
             # Later in this turn of the loop: what other connections send in the same turn joins the batch.
             self._pump_soon()
+
+    def precheck(self, allowance: float) -> None:
+        """See `Scheduler`. Looks ahead only while requests are being refused, and all are equal."""
+        if self._foresight and self._foresight.is_shedding and len(self._policy.levels) == 1:
+            now = time.monotonic()
+            self._foresight.check(1, self._queue.rows_before(0, now + allowance), now, now + allowance)
 
     def left(self, exchange: Exchange) -> None:
         """See `Scheduler`."""
@@ -148,7 +132,7 @@ class DynamicBatcher:
         if self._delayed:
             self._delayed.cancel()
         self._device.withdraw(self)
-        await asyncio.gather(*(instance.stop() for instance in self.instances))
+        await self.crew.stop()
         self._device.withdraw(self)
         for exchange in list(self._unfinished()):
             exchange.fail(WorkerLost("the model was stopped"))
@@ -158,50 +142,12 @@ class DynamicBatcher:
     @property
     def backlog(self) -> float:
         """See `Claimant`."""
-        waiting = self._queue.rows * self._profile.seconds_per_row() if self._profile else 0.0
-        return waiting + self._left_to_run(time.monotonic())
+        return self._foresight.backlog(self._queue.rows) if self._foresight else 0.0
 
     def granted(self) -> None:
         """See `Claimant`."""
         self._dispatch()
         self._pump_soon()
-
-    # -- looking ahead
-
-    def _foresee(self, exchange: Exchange, profile: LatencyProfile) -> None:
-        """Raises Infeasible unless the request will be finished in time, behind all that goes before it."""
-        now = exchange.admitted
-        ahead = self._queue.rows_before(exchange.level, exchange.deadline)
-        batch = min(ahead + exchange.rows, max(profile.best_rows, exchange.rows)) if self._limit else exchange.rows
-        own = profile.seconds(batch) + ahead * profile.seconds_per_row() / len(self.instances)
-        wait = own + self._left_to_run(now) / len(self.instances)
-        wait += self._device.delay(self, wait)
-        allowed = exchange.deadline - now
-        if wait + _ANSWERING > allowed * (1 - MARGIN):
-            raise Infeasible(
-                f"would be finished in {wait * 1e3:.1f} ms, and {allowed * 1e3:.1f} ms are left;"
-                f" {ahead} rows are to be computed before"
-            )
-
-    def _left_to_run(self, now: float) -> float:
-        """Seconds that the batches at the workers will still take, one after the other."""
-        return sum([max(until - now, 0.0) for until in self._running.values()])
-
-    def _overdue(self, exchange: Exchange, now: float) -> float:
-        """End or delay an exchange whose time has come; when to look at it again."""
-        if exchange.deadline <= now:
-            exchange.fail(DeadlineExceeded(f"not finished within {exchange.deadline - exchange.admitted:.3g} s"))
-            return float("inf")
-        if exchange.expires > now or exchange.started:
-            return min(exchange.deadline, exchange.expires if not exchange.started else float("inf"))
-        policy = self._policy.levels[exchange.level]
-        if policy.timeout_action == "reject":
-            waited = exchange.expires - exchange.admitted
-            exchange.fail(QueueTimeout(f"no worker took it within {waited:.3g} s, the limit of this model's queue"))
-            return float("inf")
-        exchange.expires = float("inf")
-        self._queue.delay(exchange)
-        return exchange.deadline
 
     # -- forming batches
 
@@ -212,26 +158,24 @@ class DynamicBatcher:
 
     def _pump(self) -> None:
         self._pump_due = False
-        while len(self._queue) and self._idle() and not self._worth_waiting():
+        while len(self._queue) and self.crew.idle() and not self._worth_waiting():
             if not self._device.claim(self):
                 return
             self._dispatch()
 
-    def _idle(self) -> Instance[Batch] | None:
-        for instance in self.instances:
-            if instance.idle:
-                return instance
-        return None
-
     def _worth_waiting(self) -> bool:
-        """Whether a fuller batch may still come within the configured delay; if so, a timer is set."""
-        if not self._policy.delay or (oldest := self._queue.oldest) is None:
+        """Whether a fuller batch may still come, within the configured delay or a linger; then a timer is set."""
+        rows = self._queue.rows
+        if rows >= self._limit or self._queue.has_retries:
             return False
-        left = oldest + self._policy.delay - time.monotonic()
-        if left <= 0 or self._queue.rows >= self._limit:
+        now = time.monotonic()
+        until = self._linger.until(rows, self._limit, now, self._foresight.profile) if self._foresight else 0.0
+        if self._policy.delay and (oldest := self._queue.oldest) is not None:
+            until = max(until, oldest + self._policy.delay)
+        if until <= now:
             return False
         if self._delayed is None:
-            self._delayed = self._loop.call_later(left, self._delay_over)
+            self._delayed = self._loop.call_later(until - now, self._delay_over)
         return True
 
     def _delay_over(self) -> None:
@@ -240,7 +184,7 @@ class DynamicBatcher:
 
     def _dispatch(self) -> None:
         """Run one batch with the tokens at hand, or give them back."""
-        instance = self._idle()
+        instance = self.crew.idle()
         now = time.monotonic()
         batch = self._close(now) if instance else None
         if instance is None or batch is None:
@@ -248,7 +192,11 @@ class DynamicBatcher:
             return
         self._queue.taken(batch, now)
         self._metrics.queue_duration.observe_all([now - exchange.admitted for exchange in batch.exchanges])
-        self._running[batch] = now + (self._profile.seconds(batch.rows) if self._profile else 0.0)
+        if self._policy.waste:
+            self._metrics.padding_ratio.observe(self._policy.waste(batch.exchanges))
+        self._running[batch] = None
+        if self._foresight:
+            self._foresight.started(batch, now)
         try:
             instance.run(batch, batch.gather())
         except OSError as error:  # no memory or descriptors for a batch that doesn't fit its slot
@@ -259,7 +207,8 @@ class DynamicBatcher:
         """The batch to compute next; who can't be finished in time is told so."""
         if self._queue.has_retries and (batch := self._queue.retry()):
             return batch
-        closing = self._closer.close(self._queue.in_order(now), now, self._profile)
+        profile = self._foresight.profile if self._foresight else None
+        closing = self._closer.close(self._queue.in_order(now), now, profile)
         for exchange in closing.dropped:
             waited = now - exchange.admitted
             exchange.fail(
@@ -272,7 +221,7 @@ class DynamicBatcher:
     def instance_ready(self, instance: Instance[Batch]) -> None:
         """See `InstanceListener`."""
         del instance
-        self._count_workers()
+        self.crew.count()
         self._pump_soon()
 
     def job_done(
@@ -280,11 +229,12 @@ class DynamicBatcher:
     ) -> None:
         """See `InstanceListener`."""
         del instance
-        seconds = (timings.input + timings.infer + timings.output) / 1e9
-        self._finished(job, seconds)
-        self._measure(job, timings)
-        if self._profile:
-            self._profile.observe(job.rows, seconds)
+        phases = (timings.input / 1e9, timings.infer / 1e9, timings.output / 1e9)
+        self._finished(job, sum(phases))
+        self._metrics.computed(job.rows, phases)
+        if self._foresight and self._queue.rows >= self._foresight.profile.best_rows:
+            self._pump()  # enough waits already: let the worker go on while these answers are written
+        self._linger.answered(job.rows)
         if not self._policy.max_rows:
             self._respond(job.exchanges[0], outputs)
             return
@@ -303,19 +253,11 @@ class DynamicBatcher:
     def instance_lost(self, instance: Instance[Batch], jobs: Sequence[Batch], *, blameless: bool) -> None:
         """See `InstanceListener`."""
         del instance
-        self._count_workers()
+        self.crew.count()
         for job in jobs:
             self._finished(job)
-            for exchange in job.alive():
-                exchange.kills += blameless
-                exchange.deaths += not blameless
-                if len(job.exchanges) == 1 and exchange.deaths >= CRASHES:
-                    self._condemn(exchange)
-                    exchange.fail(PoisonRequest("the worker process ended each time that it held this request"))
-                elif exchange.kills >= KILLS:
-                    exchange.fail(WorkerLost(f"{KILLS} worker processes were killed while they held this request"))
-            self._retry([Batch([exchange]) for exchange in job.alive()])
-        if self._hopeless:
+            self._retry(suspect(job, blameless=blameless, condemn=self._condemn))
+        if self.crew.is_hopeless:
             for exchange in list(self._unfinished()):
                 exchange.fail(WorkerLost("the model's worker ends as soon as it starts"))
 
@@ -328,6 +270,8 @@ class DynamicBatcher:
 
     def _finished(self, batch: Batch, seconds: float = 0.0) -> None:
         del self._running[batch]
+        if self._foresight:
+            self._foresight.ended(batch, seconds)
         self._device.release(self, seconds)
         self._pump_soon()
 
@@ -341,26 +285,6 @@ class DynamicBatcher:
     def _retry(self, batches: Sequence[Batch]) -> None:
         self._queue.push_again(batches)
         self._pump_soon()
-
-    def _count_workers(self) -> None:
-        self._hopeless = all(not instance.ready and instance.failures >= HOPELESS for instance in self.instances)
-        self._metrics.workers_up = sum(instance.ready for instance in self.instances)
-        self._metrics.ready = self._metrics.workers_up > 0
-        restarts: dict[str, int] = {}
-        for instance in self.instances:
-            for reason, count in instance.restarts.items():
-                restarts[reason] = restarts.get(reason, 0) + count
-        self._metrics.worker_restarts = restarts
-
-    def _measure(self, batch: Batch, timings: Timings) -> None:
-        metrics = self._metrics
-        metrics.executions += 1
-        metrics.inferences += batch.rows
-        metrics.batch_size.observe(batch.rows)
-        phases = metrics.compute_duration
-        phases["input"].observe(timings.input / 1e9)
-        phases["infer"].observe(timings.infer / 1e9)
-        phases["output"].observe(timings.output / 1e9)
 
 
 def _refuse(batch: Batch, text: str) -> None:

@@ -2,26 +2,45 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
+from service.artifact.queue_policy import QueuePolicy
 from service.engine.exchange import Exchange
+from service.errors import DeadlineExceeded, QueueTimeout
+
+_NEVER = float("inf")
 
 
 class Expiry:
     """Owns the timer for the tightest moment, which is `next`. Any later one costs a comparison.
 
-    At that moment `overdue` is called for each of `unfinished`; it ends those whose time has come, and says of each
-    when to look at it again, infinity for never.
+    `unfinished` are the exchanges to look at then. One that has waited beyond the policy of its level (`levels`) is
+    refused, or handed to `delay`.
     """
 
     def __init__(
-        self, unfinished: Callable[[], Iterable[Exchange]], overdue: Callable[[Exchange, float], float]
+        self,
+        unfinished: Callable[[], Iterable[Exchange]],
+        levels: Sequence[QueuePolicy],
+        delay: Callable[[Exchange], None],
     ) -> None:
         self._unfinished = unfinished
-        self._overdue = overdue
+        self._levels = levels
+        self._limited = any(policy.default_timeout_microseconds for policy in levels)
+        self._delay = delay
         self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
-        self.next = float("inf")
+        self.next = _NEVER
+
+    def admit(self, exchange: Exchange) -> None:
+        """Watch an exchange from now on, by its deadline and the policy of its level."""
+        if self._limited:
+            patience = self._levels[exchange.level].timeout(exchange.request.timeout)
+            if patience is not None:
+                exchange.expires = exchange.admitted + patience
+        moment = min(exchange.deadline, exchange.expires)
+        if moment < self.next:
+            self.watch(moment)
 
     def watch(self, moment: float) -> None:
         """See to it that nothing outlives `moment` (`time.monotonic()` seconds) unnoticed."""
@@ -34,9 +53,26 @@ class Expiry:
         """Watch nothing."""
         if self._timer:
             self._timer.cancel()
-        self.next = float("inf")
+        self.next = _NEVER
 
     def _sweep(self) -> None:
-        self.next = float("inf")
+        self.next = _NEVER
         now = time.monotonic()
-        self.watch(min([self._overdue(exchange, now) for exchange in list(self._unfinished())], default=self.next))
+        self.watch(min([self._look(exchange, now) for exchange in list(self._unfinished())], default=_NEVER))
+
+    def _look(self, exchange: Exchange, now: float) -> float:
+        """End or delay an exchange whose time has come; when to look at it again."""
+        if exchange.deadline <= now:
+            exchange.fail(DeadlineExceeded(f"not finished within {exchange.deadline - exchange.admitted:.3g} s"))
+            return _NEVER
+        if exchange.started:
+            return exchange.deadline
+        if exchange.expires > now:
+            return min(exchange.deadline, exchange.expires)
+        if self._levels[exchange.level].timeout_action == "reject":
+            waited = exchange.expires - exchange.admitted
+            exchange.fail(QueueTimeout(f"no worker took it within {waited:.3g} s, the limit of this model's queue"))
+            return _NEVER
+        exchange.expires = _NEVER
+        self._delay(exchange)
+        return exchange.deadline

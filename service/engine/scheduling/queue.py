@@ -164,7 +164,7 @@ class RequestQueue:
 
     def rows_before(self, number: int, deadline: float) -> int:
         """Rows that would be computed before a request of this level with this deadline, ageing left aside."""
-        rows = sum(batch.rows for batch in self._retries) + sum(level.rows for level in self._levels[:number])
+        rows = sum([batch.rows for batch in self._retries]) + sum([level.rows for level in self._levels[:number]])
         level = self._levels[number]
         if not level.waiting or level.waiting[-1][0] <= deadline:
             return rows + level.rows

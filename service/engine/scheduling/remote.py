@@ -17,7 +17,7 @@ from service.engine.remote.fault import Kind, RemoteFault
 from service.engine.remote.patience import varied
 from service.engine.remote.retry_budget import RetryBudget
 from service.engine.scheduling.expiry import Expiry
-from service.errors import BackendError, DeadlineExceeded, HoneError, QueueFull, WorkerLost
+from service.errors import BackendError, HoneError, QueueFull, WorkerLost
 from service.messages import InferRequest, Tensor
 from service.metrics import ModelMetrics
 
@@ -60,7 +60,7 @@ class RemoteScheduler:
         self._tasks: dict[Exchange, asyncio.Task[None]] = {}
         self._bytes = 0
         self._loop = asyncio.get_running_loop()
-        self._expiry = Expiry(lambda: self._tasks, _overdue)
+        self._expiry = Expiry(lambda: self._tasks, (), _never)  # queue timeouts are the remote's
 
     @property
     def ready(self) -> bool:
@@ -69,8 +69,7 @@ class RemoteScheduler:
 
     def submit(self, exchange: Exchange) -> None:
         """See `Scheduler`."""
-        if len(self._tasks) >= self._max_requests:
-            raise QueueFull(f"{len(self._tasks)} requests are at the remote server, the limit is {self._max_requests}")
+        self._check_room()
         if self._bytes + exchange.nbytes > self._max_bytes:
             raise QueueFull(f"{self._bytes} bytes are at the remote server; {exchange.nbytes} more exceed the limit")
         self._breaker.admit()
@@ -79,6 +78,11 @@ class RemoteScheduler:
         self._tasks[exchange] = self._loop.create_task(self._carry(exchange))
         self._metrics.pending = len(self._tasks)
         self._expiry.watch(exchange.deadline)
+
+    def precheck(self, allowance: float) -> None:  # noqa: ARG002
+        """See `Scheduler`; how long the remote will take can't be foreseen."""
+        self._breaker.check()
+        self._check_room()
 
     def left(self, exchange: Exchange) -> None:
         """Nobody waits for it any more: the remote is told so too."""
@@ -94,6 +98,10 @@ class RemoteScheduler:
         for exchange in list(self._tasks):
             exchange.fail(WorkerLost("the model was stopped"))
         await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _check_room(self) -> None:
+        if len(self._tasks) >= self._max_requests:
+            raise QueueFull(f"{len(self._tasks)} requests are at the remote server, the limit is {self._max_requests}")
 
     def _forget(self, exchange: Exchange) -> asyncio.Task[None] | None:
         task = self._tasks.pop(exchange, None)
@@ -159,9 +167,5 @@ class RemoteScheduler:
         metrics.compute_duration["infer"].observe(seconds)
 
 
-def _overdue(exchange: Exchange, now: float) -> float:
-    """End an exchange whose time has come; when to look at it again."""
-    if exchange.deadline > now:
-        return exchange.deadline
-    exchange.fail(DeadlineExceeded(f"not finished within {exchange.deadline - exchange.admitted:.3g} s"))
-    return float("inf")
+def _never(exchange: Exchange) -> None:
+    """Nothing is delayed here."""

@@ -11,6 +11,12 @@ class Scheduler(Protocol):
     def submit(self, exchange: Exchange) -> None:
         """Queue it. Raises QueueFull or NotReady when it can't be taken; otherwise it ends later, never in here."""
 
+    def precheck(self, allowance: float) -> None:
+        """Raises QueueFull or Infeasible if a request that may take `allowance` seconds would be refused for sure.
+
+        Cheap, and asked before a body is parsed; it needn't see everything that `submit` does.
+        """
+
     def left(self, exchange: Exchange) -> None:
         """The exchange ended while it was queued."""
 

@@ -7,7 +7,8 @@ from typing import Any
 from numpy.typing import NDArray
 
 from service.engine.device import Device
-from service.workers.instance import Instance, Tried
+from service.workers.instance import Instance
+from service.workers.trial import Tried
 
 
 class Bench:

@@ -6,7 +6,7 @@ from service.artifact.golden import Golden
 from service.backends.plan import Plan
 from service.engine.trials.bench import Bench
 from service.errors import ArtifactError
-from service.workers.instance import TrialFailed
+from service.workers.trial import TrialFailed
 
 TOLERANCE = 0.05
 """Largest difference, as a share of the largest expected answer: other CPUs and precisions differ by less, another

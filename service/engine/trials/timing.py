@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from service.engine.profile import BucketTime
 from service.engine.trials.bench import Bench
-from service.workers.instance import TrialFailed
+from service.workers.trial import TrialFailed
 
 SECONDS = 1.5
 """How long all of it may take, about."""
@@ -29,7 +29,7 @@ async def measure(
     end = time.monotonic() + seconds
     for number, batch in enumerate(batches):
         left = end - time.monotonic()
-        expected = 2 * found[-1].median if found else 0.0
+        expected = found[-1].median * len(batch[0]) / found[-1].rows if found else 0.0
         if found and left < (_FEWEST + 1) * expected:
             break
         until = time.monotonic() + left / (len(batches) - number)

@@ -13,7 +13,7 @@ from service.engine.trials.bench import Bench
 from service.engine.trials.independence import influence
 from service.engine.trials.samples import calm
 from service.engine.trials.timing import measure
-from service.workers.instance import TrialFailed
+from service.workers.trial import TrialFailed
 
 MATES = 8
 

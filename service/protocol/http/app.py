@@ -3,17 +3,15 @@
 from collections.abc import Callable
 from typing import Annotated, Any
 
-import orjson
 from fastapi import FastAPI, Path, Request
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
-from service.errors import HoneError, InvalidRequest, ModelNotFound, TooLarge
-from service.metadata import IndexEntry, TensorMetadata
+from service.errors import HoneError, ModelNotFound
+from service.metadata import TensorMetadata
 from service.protocol.engine_port import Engine
 from service.protocol.http.answer import (
-    CLOSE,
     Answer,
     empty_answer,
     internal_error,
@@ -22,8 +20,9 @@ from service.protocol.http.answer import (
     transport_refusal,
 )
 from service.protocol.http.infer_door import InferDoor
-from service.protocol.http.infer_route import AnswerResponse, EarlyResponse, infer, read_body
-from service.protocol.http.schema import INDEX_OPENAPI, INFER_OPENAPI, JSON_OPENAPI, READY_OPENAPI
+from service.protocol.http.infer_route import AnswerResponse, infer
+from service.protocol.http.repository_routes import add_repository_routes
+from service.protocol.http.schema import INFER_OPENAPI, JSON_OPENAPI, READY_OPENAPI
 from service.protocol.limits import Limits
 from service.quoting import quoted
 
@@ -44,7 +43,8 @@ def build_app(engine: Engine, limits: Limits) -> FastAPI:
     )
     _add_infer_routes(app, InferDoor(engine, limits))  # first, since routes are tried in order
     _add_model_routes(app, engine)
-    _add_server_routes(app, engine, limits)
+    _add_server_routes(app, engine)
+    add_repository_routes(app, engine, limits)
     app.add_exception_handler(HoneError, _refuse)
     app.add_exception_handler(HTTPException, _refuse_route)
     app.add_exception_handler(ClientDisconnect, _forget)
@@ -52,7 +52,7 @@ def build_app(engine: Engine, limits: Limits) -> FastAPI:
     return app
 
 
-def _add_server_routes(app: FastAPI, engine: Engine, limits: Limits) -> None:
+def _add_server_routes(app: FastAPI, engine: Engine) -> None:
     async def server() -> Response:
         """Name, version and extensions of the server."""
         names = {"name": engine.server_name, "version": engine.server_version, "extensions": engine.extensions}
@@ -66,22 +66,10 @@ def _add_server_routes(app: FastAPI, engine: Engine, limits: Limits) -> None:
         """200 when the server takes requests and its models compute, else 400."""
         return AnswerResponse(empty_answer(200 if engine.ready() else 400))
 
-    async def index(request: Request) -> Response:
-        """Every model and version in the repository, with its state."""
-        error = TooLarge(f"the body is larger than the limit of {limits.max_json_bytes} bytes")
-        try:
-            body = await read_body(request, limits.max_json_bytes, error)
-        except TooLarge:
-            return EarlyResponse(refusal(error, CLOSE))
-        only_ready = _only_ready(body)
-        entries = [_index_entry(entry) for entry in engine.index() if not only_ready or entry.state == "READY"]
-        return AnswerResponse(json_answer(200, entries))
-
     app.get("/v2", tags=["server"], openapi_extra=JSON_OPENAPI)(server)
     app.get("/v2/", include_in_schema=False)(server)
     app.get("/v2/health/live", tags=["server"], openapi_extra=READY_OPENAPI)(live)
     app.get("/v2/health/ready", tags=["server"], openapi_extra=READY_OPENAPI)(ready)
-    app.post("/v2/repository/index", tags=["server"], openapi_extra=INDEX_OPENAPI)(index)
 
 
 def _add_model_routes(app: FastAPI, engine: Engine) -> None:
@@ -145,24 +133,6 @@ def _add_infer_routes(app: FastAPI, door: InferDoor) -> None:
 
 def _tensor(tensor: TensorMetadata) -> dict[str, Any]:
     return {"name": tensor.name, "datatype": tensor.datatype, "shape": tensor.shape}
-
-
-def _index_entry(entry: IndexEntry) -> dict[str, str]:
-    content = {"name": entry.name, "version": entry.version, "state": entry.state, "reason": entry.reason}
-    return content if entry.version else {key: value for key, value in content.items() if key != "version"}
-
-
-def _only_ready(body: bytes) -> bool:
-    if not body:
-        return False
-    try:
-        content = orjson.loads(body)
-    except orjson.JSONDecodeError as error:
-        raise InvalidRequest(f"the JSON is malformed: {error}") from None
-    ready = content.get("ready", False) if isinstance(content, dict) else None
-    if not isinstance(ready, bool):
-        raise InvalidRequest('expected {"ready": true} or {"ready": false}')
-    return ready
 
 
 async def _refuse(_request: Request, error: Exception) -> Response:

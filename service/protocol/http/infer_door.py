@@ -60,7 +60,9 @@ class InferDoor:
         reply.reset(ALL_JSON)
         try:
             try:
-                request, reply.wanted = self._decoder.decode(model, version, read_head(fields), body)
+                head = read_head(fields)
+                self.engine.precheck(model, version, head.timeout)
+                request, reply.wanted = self._decoder.decode(model, version, head, body)
             except HoneError as error:
                 self.engine.refuse(model, version, "http", error)
                 reply.failure = refusal(error)

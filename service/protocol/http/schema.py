@@ -120,5 +120,21 @@ INDEX_OPENAPI: dict[str, Any] = {
         "200": _json("One entry for each model and version.", {"type": "array", "items": {"type": "object"}})
     },
 }
+LOAD_OPENAPI: dict[str, Any] = {
+    "responses": {
+        "200": {"description": "The model serves."},
+        **{code: _REFUSALS[code] for code in ("400", "404", "503")},
+        "500": _json("The model can't be loaded; what served it before goes on.", _ERROR),
+        "501": _json("A config or files of the client's own aren't taken.", _ERROR),
+    }
+}
+_UNLOADED: dict[str, Any] = {"type": "object", "properties": {"unload_dependents": {"type": "boolean"}}}
+UNLOAD_OPENAPI: dict[str, Any] = {
+    "requestBody": {
+        "required": False,
+        "content": {"application/json": {"schema": {"type": "object", "properties": {"parameters": _UNLOADED}}}},
+    },
+    "responses": {"200": {"description": "The model doesn't serve."}, "400": _REFUSALS["400"]},
+}
 JSON_OPENAPI: dict[str, Any] = {"responses": {"200": _json("What was asked for.", {"type": "object"})}}
 READY_OPENAPI: dict[str, Any] = {"responses": {"200": {"description": "Yes."}, "400": {"description": "No."}}}

@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 
 from service.artifact.config import parse_config
 from service.engine.exchange import Exchange
-from service.engine.model import Model
 from service.engine.remote.address import parse_remotes
 from service.engine.remote.model import RemoteModel
 from service.engine.remote.patience import RemotePatience
-from service.engine.served_model import EngineLimits, ModelSource
+from service.engine.servable import Servable
+from service.engine.source import EngineLimits, ModelSource
 from service.errors import HoneError
 from service.messages import InferRequest, InferResponse, Tensor
 from service.metrics import ModelMetrics
@@ -48,7 +48,7 @@ class Client:
         return self.endings[0]
 
 
-def send(model: Model, *arrays: NDArray[Any], datatype: str = "FP32", **fields: Any) -> tuple[Client, Exchange]:
+def send(model: Servable, *arrays: NDArray[Any], datatype: str = "FP32", **fields: Any) -> tuple[Client, Exchange]:
     """Submit a request with inputs "x", "x2" ..."""
     names = ["x", "x2", "x3"]
     inputs = tuple(
@@ -58,7 +58,7 @@ def send(model: Model, *arrays: NDArray[Any], datatype: str = "FP32", **fields: 
     return client, model.submit(InferRequest(model="m", version=None, inputs=inputs, **fields), client)
 
 
-async def ask(model: Model, *arrays: NDArray[Any], **fields: Any) -> Client:
+async def ask(model: Servable, *arrays: NDArray[Any], **fields: Any) -> Client:
     """Submit a request and wait for its end, which is raised unless it is good."""
     client, _ = send(model, *arrays, **fields)
     if error := await client.ending():

@@ -10,7 +10,7 @@ import pytest
 
 from service.datatypes import NUMPY_DTYPES
 from service.engine.remote.breaker import FAILURES
-from service.engine.served_model import EngineLimits
+from service.engine.source import EngineLimits
 from service.errors import (
     ArtifactError,
     BackendError,
@@ -187,7 +187,8 @@ async def test_client_that_leaves() -> None:
 
         await until(lambda: triton.cancelled == 1)
         assert "cancelled" == getattr(client.endings[0], "reason", None)
-        assert 0 == model.metrics.pending == model.live
+        assert 0 == model.metrics.pending
+        assert await model.drain(0)
 
 
 @pytest.mark.parametrize(

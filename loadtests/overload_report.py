@@ -1,0 +1,193 @@
+"""What the overload bench comes to: medians over rounds against the targets, as JSON and as Markdown."""
+
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Self
+
+from loadtests import results
+from loadtests.target import Target, told
+from loadtests.workloads.catalogue import W5
+from service.client.outcome import SKIPPED, Outcome
+
+NAME = "bench-overload"
+PACKAGES = ("onnxruntime", "uvicorn", "uvloop", "httptools", "orjson", "torch", "transformers")
+REJECTED = 503
+ACCEPTED = (200, 504)
+"""Statuses of what the service took on: answered, or too late for an answer."""
+
+GOODPUT = {2.0: 0.95, 5.0: 0.9, 10.0: 0.85}
+"""Least share of capacity(k) that is answered within the SLO, by k."""
+
+REJECTION_MS, REJECTION_MICROS = 5.0, 60.0
+COLUMNS = (
+    "times capacity",
+    "offered/s",
+    "capacity(k)/s",
+    "goodput/s",
+    "share of capacity(k) [range]",
+    "accepted: p50 / p99 / p99.9 ms",
+    "rejected",
+    "rejection: p50 / p99 ms",
+    "front's CPU-µs a rejection",
+    "late, expired, other",
+    "skipped",
+    "sent late, p99 ms",
+)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Settings:
+    """`slo` in seconds; the closed loop has `connections` clients, each point lasts `seconds`."""
+
+    slo: float
+    seconds: int
+    connections: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Point:
+    """One factor in one round. Times in milliseconds, rates per second; nan where there is nothing to tell.
+
+    `late` were answered with 200 after the SLO. `rejection_micros` is the processor time of the service's front beyond
+    what its accepted requests take it in the closed loop, for each rejection.
+    """
+
+    factor: float
+    offered: float
+    possible: float
+    goodput: float
+    counts: dict[str, int]
+    late: int
+    accepted_ms: list[float]
+    rejection_ms: list[float]
+    rejection_micros: float
+    skipped: int
+    lag_p99_ms: float
+
+    @classmethod
+    def of(cls, outcome: Outcome, *, factor: float, possible: float, micros: float, slo: float) -> Self:
+        """From what became of the requests; `micros` as `rejection_micros` has them."""
+        goodput = outcome.goodput(slo)
+        return cls(
+            factor=factor,
+            offered=outcome.offered,
+            possible=possible,
+            goodput=goodput,
+            counts=outcome.counts(),
+            late=outcome.count((200,)) - round(goodput * outcome.seconds),
+            accepted_ms=[value * 1e3 for value in outcome.percentiles(ACCEPTED, (50, 99, 99.9))],
+            rejection_ms=[value * 1e3 for value in outcome.percentiles((REJECTED,), (50, 99))],
+            rejection_micros=micros,
+            skipped=outcome.count((SKIPPED,)),
+            lag_p99_ms=outcome.lag(99) * 1e3,
+        )
+
+    @property
+    def other(self) -> int:
+        """Requests that ended in none of the ways that a service should end them."""
+        expected = {"200", "503", "504", "skipped"}
+        return sum(count for status, count in self.counts.items() if status not in expected)
+
+
+def rejection_micros(outcome: Outcome, front: float, front_each: float) -> float:
+    """Microseconds a rejection, of the `front` seconds that the service's front used; `front_each` for an accepted one.
+
+    nan when nothing was rejected.
+    """
+    rejected, accepted = outcome.count((REJECTED,)), outcome.count(ACCEPTED)
+    return (front - accepted * front_each) / rejected * 1e6 if rejected else float("nan")
+
+
+def figures(points: Sequence[Point], settings: Settings) -> dict[str, Any]:
+    """Everything that was measured and where, with medians and targets."""
+    factors = sorted({point.factor for point in points})
+    by_factor = {factor: [point for point in points if point.factor == factor] for factor in factors}
+    targets = [target for factor, ones in by_factor.items() for target in _targets(factor, ones, settings)]
+    return {
+        "bench": NAME,
+        **results.circumstances(PACKAGES),
+        "settings": asdict(settings),
+        "points": [asdict(point) for point in points],
+        "medians": [_median(ones) for ones in by_factor.values()],
+        "targets": [target.figures() for target in targets],
+        "met": all(target.met for target in targets),
+    }
+
+
+def write(found: Mapping[str, Any]) -> str:
+    """Renew the section and its twin; returns the section."""
+    settings, rounds = found["settings"], len(found["points"]) // len(found["medians"])
+    text = f"""\
+## Overload: {W5.title}, SLO {settings["slo"] * 1e3:.0f} ms
+
+{results.told(found)}
+
+`make bench-overload`: open loop, Poisson arrivals, latency from the scheduled send; {rounds} rounds of \
+{settings["seconds"]} s a point, medians. Closed loop: {settings["connections"]} clients. Generator and service share
+the cores. Accepted: answered, or expired after admission.
+
+{results.table(COLUMNS, [_row(one) for one in found["medians"]])}
+{told(found["targets"])}"""
+    results.write(NAME, text, found)
+    return text
+
+
+def line(point: Point) -> str:
+    """One point, for whoever waits at the terminal."""
+    cells = zip(COLUMNS, _row(_median([point])), strict=True)
+    return "  ".join(f"{name}: {cell}" for name, cell in cells)
+
+
+def _median(ones: Sequence[Point]) -> dict[str, Any]:
+    """Of one factor over all rounds."""
+    shares = [one.goodput / min(one.offered, one.possible) for one in ones]
+
+    def middle(key: str) -> float:
+        return float(statistics.median(getattr(one, key) for one in ones))
+
+    def middles(key: str) -> list[float]:
+        return [statistics.median(values) for values in zip(*(getattr(one, key) for one in ones), strict=True)]
+
+    return {
+        **{key: middle(key) for key in ("factor", "offered", "possible", "goodput", "rejection_micros", "lag_p99_ms")},
+        **{key: middles(key) for key in ("accepted_ms", "rejection_ms")},
+        "share": statistics.median(shares),
+        "share_range": [min(shares), max(shares)],
+        "rejected": statistics.median(one.counts.get(str(REJECTED), 0) / sum(one.counts.values()) for one in ones),
+        "late": sum(one.late for one in ones),
+        "expired": sum(one.counts.get("504", 0) for one in ones),
+        "other": sum(one.other for one in ones),
+        "skipped": sum(one.skipped for one in ones),
+    }
+
+
+def _row(one: Mapping[str, Any]) -> tuple[str, ...]:
+    low, high = one["share_range"]
+    return (
+        f"{one['factor']:g}",
+        f"{one['offered']:,.0f}",
+        f"{one['possible']:,.1f}",
+        f"{one['goodput']:,.1f}",
+        f"**{one['share']:.2f}** [{low:.2f}-{high:.2f}]",
+        " / ".join(f"{value:.0f}" for value in one["accepted_ms"]),
+        f"{one['rejected']:.1%}",
+        " / ".join(f"{value:.2f}" for value in one["rejection_ms"]) if one["rejected"] else "",
+        f"{one['rejection_micros']:.0f}" if one["rejected"] else "",
+        f"{one['late']}, {one['expired']}, {one['other']}",
+        str(one["skipped"]),
+        f"{one['lag_p99_ms']:.1f}",
+    )
+
+
+def _targets(factor: float, ones: Sequence[Point], settings: Settings) -> list[Target]:
+    found = _median(ones)
+    if factor not in GOODPUT:
+        return []
+    at = f"{factor:g} times"
+    return [
+        Target(what=f"{at}: share of capacity(k)", value=found["share"], limit=GOODPUT[factor], at_least=True),
+        Target(what=f"{at}: p99 of the accepted, ms", value=found["accepted_ms"][1], limit=settings.slo * 1e3),
+        Target(what=f"{at}: a rejection, median ms", value=found["rejection_ms"][0], limit=REJECTION_MS),
+        Target(what=f"{at}: the front's CPU-µs a rejection", value=found["rejection_micros"], limit=REJECTION_MICROS),
+    ]

@@ -1,0 +1,105 @@
+"""How a generation is built: from its files and the server's limits to plans for workers and a batching policy."""
+
+from collections.abc import Callable, Sequence
+
+import msgspec
+
+from service.artifact.batching import DynamicBatching
+from service.artifact.config import ModelConfig, complete
+from service.artifact.queue_policy import QueuePolicy
+from service.artifact.signature import Signature
+from service.backends.plan import Plan
+from service.engine.device import CPU, GPU_TOKENS, Placement
+from service.engine.exchange import Exchange
+from service.engine.scheduling.policy import BatchingPolicy
+from service.engine.source import EngineLimits, ModelSource
+from service.engine.trials.independence import TOLERANCE
+from service.errors import NotReady
+from service.workers.region import fits_slot
+
+SLOTS = 2
+
+
+class Blueprint:
+    """Owns the configuration of one generation, from what is written to what the runtime completed it with."""
+
+    def __init__(self, source: ModelSource, limits: EngineLimits) -> None:
+        self.source = source
+        self._limits = limits
+        self._config: ModelConfig | None = None
+
+    @property
+    def config(self) -> ModelConfig:
+        """The configuration, completed from the model itself. Raises NotReady before a worker has read the model."""
+        if self._config is None:
+            raise NotReady(f'model "{self.source.name}" is still loading')
+        return self._config
+
+    def inspection(self, placement: Placement) -> Plan:
+        """The plan by which an instance at this place loads the model and reads its signature."""
+        config = self.source.config
+        return Plan(
+            backend=config.backend if config else "onnxruntime",
+            path=self.source.path,
+            sha256=self.source.sha256,
+            precision=config.hone.precision if config else "f32",
+            device=placement.device,
+            intra_op_threads=placement.threads,
+            inter_op_threads=(config.hone.inter_op_threads if config else None) or 1,
+        )
+
+    def resolve(self, plan: Plan, signature: Signature) -> Plan:
+        """The plan to compute by. Completes the configuration by what the runtime found, once.
+
+        Raises ArtifactError where model and configuration differ.
+        """
+        if self._config is None:
+            self._config = complete(self.source.config, self.source.name, signature)
+        resolved = msgspec.structs.replace(
+            plan,
+            max_batch_size=self._config.max_batch_size,
+            inputs=self._config.inputs,
+            outputs=self._config.outputs,
+            slots=SLOTS,
+            in_flight=1 if plan.device == CPU else GPU_TOKENS,
+            max_output_bytes=self._limits.max_output_bytes,
+        )
+        return msgspec.structs.replace(resolved, warm_batches=_warm_batches(resolved))
+
+    def policy(self, waste: Callable[[Sequence[Exchange]], float]) -> BatchingPolicy:
+        """How requests are queued and joined; `waste` is asked where inputs are padded."""
+        config, batching = self.config, self.config.dynamic_batching
+        return BatchingPolicy(
+            max_rows=config.max_batch_size,
+            join=batching is not None,
+            delay=batching.max_queue_delay_microseconds / 1e6 if batching else 0.0,
+            preferred=batching.preferred_batch_size if batching else (),
+            levels=_queue_policies(batching),
+            waste=waste if config.hone.lengths else None,
+            max_queued_requests=self._limits.max_queued_requests,
+            max_queued_bytes=self._limits.max_queued_bytes,
+            shapes_vary=any(-1 in spec.shape for spec in config.inputs),
+        )
+
+    @property
+    def tolerance(self) -> float:
+        """How much a batch-mate may change an answer, as a share of the largest one."""
+        hone = self.config.hone
+        return TOLERANCE[hone.precision] if hone.batch_tolerance is None else hone.batch_tolerance
+
+
+def _warm_batches(plan: Plan) -> tuple[int, ...]:
+    """One row and a full batch; not the latter where it is larger than a slot, and nothing where lengths vary, since
+    nobody knows which of them the model can take.
+    """
+    if any(-1 in spec.shape for spec in plan.inputs):
+        return ()
+    return (1, plan.max_batch_size) if plan.max_batch_size > 1 and fits_slot(plan) else (1,)
+
+
+def _queue_policies(batching: DynamicBatching | None) -> tuple[QueuePolicy, ...]:
+    """One policy a priority level, the first level first; a single one where there are no levels."""
+    if batching is None:
+        return (QueuePolicy(),)
+    own, default = batching.priority_queue_policies, batching.default_queue_policy
+    return tuple(own.get(level, default) for level in range(1, batching.priority_levels + 1)) or (default,)

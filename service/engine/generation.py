@@ -1,0 +1,49 @@
+"""A version of a model as the catalog lists it."""
+
+from dataclasses import dataclass
+
+from service.artifact.config import ModelConfig
+from service.engine.servable import Servable
+from service.metadata import IndexEntry
+from service.metrics import ModelMetrics
+from service.repository.folder import VersionFolder
+
+LOADING = "LOADING"
+READY = "READY"
+UNAVAILABLE = "UNAVAILABLE"
+UNLOADING = "UNLOADING"
+UNLOADED = "unloaded"
+
+
+@dataclass(kw_only=True, slots=True)
+class Generation:
+    """A version from the moment that it is to be served; `model` answers for it, None while nothing does.
+
+    `files` and `config` are what `model` was made of. `reason` says why there is no model, or why a newer one isn't in
+    its place. `numbers` are those of a load that failed; a model has its own.
+    """
+
+    name: str
+    version: str
+    state: str
+    reason: str = ""
+    model: Servable | None = None
+    files: VersionFolder | None = None
+    config: ModelConfig | None = None
+    numbers: ModelMetrics | None = None
+
+    def entry(self) -> IndexEntry:
+        """As the index lists it: a model without a worker isn't ready, though it was loaded."""
+        problem = self.model.problem if self.model else ""
+        state = UNAVAILABLE if problem else self.state
+        return IndexEntry(name=self.name, version=self.version, state=state, reason=problem or self.reason)
+
+    def is_made_of(self, files: VersionFolder, config: ModelConfig | None) -> bool:
+        """Whether it serves exactly this, so that loading it again would change nothing."""
+        return (
+            self.model is not None
+            and self.model.ready
+            and self.files is not None
+            and self.files.same_files(files)
+            and self.config == config
+        )

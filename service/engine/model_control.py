@@ -1,0 +1,193 @@
+"""Which models of the repository are to be served: all of them, those that are there now, or those asked for."""
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
+from functools import partial
+from typing import Literal, TypeAlias
+
+import structlog
+
+from service.engine.catalog import Catalog
+from service.errors import ArtifactError, Draining, InvalidRequest, ModelNotFound
+from service.metadata import IndexEntry
+from service.quoting import quoted
+from service.repository.folder import ModelFolder
+from service.repository.watch import Watch
+
+ControlMode: TypeAlias = Literal["none", "poll", "explicit"]
+
+ALL = "*"
+"""Stands for every model among those to load at the start."""
+_log = structlog.get_logger()
+
+
+class ModelControl:
+    """Owns the decision what is served, and carries out one change of a model after the other.
+
+    Mode `none` serves what is in the repository at the start. `poll` looks every `poll_seconds` and follows it.
+    `explicit` serves `names` at the start, and then what `load` and `unload` say. The disk is read in threads.
+    """
+
+    def __init__(
+        self,
+        catalog: Catalog,
+        watch: Watch,
+        *,
+        mode: ControlMode = "none",
+        names: Sequence[str] = (),
+        poll_seconds: float = 15.0,
+    ) -> None:
+        self._catalog = catalog
+        self._watch = watch
+        self._mode = mode
+        self._names = names
+        self._poll_seconds = poll_seconds
+        self._first: list[ModelFolder] = []
+        self._changes: dict[str, asyncio.Task[None]] = {}
+        self._polling: asyncio.Task[None] | None = None
+        self._stopped = False
+
+    @property
+    def may_be_empty(self) -> bool:
+        """Whether it makes sense to run without any model: they may still come."""
+        return self._mode == "poll" or (self._mode == "explicit" and not self._names)
+
+    async def survey(self) -> None:
+        """Look at what is to be served at the start. Raises ArtifactError when there is no repository."""
+        names = await asyncio.to_thread(self._watch.names)
+        if not names:
+            _log.warning("no model folder in the repository")
+        if self._mode == "explicit" and ALL not in self._names:
+            names = list(dict.fromkeys(self._names))
+        self._first = await asyncio.to_thread(self._watch.take, names, {})
+
+    async def start(self) -> None:
+        """Load what `survey` found; what fails is listed with its reason and doesn't stop the others."""
+        first, self._first = self._first, []
+        await asyncio.gather(*[self._follow(folder) for folder in first])
+        if self._mode == "poll":
+            self._polling = asyncio.get_running_loop().create_task(self._poll())
+
+    async def load(self, name: str) -> None:
+        """Serve a model as it is in the repository now; one that is served and hasn't changed stays as it is.
+
+        Raises ModelNotFound, or ArtifactError with what is wrong: then whatever served it before goes on.
+        """
+        self._check_explicit()
+        await self._finished(self._change(name, lambda: self._load(name)))
+
+    async def unload(self, name: str) -> None:
+        """Serve a model no longer; returns when what it had admitted is answered. Nothing happens to an unknown one."""
+        self._check_explicit()
+        leaving: list[asyncio.Task[None]] = []
+
+        async def unload() -> None:
+            leaving.extend(self._catalog.unload(name, forget=False))
+
+        await self._finished(self._change(name, unload))
+        if leaving:
+            await asyncio.wait(leaving)
+
+    async def index(self) -> list[IndexEntry]:
+        """Every model and version with its state; those that could be loaded explicitly by their name alone."""
+        names: list[str] = []
+        if self._mode == "explicit":
+            with contextlib.suppress(ArtifactError):  # what is served can be said without the repository
+                names = await asyncio.to_thread(self._watch.names)
+        entries = self._catalog.index()
+        others = set(names) - {entry.name for entry in entries}
+        return entries + [IndexEntry(name=name, version="", state="", reason="") for name in sorted(others)]
+
+    async def stop(self) -> None:
+        """Change nothing any more; loads that are under way are given up."""
+        self._stopped = True
+        tasks = [*self._changes.values(), *([self._polling] if self._polling else [])]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    # -- one change after the other
+
+    def _change(self, name: str, act: Callable[[], Awaitable[None]]) -> asyncio.Task[None]:
+        """Change a model when all earlier changes of it are through."""
+        before = self._changes.get(name)
+
+        async def in_turn() -> None:
+            if before:
+                await asyncio.wait({before})
+            await act()
+
+        task = self._changes[name] = asyncio.get_running_loop().create_task(in_turn())
+        task.add_done_callback(partial(self._changed, name))
+        return task
+
+    def _changed(self, name: str, task: asyncio.Task[None]) -> None:
+        if self._changes.get(name) is task:
+            del self._changes[name]
+        if not task.cancelled():
+            task.exception()  # whoever waited for it may have gone
+
+    async def _finished(self, change: asyncio.Task[None]) -> None:
+        """Wait for a change that goes on even if nobody waits. Raises what it raises."""
+        await asyncio.wait({change})
+        if change.cancelled():
+            raise Draining("the server is stopping")
+        change.result()
+
+    def _check_explicit(self) -> None:
+        if self._mode != "explicit":
+            raise InvalidRequest(
+                "explicit model load / unload is not allowed: the server was started with"
+                f" --model-control-mode {self._mode}, it takes --model-control-mode explicit"
+            )
+        if self._stopped:
+            raise Draining("the server is stopping")
+
+    # -- what the repository has
+
+    async def _load(self, name: str) -> None:
+        if name not in await asyncio.to_thread(self._watch.names):
+            raise ModelNotFound(f"there is no model {quoted(name)} in the repository")
+        (folder,) = await asyncio.to_thread(self._watch.take, [name], self._catalog.serving())
+        last = await self._follow(folder)
+        problems = [last.problem] if last.problem else list(last.refused.values())
+        if problems:
+            served = ", ".join(self._catalog.versions(name))
+            raise ArtifactError("; ".join(problems) + (f"; version {served} goes on serving" if served else ""))
+
+    async def _follow(self, folder: ModelFolder) -> ModelFolder:
+        """Serve what is in a folder; the folder as it was in the end, without versions that couldn't be loaded."""
+        for warning in folder.warnings:
+            _log.warning("ignored", model=folder.name, text=warning)
+        while failed := await self._catalog.bring(folder):
+            serving = self._catalog.serving().get(folder.name, set())
+            found = await asyncio.to_thread(self._watch.again, folder.name, failed, serving)
+            if found is None:  # it has changed again: what is there now is another matter
+                return replace(folder, refused={**folder.refused, **failed})
+            folder = found
+        return folder
+
+    async def _poll(self) -> None:
+        while True:
+            await asyncio.sleep(self._poll_seconds)
+            try:
+                await self._look()
+            except ArtifactError as error:
+                _log.error("the repository can't be seen, everything goes on as it is", reason=str(error))
+            except Exception:
+                _log.exception("can't look at the repository")
+
+    async def _look(self) -> None:
+        found = await asyncio.to_thread(self._watch.look, self._catalog.serving(), frozenset(self._changes))
+        for folder in found.folders:
+            self._change(folder.name, partial(self._followed, folder))
+        for name in found.gone:
+            self._catalog.unload(name, forget=True)
+
+    async def _followed(self, folder: ModelFolder) -> None:
+        try:
+            await self._follow(folder)
+        except Exception:
+            _log.exception("can't follow the repository", model=folder.name)

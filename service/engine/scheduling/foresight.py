@@ -1,0 +1,78 @@
+"""What can be foreseen of a model's queue: when a request would be finished, and how much work is left."""
+
+import time
+from collections.abc import Callable
+
+from service.engine.profile import LatencyProfile
+from service.engine.scheduling.batch import Batch
+from service.errors import Infeasible
+
+MARGIN = 0.03
+"""Share of a request's time that a prediction leaves for what nobody foresees."""
+_ANSWERING = 1e-3
+"""Seconds from the end of a batch to the last of its answers, about."""
+_COMFORT = 16.0
+"""Others on the device, the batch in flight and a slow moment are covered by this factor."""
+_SHEDDING = 0.25
+"""Seconds after a refusal in which further ones are expected."""
+
+
+class Foresight:
+    """Owns the profile of a model and the times that its batches in flight will take. All times are in seconds.
+
+    `delay` tells how much longer so many seconds of computing take because others use the device too. `instances` work
+    side by side; with `joins` requests share batches.
+    """
+
+    def __init__(
+        self, profile: LatencyProfile, *, instances: int, joins: bool, delay: Callable[[float], float]
+    ) -> None:
+        self.profile = profile
+        self._instances = instances
+        self._joins = joins
+        self._delay = delay
+        self._until: dict[Batch, float] = {}
+        self._refused = -_SHEDDING
+
+    @property
+    def is_shedding(self) -> bool:
+        """Whether a request was refused a moment ago."""
+        return time.monotonic() - self._refused < _SHEDDING
+
+    def started(self, batch: Batch, now: float) -> None:
+        """A worker has it."""
+        self._until[batch] = now + self.profile.seconds(batch.rows)
+
+    def ended(self, batch: Batch, seconds: float) -> None:
+        """It has taken so long; 0 for one that wasn't computed to its end."""
+        del self._until[batch]
+        if seconds:
+            self.profile.observe(batch.rows, seconds)
+
+    def backlog(self, waiting: int) -> float:
+        """What `waiting` rows and the batches in flight will take in one instance after the other."""
+        return waiting * self.profile.seconds_per_row() + self._in_flight(time.monotonic())
+
+    def is_plenty(self, rows: int, allowed: float) -> bool:
+        """Whether `allowed` seconds are so much for `rows` rows, all those before them included, that nothing else need
+        be looked at: even one row at a time, and beside others, they would be computed in half of it.
+        """
+        return rows * self.profile.seconds_alone * _COMFORT < allowed
+
+    def check(self, rows: int, ahead: int, now: float, deadline: float) -> None:
+        """Raises Infeasible unless `rows` rows, behind `ahead` others, will be finished by `deadline`."""
+        profile = self.profile
+        batch = min(ahead + rows, max(profile.best_rows, rows)) if self._joins else rows
+        wait = profile.seconds(batch)
+        wait += (ahead * profile.seconds_per_row() + self._in_flight(now)) / self._instances
+        wait += self._delay(wait)
+        allowed = deadline - now
+        if wait + _ANSWERING > allowed * (1 - MARGIN):
+            self._refused = now
+            raise Infeasible(
+                f"would be finished in {wait * 1e3:.1f} ms, and {allowed * 1e3:.1f} ms are left;"
+                f" {ahead} rows are to be computed before"
+            )
+
+    def _in_flight(self, now: float) -> float:
+        return sum([max(until - now, 0.0) for until in self._until.values()])

@@ -1,0 +1,43 @@
+"""What the catalog sees of a generation."""
+
+from typing import Protocol
+
+from service.artifact.config import ModelConfig
+from service.engine.exchange import Exchange, Receiver
+from service.messages import InferRequest
+from service.metrics import ModelMetrics
+
+
+class Servable(Protocol):
+    """A version of a model under one configuration: it is loaded, answers, drains and stops, each of them once."""
+
+    name: str
+    version: str
+    metrics: ModelMetrics
+
+    @property
+    def config(self) -> ModelConfig:
+        """The configuration, completed from the model itself. Raises NotReady before it is loaded."""
+
+    @property
+    def ready(self) -> bool:
+        """Whether a worker is there to compute."""
+
+    @property
+    def problem(self) -> str:
+        """Why no worker is there to compute; empty while one is."""
+
+    async def load(self) -> None:
+        """Load, verify and warm it. Raises ArtifactError with what is wrong, and then leaves nothing behind."""
+
+    def precheck(self, timeout: float | None) -> None:
+        """Raises a HoneError for a request that would be refused whatever it holds, by the time that it grants."""
+
+    def submit(self, request: InferRequest, receiver: Receiver) -> Exchange:
+        """Admit a request. Raises a HoneError when it isn't taken."""
+
+    async def drain(self, seconds: float) -> bool:
+        """Wait until all that was admitted has ended, for so long at most; whether it has."""
+
+    async def stop(self) -> None:
+        """End its workers; what still waits is failed."""

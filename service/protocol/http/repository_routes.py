@@ -1,0 +1,108 @@
+"""The routes of the model repository: what is in it, and which of it is to be served."""
+
+from typing import Any
+
+import orjson
+from fastapi import FastAPI, Request
+from starlette.responses import Response
+
+from service.errors import InvalidRequest, TooLarge, Unsupported
+from service.metadata import IndexEntry
+from service.protocol.engine_port import Engine
+from service.protocol.http.answer import CLOSE, empty_answer, json_answer, refusal
+from service.protocol.http.infer_route import AnswerResponse, EarlyResponse, read_body
+from service.protocol.http.schema import INDEX_OPENAPI, LOAD_OPENAPI, UNLOAD_OPENAPI
+from service.protocol.limits import Limits
+from service.quoting import quoted
+
+_MODEL = "/models/{model}"
+
+
+def add_repository_routes(app: FastAPI, engine: Engine, limits: Limits) -> None:
+    """Index, load and unload."""
+    too_large = TooLarge(f"the body is larger than the limit of {limits.max_json_bytes} bytes")
+
+    async def body_of(request: Request) -> dict[str, Any]:
+        return _object(await read_body(request, limits.max_json_bytes, too_large))
+
+    async def index(request: Request) -> Response:
+        """Every model and version in the repository, with its state."""
+        only_ready = (await body_of(request)).get("ready", False)
+        if not isinstance(only_ready, bool):
+            raise InvalidRequest('expected {"ready": true} or {"ready": false}')
+        found = await engine.index()
+        return AnswerResponse(
+            json_answer(200, [_entry(one) for one in found if not only_ready or one.state == "READY"])
+        )
+
+    async def load(request: Request, model: str) -> Response:
+        """Serve a model as it is in the repository now (control mode explicit)."""
+        _check_load(_parameters(await body_of(request)))
+        await engine.load_model(model)
+        return AnswerResponse(empty_answer(200))
+
+    async def unload(request: Request, model: str) -> Response:
+        """Serve a model no longer; answered when its last request is (control mode explicit)."""
+        _check_unload(_parameters(await body_of(request)))
+        await engine.unload_model(model)
+        return AnswerResponse(empty_answer(200))
+
+    async def of_repository() -> Response:
+        """There is one repository, and it has no name."""
+        raise Unsupported("this server has one repository: leave its name out of the path")
+
+    app.add_exception_handler(TooLarge, _refuse_unread)
+    for path, route, schema in (
+        ("/index", index, INDEX_OPENAPI),
+        (_MODEL + "/load", load, LOAD_OPENAPI),
+        (_MODEL + "/unload", unload, UNLOAD_OPENAPI),
+    ):
+        app.post("/v2/repository" + path, tags=["repository"], openapi_extra=schema)(route)
+        app.post("/v2/repository/{repository}" + path, include_in_schema=False)(of_repository)
+
+
+async def _refuse_unread(_request: Request, error: Exception) -> Response:
+    assert isinstance(error, TooLarge)
+    return EarlyResponse(refusal(error, CLOSE))
+
+
+def _object(body: bytes) -> dict[str, Any]:
+    if not body:
+        return {}
+    try:
+        content = orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        raise InvalidRequest(f"the JSON is malformed: {error}") from None
+    if not isinstance(content, dict):
+        raise InvalidRequest("expected a JSON object")
+    return content
+
+
+def _parameters(content: dict[str, Any]) -> dict[str, Any]:
+    parameters = content.get("parameters", {})
+    if not isinstance(parameters, dict):
+        raise InvalidRequest('"parameters" isn\'t an object')
+    return parameters
+
+
+def _check_load(parameters: dict[str, Any]) -> None:
+    for key in parameters:
+        if key == "config" or key.startswith("file:"):
+            raise Unsupported(f"parameter {quoted(key)}: a model is loaded as the repository has it")
+        raise InvalidRequest(f"parameter {quoted(key)} isn't known; load takes none")
+
+
+def _check_unload(parameters: dict[str, Any]) -> None:
+    """`unload_dependents` changes nothing: no model depends on another."""
+    for key, value in parameters.items():
+        if key != "unload_dependents":
+            raise InvalidRequest(f"parameter {quoted(key)} isn't known; unload takes unload_dependents")
+        if not isinstance(value, bool):
+            raise InvalidRequest('parameter "unload_dependents" is true or false')
+
+
+def _entry(entry: IndexEntry) -> dict[str, str]:
+    """What isn't known of a model that nobody has loaded is left out, as Triton does."""
+    content = {"name": entry.name, "version": entry.version, "state": entry.state}
+    content = {key: value for key, value in content.items() if value}
+    return {**content, "reason": entry.reason} if entry.state else content

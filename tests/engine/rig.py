@@ -1,0 +1,98 @@
+"""A batcher over manual instances, and what tests do with it."""
+
+import asyncio
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from numpy.typing import NDArray
+
+from service.artifact.queue_policy import QueuePolicy
+from service.engine.device import Device
+from service.engine.exchange import Exchange
+from service.engine.profile import LatencyProfile
+from service.engine.scheduling.dynamic import DynamicBatcher
+from service.engine.scheduling.policy import BatchingPolicy
+from service.errors import HoneError
+from service.messages import InferResponse, Tensor
+from service.metrics import ModelMetrics
+from tests.engine.doubles import ManualInstance, Owner, Recorder, request
+
+
+class Rig:
+    """A batcher over manual instances; made inside a running loop."""
+
+    def __init__(
+        self,
+        *,
+        instances: int = 1,
+        tokens: int = 8,
+        join: bool = True,
+        delay: float = 0,
+        most: int = 1000,
+        profile: LatencyProfile | None = None,
+        levels: Sequence[QueuePolicy] = (QueuePolicy(),),
+        device: Device | None = None,
+    ) -> None:
+        self.metrics = ModelMetrics()
+        self.levels = levels
+        self.device = device or Device(tokens)
+        self.owner = Owner()
+        self.condemned: list[Exchange] = []
+        policy = BatchingPolicy(
+            max_rows=4,
+            join=join,
+            delay=delay,
+            max_queued_requests=most,
+            max_queued_bytes=10**6,
+            shapes_vary=True,
+            levels=levels,
+        )
+        self.batcher = DynamicBatcher(policy, self.device, self.metrics, respond, self.condemned.append)
+        self.owner.scheduler = self.batcher
+        self.instances = [ManualInstance(self.batcher) for _ in range(instances)]
+        self.batcher.serve(self.instances, tokens=1, profile=profile)  # type: ignore[arg-type]
+
+    def submit(
+        self, *values: float, seconds: float = 60, width: int = 3, level: int = 0, asks: float | None = None
+    ) -> tuple[Exchange, Recorder]:
+        exchange, receiver = self.exchange(*values, seconds=seconds, width=width, level=level, asks=asks)
+        self.batcher.submit(exchange)
+        return exchange, receiver
+
+    def exchange(
+        self, *values: float, seconds: float = 60, width: int = 3, level: int = 0, asks: float | None = None
+    ) -> tuple[Exchange, Recorder]:
+        """An exchange that nobody has submitted yet."""
+        receiver = Recorder()
+        asked = request(*values, width=width, timeout=asks)
+        now = time.monotonic()
+        exchange = Exchange(
+            request=asked,
+            receiver=receiver,
+            owner=self.owner,
+            inputs=[asked.inputs[0].array],
+            outputs=[],
+            rows=len(values),
+            nbytes=asked.inputs[0].array.nbytes,
+            admitted=now,
+            deadline=now + seconds,
+            level=level,
+        )
+        return exchange, receiver
+
+
+def respond(exchange: Exchange, arrays: Sequence[NDArray[Any]]) -> None:
+    exchange.emit(InferResponse(model="m", version="1", outputs=(Tensor(name="y", datatype="FP32", array=arrays[0]),)))
+    exchange.finish()
+
+
+async def turn() -> None:
+    """Let what is due on the loop happen."""
+    for _ in range(3):
+        await asyncio.sleep(0)
+
+
+def ending(receiver: Recorder) -> HoneError | None:
+    (error,) = receiver.endings
+    return error

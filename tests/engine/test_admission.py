@@ -1,0 +1,168 @@
+"""Admission: what can't be finished in time is refused at once, and what waits too long leaves as its policy says."""
+
+import asyncio
+
+import pytest
+
+from service.artifact.queue_policy import QueuePolicy
+from service.engine.profile import BucketTime, LatencyProfile
+from service.errors import DeadlineExceeded, Infeasible, QueueFull, QueueTimeout
+from tests.engine.rig import Rig, ending, turn
+
+
+def profile(row: float = 0.05) -> LatencyProfile:
+    """A model that takes `row` seconds for each row, whatever the batch: a second for 20 rows."""
+    return LatencyProfile([BucketTime(rows=rows, median=row * rows, p95=row * rows) for rows in (1, 2, 4)])
+
+
+async def test_what_cannot_be_finished_in_time_is_refused_at_once() -> None:
+    """Half a second is enough for nine rows; the tenth hears when it would be finished, and what is ahead of it."""
+    rig = Rig(profile=profile())
+    for _ in range(9):
+        rig.submit(1, seconds=0.5)
+
+    with pytest.raises(Infeasible, match=r"finished in 500\.0 ms, and 500\.0 ms are left; 9 rows are"):
+        rig.submit(1, seconds=0.5)
+    rig.submit(1, seconds=2)
+    assert 10 == rig.metrics.pending
+
+
+async def test_an_urgent_request_counts_only_what_goes_before_it() -> None:
+    """Requests with later deadlines don't delay it, so that it is admitted and computed first."""
+    rig = Rig(profile=profile())
+    rig.submit(0)
+    await turn()
+    for _ in range(20):
+        rig.submit(1, seconds=60)
+    _, urgent = rig.submit(7, seconds=0.4)
+    rig.instances[0].answer()
+    await turn()
+    rig.instances[0].answer()
+
+    assert 14 == urgent.answers[0][0, 0]
+
+
+async def test_a_request_alone_is_refused_if_even_so_it_would_be_late() -> None:
+    """An idle model doesn't start what it can't finish."""
+    rig = Rig(profile=profile())
+
+    with pytest.raises(Infeasible, match="0 rows are to be computed before"):
+        rig.submit(1, seconds=0.04)
+
+
+async def test_the_door_may_refuse_by_headers_while_requests_are_being_refused() -> None:
+    """Before the first refusal nothing is foreseen for headers alone; after it what would surely be late is refused."""
+    rig = Rig(profile=profile())
+    for _ in range(9):
+        rig.submit(1, seconds=0.5)
+    rig.batcher.precheck(0.5)
+    with pytest.raises(Infeasible):
+        rig.submit(1, seconds=0.5)
+
+    with pytest.raises(Infeasible):
+        rig.batcher.precheck(0.5)
+    rig.batcher.precheck(5.0)
+
+
+async def test_a_slow_machine_is_learnt_from() -> None:
+    """When batches take longer than measured, who waits and can't make it any more is dropped, not computed."""
+    known = profile(0.001)
+    rig = Rig(profile=known)
+    _, tight = rig.submit(1, seconds=0.1)
+    for _ in range(30):
+        known.observe(1, 0.2)
+    await turn()
+
+    assert [] == rig.instances[0].sizes
+    assert isinstance(ending(tight), DeadlineExceeded)
+    assert "dropped" in str(ending(tight))
+
+
+async def test_another_models_backlog_counts_as_far_as_turns_are_fair() -> None:
+    """Beside a flooded model a request takes twice its own time, not the other's whole queue."""
+    flooded = Rig(profile=profile(), tokens=1)
+    quiet = Rig(profile=profile(), device=flooded.device)
+    for _ in range(20):
+        flooded.submit(1, seconds=60)
+    await turn()
+
+    quiet.submit(1, seconds=0.25)
+    with pytest.raises(Infeasible):
+        quiet.submit(1, seconds=0.09)
+
+
+async def test_queue_timeouts_reject() -> None:
+    """A request that no worker took within the queue's timeout is refused, though its deadline is far."""
+    rig = Rig(levels=[QueuePolicy(default_timeout_microseconds=30_000)])
+    _, computing = rig.submit(1)
+    await turn()
+    _, waiting = rig.submit(2)
+    await asyncio.sleep(0.06)
+
+    assert isinstance(ending(waiting), QueueTimeout)
+    assert [] == computing.endings
+
+
+async def test_queue_timeouts_delay() -> None:
+    """With the action DELAY it is computed all the same, after those that are in time."""
+    rig = Rig(join=False, levels=[QueuePolicy(default_timeout_microseconds=20_000, timeout_action="delay")])
+    rig.submit(0)
+    await turn()
+    _, delayed = rig.submit(1)
+    await asyncio.sleep(0.05)
+    _, fresh = rig.submit(2)
+    rig.instances[0].answer()
+    await turn()
+    rig.instances[0].answer()
+    await turn()
+
+    assert (1, 0) == (len(fresh.answers), len(delayed.answers))
+    rig.instances[0].answer()
+    assert ending(delayed) is None
+
+
+@pytest.mark.parametrize("override, asked, times_out", [(True, 0.02, True), (False, 0.02, False), (True, 9.0, False)])
+async def test_a_request_may_shorten_its_queue_timeout_where_allowed(
+    override: bool, asked: float, times_out: bool
+) -> None:
+    """Only with allow_timeout_override, and never beyond the default."""
+    policy = QueuePolicy(default_timeout_microseconds=300_000, allow_timeout_override=override)
+    rig = Rig(levels=[policy])
+    rig.submit(1)
+    await turn()
+    _, waiting = rig.submit(2, asks=asked)
+    await asyncio.sleep(0.06)
+
+    assert times_out == bool(waiting.endings)
+
+
+async def test_levels_go_before_deadlines_and_age() -> None:
+    """The first level is computed first, whatever the deadlines; who has waited seconds isn't passed over for ever."""
+    rig = Rig(join=False, levels=[QueuePolicy(), QueuePolicy()])
+    rig.submit(0)
+    await turn()
+    old, aged = rig.submit(1, level=1)
+    old.admitted -= 1.5
+    _, low = rig.submit(2, level=1, seconds=1)
+    _, high = rig.submit(3, level=0, seconds=50)
+    order: list[str] = []
+    for _ in range(4):
+        rig.instances[0].answer()
+        await turn()
+        named = (("aged", aged), ("low", low), ("high", high))
+        order += [name for name, one in named if one.answers and name not in order]
+
+    assert "low" == order[-1]
+    assert {"high", "aged"} == set(order[:2])
+
+
+async def test_each_level_has_a_bound_of_its_own() -> None:
+    """A full level refuses; the others still take requests."""
+    rig = Rig(levels=[QueuePolicy(), QueuePolicy(max_queue_size=1)])
+    rig.submit(0, 0, 0, 0)
+    await turn()
+    rig.submit(1, level=1)
+
+    with pytest.raises(QueueFull, match="the limit of this model's queue is 1"):
+        rig.submit(2, level=1)
+    rig.submit(3, level=0)

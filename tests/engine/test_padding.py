@@ -1,0 +1,104 @@
+"""Inputs of varying length: padded into buckets, told apart by a mask, and answered at their own length."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from service.artifact.config import ModelConfig, complete, parse_config
+from service.artifact.signature import Signature, TensorSpec
+from service.engine.padding import Padding
+from service.errors import ArtifactError, InvalidRequest
+from service.messages import InferRequest, Tensor
+
+SIGNATURE = Signature(
+    inputs=(
+        TensorSpec(name="input_ids", datatype="INT64", dims=("N", "T")),
+        TensorSpec(name="attention_mask", datatype="INT64", dims=("N", "T")),
+    ),
+    outputs=(
+        TensorSpec(name="states", datatype="FP32", dims=("N", "T", 4)),
+        TensorSpec(name="pooled", datatype="FP32", dims=("N", 4)),
+    ),
+)
+
+
+def config(
+    length: str = "axis=1 buckets=4,8 pad=7 mask=attention_mask", unpad: str = "axis=1 like=input_ids", **more: str
+) -> ModelConfig:
+    parameters = {"hone.length.input_ids": length, "hone.unpad.states": unpad, **more}
+    written = "".join(
+        f'parameters {{ key: "{key}" value {{ string_value: "{value}" }} }}' for key, value in parameters.items()
+    )
+    return complete(parse_config(f"max_batch_size: 8 {written}", name="m"), "m", SIGNATURE)
+
+
+def ids(rows: int, length: int) -> NDArray[Any]:
+    return np.arange(1, rows * length + 1).reshape(rows, length)
+
+
+def ask(*tensors: tuple[str, NDArray[Any]]) -> InferRequest:
+    made = tuple(Tensor(name=name, datatype="INT64", array=array) for name, array in tensors)
+    return InferRequest(model="m", version=None, inputs=made)
+
+
+@given(st.integers(1, 3), st.integers(1, 8))
+def test_padded_and_cut_back_it_is_what_it_was(rows: int, length: int) -> None:
+    """The input goes to the next bucket, the mask marks what is real, and outputs come back at the input's length."""
+    padding = Padding(config())
+    request = padding.complete(ask(("input_ids", ids(rows, length))))
+    (padded, mask), had = padding.pad([tensor.array for tensor in request.inputs])
+
+    bucket = 4 if length <= 4 else 8
+    assert (rows, bucket) == padded.shape == mask.shape
+    np.testing.assert_array_equal(ids(rows, length), padded[:, :length])
+    assert (padded[:, length:] == 7).all()
+    np.testing.assert_array_equal(mask, np.tile(np.arange(bucket) < length, (rows, 1)))
+    assert (rows, length, 4) == padding.unpad(0, np.zeros((rows, bucket, 4)), had).shape
+    assert (rows, 4) == padding.unpad(1, np.zeros((rows, 4)), had).shape
+
+
+def test_a_mask_that_was_sent_is_kept() -> None:
+    """Where a client masks positions of its own, padding only adds zeros behind them."""
+    padding = Padding(config())
+    request = padding.complete(ask(("input_ids", ids(1, 3)), ("attention_mask", np.array([[1, 0, 1]]))))
+    (_, mask), _ = padding.pad([tensor.array for tensor in request.inputs])
+
+    np.testing.assert_array_equal([[1, 0, 1, 0]], mask)
+
+
+def test_too_long_is_refused() -> None:
+    """Beyond the largest bucket the model wasn't meant to be used: the error names the limit."""
+    with pytest.raises(InvalidRequest, match='"input_ids" has length 9, the longest that this model takes is 8'):
+        Padding(config()).pad([ids(1, 9), ids(1, 9)])
+
+
+def test_waste_is_the_share_of_padding() -> None:
+    """Two rows of 3 in a bucket of 4 and one of 8 in a bucket of 8: 2 of 16 positions are padding."""
+    assert 2 / 16 == pytest.approx(Padding(config()).waste([(2, (3, 3)), (1, (8, 8))]))
+
+
+@pytest.mark.parametrize(
+    "said, text",
+    [
+        ({"length": "axis=1"}, '"hone.length.input_ids": buckets=... is missing'),
+        ({"length": "axis=1 bucket=4"}, 'unknown word "bucket", did you mean "buckets"'),
+        ({"length": "axis=1 buckets=8,4"}, "buckets must rise"),
+        ({"length": "axis=1 buckets=4,x"}, "buckets is '4,x', expected lengths"),
+        ({"length": "axis=one buckets=4"}, "axis is 'one', expected a position"),
+        ({"length": "axis=1 buckets=4 pad=none"}, "pad is 'none', expected a number"),
+        ({"length": "axis=2 buckets=4"}, 'axis 2 of "input_ids" doesn\'t vary'),
+        ({"length": "axis=1 buckets=4 mask=mask"}, 'there is no tensor "mask"'),
+        ({"unpad": "axis=2 like=input_ids"}, 'axis 2 of "states" doesn\'t vary'),
+        ({"unpad": "axis=1 like=attention_mask"}, '"attention_mask" isn\'t padded'),
+        ({"hone.length.token": "axis=1 buckets=4"}, 'there is no tensor "token"'),
+    ],
+)
+def test_a_wrong_parameter_refuses_the_model(said: dict[str, str], text: str) -> None:
+    """The error names the key, and what it should hold."""
+    with pytest.raises(ArtifactError) as caught:
+        config(**said)
+    assert text in str(caught.value)

@@ -1,0 +1,125 @@
+"""The latency profile: what it predicts, and how it follows a machine that gets slower and faster."""
+
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from service.engine.profile import STALE_SECONDS, BucketTime, LatencyProfile, best_rows, bucket_sizes
+
+
+class Clock:
+    """Time that passes when it is told to."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def buckets(*times: tuple[int, float]) -> list[BucketTime]:
+    return [BucketTime(rows=rows, median=seconds, p95=seconds) for rows, seconds in times]
+
+
+LINEAR = buckets((1, 0.010), (2, 0.012), (4, 0.016), (8, 0.024))
+
+
+@st.composite
+def curves(draw: st.DrawFn) -> list[BucketTime]:
+    times = draw(st.lists(st.floats(1e-5, 10.0), min_size=1, max_size=7))
+    return buckets(*[(2**number, seconds) for number, seconds in enumerate(times)])
+
+
+def test_between_measured_sizes_it_is_a_straight_line() -> None:
+    """Measured sizes are predicted as measured, others in proportion; beyond the largest, as so many of it."""
+    profile = LatencyProfile(LINEAR)
+
+    assert [0.010, 0.014, 0.020, 0.048] == pytest.approx([profile.seconds(rows) for rows in (1, 3, 6, 16)])
+
+
+@given(curves(), st.floats(0.1, 10.0))
+def test_the_prediction_never_falls_with_more_rows(curve: list[BucketTime], seconds: float) -> None:
+    """However noisy the measurement and whatever was observed, more rows take no less time."""
+    profile = LatencyProfile(curve)
+    profile.observe(curve[-1].rows, seconds)
+
+    assert all(a <= b * (1 + 1e-12) for a, b in pairwise(profile.seconds(rows) for rows in range(1, 80)))
+
+
+@given(curves(), st.floats(1e-6, 20.0))
+def test_the_most_rows_are_those_that_still_fit(curve: list[BucketTime], available: float) -> None:
+    """As many rows as fit into the time, and not one fewer, up to the largest measured batch."""
+    profile = LatencyProfile(curve)
+    most = profile.most_rows(available)
+
+    assert 0 <= most <= curve[-1].rows
+    if most:
+        assert profile.seconds(most) <= available * (1 + 1e-9)
+    if most < curve[-1].rows:
+        assert profile.seconds(most + 1) > available * (1 - 1e-9)
+
+
+@pytest.mark.parametrize(
+    "times, best",
+    [
+        (((1, 0.01), (2, 0.02), (4, 0.04)), 1),
+        (((1, 0.01), (2, 0.011), (4, 0.013), (8, 0.0259)), 4),
+        (((1, 0.01), (2, 0.0199), (4, 0.02)), 4),
+        (((1, 0.01),), 1),
+    ],
+)
+def test_the_best_batch_is_the_last_that_gains_enough(times: tuple[tuple[int, float], ...], best: int) -> None:
+    """Doubling stops where it gains less than five per cent, unless a later size gains that after all."""
+    assert best == best_rows(buckets(*times))
+
+
+def test_sizes_to_measure() -> None:
+    """Powers of two, and the maximum itself; a model without a batch axis has one size."""
+    assert [(1,), (1,), (1, 2, 4, 8), (1, 2, 4, 6)] == [bucket_sizes(most) for most in (0, 1, 8, 6)]
+
+
+def test_bad_news_counts_at_once_and_good_news_slowly() -> None:
+    """Some slow batches raise all predictions soon; it takes many fast ones to lower them."""
+    profile = LatencyProfile(LINEAR)
+    for _ in range(8):
+        profile.observe(8, 0.048)
+    slow = profile.factor
+    for _ in range(8):
+        profile.observe(8, 0.024)
+
+    assert slow > 1.8
+    assert profile.seconds(1) > 0.016
+    for _ in range(200):
+        profile.observe(8, 0.024)
+    assert profile.seconds(1) == pytest.approx(0.010, rel=0.1)
+
+
+def test_one_hiccup_is_not_a_trend() -> None:
+    """A batch a thousand times as slow as predicted less than doubles what is predicted next."""
+    profile = LatencyProfile(LINEAR)
+    profile.observe(8, 24.0)
+
+    assert profile.seconds(8) < 0.048
+
+
+def test_a_profile_nobody_has_confirmed_for_long_is_hardly_believed() -> None:
+    """Taken at a bad moment it would refuse everybody for ever; after some seconds without a batch it lets one by."""
+    clock = Clock()
+    profile = LatencyProfile(LINEAR, clock)
+    clock.now = STALE_SECONDS + 1
+
+    assert profile.seconds(1) == pytest.approx(0.001)
+    profile.observe(1, 0.010)
+    assert profile.seconds(1) == pytest.approx(0.010)
+
+
+def test_the_curve_bends_where_the_factor_does_not_explain() -> None:
+    """When one size takes longer than measured and the others don't, its own prediction rises in the end."""
+    profile = LatencyProfile(LINEAR)
+    for _ in range(1000):
+        profile.observe(8, 0.036)
+        profile.observe(1, 0.010)
+
+    assert profile.seconds(8) / profile.seconds(1) > 3.0

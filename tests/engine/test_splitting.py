@@ -1,0 +1,71 @@
+"""A request with more rows than a batch: computed in parts, answered once."""
+
+import numpy as np
+import pytest
+
+from service.engine.exchange import Exchange
+from service.engine.splitting import Parts
+from service.errors import BackendError, Cancelled, QueueFull
+from tests.engine.doubles import Recorder
+from tests.engine.rig import Rig, ending, turn
+
+
+def split(rig: Rig, rows: int) -> tuple[Exchange, Recorder, Parts]:
+    """An exchange of so many rows, numbered, that is submitted in parts of four."""
+    whole, receiver = rig.exchange(*range(rows))
+    whole.started = whole.admitted
+    parts = Parts(whole, rig.batcher)
+    parts.submit(4)
+    return whole, receiver, parts
+
+
+async def test_the_parts_are_put_together_in_order() -> None:
+    """Ten rows in batches of four come back as ten rows, and as one answer."""
+    rig = Rig()
+    _, receiver, _ = split(rig, 10)
+    for _ in range(3):
+        await turn()
+        rig.instances[0].answer()
+
+    assert [4, 4, 2] == rig.instances[0].sizes
+    assert ending(receiver) is None
+    np.testing.assert_array_equal(np.arange(10) * 2, receiver.answers[0][:, 0])
+
+
+async def test_one_refused_part_fails_the_whole_and_spares_the_rest() -> None:
+    """The client hears of the error once, and what wasn't computed yet isn't computed any more."""
+    rig = Rig(join=False)
+    _, receiver, _ = split(rig, 10)
+    await turn()
+    rig.instances[0].refuse()
+    await turn()
+
+    assert isinstance(ending(receiver), BackendError)
+    assert 1 == len(rig.instances[0].sizes) or rig.instances[0].job is None
+    assert 0 == rig.metrics.pending
+
+
+async def test_who_leaves_takes_the_parts_along() -> None:
+    """When the client goes away, parts that wait are dropped."""
+    rig = Rig()
+    whole, receiver, parts = split(rig, 12)
+    await turn()
+    whole.cancel()
+    parts.abandon()
+    rig.instances[0].answer()
+    await turn()
+
+    assert isinstance(ending(receiver), Cancelled)
+    assert [4] == rig.instances[0].sizes
+    assert 0 == rig.metrics.pending
+
+
+async def test_all_or_nothing_is_admitted() -> None:
+    """When the queue is full halfway, the parts that had been queued leave it."""
+    rig = Rig(most=2)
+    rig.submit(1, 2, 3, 4)
+    await turn()
+
+    with pytest.raises(QueueFull):
+        split(rig, 12)
+    assert 0 == rig.metrics.pending

@@ -1,0 +1,180 @@
+"""What a model is put through before it serves."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from service.artifact.golden import Golden, read_golden
+from service.artifact.signature import TensorSpec
+from service.backends.plan import Plan
+from service.datatypes import NUMPY_DTYPES
+from service.engine.profile import BucketTime
+from service.engine.trials import golden as golden_trial
+from service.engine.trials.bench import Bench
+from service.engine.trials.findings import Findings, FindingsCache
+from service.engine.trials.independence import BEYOND, TOLERANCE, influence
+from service.engine.trials.samples import calm, extreme
+from service.engine.trials.timing import measure
+from service.errors import ArtifactError
+from service.workers.payloads import Timings
+from service.workers.trial import TrialFailed, Tried
+
+Compute = Callable[[NDArray[Any]], NDArray[Any]]
+X = (TensorSpec(name="x", datatype="FP32", dims=(3,)),)
+Y = (TensorSpec(name="y", datatype="FP32", dims=(3,)),)
+PLAN = Plan(backend="fake", path="", max_batch_size=8, inputs=X, outputs=Y)
+ROWS = np.arange(12, dtype=np.float32).reshape(4, 3)
+
+
+class FunctionBench:
+    """Runs a function of the first input where a worker would run a model; each row takes a millisecond."""
+
+    def __init__(self, compute: Compute, most: int = 1000) -> None:
+        self.sizes: list[int] = []
+        self._compute = compute
+        self._most = most
+
+    async def run(self, inputs: Sequence[NDArray[Any]]) -> Tried:
+        rows = len(inputs[0])
+        self.sizes.append(rows)
+        if rows > self._most:
+            raise TrialFailed("not enough memory")
+        timings = Timings(input=0, infer=rows * 1_000_000, output=0)
+        return Tried(outputs=[self._compute(inputs[0])], timings=timings)
+
+
+def bench(compute: Compute, most: int = 1000) -> tuple[Bench, FunctionBench]:
+    function = FunctionBench(compute, most)
+    return cast("Bench", function), function
+
+
+def dynamic_int8(x: NDArray[Any]) -> NDArray[Any]:
+    """Quantized with a scale that is learnt from the whole batch."""
+    scale = max(float(np.abs(x).max()), 1e-9) / 127
+    return (np.round(x / scale) * scale).astype(np.float32)
+
+
+@pytest.mark.parametrize(
+    "compute, independent",
+    [
+        (lambda x: x * 2, True),
+        (lambda x: x * (1 + 1e-6 * len(x)), True),
+        (dynamic_int8, False),
+        (lambda x: x - x.mean(), False),
+        (lambda x: x[:1], False),
+        (lambda x: np.where(np.abs(x).max() > 1e3, np.nan, x), False),
+    ],
+)
+async def test_mates_that_change_an_answer_are_found(compute: Compute, *, independent: bool) -> None:
+    """The order of sums is no influence; a scale of the whole batch, a mean over it, or a missing row is."""
+    tried, _ = bench(compute)
+
+    assert independent == (await influence(tried, X, [ROWS]) <= TOLERANCE["f32"])
+
+
+async def test_a_model_may_refuse_extreme_mates() -> None:
+    """Then calm ones have to do."""
+
+    def fussy(x: NDArray[Any]) -> NDArray[Any]:
+        if np.abs(x).max() > 100:
+            raise TrialFailed("out of range")
+        return x
+
+    tried, _ = bench(fussy)
+    assert 0.0 == await influence(tried, X, [ROWS])
+
+
+async def test_batches_are_timed_as_far_as_the_model_takes_them() -> None:
+    """Every size that is computed has its median; one that is refused ends the list, but not the first."""
+    sizes = [np.zeros((rows, 3), np.float32) for rows in (1, 2, 4, 8)]
+    tried, _ = bench(lambda x: x, most=4)
+
+    found = await measure(tried, [[batch] for batch in sizes], seconds=0.2)
+    assert [1, 2, 4] == [one.rows for one in found]
+    assert [0.001, 0.002, 0.004] == pytest.approx([one.median for one in found])
+
+    tried, _ = bench(lambda x: x, most=0)
+    with pytest.raises(TrialFailed):
+        await measure(tried, [[batch] for batch in sizes])
+
+
+async def test_timing_takes_no_longer_than_it_may() -> None:
+    """A slow model is timed for the sizes that time is left for; the first always is."""
+    tried, function = bench(lambda x: x)
+    found = await measure(tried, [[np.zeros((rows, 3), np.float32)] for rows in (1, 4096)], seconds=0.01)
+
+    assert [1] == [one.rows for one in found]
+    assert set(function.sizes) == {1}
+
+
+@pytest.mark.parametrize(
+    "compute, complaint",
+    [
+        (lambda x: x * 2, None),
+        (lambda x: x * 2.01, None),
+        (lambda x: x * 3, "isn't what golden.npz says"),
+        (lambda x: x * np.float32(np.nan), "isn't what golden.npz says"),
+        (lambda x: x[:, :2], r"has shape \[4, 2\] for the golden samples, published was \[4, 3\]"),
+    ],
+)
+async def test_golden_samples_tell_another_model_apart(compute: Compute, complaint: str | None) -> None:
+    """Small differences are another machine's; large ones, other shapes and NaN are another model's."""
+    tried, _ = bench(compute)
+    golden = Golden(inputs={"x": ROWS}, outputs={"y": ROWS * 2})
+    if complaint is None:
+        await golden_trial.check(tried, PLAN, golden)
+        return
+    with pytest.raises(ArtifactError, match=complaint):
+        await golden_trial.check(tried, PLAN, golden)
+
+
+async def test_golden_samples_need_every_input() -> None:
+    """Samples without an input of the model are somebody else's."""
+    tried, _ = bench(lambda x: x)
+    with pytest.raises(ArtifactError, match='has no input "x"'):
+        await golden_trial.check(tried, PLAN, Golden(inputs={"z": ROWS}, outputs={}))
+
+
+def test_what_is_no_file_of_samples_is_named(tmp_path: Path) -> None:
+    """A missing file is no problem, a broken one is."""
+    assert read_golden(tmp_path / "golden.npz") is None
+    (tmp_path / "golden.npz").write_bytes(b"PK no")
+    with pytest.raises(ArtifactError, match="isn't a file of golden samples"):
+        read_golden(tmp_path / "golden.npz")
+
+
+@given(st.sampled_from(sorted(NUMPY_DTYPES)), st.integers(1, 5), st.lists(st.sampled_from([-1, 1, 2]), max_size=3))
+def test_inputs_can_be_made_up_for_every_datatype(datatype: str, rows: int, dims: list[int]) -> None:
+    """Rows and datatype are those asked for, dims that vary are 1, and extreme mates look the same from outside."""
+    specs = [TensorSpec(name="x", datatype=datatype, dims=tuple(dims))]
+    (array,) = calm(specs, rows, {})
+    (mates,) = extreme(specs, [array])
+
+    assert (rows, *[abs(dim) for dim in dims]) == array.shape == mates.shape
+    assert NUMPY_DTYPES[datatype] == array.dtype == mates.dtype
+
+
+def test_golden_inputs_are_preferred() -> None:
+    """Real inputs say more than made-up ones; they are repeated to the number of rows asked for."""
+    (array,) = calm(X, 6, {"x": ROWS})
+    np.testing.assert_array_equal(ROWS[[0, 1, 2, 3, 0, 1]], array)
+
+
+def test_findings_are_kept_by_key(tmp_path: Path) -> None:
+    """What was kept is found again, also in a folder that has to be made; anything else there counts as nothing."""
+    findings = Findings(instances=2, threads=1, buckets=(BucketTime(rows=1, median=0.5, p95=0.7),), influence=BEYOND)
+    cache = FindingsCache(tmp_path / "a" / "b")
+    cache.put("key", findings)
+
+    assert findings == cache.get("key")
+    assert cache.get("other") is None
+    (tmp_path / "a" / "b" / "key.json").write_text("{}")
+    assert cache.get("key") is None
+    FindingsCache(None).put("key", findings)
+    assert FindingsCache(None).get("key") is None

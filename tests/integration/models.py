@@ -1,0 +1,70 @@
+"""Small ONNX models that do something particular."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from onnx import NodeProto, TensorProto, helper, numpy_helper
+
+
+def lengths() -> bytes:
+    """`ids` and `mask`, both INT64 [N, T], to `states` FP32 [N, T] (twice the ids) and `total` (the masked sum) [N]."""
+    return _model(
+        [
+            helper.make_node("Cast", ["ids"], ["floats"], to=TensorProto.FLOAT),
+            helper.make_node("Cast", ["mask"], ["weights"], to=TensorProto.FLOAT),
+            helper.make_node("Add", ["floats", "floats"], ["states"]),
+            helper.make_node("Mul", ["floats", "weights"], ["masked"]),
+            helper.make_node("ReduceSum", ["masked", "axis"], ["total"], keepdims=0),
+        ],
+        inputs=[("ids", TensorProto.INT64, ["N", "T"]), ("mask", TensorProto.INT64, ["N", "T"])],
+        outputs=[("states", TensorProto.FLOAT, ["N", "T"]), ("total", TensorProto.FLOAT, ["N"])],
+        constants={"axis": np.array([1])},
+    )
+
+
+def centred() -> bytes:
+    """x FP32 [N, 4] minus the mean over the whole batch: every batch-mate changes the answer."""
+    return _model(
+        [
+            helper.make_node("ReduceMean", ["x", "axes"], ["mean"], keepdims=1),
+            helper.make_node("Sub", ["x", "mean"], ["y"]),
+        ],
+        inputs=[("x", TensorProto.FLOAT, ["N", 4])],
+        outputs=[("y", TensorProto.FLOAT, ["N", 4])],
+        constants={"axes": np.array([0])},
+    )
+
+
+def slow(layers: int = 12, width: int = 1024) -> bytes:
+    """x FP32 [N, 64] through so many square layers: milliseconds a row."""
+    rng = np.random.default_rng(0)
+    constants = {"first": rng.normal(size=(64, width)).astype(np.float32)}
+    constants["square"] = (rng.normal(size=(width, width)) / width**0.5).astype(np.float32)
+    constants["last"] = rng.normal(size=(width, 10)).astype(np.float32)
+    nodes = [helper.make_node("MatMul", ["x", "first"], ["h0"])]
+    nodes += [helper.make_node("MatMul", [f"h{number}", "square"], [f"h{number + 1}"]) for number in range(layers)]
+    nodes.append(helper.make_node("MatMul", [f"h{layers}", "last"], ["y"]))
+    return _model(
+        nodes,
+        inputs=[("x", TensorProto.FLOAT, ["N", 64])],
+        outputs=[("y", TensorProto.FLOAT, ["N", 10])],
+        constants=constants,
+    )
+
+
+Port = tuple[str, int, Sequence[str | int]]
+
+
+def _model(
+    nodes: Sequence[NodeProto], *, inputs: Sequence[Port], outputs: Sequence[Port], constants: dict[str, np.ndarray]
+) -> bytes:
+    graph = helper.make_graph(
+        list(nodes),
+        "model",
+        [helper.make_tensor_value_info(*port) for port in inputs],
+        [helper.make_tensor_value_info(*port) for port in outputs],
+        [numpy_helper.from_array(array, name) for name, array in constants.items()],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
+    serialized: bytes = model.SerializeToString()
+    return serialized

@@ -1,0 +1,63 @@
+"""What the operator is told about settings that don't go together."""
+
+from pathlib import Path
+
+import pytest
+
+from service.command_line import dispatch
+from service.exit_code import ExitCode
+from service.settings import Settings
+
+
+@pytest.mark.parametrize(
+    "flags,text",
+    [
+        (
+            ["--model-control-mode", "explicit", "--host", "0.0.0.0"],
+            "anybody who reaches 0.0.0.0 could load and unload",
+        ),
+        (["--model-control-mode", "explicit", "--host", "example.org"], "anybody who reaches example.org"),
+        (["--load-model", "digits"], "only goes with --model-control-mode explicit"),
+        (["--model-control-mode", "explicit", "--load-model", "../x"], "'../x' isn't the name of a model"),
+        (["--model-control-mode", "poll", "--repository-poll-secs", "0"], "greater than 0"),
+        (["--model-control-mode", "always"], "--model-control-mode (HONE_MODEL_CONTROL_MODE)"),
+    ],
+)
+def test_control_modes_that_cannot_be_are_named(
+    flags: list[str], text: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One line that names the flag and says what to do instead, and exit code 2."""
+    assert ExitCode.WRONG_SETTING == dispatch(["run", *flags])
+    assert text in capsys.readouterr().err
+
+
+def test_a_single_file_does_not_change(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """There is no repository to follow behind one model file."""
+    (tmp_path / "m.onnx").write_bytes(b"x")
+
+    assert ExitCode.WRONG_SETTING == dispatch([str(tmp_path / "m.onnx"), "--model-control-mode", "poll"])
+    assert "needs a repository" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.8.8.8", "::1", "localhost"])
+def test_models_can_be_loaded_by_request_on_this_machine(host: str) -> None:
+    """On a loopback listener nobody from outside can."""
+    settings = Settings.model_validate({"host": host, "model_control_mode": "explicit", "load_model": "a, b"})
+
+    assert ("a", "b") == settings.load_model
+
+
+def test_remotes_in_a_variable() -> None:
+    """Several servers have commas or spaces between them."""
+    settings = Settings.model_validate({"remote": "east=h:1, west=grpcs://h:2 north=h:3"})
+
+    assert ("east=h:1", "west=grpcs://h:2", "north=h:3") == settings.remote
+
+
+def test_a_remote_model_is_not_measured(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """`profile` measures this machine, so a model that another server computes is refused by name."""
+    (tmp_path / "m").mkdir()
+    (tmp_path / "m" / "config.pbtxt").write_text('parameters { key: "hone.remote" value { string_value: "east" } }')
+
+    assert ExitCode.WRONG_SETTING == dispatch(["profile", "m", "--model-repository", str(tmp_path)])
+    assert "m: a remote server computes it" in capsys.readouterr().err

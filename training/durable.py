@@ -1,0 +1,61 @@
+"""Files that are there whole or not at all, even after a crash: a hidden name first, forced to disk, then renamed."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+UNFINISHED = ".unfinished-"
+
+
+def copy_file(source: Path, target: Path) -> None:
+    """Copy a file; `target` holds either the old content or the new at any time. Raises OSError."""
+    if target.exists() and not target.is_file():
+        raise OSError(f"{target}: is no regular file")
+    unfinished = target.with_name(f"{UNFINISHED}{target.name}")
+    unfinished.unlink(missing_ok=True)
+    try:
+        write(unfinished, source.read_bytes())
+        appear(unfinished, target)
+    except OSError:
+        unfinished.unlink(missing_ok=True)
+        raise
+
+
+def write(path: Path, content: bytes) -> None:
+    """A new file, on disk. Raises OSError that names it."""
+    try:
+        with path.open("xb") as file:
+            file.write(content)
+            file.flush()
+            _sync(file.fileno())
+    except OSError as error:
+        if error.filename is not None:
+            raise
+        raise OSError(error.errno, error.strerror, str(path)) from error  # a full disk names no file by itself
+
+
+def appear(unfinished: Path, destination: Path) -> None:
+    """Give a file or folder its name, in the place of what has it, for good."""
+    unfinished.replace(destination)
+    sync_folder(destination.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Force what a folder lists to disk."""
+    with opened(folder) as descriptor:
+        _sync(descriptor)
+
+
+@contextmanager
+def opened(folder: Path) -> Iterator[int]:
+    """A descriptor of a folder."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def _sync(descriptor: int) -> None:
+    os.fsync(descriptor)
