@@ -12,6 +12,11 @@ ONCE     ?=
 URL      ?=
 JOBS     ?= 2
 
+# Triton's Python backend links the system's libpython; Debian's python3 has it, many other builds don't.
+TRITON_PYTHON ?= /usr/bin/python3
+TRITON_VENV   := .venv-triton
+TRITON_STAMP  := $(TRITON_VENV)/.stamp-0.7.0
+
 VENV   := .venv
 BIN    := $(VENV)/bin
 STAMPS := $(VENV)/.stamps-$(RUNTIME)
@@ -23,7 +28,7 @@ COMPOSE ?= $(shell docker compose version >/dev/null 2>&1 && echo docker compose
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: help setup demo serve train test check bench bench-peers bench-overload loadtest up down test-stack models results lock clean
+.PHONY: help setup demo serve train test check bench bench-peers bench-overload loadtest up down test-stack test-triton models results lock clean
 .PHONY: engine
 
 help: ## list the verbs
@@ -72,6 +77,9 @@ down: engine ## stop and remove the containers of `make up`; what Prometheus has
 test-stack: engine $(STAMPS)/all ## build the images, start them on free ports, test them from outside, stop and remove them
 	COMPOSE="$(COMPOSE)" $(BIN)/python -m pytest tests/stack $(ARGS)
 
+test-triton: $(STAMPS)/all $(TRITON_STAMP) ## install a real tritonserver (370 MB) and test models that it computes for Hone
+	TRITON_VENV=$(TRITON_VENV) $(BIN)/python -m pytest tests/triton $(ARGS)
+
 engine:
 	@{ docker info && $(COMPOSE) version; } >/dev/null 2>&1 || { echo "this needs a running Docker engine, and \
 	docker-compose or its plugin; on Debian: apt-get install docker.io docker-compose" >&2; exit 2; }
@@ -87,7 +95,7 @@ lock: $(BIN)/python ## resolve every version anew into constraints.txt
 	$(BIN)/python deploy/ci/lock.py $(PIP_ARGS)
 
 clean: ## remove the environment, runs and caches
-	rm -rf $(VENV) runs build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(TRITON_VENV) runs build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # A stamp is newer than pyproject.toml and constraints.txt once what they say is installed; a larger set includes the
@@ -98,6 +106,12 @@ $(BIN)/python:
 	  || { echo "$(PYTHON) isn't Python 3.11 or later; name one: make PYTHON=/path/to/python3.11" >&2; exit 2; }
 	@$(PYTHON) -m venv $(VENV) \
 	  || { rm -rf $(VENV); echo "$(PYTHON) has no venv module; on Debian: apt-get install python3-venv" >&2; exit 2; }
+
+$(TRITON_STAMP):
+	$(TRITON_PYTHON) -m venv --clear $(TRITON_VENV)
+	$(TRITON_VENV)/bin/python -m pip install --quiet --disable-pip-version-check $(PIP_ARGS) \
+	  nvidia-pytriton==$(subst .stamp-,,$(@F))
+	@touch $@
 
 $(STAMPS)/serve: $(LOCK) | $(BIN)/python
 	$(PIP) --editable '.[$(RUNTIME)]'

@@ -17,9 +17,9 @@ from service.engine.source import EngineLimits, ModelSource, source_of
 from service.errors import ArtifactError
 from service.exit_code import ExitCode
 from service.profile_view import as_json, name, show
-from service.repository.checks import Checks
+from service.repository.checks import CONFIG_NAME, Checks
 from service.repository.folder import ModelFolder
-from service.repository.scan import CONFIG_NAME, scan
+from service.repository.scan import scan
 from service.settings import RepositorySettings
 
 
@@ -67,6 +67,8 @@ def _find(settings: ProfileSettings) -> ModelFolder:
         )
     if named[0].problem:
         raise ArtifactError(named[0].problem)
+    if named[0].config and named[0].config.hone.remote:
+        raise ArtifactError(f"{named[0].name}: a remote server computes it, so there is nothing to measure here")
     if settings.write and settings.model_repository.is_file():
         raise ArtifactError("a single file has no config.pbtxt to write into; put it into a model repository")
     return named[0]

@@ -19,11 +19,14 @@ from service.engine.catalog import Catalog
 from service.engine.device import Devices
 from service.engine.engine import Engine
 from service.engine.model_control import ModelControl
+from service.engine.remote.address import parse_remotes
+from service.engine.remote.model import RemoteModel
+from service.engine.servable import Servable
 from service.engine.served_model import ServedModel
-from service.engine.source import EngineLimits
+from service.engine.source import EngineLimits, ModelSource
 from service.engine.trials.findings import FindingsCache
 from service.exit_code import ExitCode
-from service.metrics import Metrics
+from service.metrics import Metrics, ModelMetrics
 from service.protocol.http.app import build_app
 from service.protocol.http.fast import fast_protocol
 from service.protocol.limits import Limits
@@ -205,8 +208,14 @@ def _unbindable(flag: str, host: str, port: int, error: OSError) -> str:
 
 def _catalog(settings: Settings, metrics: Metrics) -> Catalog:
     devices, limits = Devices(), _engine_limits(settings)
+
+    def make(source: ModelSource, numbers: ModelMetrics) -> Servable:
+        if source.config and source.config.hone.remote:
+            return RemoteModel(source, numbers, limits)
+        return ServedModel(source, devices, numbers, limits)
+
     return Catalog(
-        lambda source, numbers: ServedModel(source, devices, numbers, limits),
+        make,
         metrics,
         at_once=max(devices.cores // _CORES_A_LOAD, 1),
         drain_seconds=settings.exit_timeout_secs,
@@ -233,4 +242,5 @@ def _engine_limits(settings: Settings) -> EngineLimits:
         max_output_bytes=settings.max_output_bytes,
         findings=FindingsCache(settings.cache_dir),
         patience=Patience(load=settings.load_timeout_secs, batch=settings.batch_timeout_secs),
+        remotes=parse_remotes(settings.remote),
     )

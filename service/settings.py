@@ -2,6 +2,7 @@
 
 import ipaddress
 import os
+import re
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -9,6 +10,7 @@ from pydantic import Field, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from service.artifact.names import is_model_name
+from service.engine.remote.address import parse_remotes
 
 Port = Annotated[int, Field(ge=0, le=65535)]
 Seconds = Annotated[float, Field(gt=0, le=3600)]
@@ -44,6 +46,11 @@ class RepositorySettings(BaseSettings):
 class Settings(RepositorySettings):
     """Everything that `run` can be told."""
 
+    remote: Annotated[tuple[str, ...], NoDecode] = Field(
+        (),
+        description="NAME=URL of a Triton server that a config may name as the one that computes (hone.remote); "
+        "URL is host:port, grpc://host:port or grpcs://host:port; may be repeated",
+    )
     host: str = Field("127.0.0.1", description="address to listen on; 0.0.0.0 for all")
     http_port: Port = Field(8000, description="port of the HTTP door; 0 takes a free one")
     model_control_mode: Literal["none", "poll", "explicit"] = Field(
@@ -79,11 +86,17 @@ class Settings(RepositorySettings):
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="least severe line to log")
     log_format: Literal["auto", "json", "text"] = Field("auto", description="auto: JSON unless a terminal watches")
 
-    @field_validator("load_model", mode="before")
+    @field_validator("load_model", "remote", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
-        """A variable has names with commas between them; flags come as a list."""
-        return [name.strip() for name in value.split(",") if name.strip()] if isinstance(value, str) else value
+        """The parts of a repeated flag, which come joined by commas, or of a variable."""
+        return re.findall(r"[^,\s]+", value) if isinstance(value, str) else value
+
+    @field_validator("remote")
+    @classmethod
+    def _remotes(cls, remotes: tuple[str, ...]) -> tuple[str, ...]:
+        parse_remotes(remotes)
+        return remotes
 
     @field_validator("load_model")
     @classmethod

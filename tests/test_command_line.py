@@ -45,3 +45,19 @@ def test_models_can_be_loaded_by_request_on_this_machine(host: str) -> None:
     settings = Settings.model_validate({"host": host, "model_control_mode": "explicit", "load_model": "a, b"})
 
     assert ("a", "b") == settings.load_model
+
+
+def test_remotes_in_a_variable() -> None:
+    """Several servers have commas or spaces between them."""
+    settings = Settings.model_validate({"remote": "east=h:1, west=grpcs://h:2 north=h:3"})
+
+    assert ("east=h:1", "west=grpcs://h:2", "north=h:3") == settings.remote
+
+
+def test_a_remote_model_is_not_measured(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """`profile` measures this machine, so a model that another server computes is refused by name."""
+    (tmp_path / "m").mkdir()
+    (tmp_path / "m" / "config.pbtxt").write_text('parameters { key: "hone.remote" value { string_value: "east" } }')
+
+    assert ExitCode.WRONG_SETTING == dispatch(["profile", "m", "--model-repository", str(tmp_path)])
+    assert "m: a remote server computes it" in capsys.readouterr().err

@@ -23,10 +23,13 @@ class DynamicBatching:
     priority_queue_policies: Mapping[int, QueuePolicy] = field(default_factory=dict)
 
 
-def read_dynamic_batching(written: Any, *, max_batch_size: int, source: str) -> DynamicBatching:
-    """What the message `ModelDynamicBatching` says, checked. Raises ArtifactError naming the field."""
+def read_dynamic_batching(written: Any, *, max_batch_size: int, source: str, remote: bool = False) -> DynamicBatching:
+    """What the message `ModelDynamicBatching` says, checked; a `remote` server may still say the batch size.
+
+    Raises ArtifactError naming the field.
+    """
     preferred = tuple(sorted(set(written.preferred_batch_size)))
-    if max_batch_size == 0:
+    if max_batch_size == 0 and not remote:
         raise ArtifactError(f"{source}: dynamic_batching needs a max_batch_size above 0")
     if preferred and not 1 <= preferred[0] <= preferred[-1] <= max_batch_size:
         raise ArtifactError(f"{source}: preferred_batch_size must lie between 1 and max_batch_size")

@@ -26,6 +26,8 @@ DEFAULT_MODEL_FILENAME = "model.onnx"
 DEFAULT_MAX_BATCH_SIZE = 32
 MAX_TENSORS = 64
 BACKENDS = ("onnxruntime", "openvino")
+REMOTE = "remote"
+"""What stands for a backend where another server computes."""
 
 DeviceKind: TypeAlias = Literal["auto", "cpu", "gpu"]
 
@@ -114,13 +116,16 @@ def parse_config(text: str, *, name: str, source: str = "config.pbtxt") -> Model
     return _from_proto(pbtxt.read(text, pb.ModelConfig(), source=source), name=name, source=source)
 
 
-def complete(config: ModelConfig | None, name: str, signature: Signature) -> ModelConfig:
+def complete(config: ModelConfig | None, name: str, signature: Signature, *, max_batch_size: int = 0) -> ModelConfig:
     """`config` with inputs and outputs, where it has none, as the model's own signature says them.
 
-    Without a config: batchable (`max_batch_size` 32 and dynamic batching) if all tensors share one symbolic first
+    `max_batch_size` is what a remote server says, and holds where the config names neither one nor tensors. Without a
+    config: batchable (`max_batch_size` 32 and dynamic batching) if all tensors share one symbolic first
     dimension. Raises ArtifactError when the config says otherwise than the model.
     """
     proto = pb.ModelConfig.FromString(config.source) if config else _default_proto(signature)
+    if not (proto.max_batch_size or proto.input or proto.output):
+        proto.max_batch_size = max_batch_size
     for specs, written in ((signature.inputs, proto.input), (signature.outputs, proto.output)):
         if not written:
             for spec in specs:
@@ -212,7 +217,10 @@ def _from_proto(proto: pb.ModelConfig, *, name: str, source: str) -> ModelConfig
         inputs=_tensors("input", proto.input, source),
         outputs=_tensors("output", proto.output, source),
         dynamic_batching=read_dynamic_batching(
-            proto.dynamic_batching, max_batch_size=proto.max_batch_size, source=source
+            proto.dynamic_batching,
+            max_batch_size=proto.max_batch_size,
+            source=source,
+            remote=proto.backend == REMOTE,
         )
         if proto.HasField("dynamic_batching")
         else None,
@@ -228,6 +236,10 @@ def _from_proto(proto: pb.ModelConfig, *, name: str, source: str) -> ModelConfig
 
 
 def _backend(proto: pb.ModelConfig, source: str) -> str:
+    if "hone.remote" in proto.parameters:
+        if proto.backend not in ("", REMOTE) or proto.platform:
+            raise ArtifactError(f"{source}: hone.remote: another server computes, so leave backend and platform out")
+        return REMOTE
     by_platform = {"onnxruntime_onnx": "onnxruntime", "": "onnxruntime"}
     name: str = proto.backend or by_platform.get(proto.platform, proto.platform)
     if name not in BACKENDS:

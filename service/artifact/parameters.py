@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias, cast
 
 from service.artifact.lengths import LENGTH, UNPAD, Length, Unpad, read_lengths
+from service.artifact.names import is_model_name
 from service.artifact.pbtxt import nearest
 from service.errors import ArtifactError
 
@@ -18,10 +19,9 @@ KEYS = (
     "hone.family",
     "hone.precision",
     "hone.reject_non_finite",
+    "hone.remote",
     "hone.variant",
 )
-PLANNED = ("hone.remote",)
-"""Keys that a later version honours. They change answers, so until then they refuse the model."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -29,14 +29,16 @@ class HoneParameters:
     """What a model asks of Hone beyond Triton's fields.
 
     `batch_tolerance` is how much a batch-mate may change an answer, as a share of the largest one. `deadline_ms` bounds
-    the time to completion. With `reject_non_finite` a request with NaN or an infinity in an input is refused. Thread
-    counts are Triton's onnxruntime parameters. None: not said.
+    the time to completion. With `reject_non_finite` a request with NaN or an infinity in an input is refused.
+    `remote` is what the operator calls the server that computes the model, empty when it is this one. Thread counts are
+    Triton's onnxruntime parameters. None: not said.
     """
 
     batch_tolerance: float | None = None
     deadline_ms: float | None = None
     precision: Precision = "f32"
     reject_non_finite: bool = False
+    remote: str = ""
     family: str = ""
     variant: str = ""
     intra_op_threads: int | None = None
@@ -52,7 +54,7 @@ def read_parameters(values: Mapping[str, str], *, source: str) -> HoneParameters
     """
     for key in values:
         if key.startswith(PREFIX) and key not in KEYS and not key.startswith((LENGTH, UNPAD)):
-            raise ArtifactError(f"{source}: parameters: {_refusal(key)}")
+            raise ArtifactError(f'{source}: parameters: unknown key "{key}"{nearest(key, list(KEYS))}')
     reader = _Reader(values=values, source=source)
     lengths, unpads = read_lengths(values, source=source)
     return HoneParameters(
@@ -60,6 +62,7 @@ def read_parameters(values: Mapping[str, str], *, source: str) -> HoneParameters
         deadline_ms=reader.number("hone.deadline_ms"),
         precision=reader.precision("hone.precision"),
         reject_non_finite=reader.flag("hone.reject_non_finite"),
+        remote=reader.name("hone.remote"),
         family=values.get("hone.family", ""),
         variant=values.get("hone.variant", ""),
         intra_op_threads=reader.count("intra_op_thread_count"),
@@ -67,12 +70,6 @@ def read_parameters(values: Mapping[str, str], *, source: str) -> HoneParameters
         lengths=lengths,
         unpads=unpads,
     )
-
-
-def _refusal(key: str) -> str:
-    if key.startswith(PLANNED):
-        return f'"{key}" isn\'t supported by this version'
-    return f'unknown key "{key}"{nearest(key, list(KEYS))}'
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -126,6 +123,13 @@ class _Reader:
         if text not in ("f32", "bf16", "f16"):
             raise self._error(key, "f32, bf16 or f16")
         return cast("Precision", text)
+
+    def name(self, key: str) -> str:
+        """A word that the operator chose; absent means none. It is never an address."""
+        text = self.values.get(key)
+        if text is not None and not is_model_name(text):
+            raise self._error(key, "the NAME of a --remote NAME=URL")
+        return text or ""
 
     def _error(self, key: str, expected: str) -> ArtifactError:
         return ArtifactError(f'{self.source}: parameters: "{key}" is {self.values[key]!r}, expected {expected}')

@@ -1,7 +1,5 @@
 """One generation of a model: one version under one configuration, with its scheduler and its worker instances."""
 
-import asyncio
-import contextlib
 import time
 from collections.abc import Sequence
 from functools import partial
@@ -15,12 +13,12 @@ from service.artifact.config import ModelConfig
 from service.artifact.golden import read_golden
 from service.artifact.signature import Signature
 from service.backends.plan import Plan
+from service.engine.admission import Admission
 from service.engine.blueprint import Blueprint
-from service.engine.contract import Contract
 from service.engine.device import Devices, Placement
 from service.engine.exchange import Exchange, Receiver
 from service.engine.launch import Launch, Launched
-from service.engine.padding import Lengths, Padding
+from service.engine.padding import Padding
 from service.engine.profile import LatencyProfile
 from service.engine.quarantine import Quarantine
 from service.engine.scheduling.batch import Batch
@@ -36,24 +34,24 @@ _log = structlog.get_logger()
 
 
 class ServedModel:
-    """Owns the instances, the scheduler and the numbers of one generation, and the admission of its requests."""
+    """Owns the instances, the scheduler and the numbers of one generation, and the parts of requests that were split.
+
+    Implements `Servable`.
+    """
 
     def __init__(self, source: ModelSource, devices: Devices, metrics: ModelMetrics, limits: EngineLimits) -> None:
         self.name = source.name
         self.version = source.version
         self.metrics = metrics
-        self.live = 0
-        self._drained: asyncio.Event | None = None
         self._blueprint = Blueprint(source, limits)
         self._devices = devices
         self._limits = limits
         self._quarantine = Quarantine()
         self._parts: dict[int, Parts] = {}  # by the identity of the exchange that was split
         self._scheduler: DynamicBatcher | None = None
-        self._contract: Contract | None = None
+        self._admission: Admission | None = None
         self._padding: Padding | None = None
         self._most_rows = 0
-        self._own_deadline = _seconds(source.config.hone.deadline_ms) if source.config else None
 
     @property
     def config(self) -> ModelConfig:
@@ -91,11 +89,7 @@ class ServedModel:
 
     async def drain(self, seconds: float) -> bool:
         """Wait until all that was admitted has ended, for so long at most; whether it has."""
-        if self.live:
-            self._drained = asyncio.Event()
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._drained.wait(), seconds)
-        return not self.live
+        return self._admission is None or await self._admission.drain(seconds)
 
     async def stop(self) -> None:
         """End the instances; what still waits is failed."""
@@ -107,44 +101,23 @@ class ServedModel:
 
     def submit(self, request: InferRequest, receiver: Receiver) -> Exchange:
         """Check the request against the configuration and queue it. Raises a HoneError when it isn't taken."""
-        contract, scheduler = self._contract, self._scheduler
-        if contract is None or scheduler is None:
+        admission, scheduler = self._admission, self._scheduler
+        if admission is None or scheduler is None:
             raise NotReady(f'model "{self.name}" is still loading')
-        padding = self._padding
-        lengths: Lengths = ()
-        if padding:
-            request = padding.complete(request)
-        inputs, rows = contract.inputs(request)
-        outputs = contract.outputs(request.outputs) if request.outputs else contract.all_outputs
-        if self._quarantine and self._quarantine.holds(inputs):
+        exchange = admission.exchange(request, receiver, self)
+        if self._quarantine and self._quarantine.holds(exchange.inputs):
             raise PoisonRequest("the worker process ended each time that it held these inputs; try others")
-        if padding:
-            inputs, lengths = padding.pad(inputs)
-        now = time.monotonic()
-        exchange = Exchange(
-            request=request,
-            receiver=receiver,
-            owner=self,
-            inputs=inputs,
-            outputs=outputs,
-            rows=rows,
-            nbytes=inputs[0].nbytes if len(inputs) == 1 else sum([array.nbytes for array in inputs]),
-            admitted=now,
-            deadline=now + self._allowance(request.timeout),
-            lengths=lengths,
-            level=contract.level(request.priority),
-        )
-        if rows > self._most_rows > 0:
+        if exchange.rows > self._most_rows > 0:
             self._split(exchange, scheduler)
         else:
             scheduler.submit(exchange)
-        self.live += 1
+        admission.live += 1
         return exchange
 
     def precheck(self, timeout: float | None) -> None:
         """Raises a HoneError for a request that would be refused whatever it holds, by the time that it grants."""
-        if self._scheduler:
-            self._scheduler.precheck(self._allowance(timeout))
+        if self._scheduler and self._admission:
+            self._scheduler.precheck(self._admission.allowance(timeout))
 
     def _split(self, exchange: Exchange, scheduler: DynamicBatcher) -> None:
         exchange.started = exchange.admitted  # it never waits itself, its parts do
@@ -155,26 +128,12 @@ class ServedModel:
             del self._parts[id(exchange)]
             raise
 
-    def _allowance(self, timeout: float | None) -> float:
-        """Seconds that a request may take: the smaller of what client and model say, else the server's default."""
-        own = self._own_deadline
-        if timeout is None:
-            return self._limits.default_deadline if own is None else own
-        return timeout if own is None else min(timeout, own)
-
     def ended(self, exchange: Exchange, error: HoneError | None) -> None:
         """See `ExchangeOwner`."""
-        self.live -= 1
+        assert self._admission
+        self._admission.ended(exchange, error)
         if self._parts and (parts := self._parts.pop(id(exchange), None)):
             parts.abandon()
-        if self._drained and not self.live:
-            self._drained.set()
-        metrics = self.metrics
-        if error is None:
-            metrics.requests[exchange.request.protocol, "ok"] += 1
-        else:
-            metrics.refuse(exchange.request.protocol, error.outcome, error.reason)
-        metrics.request_duration.observe(time.monotonic() - exchange.admitted)
         if not exchange.started and self._scheduler:
             self._scheduler.left(exchange)
 
@@ -209,8 +168,8 @@ class ServedModel:
         resolved = self._blueprint.resolve(plan, signature)
         if self._scheduler is None:
             config = self._blueprint.config
-            self._contract = Contract(config)
-            self._padding = Padding(config) if config.hone.lengths else None
+            self._admission = Admission(config, self.metrics, default_deadline=self._limits.default_deadline)
+            self._padding = self._admission.padding
             self._most_rows = config.max_batch_size
             self._scheduler = DynamicBatcher(
                 self._blueprint.policy(self._waste),
@@ -250,7 +209,3 @@ class ServedModel:
             "precision": hone.precision,
         }
         self.metrics.card_metrics = dict(source.card.metrics) if source.card else {}
-
-
-def _seconds(milliseconds: float | None) -> float | None:
-    return None if milliseconds is None else milliseconds / 1e3

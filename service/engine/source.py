@@ -1,10 +1,12 @@
 """What a generation is made from: a version in the repository, and the server's own limits."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from service.artifact.card import Card
 from service.artifact.config import ModelConfig
 from service.artifact.golden import GOLDEN_NAME
+from service.engine.remote.address import RemoteAddress
 from service.engine.trials.findings import FindingsCache
 from service.errors import ArtifactError
 from service.repository.folder import VersionFolder
@@ -13,7 +15,10 @@ from service.workers.patience import Patience
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class EngineLimits:
-    """What every model gets unless its configuration says otherwise. Times are in seconds."""
+    """What every model gets unless its configuration says otherwise. Times are in seconds.
+
+    `remotes` are the servers that a configuration may name as the one that computes.
+    """
 
     default_deadline: float = 30.0
     max_queued_requests: int = 1024
@@ -21,12 +26,14 @@ class EngineLimits:
     max_output_bytes: int = 256 * 1024 * 1024
     findings: FindingsCache = field(default_factory=lambda: FindingsCache(None))
     patience: Patience = field(default_factory=Patience)
+    remotes: Mapping[str, RemoteAddress] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ModelSource:
     """Where a version's files are and what is written about it; `config` and `card` are None where there are none.
 
+    A version that a remote server computes has no file but the configuration that names the server: `path` is that.
     `golden` is the path of its golden samples, empty for a model file by itself.
     """
 

@@ -4,10 +4,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from service.artifact.card import CARD_NAME, Card, load_card, verify_files
+from service.artifact.config import DEFAULT_MODEL_FILENAME, ModelConfig
 from service.artifact.names import resolve_under
 from service.errors import ArtifactError
 from service.repository.folder import VersionFolder
 
+CONFIG_NAME = "config.pbtxt"
 DEFAULT_MAX_MODEL_BYTES = 2 << 30
 
 
@@ -17,6 +19,12 @@ class Checks:
 
     max_model_bytes: int = DEFAULT_MAX_MODEL_BYTES
     require_card: bool = False
+
+    def check(self, root: Path, name: str, version: int, config: ModelConfig | None) -> VersionFolder:
+        """The version under this configuration. Raises ArtifactError."""
+        if config and config.hone.remote:
+            return self._remote(root, name, version)
+        return self.version(root, name, version, config.default_model_filename if config else DEFAULT_MODEL_FILENAME)
 
     def version(self, root: Path, name: str, version: int, filename: str) -> VersionFolder:
         """The version in `<root>/<name>/<version>`, its card verified. Raises ArtifactError, naming the file."""
@@ -36,6 +44,12 @@ class Checks:
         if self.require_card:
             raise ArtifactError(f"{path.name}: has no {CARD_NAME}, and a card is required")
         return VersionFolder(version=1, model_path=path.resolve())
+
+    def _remote(self, root: Path, name: str, version: int) -> VersionFolder:
+        """A version that another server computes: its only file is the config."""
+        if self.require_card:
+            raise ArtifactError(f"{name}/{CONFIG_NAME}: a card is required, and a model of a remote server has none")
+        return VersionFolder(version=version, model_path=resolve_under(root, name, CONFIG_NAME))
 
     def _model_file(self, path: Path, place: str) -> None:
         if not path.is_file():

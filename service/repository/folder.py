@@ -13,8 +13,10 @@ from service.repository.glimpse import Mark
 class VersionFolder:
     """One version that passed every check: its file, and its card where it has one.
 
+    A version that a remote server computes has no file of its own: `model_path` is the config that names the server.
     `sha256` is the digest that the card gives the model file, empty without a card: whoever loads the file compares.
-    `folder` is where it lies and `mark` what stat said of it before it was read; None where nobody looked.
+    `folder` is where it lies and `mark` what stat said of it before it was read; None where nobody looked, and for a
+    version that a remote server computes.
     """
 
     version: int
@@ -37,7 +39,8 @@ class ModelFolder:
 
     `config` is None when there is no config.pbtxt (or a broken one, then `problem` says so). `warnings` name the fields
     of the config that are ignored, `refused` says for each version that the policy would serve what is wrong with it.
-    `present` has every version on disk, `waiting` those that may still be being copied.
+    `present` has every version on disk, or those that a remote server is asked for; `waiting` has those that may still
+    be being copied.
     """
 
     name: str

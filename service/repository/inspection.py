@@ -4,6 +4,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from service.artifact.config import ModelConfig
 from service.errors import ArtifactError
 from service.repository.checks import Checks
 from service.repository.folder import ModelFolder, VersionFolder
@@ -13,7 +14,10 @@ from service.repository.scan import scan_model
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Verdict:
-    """What came of checking a version, and what the model's own files and the version's looked like then."""
+    """What came of checking a version, and what the model's own files and the version's looked like then.
+
+    `mark` is empty where there is no folder, as for a version that a remote server computes.
+    """
 
     own: Mark
     mark: Mark
@@ -46,10 +50,15 @@ class Inspection:
         """
         waiting: set[int] = set()
 
-        def check(_root: Path, _name: str, version: int, filename: str) -> VersionFolder:
+        def check(_root: Path, _name: str, version: int, config: ModelConfig | None) -> VersionFolder:
+            if config and config.hone.remote:
+                return self._check(now, version, now.versions.get(version, ()), config)
             if version not in settled:
                 waiting.add(version)
-            found = self._check(now, version, filename)
+            mark = now.versions.get(version)
+            if mark is None:
+                raise ArtifactError(f"{self._name}/{version}: has only just appeared")
+            found = self._check(now, version, mark, config)
             if version in waiting and found.card is None:
                 raise ArtifactError(f"{self._name}/{version}: may still be being copied, since no card vouches for it")
             waiting.discard(version)
@@ -59,26 +68,26 @@ class Inspection:
         after = glimpse(self._root / self._name)
         if after.own != now.own or after.versions.keys() != now.versions.keys():
             return None
-        for version in waiting | (self._verdicts.keys() - now.versions.keys()):
+        gone = {version for version, verdict in self._verdicts.items() if verdict.mark and version not in now.versions}
+        for version in waiting | gone:
             self._verdicts.pop(version, None)
         refused = {version: reason for version, reason in folder.refused.items() if version not in waiting}
         return replace(folder, refused=refused, waiting=frozenset(waiting))
 
-    def _check(self, now: Glimpse, version: int, filename: str) -> VersionFolder:
-        mark = now.versions.get(version)
-        if mark is None:
-            raise ArtifactError(f"{self._name}/{version}: has only just appeared")
+    def _check(self, now: Glimpse, version: int, mark: Mark, config: ModelConfig | None) -> VersionFolder:
         verdict = self._verdicts.get(version)
         if verdict is None or (verdict.own, verdict.mark) != (now.own, mark):
-            verdict = _Verdict(own=now.own, mark=mark, found=self._read(version, filename, mark))
+            verdict = _Verdict(own=now.own, mark=mark, found=self._read(version, mark, config))
             self._verdicts[version] = verdict
         if isinstance(verdict.found, str):
             raise ArtifactError(verdict.found)
         return verdict.found
 
-    def _read(self, version: int, filename: str, mark: Mark) -> VersionFolder | str:
+    def _read(self, version: int, mark: Mark, config: ModelConfig | None) -> VersionFolder | str:
         try:
-            found = self._checks.version(self._root, self._name, version, filename)
+            found = self._checks.check(self._root, self._name, version, config)
         except ArtifactError as error:
             return str(error)
+        if config and config.hone.remote:
+            return found
         return replace(found, folder=self._root / self._name / str(version), mark=mark)

@@ -5,16 +5,15 @@ from functools import partial
 from pathlib import Path
 from typing import TypeAlias
 
-from service.artifact.config import DEFAULT_MODEL_FILENAME, ModelConfig, VersionPolicy, read_config
+from service.artifact.config import ModelConfig, VersionPolicy, read_config
 from service.artifact.names import check_model_name, is_version, resolve_under
 from service.errors import ArtifactError
-from service.repository.checks import Checks
+from service.repository.checks import CONFIG_NAME, Checks
 from service.repository.folder import ModelFolder, VersionFolder
+from service.repository.remote import remote_versions, review_remote
 
-CONFIG_NAME = "config.pbtxt"
-
-VersionCheck: TypeAlias = Callable[[Path, str, int, str], VersionFolder]
-"""From the repository, a model's name, a version and its file's name to the version; raises ArtifactError."""
+VersionCheck: TypeAlias = Callable[[Path, str, int, ModelConfig | None], VersionFolder]
+"""From the repository, a model's name, a version and the configuration to the version; raises ArtifactError."""
 
 
 def scan(root: Path, checks: Checks | None = None) -> list[ModelFolder]:
@@ -26,7 +25,7 @@ def scan(root: Path, checks: Checks | None = None) -> list[ModelFolder]:
     checks = checks or Checks()
     if root.is_file():
         return [scan_file(root, checks)]
-    return [scan_model(root, name, checks.version) for name in model_names(root)]
+    return [scan_model(root, name, checks.check) for name in model_names(root)]
 
 
 def model_names(root: Path) -> list[str]:
@@ -50,16 +49,23 @@ def scan_model(root: Path, name: str, check: VersionCheck | None = None, serving
     present: frozenset[int] = frozenset()
     sound: tuple[VersionFolder, ...] = ()
     refused: dict[int, str] = {}
+    warnings: tuple[str, ...] = ()
     problem: str | None = None
     try:
         check_model_name(name)
         resolve_under(root, name)
-        present = frozenset(_present(path))
+        on_disk = frozenset(_present(path))
+        present = on_disk.union(serving)  # a remote server's have no folder: what serves is there as far as is known
         config = _config(root, name)
+        warnings = config.warnings if config else ()
+        if config and config.hone.remote:
+            warnings += review_remote(config)
+            present = frozenset(remote_versions(config))
+        else:
+            present = on_disk
         policy = config.version_policy if config else VersionPolicy()
-        filename = config.default_model_filename if config else DEFAULT_MODEL_FILENAME
-        check = partial(check or Checks().version, root, name)
-        sound, refused = _versions(lambda version: check(version, filename), policy, present, serving)
+        check = partial(check or Checks().check, root, name)
+        sound, refused = _versions(lambda version: check(version, config), policy, present, serving)
         if not sound:
             problem = next(iter(refused.values()), None) or _nothing(name, policy, present)
     except (ArtifactError, OSError) as error:
@@ -70,7 +76,7 @@ def scan_model(root: Path, name: str, check: VersionCheck | None = None, serving
         config=config,
         versions=sound,
         problem=problem,
-        warnings=config.warnings if config else (),
+        warnings=warnings,
         refused=refused,
         present=present,
     )

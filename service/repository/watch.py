@@ -27,11 +27,15 @@ class Changes:
 
 @dataclass(slots=True)
 class _Known:
-    """What is known of one model: as it was at the last look, and what of it was handed out."""
+    """What is known of one model: as it was at the last look, and what of it was handed out.
+
+    `remote` are the versions handed out that another server computes: they have no folder that could be missing.
+    """
 
     inspection: Inspection
     seen: Glimpse | None = None
     taken: Glimpse | None = None
+    remote: frozenset[int] = frozenset()
 
 
 class Watch:
@@ -113,14 +117,15 @@ class Watch:
         folder = self._scan(known, now, _same(now, before), serving) if now.own == before.own else None
         if folder is None or (folder.waiting and not folder.versions):
             problem = f"{name}: its files are still being written"
-            return ModelFolder(name=name, path=self._root / name, problem=problem, present=frozenset(now.versions))
+            present = frozenset(now.versions).union(serving)
+            return ModelFolder(name=name, path=self._root / name, problem=problem, present=present)
         return folder
 
     def _look(self, name: str, serving: Collection[int]) -> ModelFolder | None:
         known = self._of(name)
         now, before, taken = glimpse(self._root / name), known.seen, known.taken
         known.seen = now
-        missing = set(serving) - now.versions.keys()
+        missing = set(serving) - now.versions.keys() - known.remote
         if before is None or now.own != before.own or (now == taken and not missing):
             return None
         if missing & before.versions.keys():
@@ -141,6 +146,8 @@ class Watch:
             return None
         complete = {version: mark for version, mark in now.versions.items() if version not in folder.waiting}
         known.taken = replace(now, versions=complete)
+        if folder.versions:
+            known.remote = frozenset(version.version for version in folder.versions if version.folder is None)
         return folder
 
     def _missing(self, names: Collection[str]) -> list[str]:

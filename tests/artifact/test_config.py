@@ -161,7 +161,6 @@ def test_refused(text: str, expected: str) -> None:
         ("hone.deadline_ms", "-1", "\"hone.deadline_ms\" is '-1', expected a number, 0 or above"),
         ("hone.deadline_ms", "nan", "expected a number"),
         ("hone.precision", "int8", "expected f32, bf16 or f16"),
-        ("hone.remote", "other", "isn't supported by this version"),
         ("hone.reject_non_finite", "yes", "expected true or false"),
         ("hone.batch_tolerance", "1.5", "expected a share from 0 to 1"),
         ("hone.batch_tolerance", "-0.1", "expected a number, 0 or above"),

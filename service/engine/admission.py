@@ -1,0 +1,86 @@
+"""From a request to an exchange: what a generation asks of it, how long it may take, and when all have ended."""
+
+import asyncio
+import contextlib
+import time
+
+from service.artifact.config import ModelConfig
+from service.engine.contract import Contract
+from service.engine.exchange import Exchange, ExchangeOwner, Receiver
+from service.engine.padding import Lengths, Padding
+from service.errors import HoneError
+from service.messages import InferRequest
+from service.metrics import ModelMetrics
+
+
+class Admission:
+    """Owns the contract of one generation, which of its requests live, and the numbers of those that ended.
+
+    `live` is to be raised by whoever has handed an exchange on. `default_deadline` is in seconds.
+    """
+
+    def __init__(self, config: ModelConfig, metrics: ModelMetrics, *, default_deadline: float) -> None:
+        self.live = 0
+        self._metrics = metrics
+        self._default_deadline = default_deadline
+        self._drained: asyncio.Event | None = None
+        self.change(config)
+
+    def change(self, config: ModelConfig) -> None:
+        """Hold requests against this configuration from now on."""
+        self.padding = Padding(config) if config.hone.lengths else None
+        self._contract = Contract(config)
+        milliseconds = config.hone.deadline_ms
+        self._own_deadline = None if milliseconds is None else milliseconds / 1e3
+
+    def exchange(self, request: InferRequest, receiver: Receiver, owner: ExchangeOwner) -> Exchange:
+        """The request's exchange, not queued yet. Raises InvalidRequest when it doesn't fit the configuration."""
+        contract, padding = self._contract, self.padding
+        lengths: Lengths = ()
+        if padding:
+            request = padding.complete(request)
+        inputs, rows = contract.inputs(request)
+        outputs = contract.outputs(request.outputs) if request.outputs else contract.all_outputs
+        if padding:
+            inputs, lengths = padding.pad(inputs)
+        now = time.monotonic()
+        return Exchange(
+            request=request,
+            receiver=receiver,
+            owner=owner,
+            inputs=inputs,
+            outputs=outputs,
+            rows=rows,
+            nbytes=inputs[0].nbytes if len(inputs) == 1 else sum([array.nbytes for array in inputs]),
+            admitted=now,
+            deadline=now + self.allowance(request.timeout),
+            lengths=lengths,
+            level=contract.level(request.priority),
+        )
+
+    def allowance(self, timeout: float | None) -> float:
+        """Seconds that a request may take: the smaller of what client and model say, else the server's default."""
+        own = self._own_deadline
+        if timeout is None:
+            return self._default_deadline if own is None else own
+        return timeout if own is None else min(timeout, own)
+
+    def ended(self, exchange: Exchange, error: HoneError | None) -> None:
+        """Count an exchange that has ended."""
+        self.live -= 1
+        if self._drained and not self.live:
+            self._drained.set()
+        metrics = self._metrics
+        if error is None:
+            metrics.requests[exchange.request.protocol, "ok"] += 1
+        else:
+            metrics.refuse(exchange.request.protocol, error.outcome, error.reason)
+        metrics.request_duration.observe(time.monotonic() - exchange.admitted)
+
+    async def drain(self, seconds: float) -> bool:
+        """Wait until all that live have ended, for so long at most; whether they have."""
+        if self.live:
+            self._drained = asyncio.Event()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._drained.wait(), seconds)
+        return not self.live

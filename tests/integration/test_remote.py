@@ -1,0 +1,172 @@
+"""A whole server whose models are computed elsewhere. `make test-triton` asks the same of a real tritonserver."""
+
+import asyncio
+import subprocess
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import grpc
+import httpx
+import numpy as np
+import pytest
+
+from tests.engine.remote.triton import identity, running
+from tests.integration.served import Served, run_to_end, serving, write_model
+
+REMOTE = 'parameters { key: "hone.remote" value { string_value: "east" } }\n'
+BODY = {"inputs": [{"name": "x", "datatype": "FP32", "shape": [1, 3], "data": [1.0, 2.5, -3.0]}]}
+
+
+def write_remote(root: Path, name: str = "m", config: str = REMOTE) -> None:
+    """A model's folder with nothing but its config."""
+    (root / name).mkdir()
+    (root / name / "config.pbtxt").write_text(config)
+
+
+@asynccontextmanager
+async def hone(repository: Path, *flags: str) -> AsyncIterator[tuple[Served, httpx.AsyncClient]]:
+    """A server for the time of a block, started beside this loop, and a client of it."""
+    server = serving(repository, *flags)
+    served = await asyncio.to_thread(server.__enter__)
+    try:
+        async with httpx.AsyncClient(base_url=served.http) as client:
+            yield served, client
+    finally:
+        await asyncio.to_thread(server.__exit__, None, None, None)
+
+
+async def status(client: httpx.AsyncClient, wanted: int) -> None:
+    """Wait until the model's ready route answers this."""
+    async with asyncio.timeout(20):
+        while (await client.get("/v2/models/m/ready")).status_code != wanted:
+            await asyncio.sleep(0.05)
+
+
+async def test_a_remote_that_comes_and_goes(tmp_path: Path) -> None:
+    """The server starts without the remote, says what it lacks, and passes requests through once the remote is there;
+    a model of its own beside it serves all the time.
+    """
+    write_remote(tmp_path)
+    write_model(tmp_path, "own")
+    triton = identity()
+    async with hone(tmp_path, "--remote", f"east=grpc://{triton.address}") as (served, client):
+        index = {entry["name"]: entry for entry in (await client.post("/v2/repository/index")).json()}
+        refused = await client.post("/v2/models/m/infer", json=BODY)
+        assert ("READY", "UNAVAILABLE") == (index["own"]["state"], index["m"]["state"])
+        assert "the remote server can't be reached" == index["m"]["reason"]
+        assert (503, "not_ready") == (refused.status_code, refused.json()["reason"])
+
+        async with running(triton):
+            await status(client, 200)
+            answer = await client.post("/v2/models/m/infer", json=BODY)
+            assert [1.0, 2.5, -3.0] == answer.json()["outputs"][0]["data"]
+            assert "m" == answer.json()["model_name"]
+            raw = await binary(client, np.array([[1, 2.5, -3]], np.float32))
+            assert raw.content.endswith(np.array([1, 2.5, -3], np.float32).tobytes())
+        lost = await client.post("/v2/models/m/infer", json=BODY)
+        own = {"inputs": [{"name": "x", "datatype": "FP32", "shape": [1, 64], "data": [0.5] * 64}]}
+        assert 503 == lost.status_code
+        assert 200 == (await client.post("/v2/models/own/infer", json=own)).status_code
+        scraped = (await client.get(f"{served.metrics}/metrics")).text
+        assert 'hone_requests_total{model="m",outcome="ok",protocol="http",version="1"} 2.0' in scraped
+
+
+async def binary(client: httpx.AsyncClient, array: Any) -> httpx.Response:
+    """A request whose body is nothing but the tensor's bytes; so are its answer's."""
+    headers = {"Inference-Header-Content-Length": "0"}
+    return await client.post("/v2/models/m/infer", content=array.tobytes(), headers=headers)
+
+
+async def test_a_config_that_names_another_remote(tmp_path: Path) -> None:
+    """When the repository is polled, a changed config swaps the remote, and a bad one leaves the model as it is."""
+    write_remote(tmp_path)
+    path = tmp_path / "m" / "config.pbtxt"
+    west = identity()
+    flags = ["--model-control-mode", "poll", "--repository-poll-secs", "0.1"]
+    async with running(identity()) as east, running(west):
+        flags += ["--remote", f"east={east.address}", "--remote", f"west={west.address}"]
+        async with hone(tmp_path, *flags) as (_, client):
+
+            async def asked() -> int:
+                assert 200 == (await client.post("/v2/models/m/infer", json=BODY)).status_code
+                return len(west.asked)
+
+            assert 0 == await asked()
+            path.write_text(REMOTE.replace("east", "west"))
+            async with asyncio.timeout(20):
+                while not await asked():
+                    await asyncio.sleep(0.02)
+            path.write_text(REMOTE.replace("east", "nowhere"))
+            async with asyncio.timeout(20):
+                while "nowhere" not in (await client.post("/v2/repository/index")).text:
+                    await asyncio.sleep(0.02)
+            before = len(west.asked)
+            assert before + 1 == await asked()
+            path.unlink()
+            async with asyncio.timeout(20):
+                while (await client.get("/v2/models/m")).status_code != 404:
+                    await asyncio.sleep(0.05)
+
+
+async def test_a_client_that_hangs_up(tmp_path: Path) -> None:
+    """The call at the remote is cancelled when the client closes its connection."""
+    write_remote(tmp_path)
+    async with running(identity()) as triton, hone(tmp_path, "--remote", f"east={triton.address}") as (_, client):
+        triton.gate.clear()
+        with pytest.raises(httpx.ReadTimeout):
+            await client.post("/v2/models/m/infer", json=BODY, timeout=0.3)
+        async with asyncio.timeout(10):
+            while not triton.cancelled:
+                await asyncio.sleep(0.01)
+
+
+def make_certificate(openssl: str, folder: Path) -> tuple[Path, Path]:
+    """A key for 127.0.0.1 and a certificate that vouches for itself."""
+    key, certificate = folder / "key.pem", folder / "certificate.pem"
+    command = [openssl, "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
+    command += ["-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1", "-days", "2"]
+    command += ["-keyout", str(key), "-out", str(certificate)]
+    subprocess.run(command, check=True, capture_output=True)
+    return key, certificate
+
+
+async def test_encrypted(tmp_path: Path, require_tool: Callable[[str], str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """With grpcs:// the connection is encrypted, and a server whose certificate nobody vouches for isn't trusted."""
+    key, certificate = make_certificate(require_tool("openssl"), tmp_path)
+    repository = tmp_path / "models"
+    repository.mkdir()
+    write_remote(repository)
+    write_remote(repository, "stranger", REMOTE.replace("east", "west"))
+    triton = identity()
+    triton.credentials = grpc.ssl_server_credentials([(key.read_bytes(), certificate.read_bytes())])
+    monkeypatch.setenv("GRPC_DEFAULT_SSL_ROOTS_FILE_PATH", str(certificate))
+    remotes = ["--remote", f"east=grpcs://{triton.address}", "--remote", f"west={triton.address}"]
+    async with running(triton), hone(repository, *remotes) as (_, client):
+        answer = await client.post("/v2/models/m/infer", json=BODY)
+        unencrypted = await client.get("/v2/models/stranger/ready")
+
+        assert [1.0, 2.5, -3.0] == answer.json()["outputs"][0]["data"]
+        assert 400 == unencrypted.status_code
+    monkeypatch.delenv("GRPC_DEFAULT_SSL_ROOTS_FILE_PATH")
+    async with running(triton), hone(repository, *remotes) as (_, client):
+        assert 503 == (await client.post("/v2/models/m/infer", json=BODY)).status_code
+
+
+def test_nobody_named_the_remote(tmp_path: Path) -> None:
+    """A model of a remote that no flag names isn't served, and the log says which flag would."""
+    write_remote(tmp_path)
+    code, log = run_to_end(["run", "--model-repository", str(tmp_path), "--http-port", "0", "--metrics-port", "0"])
+
+    assert 2 == code
+    assert "no --remote east=URL names" in log
+
+
+def test_wrong_remote(tmp_path: Path) -> None:
+    """A flag without a usable address is refused at the start, by name."""
+    code, text = run_to_end(["run", "--model-repository", str(tmp_path), "--remote", "east=http://h:1"])
+
+    assert 2 == code
+    assert "--remote (HONE_REMOTE)" in text
+    assert "grpcs://host:port" in text
