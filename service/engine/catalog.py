@@ -88,12 +88,13 @@ class Catalog:
     async def bring(self, folder: ModelFolder) -> dict[int, str]:
         """Serve what is in the folder; the versions that couldn't be loaded, with the reasons.
 
-        What is to be replaced serves until the new generation is ready. A version that the folder has no longer is
-        let go once all others are loaded; while any can't be, nothing is let go, and the folder is to be looked at
-        again without them.
+        What is to be replaced serves until the new generation is ready: one that waits for its remote server takes
+        nothing over from one that can answer. A version that the folder has no longer is let go once all others are
+        loaded; while any can't be, nothing is let go, and the folder is to be looked at again without them.
         """
         self._list_refusals(folder)
-        loads = [self._load(folder.name, version, folder.config) for version in folder.versions]
+        serves = any(model.ready for model in self._models(folder.name))
+        loads = [self._load(folder.name, version, folder.config, serves=serves) for version in folder.versions]
         reasons = await asyncio.gather(*loads)
         failed = {version.version: reason for version, reason in zip(folder.versions, reasons, strict=True) if reason}
         if not failed:
@@ -115,8 +116,8 @@ class Catalog:
 
     # -- one generation
 
-    async def _load(self, name: str, files: VersionFolder, config: ModelConfig | None) -> str:
-        """Load a generation beside the one that serves, if any, and put it in its place; the reason if that fails."""
+    async def _load(self, name: str, files: VersionFolder, config: ModelConfig | None, *, serves: bool) -> str:
+        """Load a generation beside those that serve, if any do, and put it in its place; the reason if that fails."""
         version = str(files.version)
         generation = self._generations.get(name, {}).get(version)
         if generation and generation.is_made_of(files, config):
@@ -127,7 +128,7 @@ class Catalog:
         numbers = self._metrics.begin(name, version)
         try:
             async with self._gate:
-                model = await self._loaded(name, files, config, numbers)
+                model = await self._loaded(source_of(name, files, config), files, numbers, serves=serves)
         except Exception as error:
             return self._refuse(generation, numbers, error)
         old, generation.model = generation.model, model
@@ -140,14 +141,18 @@ class Catalog:
         return ""
 
     async def _loaded(
-        self, name: str, files: VersionFolder, config: ModelConfig | None, numbers: ModelMetrics
+        self, source: ModelSource, files: VersionFolder, numbers: ModelMetrics, *, serves: bool
     ) -> Servable:
-        """A new generation, ready. What no card vouches for must still be there as it was seen."""
-        model = self._make(source_of(name, files, config), numbers)
+        """A new generation. What no card vouches for must still be there as it was seen, and who is to replace
+        something that `serves` must be ready.
+        """
+        model = self._make(source, numbers)
         await model.load()
         try:
             if files.card is None and files.folder and await asyncio.to_thread(mark_of, files.folder) != files.mark:
-                raise ArtifactError(f"{name}/{files.version}: changed while it was loaded")
+                raise ArtifactError(f"{source.name}/{files.version}: changed while it was loaded")
+            if serves and not model.ready:
+                raise NotReady(f"can't take over yet: {model.problem}")
         except BaseException:
             await model.stop()
             raise
@@ -186,6 +191,9 @@ class Catalog:
         return self._departures.add(model, gone)
 
     # -- the list
+
+    def _models(self, name: str) -> list[Servable]:
+        return [found.model for found in self._generations.get(name, {}).values() if found.model]
 
     def _list_refusals(self, folder: ModelFolder) -> None:
         """Say of each version what is wrong with it, or of all that are served what is wrong with the model."""

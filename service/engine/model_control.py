@@ -188,6 +188,9 @@ class ModelControl:
 
     async def _followed(self, folder: ModelFolder) -> None:
         try:
-            await self._follow(folder)
+            last = await self._follow(folder)
+            if last.refused and folder.config and folder.config.hone.remote and self._catalog.versions(folder.name):
+                # An older generation goes on in its place; what the remote server lacks may be there at the next look.
+                await asyncio.to_thread(self._watch.reconsider, folder.name)
         except Exception:
             _log.exception("can't follow the repository", model=folder.name)

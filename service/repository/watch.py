@@ -103,6 +103,12 @@ class Watch:
             known.inspection.refuse(taken, version, reason)
         return self._scan(known, now, _same(now, taken), serving)
 
+    def reconsider(self, name: str) -> None:
+        """What was refused of this model may be sound by now, though its files are the same: it is news once more."""
+        known = self._of(name)
+        known.inspection.forget()
+        known.taken = None
+
     # -- one model
 
     def _of(self, name: str) -> _Known:

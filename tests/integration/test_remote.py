@@ -12,8 +12,8 @@ import httpx
 import numpy as np
 import pytest
 
-from tests.engine.remote.triton import identity, running
-from tests.integration.served import Served, run_to_end, serving, write_model
+from tests.engine.remote.triton import SmallTriton, identity, running
+from tests.integration.served import CONFIG, Served, run_to_end, serving, write_model
 
 REMOTE = 'parameters { key: "hone.remote" value { string_value: "east" } }\n'
 BODY = {"inputs": [{"name": "x", "datatype": "FP32", "shape": [1, 3], "data": [1.0, 2.5, -3.0]}]}
@@ -71,6 +71,9 @@ async def test_a_remote_that_comes_and_goes(tmp_path: Path) -> None:
         assert 200 == (await client.post("/v2/models/own/infer", json=own)).status_code
         scraped = (await client.get(f"{served.metrics}/metrics")).text
         assert 'hone_requests_total{model="m",outcome="ok",protocol="http",version="1"} 2.0' in scraped
+        assert 'hone_remote_calls_total{end="ok",model="m",version="1"} 2.0' in scraped
+        assert 'hone_remote_calls_total{end="ok",model="own"' not in scraped
+        assert 'hone_worker_up{model="m",version="1"}' in scraped
 
 
 async def binary(client: httpx.AsyncClient, array: Any) -> httpx.Response:
@@ -108,6 +111,64 @@ async def test_a_config_that_names_another_remote(tmp_path: Path) -> None:
             async with asyncio.timeout(20):
                 while (await client.get("/v2/models/m")).status_code != 404:
                     await asyncio.sleep(0.05)
+
+
+class Asker:
+    """A client that asks for as long as a block lasts, and notes who computed each answer."""
+
+    LOCAL, REMOTE = [1, 10], [1, 64]
+
+    def __init__(self, client: httpx.AsyncClient) -> None:
+        self._client = client
+        self.shapes: list[list[int]] = []
+
+    async def run(self) -> None:
+        x = {"name": "x", "datatype": "FP32", "shape": [1, 64], "data": [0.5] * 64}
+        while True:
+            answer = await self._client.post("/v2/models/m/infer", json={"inputs": [x]})
+            assert 200 == answer.status_code, answer.text
+            self.shapes.append(answer.json()["outputs"][0]["shape"])
+            await asyncio.sleep(0.005)
+
+    async def hears(self, shape: list[int], *, index: str) -> None:
+        """Wait until answers have this shape and the model, which is ready all the time, this reason in the index."""
+        async with asyncio.timeout(20):
+            while True:
+                (entry,) = (await self._client.post("/v2/repository/index")).json()
+                assert "READY" == entry["state"]
+                reason = entry.get("reason", "")
+                if self.shapes[-1:] == [shape] and (index in reason if index else not reason):
+                    return
+                await asyncio.sleep(0.02)
+
+
+async def test_a_model_that_moves_to_a_remote_and_back(tmp_path: Path) -> None:
+    """When the repository is polled, a model is computed by whom its config names, from when that one is ready; until
+    then, and while the config can't be read, whoever computed it goes on. The index says why; nobody's request is lost.
+    """
+    write_model(tmp_path, "m")
+    path = tmp_path / "m" / "config.pbtxt"
+    triton = SmallTriton([("x", "FP32", (-1, 64))], [("y", "FP32", (-1, 64))], max_batch_size=8)
+    flags = ["--model-control-mode", "poll", "--repository-poll-secs", "0.1", "--remote", f"east={triton.address}"]
+    async with hone(tmp_path, *flags) as (served, client), asyncio.TaskGroup() as group:
+        asker = Asker(client)
+        asking = group.create_task(asker.run())
+        await asker.hears(Asker.LOCAL, index="")
+        path.write_text(REMOTE)
+        await asker.hears(Asker.LOCAL, index="can't take over yet: the remote server can't be reached")
+        async with running(triton):
+            await asker.hears(Asker.REMOTE, index="")
+            path.write_bytes(b"\xff\xfe")
+            await asker.hears(Asker.REMOTE, index="m/config.pbtxt")
+            path.write_text(CONFIG)
+            await asker.hears(Asker.LOCAL, index="")
+            asking.cancel()
+
+        turns = [shape for shape, before in zip(asker.shapes, [None, *asker.shapes], strict=False) if shape != before]
+        assert [Asker.LOCAL, Asker.REMOTE, Asker.LOCAL] == turns
+        assert len(triton.asked) == asker.shapes.count(Asker.REMOTE)
+        scraped = (await client.get(f"{served.metrics}/metrics")).text
+        assert 'hone_model_info{backend="onnxruntime",family="",model="m"' in scraped
 
 
 async def test_a_client_that_hangs_up(tmp_path: Path) -> None:

@@ -111,3 +111,17 @@ def test_loaded_by_request(watch: Watch, tmp_path: Path) -> None:
     assert [1] == versions(folder)
     assert "still being written" in (unsure.problem or "")
     assert {1} == unsure.present
+
+
+def test_what_was_refused_is_reconsidered(watch: Watch, tmp_path: Path) -> None:
+    """What a remote lacked it may have by the next look, though no file has changed; what serves stays until then."""
+    write(tmp_path, "version_policy { specific { versions: [ 7 ] } }")
+    watch.look({"m": {1}})
+    watch.look({"m": {1}})
+    refused = watch.again("m", {7: "not there yet"}, {1})
+    assert refused
+    assert ([], {1, 7}) == (versions(refused), set(refused.present))
+    assert NOTHING == watch.look({"m": {1}})
+
+    watch.reconsider("m")
+    assert [7] == versions(only(watch.look({"m": {1}})))
