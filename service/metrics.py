@@ -72,7 +72,8 @@ class ModelMetrics:
     """All numbers of one generation of one model version; written on the event loop.
 
     `worker_memory` is asked at a scrape, in bytes. `requests` counts by (protocol, outcome); outcomes are ok,
-    client_error, rejected, deadline, cancelled and error.
+    client_error, rejected, deadline, cancelled and error. `remote_calls` counts calls to the server that computes the
+    model, if another one does, by how they ended; such a server counts as one worker.
     """
 
     requests: defaultdict[tuple[str, str], int] = field(default_factory=lambda: defaultdict(int))
@@ -90,6 +91,7 @@ class ModelMetrics:
     workers_up: int = 0
     worker_memory: Callable[[], int] = int
     worker_restarts: dict[str, int] = field(default_factory=dict)
+    remote_calls: dict[str, int] = field(default_factory=dict)
     ready: bool = False
     batch_independent: bool = True
     load_seconds: float = 0.0
@@ -240,6 +242,7 @@ class Metrics(Collector):
         up = GaugeMetricFamily("hone_worker_up", "Workers that take batches", labels=_MODEL)
         memory = GaugeMetricFamily("hone_worker_resident_bytes", "Memory of all workers of a model", labels=_MODEL)
         restarts = CounterMetricFamily("hone_worker_restarts", "Workers that ended unasked", labels=[*_MODEL, "reason"])
+        calls = CounterMetricFamily("hone_remote_calls", "Calls to a remote server, by end", labels=[*_MODEL, "end"])
         ready = GaugeMetricFamily("hone_model_ready", "1 when the model answers", labels=_MODEL)
         for key, numbers in models.items():
             up.add_metric(key, numbers.workers_up)
@@ -247,9 +250,12 @@ class Metrics(Collector):
             ready.add_metric(key, int(numbers.ready))
             for reason, value in dict(numbers.worker_restarts).items():
                 restarts.add_metric([*key, reason], value)
+            for end, value in dict(numbers.remote_calls).items():
+                calls.add_metric([*key, end], value)
         yield up
         yield memory
         yield restarts
+        yield calls
         yield ready
 
     def _about(self, models: dict[tuple[str, str], ModelMetrics]) -> Iterator[Metric]:

@@ -101,7 +101,7 @@ class RemoteConnection:
         try:
             return decode(answer)
         except ValueError as error:
-            raise RemoteFault(Kind.ANSWERED, BackendError(f"the remote's answer can't be read: {error}")) from error
+            raise RemoteFault(Kind.REFUSED, BackendError(f"the remote's answer can't be read: {error}")) from error
 
     async def close(self) -> None:
         """End the connection, and whatever is under way on it."""
@@ -119,7 +119,12 @@ class RemoteConnection:
             raise _fault(error, connected=connected) from error
 
     async def _still_connected(self) -> bool:
-        """Whether the connection has outlived a call that failed. Its state alone lags behind a remote that died."""
+        """Whether the connection has outlived a call that failed. Its state alone lags behind a remote that died.
+
+        A balancer in between may have let us reconnect already: then a request that was lost passes for one that was
+        declined, and may be sent again. That is harmless, since every request is a read (models that keep sequences
+        are refused), and it is bounded: a request that ends its server meets no more servers than it has attempts.
+        """
         try:
             await self._stub.ServerLive(service_pb2.ServerLiveRequest(), timeout=CONFIRM_SECONDS)
         except grpc.aio.AioRpcError:
@@ -157,8 +162,8 @@ def _fault(error: grpc.aio.AioRpcError, *, connected: bool) -> RemoteFault:
     if code is grpc.StatusCode.DEADLINE_EXCEEDED:
         return RemoteFault(Kind.LATE, DeadlineExceeded("the remote server was too slow"))
     if code is grpc.StatusCode.INVALID_ARGUMENT:
-        return RemoteFault(Kind.ANSWERED, InvalidRequest(f"the remote server refuses the request: {text}"))
-    return RemoteFault(Kind.ANSWERED, BackendError(f"the remote server failed: {text}"))
+        return RemoteFault(Kind.REFUSED, InvalidRequest(f"the remote server refuses the request: {text}"))
+    return RemoteFault(Kind.REFUSED, BackendError(f"the remote server failed: {text}"))
 
 
 def _takes_timeouts(config: model_config_pb2.ModelConfig) -> bool:

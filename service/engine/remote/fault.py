@@ -14,7 +14,7 @@ class Kind(Enum):
     """The connection ended under the request: it may have been computed, or be why the remote ended."""
     DECLINED = "declined"
     """The remote took nothing in: its queue is full, or its model isn't ready."""
-    ANSWERED = "answered"
+    REFUSED = "refused"
     """The remote has looked at the request and refuses it."""
     LATE = "late"
     """Time ran out, which says nothing about the remote."""

@@ -98,7 +98,7 @@ class RemoteModel:
             await self._scheduler.stop()
         if self._connection:
             await self._connection.close()
-        self.metrics.ready = False
+        self._show(ready=False)
 
     async def drain(self, seconds: float) -> bool:
         """Wait until all that was admitted has ended, for so long at most; whether it has."""
@@ -208,10 +208,14 @@ class RemoteModel:
 
     def _changed(self) -> None:
         """The breaker's verdict changed."""
-        self.metrics.ready = self.ready
+        self._show(ready=self.ready)
         if not self._breaker.ready:
             self._problem = self._problem or "the remote server can't be reached"
             self._woken.set()
+
+    def _show(self, *, ready: bool) -> None:
+        self.metrics.ready = ready
+        self.metrics.workers_up = int(ready)
 
     def _give_reason(self, error: RemoteFault | ArtifactError) -> None:
         if self._problem != str(error):
@@ -245,7 +249,7 @@ class RemoteModel:
             await connection.ready(self._patience.probe)
         except RemoteFault as fault:
             self._give_reason(fault)
-            if fault.kind in (Kind.DECLINED, Kind.ANSWERED):
+            if fault.kind in (Kind.DECLINED, Kind.REFUSED):
                 self._breaker.trip()
             else:
                 self._breaker.failed()

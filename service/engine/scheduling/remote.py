@@ -24,6 +24,9 @@ from service.metrics import ModelMetrics
 ATTEMPTS = 4
 FIRST_PAUSE = 0.05
 """Seconds before the second attempt; twice as many before the next, and so on."""
+_OK = "ok"
+_ABANDONED = "abandoned"
+"""How a call ended that nobody waited for any more."""
 _log = structlog.get_logger()
 
 
@@ -53,6 +56,7 @@ class RemoteScheduler:
         self._remote = remote
         self._breaker = breaker
         self._metrics = metrics
+        self._calls = metrics.remote_calls = dict.fromkeys([_OK, _ABANDONED, *(kind.value for kind in Kind)], 0)
         self._respond = respond
         self._max_requests = max_requests
         self._max_bytes = max_bytes
@@ -134,7 +138,11 @@ class RemoteScheduler:
             began = time.monotonic()
             try:
                 answer = await self._remote.infer(exchange.request, exchange.deadline - began)
+            except asyncio.CancelledError:
+                self._calls[_ABANDONED] += 1
+                raise
             except RemoteFault as fault:
+                self._calls[fault.kind.value] += 1
                 self._judge(fault.kind)
                 attempt += 1
                 pause = varied(FIRST_PAUSE * 2 ** (attempt - 1))
@@ -142,6 +150,7 @@ class RemoteScheduler:
                     raise fault.error from fault
                 await asyncio.sleep(pause)
             else:
+                self._calls[_OK] += 1
                 self._breaker.answered()
                 self._measure(exchange, time.monotonic() - began)
                 return answer

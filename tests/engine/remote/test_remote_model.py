@@ -10,6 +10,7 @@ import pytest
 
 from service.datatypes import NUMPY_DTYPES
 from service.engine.remote.breaker import FAILURES
+from service.engine.scheduling.remote import ATTEMPTS
 from service.engine.source import EngineLimits
 from service.errors import (
     ArtifactError,
@@ -22,7 +23,7 @@ from service.errors import (
     WorkerLost,
 )
 from tests.engine.remote.asking import QUICK, ask, loaded, remote_model, same, send, until
-from tests.engine.remote.triton import SmallTriton, identity, rows, running
+from tests.engine.remote.triton import Balancer, SmallTriton, identity, rows, running
 
 SPECIALS = {
     "BF16": [0x7FC1, 0x8000, 0x0001],  # a NaN with a payload, minus zero, a subnormal
@@ -331,6 +332,23 @@ async def test_lost_under_way() -> None:
         assert 1 == len(triton.asked)
 
 
+async def test_lost_behind_a_balancer() -> None:
+    """Where the connection is back at once a lost request can't be told from a declined one. It may be sent again, as
+    a read may, but not for ever: the client hears within a few attempts, and the next one is served.
+    """
+    async with running(identity()) as triton, Balancer(triton) as balancer, loaded(balancer.address) as model:
+        triton.gate.clear()
+        client, _ = send(model, rows(1))
+        for attempt in range(1, ATTEMPTS + 1):
+            await until(lambda: len(triton.asked) == attempt or bool(client.endings))  # noqa: B023
+            balancer.cut()
+
+        assert isinstance(await client.ending(), WorkerLost | NotReady)
+        assert len(triton.asked) <= ATTEMPTS
+        triton.gate.set()
+        await ask(model, rows(2))
+
+
 async def test_restart_within_the_deadline() -> None:
     """A request that can't be sent because the remote restarts waits for it, within its deadline and its attempts."""
     async with running(identity()) as triton, loaded(triton.address) as model:
@@ -446,3 +464,23 @@ async def test_metrics() -> None:
         assert 0 < metrics.compute_duration["infer"].total <= metrics.request_duration.total
         assert 1 == sum(metrics.queue_duration.counts)
         assert "remote" == metrics.info["backend"]
+        assert (True, 1) == (metrics.ready, metrics.workers_up)
+
+
+async def test_calls_are_counted_by_how_they_end() -> None:
+    """Each attempt, so that what was sent again can be told from what was sent."""
+    triton = identity()
+    async with running(triton), loaded(triton.address) as model:
+        triton.outage, triton.outages = (grpc.StatusCode.UNAVAILABLE, "queue is full"), 2
+        await ask(model, rows(1))
+        triton.outage = (grpc.StatusCode.INTERNAL, "no")
+        triton.outages = 1
+        with pytest.raises(BackendError):
+            await ask(model, rows(1))
+        triton.gate.clear()
+        with pytest.raises(DeadlineExceeded):
+            await ask(model, rows(1), timeout=0.1)
+        calls = model.metrics.remote_calls
+
+        assert (1, 2, 1) == (calls["ok"], calls["declined"], calls["refused"])
+        assert 1 == calls["abandoned"] + calls["late"]

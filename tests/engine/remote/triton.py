@@ -1,10 +1,11 @@
 """A small Triton in the test's own loop, on tritonclient's stubs, for faults that a real one can't be made to show."""
 
 import asyncio
+import contextlib
 import socket
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, Self
 
 import grpc
 import numpy as np
@@ -116,6 +117,47 @@ async def running(triton: SmallTriton) -> AsyncIterator[SmallTriton]:
         yield triton
     finally:
         await triton.stop()
+
+
+class Balancer:
+    """A listener in front of a Triton: whom it cuts off can connect again at once."""
+
+    def __init__(self, triton: SmallTriton) -> None:
+        self._triton = triton
+        self._server: asyncio.Server | None = None
+        self._pipes: set[asyncio.StreamWriter] = set()
+
+    @property
+    def address(self) -> str:
+        assert self._server
+        return f"127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
+
+    def cut(self) -> None:
+        """Reset every connection."""
+        for pipe in self._pipes:
+            pipe.transport.abort()
+        self._pipes.clear()
+
+    async def __aenter__(self) -> Self:
+        self._server = await asyncio.start_server(self._connected, "127.0.0.1", 0)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        assert self._server
+        self._server.close()
+        self.cut()
+
+    async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        back, forth = await asyncio.open_connection("127.0.0.1", self._triton.port)
+        self._pipes |= {writer, forth}
+        with contextlib.suppress(OSError):
+            await asyncio.gather(_pump(reader, forth), _pump(back, writer))
+
+
+async def _pump(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
+    while data := await source.read(65536):
+        sink.write(data)
+    sink.close()
 
 
 def rows(*values: float) -> np.ndarray[Any, Any]:
