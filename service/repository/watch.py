@@ -29,7 +29,8 @@ class Changes:
 class _Known:
     """What is known of one model: as it was at the last look, and what of it was handed out.
 
-    `remote` are the versions handed out that another server computes: they have no folder that could be missing.
+    `remote` are the versions that another server computes, those handed out and those that serve until these can: they
+    have no folder that could be missing.
     """
 
     inspection: Inspection
@@ -153,7 +154,8 @@ class Watch:
         complete = {version: mark for version, mark in now.versions.items() if version not in folder.waiting}
         known.taken = replace(now, versions=complete)
         if folder.versions:
-            known.remote = frozenset(version.version for version in folder.versions if version.folder is None)
+            remote = frozenset(version.version for version in folder.versions if version.folder is None)
+            known.remote = remote | known.remote.intersection(serving) if remote else remote
         return folder
 
     def _missing(self, names: Collection[str]) -> list[str]:
