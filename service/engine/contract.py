@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from service.artifact.config import ModelConfig
 from service.artifact.signature import TensorSpec
+from service.datatypes import BYTES
 from service.errors import InvalidRequest
 from service.messages import InferRequest, Tensor
 from service.quoting import quoted
@@ -26,6 +27,7 @@ class Contract:
         self._levels = batching.priority_levels if batching else 0
         self._default_level = batching.default_priority_level if batching else 0
         self._finite = config.hone.reject_non_finite
+        self._texts = not config.hone.remote and any(spec.datatype == BYTES for spec in config.inputs)
         self._inputs = config.inputs
         self._positions = {spec.name: position for position, spec in enumerate(config.inputs)}
         self.all_outputs = tuple(enumerate(config.outputs))
@@ -60,10 +62,8 @@ class Contract:
                 rows = shape[0]
             elif shape != self._dims[position]:
                 self._compare(tensor, spec)
-            if self._finite and not _is_finite(tensor):
-                raise InvalidRequest(
-                    f'input {quoted(tensor.name)} holds NaN or infinity, model "{self._model}" takes neither'
-                )
+            if self._finite or self._texts:
+                self._look_into(tensor)
             arrays[position] = tensor.array
         if not self._max_rows:
             return arrays, 1
@@ -103,6 +103,17 @@ class Contract:
                 f'input {quoted(tensor.name)} has shape {list(shape)}, model "{self._model}" takes {list(expected)}'
             )
 
+    def _look_into(self, tensor: Tensor) -> None:
+        """Raises for content that the model doesn't take. Runtimes of ours take BYTES as text, remotes as they are."""
+        if self._finite and not _is_finite(tensor):
+            raise InvalidRequest(
+                f'input {quoted(tensor.name)} holds NaN or infinity, model "{self._model}" takes neither'
+            )
+        if self._texts and tensor.datatype == BYTES and (element := _first_without_text(tensor)) is not None:
+            raise InvalidRequest(
+                f'input {quoted(tensor.name)}: element {element} isn\'t UTF-8 text, which model "{self._model}" takes'
+            )
+
     def _explain_names(self, request: InferRequest) -> None:
         given = [tensor.name for tensor in request.inputs]
         known = ", ".join(f'"{name}"' for name in self._positions)
@@ -112,6 +123,19 @@ class Contract:
         for name in self._positions:
             if name not in given:
                 raise InvalidRequest(f'input "{name}" of model "{self._model}" is missing')
+
+
+def _first_without_text(tensor: Tensor) -> int | None:
+    """The first element that isn't UTF-8, None if all are: one pass over all of them, since there may be millions."""
+    joined = b"\0".join(tensor.array.flat)  # no character goes on beyond a zero
+    if joined.isascii():
+        return None
+    try:
+        joined.decode()
+    except UnicodeDecodeError as error:
+        lengths = np.fromiter(map(len, tensor.array.flat), np.int64, tensor.array.size)
+        return int(np.searchsorted(np.cumsum(lengths + 1), error.start, side="right"))
+    return None
 
 
 def _is_finite(tensor: Tensor) -> bool:

@@ -92,6 +92,43 @@ def test_outputs_are_those_asked_for() -> None:
         contract.outputs(("y", "q"))
 
 
+TEXTS = """
+max_batch_size: 4
+input [ { name: "t" data_type: TYPE_STRING dims: [ 2 ] } ]
+output [ { name: "y" data_type: TYPE_FP32 dims: [ 1 ] } ]
+"""
+REMOTE = 'parameters { key: "hone.remote" value { string_value: "east" } }'
+
+
+def texts(*elements: bytes) -> Tensor:
+    array = np.empty(len(elements), np.object_)
+    array[:] = elements
+    return Tensor(name="t", datatype="BYTES", array=array.reshape(-1, 2))
+
+
+@given(st.lists(st.one_of(st.binary(max_size=3), st.text(max_size=3).map(str.encode)), min_size=2, max_size=8))
+def test_bytes_that_are_no_text_are_named(elements: list[bytes]) -> None:
+    """Runtimes take strings as text: the first element that isn't UTF-8 by itself is named; a remote takes any."""
+    elements = elements[: len(elements) // 2 * 2]
+    request = ask(texts(*elements))
+    wrong = [number for number, element in enumerate(elements) if not is_text(element)]
+    Contract(parse_config(TEXTS + REMOTE, name="m")).inputs(request)
+    contract = Contract(parse_config('backend: "onnxruntime"' + TEXTS, name="m"))
+    if not wrong:
+        contract.inputs(request)
+        return
+    with pytest.raises(InvalidRequest, match=f'"t": element {wrong[0]} isn\'t UTF-8 text, which model "m" takes'):
+        contract.inputs(request)
+
+
+def is_text(element: bytes) -> bool:
+    try:
+        element.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
 @given(st.integers(0, 6), st.integers(0, 6), st.integers(0, 3), st.booleans())
 def test_what_is_accepted_has_one_number_of_rows(first: int, second: int, length: int, turned: bool) -> None:
     """Whatever the order and the shapes: an accepted request has one number of rows, at least 1, in every input."""

@@ -35,6 +35,16 @@ def centred() -> bytes:
     )
 
 
+def texts() -> bytes:
+    """`t` BYTES [N] to `y` BYTES [N], the same."""
+    return _model(
+        [helper.make_node("Identity", ["t"], ["y"])],
+        inputs=[("t", TensorProto.STRING, ["N"])],
+        outputs=[("y", TensorProto.STRING, ["N"])],
+        constants={},
+    )
+
+
 def slow(layers: int = 12, width: int = 1024) -> bytes:
     """x FP32 [N, 64] through so many square layers: milliseconds a row."""
     rng = np.random.default_rng(0)

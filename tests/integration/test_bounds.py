@@ -1,6 +1,7 @@
 """What a model or a request may not do to the server, however it tries."""
 
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 import tritonclient.http as triton
 from tritonclient.utils import InferenceServerException
 
+from tests.integration.models import texts
 from tests.integration.served import CONFIG, Served, reference, serving, write_model
 
 
@@ -44,3 +46,26 @@ def test_a_parameter_of_somebody_else_may_be_large(tmp_path: Path) -> None:
     with serving(tmp_path) as served:
         assert (1, 10) == ask(served, "noted", 1).shape
         assert (1, 10) == ask(served, "plain", 1).shape
+
+
+def test_bytes_that_are_no_text_cost_their_sender_only(tmp_path: Path) -> None:
+    """What a model that takes text can't read is the client's mistake, and named; requests beside it are answered."""
+    write_model(tmp_path, "texts", config=None, model=texts())
+
+    def say(element: bytes) -> bytes:
+        tensor = triton.InferInput("t", [1], "BYTES")
+        tensor.set_data_from_numpy(np.array([element], np.object_))
+        with triton.InferenceServerClient(served.http.removeprefix("http://")) as client:
+            said: bytes = client.infer("texts", [tensor]).as_numpy("y")[0]
+        return said
+
+    with serving(tmp_path) as served, ThreadPoolExecutor(8) as pool:
+        sound = ["größer".encode(), b"", b"plain"] * 20
+        answers = [pool.submit(say, element) for element in sound]
+        refused = [pool.submit(say, b"\xff\x00") for _ in range(20)]
+
+        assert sound == [answer.result() for answer in answers]
+        for answer in refused:
+            with pytest.raises(InferenceServerException, match='"t": element 0 isn\'t UTF-8 text') as caught:
+                answer.result()
+            assert "400" == caught.value.status()
