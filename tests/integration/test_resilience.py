@@ -34,6 +34,30 @@ def test_killing_workers_a_hundred_times_under_load_loses_no_request(tmp_path: P
         assert open_descriptors(served) <= descriptors + 2  # client connections closed, nothing else opened
 
 
+@pytest.mark.parametrize("instances", [1, 2])
+def test_a_worker_that_is_stopped_under_load_loses_no_request(tmp_path: Path, instances: int) -> None:
+    """SIGSTOP silences a worker: it is ended when its heartbeat has been missing, what it held is computed by another,
+    and a new one takes its place; whoever asked gets the right answer.
+    """
+    write_model(tmp_path, "mlp", config=CONFIG + f"instance_group [ {{ count: {instances} kind: KIND_CPU }} ]")
+    with serving(tmp_path) as served, Clients(served.address, 8, pause=0.01) as clients:
+        time.sleep(0.3)
+        victim = min(served.workers())
+        os.kill(victim, signal.SIGSTOP)
+        until = time.monotonic() + 20
+        while (victim in served.workers() or workers_up(served) < instances) and time.monotonic() < until:
+            time.sleep(0.05)
+        before = clients.tally.answered
+        time.sleep(0.3)
+        tally = clients.stop()
+
+        assert ([], []) == (tally.wrong, tally.lost)
+        assert tally.answered > before > 0
+        assert victim not in served.workers()
+        assert instances == workers_up(served) == len(served.workers())
+        assert 1 == sample(served, 'hone_worker_restarts_total{model="mlp",reason="silent",version="1"}')
+
+
 def kill_one(served: Served) -> None:
     """kill -9 the oldest worker, then wait until a new one takes batches in its place.
 
@@ -50,9 +74,14 @@ def kill_one(served: Served) -> None:
 
 def workers_up(served: Served) -> float:
     """How many workers take batches, as the metrics tell it."""
+    return sample(served, "hone_worker_up{")
+
+
+def sample(served: Served, beginning: str) -> float:
+    """The value of the first sample that begins like this, as the metrics tell it."""
     with urllib.request.urlopen(f"{served.metrics}/metrics", timeout=10) as answer:
         lines = answer.read().decode().splitlines()
-    return float(next(line for line in lines if line.startswith("hone_worker_up{")).rpartition(" ")[2])
+    return float(next(line for line in lines if line.startswith(beginning)).rpartition(" ")[2])
 
 
 def open_descriptors(served: Served) -> int:
