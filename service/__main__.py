@@ -1,5 +1,6 @@
 """The entry point: `python -m service`, installed as `hone-serve`. What the words after it mean: `command_line`."""
 
+import os
 import signal
 import sys
 from types import FrameType
@@ -17,7 +18,7 @@ def main() -> None:
 
 
 def _leave(number: int, _frame: FrameType | None) -> None:
-    sys.exit(128 + number)
+    os._exit(128 + number)  # there is nothing to undo yet, and an exception would be lost in a callback of the import
 
 
 if __name__ == "__main__":

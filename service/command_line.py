@@ -5,8 +5,10 @@ import difflib
 import json
 import os
 import re
+import signal
 import sys
 from collections.abc import Iterable, Sequence
+from types import FrameType
 from typing import TypeVar
 
 from pydantic import Field, ValidationError
@@ -126,10 +128,17 @@ def profile(arguments: Sequence[str]) -> int:
     if settings is None:
         return ExitCode.WRONG_SETTING
     logs.configure(style="auto", level="error")
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, _unwind)
     try:
         return measure(settings, Console(stderr=settings.as_json))
     except ArtifactError as error:
         return _complain(str(error), ExitCode.WRONG_SETTING)
+
+
+def _unwind(number: int, _frame: FrameType | None) -> None:
+    """Leave through every `finally`: there are workers to end, and the cursor is hidden."""
+    sys.exit(128 + number)
 
 
 def _print_table(rows: Sequence[dict[str, object]]) -> None:
