@@ -45,6 +45,35 @@ def texts() -> bytes:
     )
 
 
+def hanging(on: float) -> bytes:
+    """x FP32 [N, 1] to itself; a batch with a row of `on` is computed for as long as the process lives."""
+    body = helper.make_graph(
+        [helper.make_node("Identity", ["going"], ["goes_on"]), helper.make_node("Identity", ["x_in"], ["x_out"])],
+        "body",
+        [
+            helper.make_tensor_value_info("number", TensorProto.INT64, []),
+            helper.make_tensor_value_info("going", TensorProto.BOOL, []),
+            helper.make_tensor_value_info("x_in", TensorProto.FLOAT, ["N", 1]),
+        ],
+        [
+            helper.make_tensor_value_info("goes_on", TensorProto.BOOL, []),
+            helper.make_tensor_value_info("x_out", TensorProto.FLOAT, ["N", 1]),
+        ],
+    )
+    return _model(
+        [
+            helper.make_node("Equal", ["x", "on"], ["bad"]),
+            helper.make_node("Cast", ["bad"], ["numbers"], to=TensorProto.INT64),
+            helper.make_node("ReduceMax", ["numbers"], ["worst"], keepdims=0),
+            helper.make_node("Mul", ["worst", "many"], ["times"]),
+            helper.make_node("Loop", ["times", "always", "x"], ["y"], body=body),
+        ],
+        inputs=[("x", TensorProto.FLOAT, ["N", 1])],
+        outputs=[("y", TensorProto.FLOAT, ["N", 1])],
+        constants={"on": np.float32([[on]]), "many": np.array(2**62), "always": np.array(True)},
+    )
+
+
 def slow(layers: int = 12, width: int = 1024) -> bytes:
     """x FP32 [N, 64] through so many square layers: milliseconds a row."""
     rng = np.random.default_rng(0)

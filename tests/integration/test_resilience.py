@@ -1,15 +1,19 @@
 """What users are promised when processes die and servers stop: nothing that was accepted is lost."""
 
+import json
 import os
 import signal
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from tests.integration.load import Clients
+from tests.integration.models import hanging
 from tests.integration.served import CONFIG, Served, serving, start, write_model
 
 KILLS = 100
@@ -56,6 +60,35 @@ def test_a_worker_that_is_stopped_under_load_loses_no_request(tmp_path: Path, in
         assert victim not in served.workers()
         assert instances == workers_up(served) == len(served.workers())
         assert 1 == sample(served, 'hone_worker_restarts_total{model="mlp",reason="silent",version="1"}')
+
+
+def test_a_request_that_ends_its_worker_each_time_is_refused(tmp_path: Path) -> None:
+    """Who is alone at the second end of a worker gets 500, and so does, at once, whoever sends the same again; those
+    who were computed together with it get their answers, and the model stays ready.
+    """
+    write_model(tmp_path, "moody", config=None, model=hanging(666))
+    with serving(tmp_path, "--batch-timeout-secs", "1") as served, ThreadPoolExecutor(8) as pool:
+        beside = [pool.submit(ask_moody, served, value) for value in range(1, 5)]
+        culprit = pool.submit(ask_moody, served, 666)
+        beside += [pool.submit(ask_moody, served, value) for value in range(5, 8)]
+
+        assert [(200, float(value)) for value in range(1, 8)] == [answer.result() for answer in beside]
+        assert (500, "crashed_worker") == culprit.result()
+        ends = sample(served, 'hone_worker_restarts_total{model="moody",reason="batch_timeout"')
+        assert (500, "crashed_worker") == ask_moody(served, 666)
+        assert (200, 8.0) == ask_moody(served, 8)
+        assert ends == sample(served, 'hone_worker_restarts_total{model="moody",reason="batch_timeout"') == 2
+
+
+def ask_moody(served: Served, value: float) -> tuple[int, object]:
+    """Status and the answer, or the reason why there is none."""
+    x = {"name": "x", "datatype": "FP32", "shape": [1, 1], "data": [value]}
+    url = f"{served.http}/v2/models/moody/infer"
+    try:
+        with urllib.request.urlopen(url, json.dumps({"inputs": [x]}).encode(), timeout=30) as answer:
+            return answer.status, json.load(answer)["outputs"][0]["data"][0]
+    except urllib.error.HTTPError as error:
+        return error.code, json.load(error)["reason"]
 
 
 def kill_one(served: Served) -> None:
