@@ -2,7 +2,6 @@
 
 import asyncio
 import difflib
-import json
 import os
 import re
 import signal
@@ -11,16 +10,13 @@ from collections.abc import Iterable, Sequence
 from types import FrameType
 from typing import TypeVar
 
-from pydantic import Field, ValidationError
+from pydantic import ValidationError
 from pydantic_settings import CliApp, SettingsError
 from rich.console import Console
-from rich.table import Table
 
 from service import __version__, logs
 from service.errors import ArtifactError
 from service.exit_code import ExitCode
-from service.repository.checks import Checks
-from service.repository.scan import scan
 from service.settings import RepositorySettings, Settings
 
 _HELP = f"""Hone {__version__}: serve ONNX models over the Open Inference Protocol.
@@ -40,12 +36,6 @@ _VERBS = ("run", "check", "profile")
 _SERVICE_LINK = re.compile(r"HONE_(SERVICE_|PORT(_|$))")
 
 AnySettings = TypeVar("AnySettings", bound=RepositorySettings)
-
-
-class CheckSettings(RepositorySettings):
-    """Scan a model repository, run nothing, and say what would be served and what is wrong."""
-
-    as_json: bool = Field(False, alias="json", description="print JSON for machines")
 
 
 def dispatch(arguments: list[str]) -> int:
@@ -91,28 +81,17 @@ def run(arguments: Sequence[str]) -> int:
 
 def check(arguments: Sequence[str]) -> int:
     """The verb `check`."""
+    from service.checking import CheckSettings
+    from service.checking import check as look
+
     settings = _read(CheckSettings, "check", arguments)
     if settings is None:
         return ExitCode.WRONG_SETTING
+    _prepare_to_leave()
     try:
-        checks = Checks(max_model_bytes=settings.max_model_bytes, require_card=settings.require_card)
-        folders = scan(settings.model_repository, checks)
+        return look(settings)
     except ArtifactError as error:
         return _complain(f"--model-repository: {error}", ExitCode.WRONG_SETTING)
-    rows: list[dict[str, object]] = [
-        {
-            "model": folder.name,
-            "versions": [version.version for version in folder.versions],
-            "problem": folder.problem,
-            "warnings": [*folder.warnings, *folder.refused.values()] if folder.versions else list(folder.warnings),
-        }
-        for folder in folders
-    ]
-    if settings.as_json:
-        sys.stdout.write(json.dumps(rows, indent=2) + "\n")
-    else:
-        _print_table(rows)
-    return ExitCode.WRONG_SETTING if any(row["problem"] for row in rows) or not rows else ExitCode.OK
 
 
 def profile(arguments: Sequence[str]) -> int:
@@ -127,30 +106,23 @@ def profile(arguments: Sequence[str]) -> int:
     settings = _read(ProfileSettings, "profile", arguments)
     if settings is None:
         return ExitCode.WRONG_SETTING
-    logs.configure(style="auto", level="error")
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, _unwind)
+    _prepare_to_leave()
     try:
         return measure(settings, Console(stderr=settings.as_json))
     except ArtifactError as error:
         return _complain(str(error), ExitCode.WRONG_SETTING)
 
 
+def _prepare_to_leave() -> None:
+    """Before workers are started for a verb that prints what it finds: only errors are logged, signals unwind."""
+    logs.configure(style="auto", level="error")
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, _unwind)
+
+
 def _unwind(number: int, _frame: FrameType | None) -> None:
     """Leave through every `finally`: there are workers to end, and the cursor is hidden."""
     sys.exit(128 + number)
-
-
-def _print_table(rows: Sequence[dict[str, object]]) -> None:
-    table = Table("model", "versions", "state")
-    for row in rows:
-        notes = [str(row["problem"])] if row["problem"] else ["ok", *_texts(row["warnings"])]
-        table.add_row(str(row["model"]), ", ".join(_texts(row["versions"])), "\n".join(notes))
-    Console().print(table if rows else "no models")
-
-
-def _texts(values: object) -> list[str]:
-    return [str(value) for value in values] if isinstance(values, list) else []
 
 
 def _read(kind: type[AnySettings], verb: str, arguments: Sequence[str]) -> AnySettings | None:

@@ -70,7 +70,7 @@ def hanging(on: float) -> bytes:
         ],
         inputs=[("x", TensorProto.FLOAT, ["N", 1])],
         outputs=[("y", TensorProto.FLOAT, ["N", 1])],
-        constants={"on": np.float32([[on]]), "many": np.array(2**62), "always": np.array(True)},
+        constants={"on": np.array([[on]], np.float32), "many": np.array(2**62), "always": np.array(True)},
     )
 
 

@@ -1,0 +1,58 @@
+"""Loading a model as if to serve it: does its runtime take the file, and does the file fit the configuration?"""
+
+from collections.abc import Sequence
+from functools import partial
+
+from service.artifact.signature import Signature
+from service.backends.plan import Plan
+from service.engine.blueprint import Blueprint
+from service.engine.device import CPU, Placement
+from service.engine.source import EngineLimits, ModelSource
+from service.errors import ArtifactError
+from service.workers.instance import Instance
+
+
+class Rehearsal:
+    """Owns a worker that loads one version, compares it with its configuration, and computes zeros to warm up.
+
+    It happens on the CPU, also for a model that asks for a GPU: names, datatypes and shapes are the same there.
+    Implements `InstanceListener`, for nobody.
+    """
+
+    def __init__(self, source: ModelSource, limits: EngineLimits) -> None:
+        self._blueprint = Blueprint(source, limits)
+        self._limits = limits
+
+    async def run(self) -> None:
+        """Raises ArtifactError with what would keep the version from being served."""
+        plan = self._blueprint.inspection(Placement(device=CPU, threads=1))
+        resolve = partial(self._resolve, plan)
+        instance: Instance[object] = Instance(plan, resolve, self._limits.patience, self._blueprint.source.name)
+        try:
+            await instance.start()
+        finally:
+            await instance.stop()
+
+    def _resolve(self, plan: Plan, signature: Signature) -> tuple[Plan, "Rehearsal"]:
+        return self._blueprint.resolve(plan, signature), self
+
+    def instance_ready(self, instance: Instance[object]) -> None:
+        """See `InstanceListener`."""
+
+    def job_done(self, instance: Instance[object], job: object, outputs: object, timings: object) -> None:
+        """See `InstanceListener`."""
+
+    def job_failed(self, instance: Instance[object], job: object, text: str) -> None:
+        """See `InstanceListener`."""
+
+    def instance_lost(self, instance: Instance[object], jobs: Sequence[object], *, blameless: bool) -> None:
+        """See `InstanceListener`."""
+
+
+async def problem_of(source: ModelSource, limits: EngineLimits) -> str:
+    """Why this version can't be served; empty if it can."""
+    try:
+        await Rehearsal(source, limits).run()
+    except ArtifactError as error:
+        return str(error)
+    return ""
