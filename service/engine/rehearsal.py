@@ -1,19 +1,23 @@
-"""Loading a model as if to serve it: does its runtime take the file, and does the file fit the configuration?"""
+"""Loading a model as if to serve it: does the file fit the configuration, and does it answer as it should?"""
 
 from collections.abc import Sequence
 from functools import partial
+from pathlib import Path
 
+from service.artifact.golden import read_golden
 from service.artifact.signature import Signature
 from service.backends.plan import Plan
 from service.engine.blueprint import Blueprint
-from service.engine.device import CPU, Placement
+from service.engine.device import CPU, Device, Placement
 from service.engine.source import EngineLimits, ModelSource
+from service.engine.trials.bench import Bench
+from service.engine.trials.tryout import Tryout
 from service.errors import ArtifactError
 from service.workers.instance import Instance
 
 
 class Rehearsal:
-    """Owns a worker that loads one version, compares it with its configuration, and computes zeros to warm up.
+    """Owns a worker that loads one version, to compare it with its configuration and with its golden samples.
 
     It happens on the CPU, also for a model that asks for a GPU: names, datatypes and shapes are the same there.
     Implements `InstanceListener`, for nobody.
@@ -28,8 +32,11 @@ class Rehearsal:
         plan = self._blueprint.inspection(Placement(device=CPU, threads=1))
         resolve = partial(self._resolve, plan)
         instance: Instance[object] = Instance(plan, resolve, self._limits.patience, self._blueprint.source.name)
+        golden = self._blueprint.source.golden
+        samples = read_golden(Path(golden)) if golden else None
         try:
             await instance.start()
+            await Tryout(plan=instance.plan, golden=samples).verify(Bench(instance, Device(1), tokens=1))
         finally:
             await instance.stop()
 

@@ -7,6 +7,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from tests.integration.served import CONFIG, mlp, write_model
 
 REMOTE = 'parameters { key: "hone.remote" value { string_value: "east" } }\n'
@@ -46,18 +48,25 @@ def test_a_config_that_does_not_fit_its_file_is_found(tmp_path: Path) -> None:
     }
 
 
-def test_files_that_no_runtime_takes(tmp_path: Path) -> None:
-    """A version that can't be loaded is named; where an older one would be served in its place, that is a warning."""
+def test_versions_that_cannot_be_served(tmp_path: Path) -> None:
+    """A version that can't be loaded, or doesn't answer as its golden samples say, is named; where an older one would
+    be served in its place, that is a warning.
+    """
     write_model(tmp_path, "cut", model=mlp()[:200])
+    wrong_answers = write_model(tmp_path, "wrong")
+    samples: dict[str, Any] = {"input.x": np.ones((1, 64), np.float32), "output.y": np.ones((1, 10), np.float32)}
+    np.savez(wrong_answers / "golden.npz", **samples)
     write_model(tmp_path, "renewed")
     write_model(tmp_path, "renewed", config=None, model=b"nonsense", version=2)
-    code, (cut, renewed) = check(tmp_path)
+    code, (cut, renewed, wrong) = check(tmp_path)
 
     assert 2 == code
     assert "isn't ONNX" in cut["problem"]
+    assert "golden" in wrong["problem"]
     assert ([1], None) == (renewed["versions"], renewed["problem"])
     assert ["isn't ONNX" in warning for warning in renewed["warnings"]] == [True]
     shutil.rmtree(tmp_path / "cut")
+    shutil.rmtree(tmp_path / "wrong")
     assert 0 == check(tmp_path)[0]
 
 
