@@ -1,12 +1,25 @@
 """What the operator is told about settings that don't go together."""
 
+import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import structlog
 
 from service.command_line import dispatch
 from service.exit_code import ExitCode
 from service.settings import Settings
+
+
+@pytest.fixture(autouse=True)
+def left_as_found() -> Iterator[None]:
+    """A verb changes what its process logs and how it ends, and here other tests share the process."""
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    yield
+    structlog.reset_defaults()
+    for number, handler in handlers.items():
+        signal.signal(number, handler)
 
 
 @pytest.mark.parametrize(
