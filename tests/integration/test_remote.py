@@ -171,6 +171,23 @@ async def test_a_model_that_moves_to_a_remote_and_back(tmp_path: Path) -> None:
         assert 'hone_model_info{backend="onnxruntime",family="",model="m"' in scraped
 
 
+async def test_a_load_by_request_of_a_remote_that_is_down(tmp_path: Path) -> None:
+    """Whoever asked hears why it isn't taken and what goes on serving; asked again once the remote is up, it is."""
+    write_remote(tmp_path)
+    west = identity()
+    async with running(identity()) as east:
+        flags = ["--model-control-mode", "explicit", "--load-model", "m", "--remote", f"east={east.address}"]
+        async with hone(tmp_path, *flags, "--remote", f"west={west.address}") as (_, client):
+            (tmp_path / "m" / "config.pbtxt").write_text(REMOTE.replace("east", "west"))
+            refused = await client.post("/v2/repository/models/m/load", timeout=30)
+            assert "can't take over yet: the remote server can't be reached; version 1 goes on" in refused.text
+            assert 200 == (await client.post("/v2/models/m/infer", json=BODY)).status_code
+            async with running(west):
+                assert 200 == (await client.post("/v2/repository/models/m/load", timeout=30)).status_code
+                assert 200 == (await client.post("/v2/models/m/infer", json=BODY)).status_code
+                assert (500, 1, 1) == (refused.status_code, len(east.asked), len(west.asked))
+
+
 async def test_a_client_that_hangs_up(tmp_path: Path) -> None:
     """The call at the remote is cancelled when the client closes its connection."""
     write_remote(tmp_path)

@@ -95,6 +95,7 @@ def test_many_at_once(hone: Served) -> None:
     instruments = (
         'hone_requests_total{model="sleep",outcome="ok",protocol="http",version="1"}',
         'hone_compute_duration_seconds_count{model="sleep",phase="infer",version="1"}',
+        'hone_remote_calls_total{end="ok",model="sleep",version="1"}',
     )
     before = [count(hone, instrument) for instrument in instruments]
     with ThreadPoolExecutor(16) as pool:
@@ -102,7 +103,7 @@ def test_many_at_once(hone: Served) -> None:
 
     for value, answer in enumerate(answers):
         assert row(value / 1e4)["x"][1].tobytes() == arrays(answer)["y"][1].tobytes()
-    assert [100, 100] == [count(hone, one) - had for one, had in zip(instruments, before, strict=True)]
+    assert [100, 100, 100] == [count(hone, one) - had for one, had in zip(instruments, before, strict=True)]
 
 
 def test_deadline(hone: Served) -> None:
