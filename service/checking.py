@@ -23,7 +23,7 @@ from service.settings import RepositorySettings
 class CheckSettings(RepositorySettings):
     """Say what of a model repository would be served, and what is wrong.
 
-    Every version is loaded by a worker and compared with its config; models of a remote server aren't asked for.
+    Every version is loaded by a worker and compared with its config and golden samples; remote servers aren't asked.
     """
 
     as_json: bool = Field(False, alias="json", description="print JSON for machines")

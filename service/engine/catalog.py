@@ -143,15 +143,15 @@ class Catalog:
     async def _loaded(
         self, source: ModelSource, files: VersionFolder, numbers: ModelMetrics, *, serves: bool
     ) -> Servable:
-        """A new generation. What no card vouches for must still be there as it was seen, and who is to replace
-        something that `serves` must be ready.
+        """A new generation. What no card vouches for must still be there as it was seen, and while another generation
+        `serves`, the remote server of a new one must answer; a worker that has just ended comes back by itself.
         """
         model = self._make(source, numbers)
         await model.load()
         try:
             if files.card is None and files.folder and await asyncio.to_thread(mark_of, files.folder) != files.mark:
                 raise ArtifactError(f"{source.name}/{files.version}: changed while it was loaded")
-            if serves and not model.ready:
+            if serves and source.config and source.config.hone.remote and not model.ready:
                 raise NotReady(f"can't take over yet: {model.problem}")
         except BaseException:
             await model.stop()
