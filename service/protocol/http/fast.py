@@ -141,7 +141,8 @@ class FastProtocol(GuardedProtocol):
             return  # abandoned
         fast.response_complete = True
         state = self.server_state
-        body = fast.reply.json_body
+        reply = fast.reply
+        body = reply.body if reply.failure is None and reply.json_length is None else None
         if body is None or not fast.keep_alive or state.default_headers or len(body) > JOIN_BELOW:
             write_answer(self.transport, fast.reply.answer(), state.default_headers, fast.keep_alive)
         else:

@@ -72,7 +72,7 @@ class FastCycle:
         """A whole request that differs from an earlier one in its body only."""
         self.keep_alive = True
         self.response_complete = False
-        self._exchange = self._door.submit(known.route, known.fields, body, self.reply)
+        self._exchange = self._door.take(known.route, known.head, body, self.reply)
         if self._exchange is None:
             self.reply.deliver()
 
