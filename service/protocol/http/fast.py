@@ -14,6 +14,7 @@ from uvicorn.server import ServerState
 
 from service.protocol.engine_port import Engine
 from service.protocol.http.answer import CLOSE, refusal
+from service.protocol.http.arrivals import Arrivals
 from service.protocol.http.fast_cycle import FastCycle
 from service.protocol.http.guarded import BETWEEN, GuardedProtocol
 from service.protocol.http.head import body_limit, body_too_large
@@ -25,13 +26,18 @@ from service.protocol.limits import Limits
 
 def fast_protocol(engine: Engine, limits: Limits) -> type[HttpToolsProtocol]:
     """The class for `uvicorn.Config(http=...)`, bound to one engine."""
-    return type("BoundFastProtocol", (FastProtocol,), {"door": InferDoor(engine, limits), "limits": limits})
+    return type(
+        "BoundFastProtocol",
+        (FastProtocol,),
+        {"door": InferDoor(engine, limits), "arrivals": Arrivals(), "limits": limits},
+    )
 
 
 class FastProtocol(GuardedProtocol):
     """Owns one connection, and the fast request that is under way on it."""
 
     door: ClassVar[InferDoor]
+    arrivals: ClassVar[Arrivals]
 
     def __init__(
         self,
@@ -61,6 +67,7 @@ class FastProtocol(GuardedProtocol):
         self.expected = None
         if expected is not None and (body := expected.body(data)) is not None:
             self.fast.repeat(expected, body)
+            self.arrivals.add(self.fast, self.loop)
             return
         if self.stage == BETWEEN:
             self.piece = data
