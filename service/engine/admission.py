@@ -55,7 +55,7 @@ class Admission:
             admitted=now,
             deadline=now + self.allowance(request.timeout),
             lengths=lengths,
-            level=contract.level(request.priority),
+            level=contract.level(request.priority) if contract.has_levels else 0,
         )
 
     def allowance(self, timeout: float | None) -> float:

@@ -25,6 +25,7 @@ class Contract:
         self._max_rows = config.max_batch_size
         batching = config.dynamic_batching
         self._levels = batching.priority_levels if batching else 0
+        self.has_levels = self._levels > 0
         self._default_level = batching.default_priority_level if batching else 0
         self._finite = config.hone.reject_non_finite
         self._texts = not config.hone.remote and any(spec.datatype == BYTES for spec in config.inputs)
@@ -85,10 +86,8 @@ class Contract:
     def level(self, priority: int) -> int:
         """The level of a request that asks for `priority`, counted from 0. Raises InvalidRequest.
 
-        A model without priority levels takes whatever clients ask for, as Triton does.
+        A model without priority levels (`has_levels`) takes whatever clients ask for, as Triton does.
         """
-        if not self._levels:
-            return 0
         if priority > self._levels:
             raise InvalidRequest(f'priority is {priority}, model "{self._model}" has levels 1 to {self._levels}')
         return (priority or self._default_level) - 1

@@ -46,16 +46,13 @@ class LatencyProfile:
         self._rows = [bucket.rows for bucket in buckets]
         longest = 0.0
         self._seconds = [longest := max(longest, bucket.median) for bucket in buckets]
+        self.seconds_alone = self._seconds[0]
+        """What a row takes that is computed alone, by what is known since the last batch."""
         self._per_row = min(seconds / rows for seconds, rows in zip(self._seconds, self._rows, strict=True))
 
     def seconds(self, rows: int) -> float:
         """How long a batch of `rows` rows will take."""
         return self._measured(rows) * self.belief()
-
-    @property
-    def seconds_alone(self) -> float:
-        """What a row takes that is computed alone, by what is known since the last batch."""
-        return self._seconds[0] * self.factor
 
     def seconds_per_row(self) -> float:
         """What a row takes where it takes least, in a batch of the best size."""
@@ -87,6 +84,7 @@ class LatencyProfile:
         news = min(seconds / self._measured(rows), self.factor * OUTLIER)
         self.factor += (news - self.factor) * (BAD_NEWS if news > self.factor else GOOD_NEWS)
         self._bend(rows, news / self.factor)
+        self.seconds_alone = self._seconds[0] * self.factor
 
     def _bend(self, rows: int, ratio: float) -> None:
         """Move the point of the curve that is nearest above `rows` a little, as far as its neighbours allow."""

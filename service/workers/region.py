@@ -93,13 +93,14 @@ class TensorWriter:
         offset = self._start
         for index, (datatype, group) in enumerate(zip(datatypes, groups, strict=True)):
             first = group[0]
-            shape = first.shape if len(group) == 1 else (sum(map(len, group)), *first.shape[1:])
+            shape, nbytes = first.shape, first.nbytes
+            if len(group) > 1:
+                rows = sum([len(array) for array in group])
+                shape, nbytes = (rows, *shape[1:]), sum([array.nbytes for array in group])
             source: Sequence[NDArray[Any]] | bytes = group
             if datatype == BYTES:
                 source = encode_bytes(element for array in group for element in array.flat)
                 nbytes = len(source)
-            else:
-                nbytes = first.nbytes if len(group) == 1 else sum(array.nbytes for array in group)
             extents.append(Extent(index=index, datatype=datatype, shape=shape, offset=offset, nbytes=nbytes))
             sources.append(source)
             offset = aligned(offset + nbytes)

@@ -23,7 +23,20 @@ from service.messages import InferRequest, InferResponse, Tensor
 from service.metadata import IndexEntry, ModelMetadata, TensorMetadata
 
 SLOW = 0.25
-MODELS = ("affine", "echo", "empty", "failing", "full", "late", "loading", "never", "slow", "twice", "wrong")
+MODELS = (
+    "affine",
+    "echo",
+    "empty",
+    "failing",
+    "full",
+    "late",
+    "loading",
+    "never",
+    "overloaded",
+    "slow",
+    "twice",
+    "wrong",
+)
 
 
 def affine(tensor: Tensor) -> Tensor:
@@ -62,6 +75,8 @@ class DoubleEngine:
         self.requests.append(request)
         if request.model == "full":
             raise QueueFull('model "full" has 1024 requests waiting')
+        if request.model == "overloaded":
+            raise _infeasible()
         if request.model == "wrong":
             raise InvalidRequest('input "x" is FP32, model "wrong" takes INT8')
         exchange = Exchange(
@@ -88,7 +103,7 @@ class DoubleEngine:
 
     def precheck(self, model: str, version: str | None, timeout: float | None) -> None:
         if model == "overloaded":
-            raise Infeasible("would be finished in 900.0 ms, and 250.0 ms are left; 64 rows are to be computed before")
+            raise _infeasible()
 
     def refuse(self, model: str, version: str | None, protocol: str, error: HoneError) -> None:
         assert protocol == "http"
@@ -169,3 +184,7 @@ class DoubleEngine:
         exchange.emit(
             InferResponse(model=request.model, version=request.version or "1", outputs=outputs, id=request.id)
         )
+
+
+def _infeasible() -> Infeasible:
+    return Infeasible("would be finished in 900.0 ms, and 250.0 ms are left; 64 rows are to be computed before")

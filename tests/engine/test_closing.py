@@ -35,7 +35,7 @@ def waiting(deadline: float, rows: int = 1, width: int = 3) -> Exchange:
 
 def closed(*exchanges: Exchange, limit: int = 8, preferred: tuple[int, ...] = ()) -> tuple[list[int], list[int]]:
     """Positions of who was taken and who was dropped."""
-    closing = Closer(limit=limit, preferred=preferred, alike=alike).close(exchanges, 0.0, PROFILE)
+    closing = Closer(limit=limit, preferred=preferred, alike=alike).close(list(exchanges), 0.0, PROFILE)
     order = {id(exchange): number for number, exchange in enumerate(exchanges)}
     return [order[id(one)] for one in closing.taken], [order[id(one)] for one in closing.dropped]
 

@@ -28,6 +28,11 @@ def tensors(draw: st.DrawFn, datatypes: tuple[str, ...] = DATATYPES, name: str =
     return Tensor(name=name, datatype=datatype, array=draw(arrays.arrays(NUMPY_DTYPES[datatype], shape)))
 
 
+def small() -> Tensor:
+    """One row of four numbers."""
+    return Tensor(name="x", datatype="FP32", array=np.ones((1, 4), np.float32))
+
+
 def entry(tensor: Tensor, **more: Any) -> dict[str, Any]:
     """A tensor's entry in `inputs`, without its data."""
     return {"name": tensor.name, "shape": list(tensor.array.shape), "datatype": tensor.datatype} | more

@@ -8,9 +8,8 @@ Source of the early drop: H. Shen et al., "Nexus: A GPU Cluster Engine for Accel
 SOSP 2019, section 6.3.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import islice
 
 from service.engine.exchange import Exchange
 from service.engine.profile import LatencyProfile
@@ -38,13 +37,17 @@ class Closer:
     preferred: Sequence[int] = ()
     alike: Callable[[Exchange, Exchange], bool] | None = None
 
-    def close(self, waiting: Iterable[Exchange], now: float, profile: LatencyProfile | None) -> Closing:
-        """The next batch from `waiting`, which is in the order to compute; without a `profile` nobody is dropped."""
-        window = list(islice(waiting, max(2 * self.limit, _LOOKED_AT)))
+    @property
+    def window(self) -> int:
+        """So many of those that wait are looked at."""
+        return max(2 * self.limit, _LOOKED_AT)
+
+    def close(self, window: list[Exchange], now: float, profile: LatencyProfile | None) -> Closing:
+        """The next batch from `window`, who waits in the order to compute; without a `profile` nobody is dropped."""
         for start, head in enumerate(window):
             if profile and now + profile.seconds(head.rows) > head.deadline:
                 continue
-            taken, cramped = self._fill(window[start:], now, profile)
+            taken, cramped = self._fill(window[start:] if start else window, now, profile)
             if not (cramped and profile and self._falls_behind(taken, window[start:], now, profile)):
                 return Closing(taken=self._trimmed(taken), dropped=window[:start])
         return Closing(taken=[], dropped=window)
@@ -53,14 +56,17 @@ class Closer:
         self, window: Sequence[Exchange], now: float, profile: LatencyProfile | None
     ) -> tuple[list[Exchange], bool]:
         """The head and all that fits beside it; and whether it was a deadline that kept somebody out."""
+        if self._is_calm(window, now, profile):
+            return list(window[: self.limit]), False
         taken: list[Exchange] = []
         rows, room, tightest = 0, self.limit, float("inf")
         for exchange in window:
-            if taken and self.alike and not self.alike(taken[0], exchange):
-                continue
             wanted = rows + exchange.rows
-            if taken and wanted > self.limit:
-                return taken, False
+            if taken:
+                if self.alike and not self.alike(taken[0], exchange):
+                    continue
+                if wanted > self.limit:
+                    return taken, False
             if profile and exchange.deadline < tightest:
                 own = profile.most_rows(exchange.deadline - now)
                 if taken and wanted > own:
@@ -71,6 +77,13 @@ class Closer:
             taken.append(exchange)
             rows = wanted
         return taken, False
+
+    def _is_calm(self, window: Sequence[Exchange], now: float, profile: LatencyProfile | None) -> bool:
+        """Whether the first can all go together: single rows that are alike and have time for a full batch."""
+        first = window[: self.limit]
+        if not first or self.alike or sum([exchange.rows for exchange in first]) > len(first):
+            return False
+        return not profile or profile.most_rows(min([exchange.deadline for exchange in first]) - now) >= self.limit
 
     def _falls_behind(
         self, taken: Sequence[Exchange], window: Sequence[Exchange], now: float, profile: LatencyProfile
@@ -83,6 +96,8 @@ class Closer:
 
     def _trimmed(self, taken: list[Exchange]) -> list[Exchange]:
         """Cut back to the largest preferred size, if one was reached."""
+        if not self.preferred:
+            return taken
         rows = sum([exchange.rows for exchange in taken])
         reached = max((size for size in self.preferred if size <= rows), default=0)
         while reached and rows > reached and len(taken) > 1:

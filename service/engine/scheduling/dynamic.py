@@ -105,11 +105,11 @@ class DynamicBatcher:
         if self.crew.is_hopeless:
             raise NotReady("the model has no worker that runs; one is being restarted")
         foresight = self._foresight
-        if foresight:
-            everything = self._queue.rows + self._limit + exchange.rows
-            if not foresight.is_plenty(everything, exchange.deadline - exchange.admitted):
-                ahead = self._queue.rows_before(exchange.level, exchange.deadline)
-                foresight.check(exchange.rows, ahead, exchange.admitted, exchange.deadline)
+        if foresight and not foresight.is_plenty(
+            self._queue.rows + self._limit + exchange.rows, exchange.deadline - exchange.admitted
+        ):
+            ahead = self._queue.rows_before(exchange.level, exchange.deadline)
+            foresight.check(exchange.rows, ahead, exchange.admitted, exchange.deadline)
         self._queue.push(exchange)
         self._expiry.admit(exchange)
         if not self._pump_due:
@@ -117,8 +117,8 @@ class DynamicBatcher:
             self._pump_soon()
 
     def precheck(self, allowance: float) -> None:
-        """See `Scheduler`. Looks ahead only while requests are being refused, and all are equal."""
-        if self._foresight and self._foresight.is_shedding and len(self._policy.levels) == 1:
+        """See `Scheduler`. Looks ahead only where all requests are equal."""
+        if self._foresight and len(self._policy.levels) == 1:
             now = time.monotonic()
             self._foresight.check(1, self._queue.rows_before(0, now + allowance), now, now + allowance)
 
@@ -208,7 +208,7 @@ class DynamicBatcher:
         if self._queue.has_retries and (batch := self._queue.retry()):
             return batch
         profile = self._foresight.profile if self._foresight else None
-        closing = self._closer.close(self._queue.in_order(now), now, profile)
+        closing = self._closer.close(self._queue.first(self._closer.window, now), now, profile)
         for exchange in closing.dropped:
             waited = now - exchange.admitted
             exchange.fail(
@@ -232,8 +232,8 @@ class DynamicBatcher:
         phases = (timings.input / 1e9, timings.infer / 1e9, timings.output / 1e9)
         self._finished(job, sum(phases))
         self._metrics.computed(job.rows, phases)
-        if self._foresight and self._queue.rows >= self._foresight.profile.best_rows:
-            self._pump()  # enough waits already: let the worker go on while these answers are written
+        if self._foresight and self._queue.rows >= self._limit > 0 and self._foresight.worker_is_slower:
+            self._pump()  # a full batch waits already: let the worker go on while these answers are written
         self._linger.answered(job.rows)
         if not self._policy.max_rows:
             self._respond(job.exchanges[0], outputs)

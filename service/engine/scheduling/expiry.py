@@ -34,11 +34,12 @@ class Expiry:
 
     def admit(self, exchange: Exchange) -> None:
         """Watch an exchange from now on, by its deadline and the policy of its level."""
+        moment = exchange.deadline
         if self._limited:
             patience = self._levels[exchange.level].timeout(exchange.request.timeout)
             if patience is not None:
                 exchange.expires = exchange.admitted + patience
-        moment = min(exchange.deadline, exchange.expires)
+                moment = min(moment, exchange.expires)
         if moment < self.next:
             self.watch(moment)
 

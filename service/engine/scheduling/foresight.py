@@ -11,10 +11,10 @@ MARGIN = 0.03
 """Share of a request's time that a prediction leaves for what nobody foresees."""
 _ANSWERING = 1e-3
 """Seconds from the end of a batch to the last of its answers, about."""
+_FRONT = 1e-4
+"""Seconds that a request keeps the front busy, at most."""
 _COMFORT = 16.0
 """Others on the device, the batch in flight and a slow moment are covered by this factor."""
-_SHEDDING = 0.25
-"""Seconds after a refusal in which further ones are expected."""
 
 
 class Foresight:
@@ -32,12 +32,11 @@ class Foresight:
         self._joins = joins
         self._delay = delay
         self._until: dict[Batch, float] = {}
-        self._refused = -_SHEDDING
 
     @property
-    def is_shedding(self) -> bool:
-        """Whether a request was refused a moment ago."""
-        return time.monotonic() - self._refused < _SHEDDING
+    def worker_is_slower(self) -> bool:
+        """Whether a row takes its worker longer than a request takes the front: then the worker should never wait."""
+        return self.profile.seconds_per_row() > _FRONT
 
     def started(self, batch: Batch, now: float) -> None:
         """A worker has it."""
@@ -68,7 +67,6 @@ class Foresight:
         wait += self._delay(wait)
         allowed = deadline - now
         if wait + _ANSWERING > allowed * (1 - MARGIN):
-            self._refused = now
             raise Infeasible(
                 f"would be finished in {wait * 1e3:.1f} ms, and {allowed * 1e3:.1f} ms are left;"
                 f" {ahead} rows are to be computed before"

@@ -2,8 +2,9 @@
 
 from bisect import insort
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 from service.artifact.queue_policy import QueuePolicy
 from service.engine.exchange import Exchange
@@ -37,11 +38,22 @@ class _Level:
                 if not exchange.ended and not exchange.started:
                     yield delayed, deadline, number, exchange
 
+    def first(self, most: int) -> list[Exchange]:
+        """The same in a list, `most` at most."""
+        found = [
+            exchange for _, _, exchange in islice(self.waiting, most) if not exchange.ended and not exchange.started
+        ]
+        if len(found) == self.count or len(found) == most:
+            return found
+        return [entry[3] for entry in islice(self.entries(), most)]
+
     def sweep(self) -> None:
         """Forget what is gone, when that is most of it, or stands at the front."""
         waiting = self.waiting
         gone = 0
-        while gone < len(waiting) and (waiting[gone][2].ended or waiting[gone][2].started):
+        for _, _, exchange in waiting:
+            if not exchange.ended and not exchange.started:
+                break
             gone += 1
         del waiting[:gone]
         if len(waiting) + len(self.delayed) > 2 * self.count + _DEAD_TOLERATED:
@@ -66,7 +78,8 @@ class RequestQueue:
         self._retries: deque[Batch] = deque()
         self._number = 0
         self._count = 0
-        self._rows = 0
+        self.rows = 0
+        """Rows of all that is waiting."""
         self._bytes = 0
 
     def __len__(self) -> int:
@@ -80,18 +93,14 @@ class RequestQueue:
             for entry in level.entries():
                 yield entry[3]
 
-    @property
-    def rows(self) -> int:
-        """Rows of all that is waiting."""
-        return self._rows
-
     def push(self, exchange: Exchange) -> None:
         """Add one in its level by its deadline. Raises QueueFull."""
         level = self._levels[exchange.level]
         most = level.policy.max_queue_size or self._max_requests
         if level.count >= most:
             raise QueueFull(f"{level.count} requests are waiting, the limit of this model's queue is {most}")
-        if self._bytes + exchange.nbytes > self._max_bytes:
+        nbytes = self._bytes + exchange.nbytes
+        if nbytes > self._max_bytes:
             raise QueueFull(f"{self._bytes} bytes are waiting; {exchange.nbytes} more exceed this model's queue")
         self._number += 1
         entry = (exchange.deadline, self._number, exchange)
@@ -101,8 +110,9 @@ class RequestQueue:
             insort(level.waiting, entry)
         level.count += 1
         level.rows += exchange.rows
-        self._count_in(exchange)
-        self._metrics.pending = self._count
+        self.rows += exchange.rows
+        self._bytes = nbytes
+        self._count = self._metrics.pending = self._count + 1
 
     def push_again(self, batches: Sequence[Batch]) -> None:
         """Put batches that were taken before ahead of everything else; they have been admitted, so no bound applies."""
@@ -110,16 +120,22 @@ class RequestQueue:
             for exchange in batch.exchanges:
                 exchange.started = 0.0
                 exchange.again = True
-                self._count_in(exchange)
+                self._count += 1
+                self.rows += exchange.rows
+                self._bytes += exchange.nbytes
         self._metrics.pending = self._count
         self._retries.extend(batches)
 
     def leave(self, exchange: Exchange) -> None:
         """It ended while it waited: it doesn't count any more."""
-        self._count_out(exchange)
-        self._metrics.pending = self._count
+        self.rows -= exchange.rows
+        self._bytes -= exchange.nbytes
+        self._count = self._metrics.pending = self._count - 1
         if not exchange.again:
-            self._levels[exchange.level].sweep()
+            level = self._levels[exchange.level]
+            level.count -= 1
+            level.rows -= exchange.rows
+            level.sweep()
 
     def delay(self, exchange: Exchange) -> None:
         """It has waited too long for its policy: it goes behind all others of its level."""
@@ -141,26 +157,33 @@ class RequestQueue:
         """Whether batches are to be tried again."""
         return bool(self._retries)
 
-    def in_order(self, now: float) -> Iterable[Exchange]:
-        """What waits for the first time, in the order in which it should be computed at `now`."""
+    def first(self, most: int, now: float) -> list[Exchange]:
+        """At most so many of what waits for the first time, in the order in which it should be computed at `now`."""
         if len(self._levels) == 1:
-            return (entry[3] for entry in self._levels[0].entries())
+            return self._levels[0].first(most)
         ranked = [
             (number - (now - entry[3].admitted) // AGEING_SECONDS, *entry)
             for number, level in enumerate(self._levels)
             for entry in level.entries()
         ]
         ranked.sort()
-        return (entry[4] for entry in ranked)
+        return [entry[4] for entry in ranked[:most]]
 
     def taken(self, batch: Batch, now: float) -> None:
         """These have left for a worker."""
+        nbytes = 0
         for exchange in batch.exchanges:
-            self._count_out(exchange)
             exchange.started = now
+            nbytes += exchange.nbytes
+            if not exchange.again:
+                level = self._levels[exchange.level]
+                level.count -= 1
+                level.rows -= exchange.rows
+        self.rows -= batch.rows
+        self._bytes -= nbytes
+        self._count = self._metrics.pending = self._count - len(batch.exchanges)
         for level in self._levels:
             level.sweep()
-        self._metrics.pending = self._count
 
     def rows_before(self, number: int, deadline: float) -> int:
         """Rows that would be computed before a request of this level with this deadline, ageing left aside."""
@@ -176,17 +199,3 @@ class RequestQueue:
         if self._retries or not self._count:
             return None
         return min(exchange.admitted for exchange in self)
-
-    def _count_in(self, exchange: Exchange) -> None:
-        self._count += 1
-        self._rows += exchange.rows
-        self._bytes += exchange.nbytes
-
-    def _count_out(self, exchange: Exchange) -> None:
-        self._count -= 1
-        self._rows -= exchange.rows
-        self._bytes -= exchange.nbytes
-        if not exchange.again:
-            level = self._levels[exchange.level]
-            level.count -= 1
-            level.rows -= exchange.rows

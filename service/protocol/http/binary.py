@@ -36,7 +36,7 @@ def binary_array(entry: InputEntry, layout: Layout, body: bytes, start: int, siz
         return np.empty(entry.shape, layout.dtype)
     if entry.datatype == "BOOL":
         _check_bools(entry, body, start, size)
-    return np.frombuffer(body, layout.dtype, layout.count, start).reshape(entry.shape)
+    return np.ndarray(entry.shape, layout.dtype, body, start)
 
 
 def binary_data(tensor: Tensor) -> bytes | memoryview:

@@ -14,6 +14,7 @@ from uvicorn.server import ServerState
 
 from service.protocol.engine_port import Engine
 from service.protocol.http.answer import CLOSE, refusal
+from service.protocol.http.arrivals import Arrivals
 from service.protocol.http.fast_cycle import FastCycle
 from service.protocol.http.guarded import BETWEEN, GuardedProtocol
 from service.protocol.http.head import body_limit, body_too_large
@@ -25,13 +26,18 @@ from service.protocol.limits import Limits
 
 def fast_protocol(engine: Engine, limits: Limits) -> type[HttpToolsProtocol]:
     """The class for `uvicorn.Config(http=...)`, bound to one engine."""
-    return type("BoundFastProtocol", (FastProtocol,), {"door": InferDoor(engine, limits), "limits": limits})
+    return type(
+        "BoundFastProtocol",
+        (FastProtocol,),
+        {"door": InferDoor(engine, limits), "arrivals": Arrivals(), "limits": limits},
+    )
 
 
 class FastProtocol(GuardedProtocol):
     """Owns one connection, and the fast request that is under way on it."""
 
     door: ClassVar[InferDoor]
+    arrivals: ClassVar[Arrivals]
 
     def __init__(
         self,
@@ -61,6 +67,7 @@ class FastProtocol(GuardedProtocol):
         self.expected = None
         if expected is not None and (body := expected.body(data)) is not None:
             self.fast.repeat(expected, body)
+            self.arrivals.add(self.fast, self.loop)
             return
         if self.stage == BETWEEN:
             self.piece = data
@@ -141,7 +148,8 @@ class FastProtocol(GuardedProtocol):
             return  # abandoned
         fast.response_complete = True
         state = self.server_state
-        body = fast.reply.json_body
+        reply = fast.reply
+        body = reply.body if reply.failure is None and reply.json_length is None else None
         if body is None or not fast.keep_alive or state.default_headers or len(body) > JOIN_BELOW:
             write_answer(self.transport, fast.reply.answer(), state.default_headers, fast.keep_alive)
         else:

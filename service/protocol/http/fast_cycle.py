@@ -17,6 +17,7 @@ class FastCycle:
     """
 
     __slots__ = (
+        "_body",
         "_door",
         "_exchange",
         "_fields",
@@ -29,6 +30,7 @@ class FastCycle:
     )
 
     def __init__(self, door: InferDoor, deliver: Callable[[], None]) -> None:
+        self._body = b""
         self._door = door
         self._exchange: Exchange | None = None
         self._fields: Mapping[bytes, bytes] = {}
@@ -69,10 +71,19 @@ class FastCycle:
             self.reply.deliver()
 
     def repeat(self, known: KnownHead, body: bytes) -> None:
-        """A whole request that differs from an earlier one in its body only."""
+        """A whole request that differs from an earlier one in its body only; `take` is to follow."""
         self.keep_alive = True
         self.response_complete = False
-        self._exchange = self._door.submit(known.route, known.fields, body, self.reply)
+        self.known = known
+        self._body = body
+
+    def take(self) -> None:
+        """Hand that request to the engine, unless it was abandoned meanwhile."""
+        known, body = self.known, self._body
+        self._body = b""
+        if known is None or self.response_complete:
+            return
+        self._exchange = self._door.take(known.route, known.head, body, self.reply)
         if self._exchange is None:
             self.reply.deliver()
 

@@ -2,14 +2,15 @@
 
 import logging
 import re
+import time
 from collections.abc import Mapping
 from typing import TypeAlias
 
 from service.engine.exchange import Exchange
-from service.errors import HoneError
+from service.errors import HoneError, Unavailable
 from service.protocol.engine_port import Engine
 from service.protocol.http.answer import internal_error, refusal
-from service.protocol.http.head import read_head
+from service.protocol.http.head import Head, read_head
 from service.protocol.http.infer_request import InferDecoder
 from service.protocol.http.reply import Reply
 from service.protocol.http.wanted import ALL_JSON
@@ -20,19 +21,24 @@ _LOG = logging.getLogger(__name__)
 _NAME = rb"([A-Za-z0-9][A-Za-z0-9._-]{0,127})"
 _PATH = re.compile(rb"/v2/models/" + _NAME + rb"(?:/versions/" + _NAME + rb")?/infer")
 _MOST_ROUTES = 1024
+_SHEDDING = 0.25
+"""Seconds after a refusal in which further ones are expected."""
 
 Route: TypeAlias = tuple[str, str | None]
 
 
 class InferDoor:
-    """Owns the decoder, and the paths that were seen with the model and version that they name."""
+    """Owns the decoder, the paths that were seen with the model and version that they name, and which of these have
+    just been refused for lack of time or room.
+    """
 
-    __slots__ = ("_decoder", "_routes", "engine", "limits")
+    __slots__ = ("_decoder", "_refusing", "_routes", "engine", "limits")
 
     def __init__(self, engine: Engine, limits: Limits) -> None:
         self.engine = engine
         self.limits = limits
         self._decoder = InferDecoder(engine, limits)
+        self._refusing: dict[Route, float] = {}  # when
         self._routes: dict[bytes, Route | None] = {}
 
     def route(self, path: bytes) -> Route | None:
@@ -56,12 +62,23 @@ class InferDoor:
 
         `fields` are the headers, names in lower case. The caller delivers an immediate refusal itself.
         """
+        try:
+            head = read_head(fields)
+        except HoneError as error:
+            reply.reset(ALL_JSON)
+            self.engine.refuse(*route, "http", error)
+            reply.failure = refusal(error)
+            return None
+        return self.take(route, head, body, reply)
+
+    def take(self, route: Route, head: Head, body: bytes, reply: Reply) -> Exchange | None:
+        """The same where the headers have been read."""
         model, version = route
         reply.reset(ALL_JSON)
         try:
             try:
-                head = read_head(fields)
-                self.engine.precheck(model, version, head.timeout)
+                if route in self._refusing:
+                    self._look_ahead(route, head)
                 request, reply.wanted = self._decoder.decode(model, version, head, body)
             except HoneError as error:
                 self.engine.refuse(model, version, "http", error)
@@ -69,8 +86,16 @@ class InferDoor:
                 return None
             return self.engine.submit(request, reply)
         except HoneError as error:
+            if isinstance(error, Unavailable):
+                self._refusing[route] = time.monotonic()
             reply.failure = refusal(error)
         except Exception:
             _LOG.exception("can't take a request for model %s", quoted(model))
             reply.failure = internal_error()
         return None
+
+    def _look_ahead(self, route: Route, head: Head) -> None:
+        """Spare a body from being parsed in vain, while the engine takes none. Raises what it would say."""
+        self.engine.precheck(*route, head.timeout)
+        if time.monotonic() - self._refusing[route] > _SHEDDING:
+            del self._refusing[route]

@@ -12,8 +12,9 @@ from service.protocol.engine_port import Engine
 from service.protocol.http.binary import binary_array
 from service.protocol.http.document import InputEntry, NumericInputEntry, parse_document
 from service.protocol.http.head import Head
-from service.protocol.http.layout import Layouts
+from service.protocol.http.layout import Layout, Layouts
 from service.protocol.http.raw_request import decode_raw
+from service.protocol.http.template import Templates, Terms
 from service.protocol.http.tensors import json_array, numeric_array
 from service.protocol.http.wanted import ALL_JSON, Wanted, read_wanted
 from service.protocol.limits import Limits
@@ -21,17 +22,19 @@ from service.quoting import quoted
 
 _NONE: Mapping[str, Any] = {}
 _MICROSECOND = 1e-6
+_PLAIN = Terms(wanted=ALL_JSON, id="", parameters=_NONE, timeout=None, priority=0)
 
 
 class InferDecoder:
     """Turns bodies into requests, within `limits`; asks `engine` only for what a raw request needs to know."""
 
-    __slots__ = ("_engine", "_layouts", "_limits")
+    __slots__ = ("_engine", "_layouts", "_limits", "_templates")
 
     def __init__(self, engine: Engine, limits: Limits) -> None:
         self._engine = engine
         self._limits = limits
         self._layouts = Layouts(limits)
+        self._templates = Templates()
 
     def decode(self, model: str, version: str | None, head: Head, body: bytes) -> tuple[InferRequest, Wanted]:
         """The request that a body holds, and how its outputs are wanted.
@@ -40,46 +43,60 @@ class InferDecoder:
         views of `body`. Raises InvalidRequest, TooLarge or Unsupported, in one line that names the culprit; for binary
         data alone also what `Engine.metadata` raises.
         """
-        limits = self._limits
         json_length = head.json_length
         if json_length is None:
-            text = body
-            json_length = len(body)
+            known = self._templates.numbers(body)
         elif json_length:
-            text = _json_part(body, json_length, limits)
+            known = self._templates.binary(body, _json_part(body, json_length, self._limits))
         else:
             return decode_raw(model, version, head, body, self._engine)
-        document = parse_document(text)
-        parameters = document.parameters
+        terms, tensors = known or self._parse(body, json_length)
         timeout = head.timeout
-        priority = 0
-        wanted = ALL_JSON
-        if parameters or document.outputs:
-            parameters = parameters or {}
-            _check_parameters(parameters)
-            timeout = _smaller(timeout, _timeout(parameters.get("timeout", 0)))
-            priority = _priority(parameters.get("priority", 0))
-            wanted = read_wanted(document.outputs or (), parameters, limits.max_tensors)
         request = InferRequest(
             model=model,
             version=version,
-            inputs=self._tensors(document.inputs, body, json_length),
-            outputs=wanted.names,
-            id=document.id or "",
-            parameters=parameters or _NONE,
-            timeout=timeout,
-            priority=priority,
+            inputs=tensors,
+            outputs=terms.wanted.names,
+            id=terms.id,
+            parameters=terms.parameters,
+            timeout=timeout if terms.timeout is None else _smaller(timeout, terms.timeout),
+            priority=terms.priority,
         )
-        return request, wanted
+        return request, terms.wanted
 
-    def _tensors(self, entries: tuple[InputEntry, ...], body: bytes, start: int) -> tuple[Tensor, ...]:
-        """One tensor for each entry; binary ones are taken from `body[start:]` in order, until nothing is left."""
+    def _parse(self, body: bytes, json_length: int | None) -> tuple[Terms, tuple[Tensor, ...]]:
+        text = body if json_length is None else body[:json_length]
+        document = parse_document(text)
+        terms = _PLAIN
+        if document.parameters or document.outputs or document.id:
+            parameters = document.parameters or _NONE
+            _check_parameters(parameters)
+            terms = Terms(
+                wanted=read_wanted(document.outputs or (), parameters, self._limits.max_tensors),
+                id=document.id or "",
+                parameters=parameters,
+                timeout=_timeout(parameters.get("timeout", 0)),
+                priority=_priority(parameters.get("priority", 0)),
+            )
+        layouts: list[Layout] = []
+        tensors = self._tensors(document.inputs, body, len(text), layouts)
+        self._templates.learn(body, text, document, layouts, terms)
+        return terms, tensors
+
+    def _tensors(
+        self, entries: tuple[InputEntry, ...], body: bytes, start: int, layouts: list[Layout]
+    ) -> tuple[Tensor, ...]:
+        """One tensor for each entry; binary ones are taken from `body[start:]` in order, until nothing is left.
+
+        Their layouts are added to `layouts`.
+        """
         limits = self._limits
         if len(entries) > limits.max_tensors:
             raise InvalidRequest(f"{len(entries)} inputs, at most {limits.max_tensors} are allowed")
         tensors = []
         for entry in entries:
             layout = self._layouts.find(entry)
+            layouts.append(layout)
             size = _binary_size(entry, entry.parameters) if entry.parameters else None
             data = entry.data
             if size is not None:

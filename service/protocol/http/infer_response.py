@@ -22,29 +22,41 @@ def encode_infer(response: InferResponse, wanted: Wanted, max_json_bytes: int) -
     output that can't be written the way it is wanted, and TooLarge before anything of an output is written with which
     those in JSON would hold more than `max_json_bytes` of tensor data.
     """
+    outputs = response.outputs
+    if wanted is ALL_JSON and len(outputs) == 1 and not response.id:
+        return None, _one_output(response.model, response.version, outputs[0], max_json_bytes)
     text = [_opening(response.model, response.version)]
     if response.id:
         text += (b',"id":', orjson.dumps(response.id))
     between = b',"outputs":['
     parts: list[bytes | memoryview] = []
     left = max_json_bytes
-    for tensor in response.outputs:
+    for tensor in outputs:
         text += (between, _entry(tensor.name, tensor.datatype, tensor.array.shape))
         if wanted is not ALL_JSON and wanted.is_binary(tensor.name):
             part = binary_data(tensor)
             text.append(b'"parameters":{"binary_data_size":%d}}' % memoryview(part).nbytes)
             parts.append(part)
         else:
-            size = tensor.array.nbytes if tensor.datatype != BYTES else text_bytes(tensor)
-            left -= size
-            if left < 0:
-                raise _too_large(tensor, size, max_json_bytes)
+            left -= _check_size(tensor, left, max_json_bytes)
             text += (b'"data":', _data(tensor), b"}")
         between = b","
     text.append(b"]}")
     if not parts:
         return None, b"".join(text)
     return sum(map(len, text)), b"".join([*text, *parts])
+
+
+def _one_output(model: str, version: str, tensor: Tensor, max_json_bytes: int) -> bytes:
+    """The commonest answer: the only output, as JSON."""
+    _check_size(tensor, max_json_bytes, max_json_bytes)
+    opening = _opening_of_one(model, version, tensor.name, tensor.datatype, tensor.array.shape)
+    return b"%b%b}]}" % (opening, _data(tensor))
+
+
+@lru_cache(_KEPT)
+def _opening_of_one(model: str, version: str, name: str, datatype: str, shape: tuple[int, ...]) -> bytes:
+    return _opening(model, version) + b',"outputs":[' + _entry(name, datatype, shape) + b'"data":'
 
 
 @lru_cache(_KEPT)
@@ -57,11 +69,15 @@ def _entry(name: str, datatype: str, shape: tuple[int, ...]) -> bytes:
     return orjson.dumps({"name": name, "datatype": datatype, "shape": shape})[:-1] + b","
 
 
-def _too_large(tensor: Tensor, size: int, limit: int) -> TooLarge:
-    return TooLarge(
-        f"output {quoted(tensor.name)} has {size} bytes, the outputs in JSON may have {limit} together: "
-        "ask for it as binary data"
-    )
+def _check_size(tensor: Tensor, left: int, limit: int) -> int:
+    """Bytes of its data; raises TooLarge if so many aren't left."""
+    size: int = tensor.array.nbytes if tensor.datatype != BYTES else text_bytes(tensor)
+    if size > left:
+        raise TooLarge(
+            f"output {quoted(tensor.name)} has {size} bytes, the outputs in JSON may have {limit} together: "
+            "ask for it as binary data"
+        )
+    return size
 
 
 def _data(tensor: Tensor) -> bytes:

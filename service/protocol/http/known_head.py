@@ -3,6 +3,8 @@
 import re
 from collections.abc import Mapping
 
+from service.errors import InvalidRequest
+from service.protocol.http.head import Head, read_head
 from service.protocol.http.infer_door import Route
 
 _LENGTH = re.compile(rb"(?<=\r\n)content-length:[ \t]*([0-9]+)(?=\r\n)", re.IGNORECASE)
@@ -17,23 +19,27 @@ class KnownHead:
     saves a fifth of the work on a small request.
     """
 
-    __slots__ = ("_after", "_before", "_limit", "fields", "route")
+    __slots__ = ("_after", "_before", "_limit", "head", "route")
 
-    def __init__(self, before: bytes, after: bytes, limit: int, route: Route, fields: Mapping[bytes, bytes]) -> None:
+    def __init__(self, before: bytes, after: bytes, limit: int, route: Route, head: Head) -> None:
         self._before = before
         self._after = after
         self._limit = limit
         self.route = route
-        self.fields = fields
+        self.head = head
 
     @classmethod
-    def of(cls, head: bytes, limit: int, route: Route, fields: Mapping[bytes, bytes]) -> "KnownHead | None":
-        """What is to be known of `head`, a request up to the empty line. `limit` is that of the body's bytes."""
-        found = list(_LENGTH.finditer(head))
+    def of(cls, text: bytes, limit: int, route: Route, fields: Mapping[bytes, bytes]) -> "KnownHead | None":
+        """What is to be known of `text`, a request up to the empty line. `limit` is that of the body's bytes."""
+        found = list(_LENGTH.finditer(text))
         if len(found) != 1:
             return None
+        try:
+            head = read_head(fields)
+        except InvalidRequest:
+            return None
         start, end = found[0].span(1)
-        return cls(head[:start], head[end:], limit, route, fields)
+        return cls(text[:start], text[end:], limit, route, head)
 
     def body(self, piece: bytes) -> bytes | None:
         """The body, if `piece` is a whole request with these headers; None when the parser has to be asked."""

@@ -38,7 +38,7 @@ def numeric_array(entry: InputEntry, layout: Layout, data: list[int | float]) ->
         packed = layout.pack(*data)
     except (struct.error, OverflowError):
         raise _unpackable(entry, layout, data) from None
-    return np.frombuffer(packed, layout.dtype).reshape(entry.shape)
+    return np.ndarray(entry.shape, layout.dtype, packed)
 
 
 def json_array(entry: InputEntry, layout: Layout, data: object, max_depth: int) -> NDArray[Any]:

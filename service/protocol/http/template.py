@@ -1,0 +1,143 @@
+"""Requests that an earlier one resembles: the same JSON but for the numbers in it.
+
+A client mostly asks the same again with other data. What surrounds the data was parsed and checked once; where it comes
+again byte for byte, only the data is read.
+"""
+
+import struct
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import msgspec
+import numpy as np
+import orjson
+
+from service.messages import Tensor
+from service.protocol.http.document import InferDocument, InputEntry, NumericInputEntry
+from service.protocol.http.layout import Layout
+from service.protocol.http.wanted import Wanted
+
+_KEY = b'"data"'
+_SPACE = b" \t\r\n"
+_KEPT = 256
+_LONGEST = 4096
+"""Bytes of JSON, data left aside, that are worth keeping."""
+_NOT_PLAIN = frozenset({"BOOL", "BYTES"})
+
+
+class Terms(msgspec.Struct, frozen=True, kw_only=True):
+    """What a request says besides its tensors; `timeout` is in seconds."""
+
+    wanted: Wanted
+    id: str
+    parameters: Mapping[str, Any]
+    timeout: float | None
+    priority: int
+
+
+class _Listed(msgspec.Struct, frozen=True, kw_only=True):
+    terms: Terms
+    entry: InputEntry
+    layout: Layout
+    pack: Callable[..., bytes]
+    tail: bytes
+
+
+class _Binary(msgspec.Struct, frozen=True, kw_only=True):
+    terms: Terms
+    parts: tuple[tuple[InputEntry, Layout, int], ...]  # with the offset behind the JSON
+    size: int
+
+
+class Templates:
+    """Owns what is kept: by all that stands before the one list of numbers, and by the whole JSON before binary data.
+
+    Requests with an id aren't kept, since the next one's differs.
+    """
+
+    __slots__ = ("_binary", "_listed")
+
+    def __init__(self) -> None:
+        self._listed: dict[bytes, _Listed] = {}
+        self._binary: dict[bytes, _Binary] = {}
+
+    def numbers(self, body: bytes) -> tuple[Terms, tuple[Tensor, ...]] | None:
+        """Terms and tensors of a JSON body, if it differs from an earlier one in its list of numbers only.
+
+        None also where these aren't what the shape and the datatype demand: the parser tells what is wrong.
+        """
+        begin = body.find(b"[", body.find(_KEY)) + 1
+        known = self._listed.get(body[:begin])
+        if known is None or not body.endswith(known.tail) or begin + len(known.tail) > len(body):
+            return None
+        numbers = body[begin - 1 : len(body) - len(known.tail) + 1]
+        if b"t" in numbers or b"f" in numbers:  # true and false would be packed as 1 and 0
+            return None
+        entry, layout = known.entry, known.layout
+        try:
+            packed = known.pack(*orjson.loads(numbers))
+        except (orjson.JSONDecodeError, struct.error, OverflowError):
+            return None
+        array = np.ndarray(entry.shape, layout.dtype, packed)
+        return known.terms, (Tensor(name=entry.name, datatype=entry.datatype, array=array),)
+
+    def binary(self, body: bytes, text: bytes) -> tuple[Terms, tuple[Tensor, ...]] | None:
+        """The same of a body whose JSON is `text` and that holds binary data: if it differs in that data only."""
+        known = self._binary.get(text)
+        start = len(text)
+        if known is None or known.size != len(body) - start:
+            return None
+        return known.terms, tuple(
+            [
+                Tensor(
+                    name=entry.name,
+                    datatype=entry.datatype,
+                    array=np.ndarray(entry.shape, layout.dtype, body, start + offset),
+                )
+                for entry, layout, offset in known.parts
+            ]
+        )
+
+    def learn(self, body: bytes, text: bytes, document: InferDocument, layouts: Sequence[Layout], terms: Terms) -> None:
+        """Keep a request that was found to be good, if it is of a kind that can come again."""
+        if document.id:
+            return
+        if len(text) < len(body):
+            self._learn_binary(body, text, document.inputs, layouts, terms)
+        elif len(document.inputs) == 1 and type(document.inputs[0]) is NumericInputEntry:
+            self._learn_listed(body, document.inputs[0], layouts[0], terms)
+
+    def _learn_listed(self, body: bytes, entry: NumericInputEntry, layout: Layout, terms: Terms) -> None:
+        """The numbers must be the only value of the only key of that name, however keys may be written."""
+        key = body.find(_KEY)
+        begin = body.find(b"[", key) + 1
+        end = body.find(b"]", begin)
+        if layout.pack is None or key < 0 or len(body) - (end - begin) > _LONGEST:
+            return
+        is_value = body[key + len(_KEY) : begin].translate(None, _SPACE) == b":["
+        if is_value and body.count(_KEY) == 1 and b"\\" not in body:
+            bare = InputEntry(name=entry.name, shape=entry.shape, datatype=entry.datatype)
+            _keep(
+                self._listed,
+                body[:begin],
+                _Listed(terms=terms, entry=bare, layout=layout, pack=layout.pack, tail=body[end:]),
+            )
+
+    def _learn_binary(
+        self, body: bytes, text: bytes, entries: Sequence[InputEntry], layouts: Sequence[Layout], terms: Terms
+    ) -> None:
+        parts, offset = [], 0
+        for entry, layout in zip(entries, layouts, strict=True):
+            plain = layout.nbytes and entry.datatype not in _NOT_PLAIN and entry.data is msgspec.UNSET
+            if not plain:
+                return
+            parts.append((entry, layout, offset))
+            offset += layout.nbytes
+        if offset == len(body) - len(text) and len(text) <= _LONGEST:
+            _keep(self._binary, text, _Binary(terms=terms, parts=tuple(parts), size=offset))
+
+
+def _keep(kept: dict[bytes, Any], key: bytes, value: object) -> None:
+    if len(kept) >= _KEPT:  # somebody sends something else every time: start over rather than grow
+        kept.clear()
+    kept[key] = value

@@ -1,0 +1,108 @@
+"""What was kept of earlier requests never changes what a request is taken for."""
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from service.errors import HoneError
+from service.messages import InferRequest, Tensor
+from service.protocol.http.head import Head
+from service.protocol.http.infer_request import InferDecoder
+from service.protocol.http.wanted import Wanted
+from service.protocol.limits import Limits
+from tests.contract.double_engine import DoubleEngine
+from tests.protocol.bodies import JSON_DATATYPES, binary_body, json_body, same, tensors
+
+PLAIN = b'{"inputs":[{"name":"x","shape":[2],"datatype":"%b","data":%b}]}'
+HIDDEN = b'{"foo":{"data":[1,2]},"inputs":[{"name":"x","shape":[2],"datatype":"FP32","d\\u0061ta":[1,2]}]}'
+TWICE = b'{"inputs":[{"name":"x","shape":[2],"datatype":"FP32","data":[1,2]}],"parameters":{"data":[3]}}'
+TRICKS = (b"[1,2", b"[1,2]]", b"[true,1]", b"[null,1]", b"[[1],2]", b"[1,2,3]", b"[]", b"[1,1e999]", b'["1",2]', b"{}")
+MORE = (
+    b"[1.5,2]",
+    b"[NaN,1]",
+    b"[1,99999999999999999999]",
+    b"[-1,300]",
+    b'[1,2],"data":[3,4]',
+    b"[1] ,2]",
+    b" [1 , 2]",
+)
+
+
+def outcome(decoder: InferDecoder, body: bytes, json_length: int | None = None) -> tuple[InferRequest, Wanted] | str:
+    """What a decoder makes of a body, or what it says against it."""
+    try:
+        return decoder.decode("m", None, Head(json_length=json_length), body)
+    except HoneError as error:
+        return f"{error.reason}: {error}"
+
+
+def fresh() -> InferDecoder:
+    """A decoder that has seen nothing yet."""
+    return InferDecoder(DoubleEngine(), Limits())
+
+
+def agree(one: object, other: object) -> bool:
+    """Whether two outcomes are the same request, bit by bit, or the same error."""
+    if isinstance(one, str) or isinstance(other, str):
+        return one == other
+    assert isinstance(one, tuple)
+    assert isinstance(other, tuple)
+    (first, wanted), (second, also) = one, other
+    rest = ("model", "version", "outputs", "id", "parameters", "timeout", "priority")
+    return (
+        wanted == also
+        and all(getattr(first, name) == getattr(second, name) for name in rest)
+        and all(same(a, b) for a, b in zip(first.inputs, second.inputs, strict=True))
+    )
+
+
+@pytest.mark.parametrize("datatype", [b"FP32", b"INT8", b"UINT64", b"BOOL", b"BYTES", b"FP16"])
+@pytest.mark.parametrize("data", [b"[1,2]", *TRICKS, *MORE])
+def test_other_data_in_a_known_frame(datatype: bytes, data: bytes) -> None:
+    """After a request that was good, whatever stands in place of its numbers is taken as a fresh decoder takes it."""
+    used = fresh()
+    outcome(used, PLAIN % (datatype, b"[1,2]"))
+    body = PLAIN % (datatype, data)
+
+    assert agree(outcome(fresh(), body), outcome(used, body))
+    assert agree(outcome(fresh(), body), outcome(used, body))  # what it has learnt from this one, too
+
+
+@pytest.mark.parametrize("body", [HIDDEN, TWICE])
+def test_numbers_that_are_not_the_tensors(body: bytes) -> None:
+    """A list that only looks like the tensor's data isn't taken for it."""
+    used = fresh()
+    outcome(used, body)
+    other = body.replace(b"[1,2]", b"[8,9]", 1)
+
+    assert agree(outcome(fresh(), other), outcome(used, other))
+
+
+@given(
+    st.lists(tensors(JSON_DATATYPES), min_size=1, max_size=3),
+    st.sampled_from([{}, {"id": "7"}, {"parameters": {"timeout": 5000, "priority": 2}}, {"outputs": [{"name": "y"}]}]),
+    st.booleans(),
+)
+def test_any_json_request_after_any_other(sent: list[Tensor], more: dict[str, Any], nested: bool) -> None:
+    """A decoder that has seen others takes a JSON request as one that hasn't."""
+    used = fresh()
+    for tensor in sent:
+        body = json_body(tensor, nested=nested, **more)
+        compact = json.dumps(json.loads(body), separators=(",", ":")).encode()
+        for text in (body, compact):
+            assert agree(outcome(fresh(), text), outcome(used, text))
+            assert agree(outcome(fresh(), text), outcome(used, text))
+
+
+@given(tensors(name="a"), tensors(name="b"), st.binary(max_size=3))
+def test_binary_after_binary(one: Tensor, two: Tensor, extra: bytes) -> None:
+    """The same JSON with other bytes behind it, as many or not, is read as if for the first time."""
+    used = fresh()
+    json_length, body = binary_body(one, two)
+    outcome(used, body, json_length)
+    turned = body[:json_length] + body[json_length:][::-1] + extra
+
+    assert agree(outcome(fresh(), turned, json_length), outcome(used, turned, json_length))
