@@ -6,6 +6,7 @@ from typing import Any, cast
 
 import numpy as np
 import pytest
+import structlog
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
@@ -178,3 +179,16 @@ def test_findings_are_kept_by_key(tmp_path: Path) -> None:
     assert cache.get("key") is None
     FindingsCache(None).put("key", findings)
     assert FindingsCache(None).get("key") is None
+
+
+def test_findings_that_cannot_be_kept_leave_nothing_behind(tmp_path: Path) -> None:
+    """When the last step fails, what was written before it is gone again, and one line says that nothing is kept."""
+    findings = Findings(instances=1, threads=1, buckets=(), influence=0.0)
+    (tmp_path / "key.json").mkdir()
+    cache = FindingsCache(tmp_path)
+    with structlog.testing.capture_logs() as lines:
+        cache.put("key", findings)
+        cache.put("key", findings)
+
+    assert ["key.json"] == [path.name for path in tmp_path.iterdir()]
+    assert ["what was measured isn't kept: name a folder with --cache-dir"] == [line["event"] for line in lines]
