@@ -71,7 +71,8 @@ class Settings(RepositorySettings):
         30_000, description="time to completion for requests that name none"
     )
     cache_dir: Path | None = Field(
-        default_factory=_user_cache, description="keeps what was measured of models, so that they load faster next time"
+        default_factory=_user_cache,
+        description="keeps what was measured of models, so that they load faster next time; ~/.cache/hone unless set",
     )
     max_queue_requests: Annotated[int, Field(ge=1)] = Field(
         1024, description="requests that may wait for one model before further ones are refused"

@@ -78,6 +78,18 @@ async def test_a_slow_machine_is_learnt_from() -> None:
     assert "dropped" in str(ending(tight))
 
 
+async def test_what_is_not_joined_is_foreseen_one_by_one() -> None:
+    """Where a batch of four takes as long as a lone row, but requests share none, each ahead costs a batch."""
+    alike = LatencyProfile([BucketTime(rows=rows, median=0.05, p95=0.05) for rows in (1, 2, 4)])
+    rig = Rig(profile=alike, join=False)
+    for _ in range(9):
+        rig.submit(1, seconds=0.5)
+
+    with pytest.raises(Infeasible, match=r"finished in 500\.0 ms, and 500\.0 ms are left; 9 rows are"):
+        rig.submit(1, seconds=0.5)
+    assert 9 * 0.05 == pytest.approx(rig.batcher.backlog)
+
+
 async def test_another_models_backlog_counts_as_far_as_turns_are_fair() -> None:
     """Beside a flooded model a request takes twice its own time, not the other's whole queue."""
     flooded = Rig(profile=profile(), tokens=1)

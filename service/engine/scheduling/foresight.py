@@ -51,11 +51,12 @@ class Foresight:
 
     def backlog(self, waiting: int) -> float:
         """What `waiting` rows and the batches in flight will take in one instance after the other."""
-        return waiting * self.profile.seconds_per_row() + self._in_flight(time.monotonic())
+        return waiting * self._per_row() + self._in_flight(time.monotonic())
 
     def is_plenty(self, rows: int, allowed: float) -> bool:
         """Whether `allowed` seconds are so much for `rows` rows, all those before them included, that nothing else need
-        be looked at: even one row at a time, and beside others, they would be computed in half of it.
+        be looked at: one instance that computes them row by row, at the pace of the last batch, takes less than a
+        sixteenth of it.
         """
         return rows * self.profile.seconds_alone * _COMFORT < allowed
 
@@ -64,7 +65,7 @@ class Foresight:
         profile = self.profile
         batch = min(ahead + rows, max(profile.best_rows, rows)) if self._joins else rows
         wait = profile.seconds(batch)
-        wait += (ahead * profile.seconds_per_row() + self._in_flight(now)) / self._instances
+        wait += (ahead * self._per_row() + self._in_flight(now)) / self._instances
         wait += self._delay(wait)
         allowed = deadline - now
         if wait + _ANSWERING > allowed * (1 - MARGIN):
@@ -73,6 +74,10 @@ class Foresight:
                 f"would be finished in {wait * 1e3:.1f} ms, and {allowed * 1e3:.1f} ms are left;"
                 f" {ahead} rows are to be computed before"
             )
+
+    def _per_row(self) -> float:
+        """What a waiting row costs: its share of the best batch, or a batch of its own where none are joined."""
+        return self.profile.seconds_per_row() if self._joins else self.profile.seconds(1)
 
     def _in_flight(self, now: float) -> float:
         return sum([max(until - now, 0.0) for until in self._until.values()])
