@@ -15,8 +15,8 @@ from service.engine.device import Devices, Placement
 from service.engine.profile import BucketTime
 from service.engine.scheduling.batch import Batch
 from service.engine.trials.bench import Bench
+from service.engine.trials.difference import BEYOND
 from service.engine.trials.findings import Findings, FindingsCache, key_of
-from service.engine.trials.independence import BEYOND
 from service.engine.trials.tryout import Tryout
 from service.workers.instance import Instance
 from service.workers.trial import WorkerEnded

@@ -10,7 +10,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from service.artifact.config import ModelConfig, with_runtime
@@ -23,6 +22,7 @@ from service.engine.device import Devices, Placement
 from service.engine.launch import Launch, Launched
 from service.engine.scheduling.batch import Batch
 from service.engine.source import EngineLimits, ModelSource
+from service.engine.trials.difference import largest
 from service.engine.trials.findings import Findings
 from service.engine.trials.samples import calm
 from service.errors import ArtifactError
@@ -39,7 +39,7 @@ ROWS = 8
 class Outcome:
     """What became of one runtime at one precision: findings, or the `problem` that kept it from being tried.
 
-    `error` is the largest difference of its answers from the reference's, as a share of the largest answer.
+    `error` is the largest difference of its answers from the reference's (see `trials/difference.py`).
     """
 
     backend: str
@@ -47,6 +47,11 @@ class Outcome:
     findings: Findings | None = None
     error: float = 0.0
     problem: str = ""
+
+    @property
+    def is_measured(self) -> bool:
+        """Whether its batches were timed."""
+        return self.findings is not None and bool(self.findings.buckets)
 
     @property
     def throughput(self) -> float:
@@ -80,12 +85,15 @@ async def compare(source: ModelSource, devices: Devices, limits: EngineLimits) -
             continue
         reference = reference or answers
         config = config or trial.config
-        yield Outcome(backend=backend, precision=precision, findings=findings, error=_difference(reference, answers))
+        yield Outcome(backend=backend, precision=precision, findings=findings, error=largest(reference, answers))
 
 
 def best(outcomes: list[Outcome], *, objective: str, most_error: float) -> Outcome | None:
-    """The outcome with the largest throughput or the least latency, of those that answer as the reference does."""
-    sound = [one for one in outcomes if one.findings and one.error <= most_error]
+    """The outcome with the largest throughput or the least latency, of those that answer as the reference does.
+
+    None where no such runtime could be measured: nothing is said of one whose batches weren't timed.
+    """
+    sound = [one for one in outcomes if one.is_measured and one.error <= most_error]
     if objective == "latency":
         return min(sound, key=lambda one: one.latency, default=None)
     return max(sound, key=lambda one: one.throughput, default=None)
@@ -148,13 +156,3 @@ class _Candidate:
 
     def instance_lost(self, instance: Instance[Batch], jobs: Any, *, blameless: bool) -> None:
         """See `InstanceListener`."""
-
-
-def _difference(expected: list[NDArray[Any]], found: list[NDArray[Any]]) -> float:
-    """The largest difference in a float output, as a share of that output's largest value."""
-    worst = 0.0
-    for one, other in zip(expected, found, strict=True):
-        if one.dtype.kind == "f" and one.size:
-            scale = max(float(np.abs(one).max()), 1e-12)
-            worst = max(worst, float(np.abs(one.astype(np.float64) - other.astype(np.float64)).max()) / scale)
-    return worst

@@ -18,8 +18,9 @@ from service.datatypes import NUMPY_DTYPES
 from service.engine.profile import BucketTime
 from service.engine.trials import golden as golden_trial
 from service.engine.trials.bench import Bench
+from service.engine.trials.difference import BEYOND
 from service.engine.trials.findings import Findings, FindingsCache
-from service.engine.trials.independence import BEYOND, TOLERANCE, influence
+from service.engine.trials.independence import TOLERANCE, influence
 from service.engine.trials.samples import calm, extreme
 from service.engine.trials.timing import measure
 from service.errors import ArtifactError
@@ -70,6 +71,8 @@ def dynamic_int8(x: NDArray[Any]) -> NDArray[Any]:
         (lambda x: x - x.mean(), False),
         (lambda x: x[:1], False),
         (lambda x: np.where(np.abs(x).max() > 1e3, np.nan, x), False),
+        (lambda x: np.where(np.arange(3) == 1, np.nan, x * (1 + 1e-6 * len(x))), True),
+        (lambda x: 900 + (np.abs(x).max(keepdims=True) > 1e3).astype(np.int64).repeat(len(x), 0), False),
     ],
 )
 async def test_mates_that_change_an_answer_are_found(compute: Compute, *, independent: bool) -> None:

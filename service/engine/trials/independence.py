@@ -12,13 +12,12 @@ from numpy.typing import NDArray
 
 from service.artifact.signature import TensorSpec
 from service.engine.trials.bench import Bench
+from service.engine.trials.difference import BEYOND, difference
 from service.engine.trials.samples import extreme
 from service.workers.trial import TrialFailed
 
 TOLERANCE = {"f32": 1e-3, "bf16": 3e-2, "f16": 3e-2}
 """Largest difference, as a share of the largest answer, that is put down to the order of sums, by precision."""
-BEYOND = 1e9
-"""More than any tolerance."""
 
 
 async def influence(bench: Bench, specs: Sequence[TensorSpec], batch: Sequence[NDArray[Any]]) -> float:
@@ -38,16 +37,6 @@ async def influence(bench: Bench, specs: Sequence[TensorSpec], batch: Sequence[N
 
 
 def _change(alone: Sequence[NDArray[Any]], together: Sequence[NDArray[Any]], rows: int) -> float:
-    worst = 0.0
-    for one, many in zip(alone, together, strict=True):
-        if many.ndim == 0 or len(many) != rows or one.shape != many[:1].shape:
-            return BEYOND
-        if one.dtype.hasobject:
-            worst = max(worst, 0.0 if one.tolist() == many[:1].tolist() else BEYOND)
-        elif not np.array_equal(one, many[:1], equal_nan=one.dtype.kind == "f"):
-            expected, found = one.astype(np.float64), many[:1].astype(np.float64)
-            difference = np.abs(expected - found)
-            if np.isnan(difference).any():
-                return BEYOND
-            worst = max(worst, min(float(difference.max() / max(np.abs(expected).max(), 1e-12)), BEYOND))
-    return worst
+    if any(many.ndim == 0 or len(many) != rows for many in together):
+        return BEYOND
+    return max((difference(one, many[:1]) for one, many in zip(alone, together, strict=True)), default=0.0)
