@@ -25,6 +25,7 @@ from service.engine.scheduling.batch import Batch
 from service.engine.scheduling.dynamic import DynamicBatcher
 from service.engine.source import EngineLimits, ModelSource
 from service.engine.splitting import Parts
+from service.engine.trials.findings import Findings
 from service.errors import HoneError, NotReady, PoisonRequest
 from service.messages import InferRequest, InferResponse, Tensor
 from service.metrics import ModelMetrics
@@ -182,21 +183,27 @@ class ServedModel:
 
     def _serve(self, scheduler: DynamicBatcher, launched: Launched) -> None:
         plan, findings = launched.instances[0].plan, launched.findings
-        independent = findings.influence <= self._blueprint.tolerance
-        if not independent:
-            _log.warning(
-                "a batch-mate changes answers: every request is computed alone",
-                model=self.name,
-                version=self.version,
-                change=findings.influence,
-            )
-        self.metrics.batch_independent = independent
+        independent = self.metrics.batch_independent = self._is_independent(findings)
         scheduler.serve(
             launched.instances,
             tokens=self._devices.tokens(plan.device, plan.intra_op_threads),
             profile=LatencyProfile(findings.buckets) if findings.buckets else None,
             join=independent,
         )
+
+    def _is_independent(self, findings: Findings) -> bool:
+        """Whether requests may share batches; where it isn't known they don't, and the log says why."""
+        log = _log.bind(model=self.name, version=self.version)
+        if findings.influence is None:
+            log.warning(
+                "it isn't known whether a batch-mate changes answers: every request is computed alone",
+                reason=findings.problem,
+            )
+            return False
+        if findings.influence > self._blueprint.tolerance:
+            log.warning("a batch-mate changes answers: every request is computed alone", change=findings.influence)
+            return False
+        return True
 
     def _describe(self, seconds: float) -> None:
         hone, source = self.config.hone, self._blueprint.source

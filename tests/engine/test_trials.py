@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, cast
 
+import msgspec
 import numpy as np
 import pytest
 import structlog
@@ -23,6 +24,7 @@ from service.engine.trials.findings import Findings, FindingsCache
 from service.engine.trials.independence import TOLERANCE, influence
 from service.engine.trials.samples import calm, extreme
 from service.engine.trials.timing import measure
+from service.engine.trials.tryout import Tryout
 from service.errors import ArtifactError
 from service.workers.payloads import Timings
 from service.workers.trial import TrialFailed, Tried
@@ -82,6 +84,40 @@ async def test_mates_that_change_an_answer_are_found(compute: Compute, *, indepe
     assert independent == (await influence(tried, X, [ROWS]) <= TOLERANCE["f32"])
 
 
+@pytest.mark.parametrize("last", [True, False])
+async def test_mates_before_and_behind_are_tried(*, last: bool) -> None:
+    """Some mates matter only to rows on one side of them, as in a running sum over the batch."""
+
+    def running(x: NDArray[Any]) -> NDArray[Any]:
+        sums: NDArray[Any] = np.cumsum(x, axis=0) if last else np.cumsum(x[::-1], axis=0)[::-1]
+        return sums
+
+    tried, _ = bench(running)
+    assert await influence(tried, X, [ROWS]) > TOLERANCE["f32"]
+
+
+@pytest.mark.parametrize("datatype", ["FP16", "BF16", "FP32", "FP64", "INT8", "UINT8"])
+def test_extreme_mates_are_far_beyond_calm_ones(datatype: str) -> None:
+    """In every datatype that has room for it, and whatever calm rows hold; they are finite all the same."""
+    specs = [TensorSpec(name="x", datatype=datatype, dims=(4,))]
+    (rows,) = calm(specs, 3, {})
+    if rows.dtype.kind == "f":
+        rows[0, 0] = np.nan
+    (mates,) = extreme(specs, [rows])
+
+    values, ordinary = _values(datatype, mates), _values(datatype, rows)
+    assert np.isfinite(values).all()
+    assert (np.abs(values) >= min(100 * np.nanmax(np.abs(ordinary)), 1e4)).all() or datatype in {"INT8", "UINT8"}
+    assert (values.min(), values.max()) != (np.nanmin(ordinary), np.nanmax(ordinary)) or datatype == "UINT8"
+    assert values.min() < values.max()
+
+
+def _values(datatype: str, array: NDArray[Any]) -> NDArray[np.float64]:
+    if datatype == "BF16":
+        array = (array.astype(np.uint32) << 16).view(np.float32)
+    return array.astype(np.float64)
+
+
 async def test_a_model_may_refuse_extreme_mates() -> None:
     """Then calm ones have to do."""
 
@@ -92,6 +128,35 @@ async def test_a_model_may_refuse_extreme_mates() -> None:
 
     tried, _ = bench(fussy)
     assert 0.0 == await influence(tried, X, [ROWS])
+
+
+async def test_what_is_refused_is_tried_with_less() -> None:
+    """A model that takes two rows but not eight is tried with two; of one that takes one only nothing is known."""
+    two, _ = bench(lambda x: x, most=2)
+    one, _ = bench(lambda x: x, most=1)
+    none, _ = bench(lambda x: x, most=0)
+    tryout = Tryout(plan=PLAN, golden=None)
+
+    assert 0.0 == (await tryout.influence(two)).change
+    for tried, text in ((one, "refuses rows together that it computes alone: not enough"), (none, "golden.npz can")):
+        influence = await tryout.influence(tried)
+        assert influence.change is None
+        assert text in influence.problem
+
+
+async def test_lengths_nobody_declared_are_looked_for() -> None:
+    """A model that refuses the shortest input is tried with longer ones."""
+
+    def window(x: NDArray[Any]) -> NDArray[Any]:
+        if x.shape[1] < 7:
+            raise TrialFailed("smaller than the kernel")
+        return x - x.mean()
+
+    plan = msgspec.structs.replace(PLAN, inputs=(TensorSpec(name="x", datatype="FP32", dims=(-1,)),))
+    tried, _ = bench(window)
+    change = (await Tryout(plan=plan, golden=None).influence(tried)).change
+    assert change is not None
+    assert change > TOLERANCE["f32"]
 
 
 async def test_batches_are_timed_as_far_as_the_model_takes_them() -> None:
@@ -165,9 +230,13 @@ def test_inputs_can_be_made_up_for_every_datatype(datatype: str, rows: int, dims
 
 
 def test_golden_inputs_are_preferred() -> None:
-    """Real inputs say more than made-up ones; they are repeated to the number of rows asked for."""
+    """Real inputs say more than made-up ones; they are repeated to the rows and lengths asked for."""
     (array,) = calm(X, 6, {"x": ROWS})
     np.testing.assert_array_equal(ROWS[[0, 1, 2, 3, 0, 1]], array)
+    (array,) = calm([TensorSpec(name="x", datatype="FP32", dims=(5,))], 1, {"x": ROWS})
+    np.testing.assert_array_equal(ROWS[:1, [0, 1, 2, 0, 1]], array)
+    (array,) = calm([TensorSpec(name="x", datatype="FP32", dims=(-1,))], 4, {"x": ROWS}, size=9)
+    np.testing.assert_array_equal(ROWS, array)
 
 
 def test_findings_are_kept_by_key(tmp_path: Path) -> None:

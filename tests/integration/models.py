@@ -35,6 +35,21 @@ def centred() -> bytes:
     )
 
 
+def single() -> bytes:
+    """x FP32 [N, T] plus one, which is looked up at N - 1 in a table of one: more rows than that are refused."""
+    return _model(
+        [
+            helper.make_node("Shape", ["x"], ["rows"], start=0, end=1),
+            helper.make_node("Sub", ["rows", "first"], ["index"]),
+            helper.make_node("Gather", ["table", "index"], ["found"]),
+            helper.make_node("Add", ["x", "found"], ["y"]),
+        ],
+        inputs=[("x", TensorProto.FLOAT, ["N", "T"])],
+        outputs=[("y", TensorProto.FLOAT, ["N", "T"])],
+        constants={"first": np.array([1]), "table": np.ones(1, np.float32)},
+    )
+
+
 def slow(layers: int = 12, width: int = 1024) -> bytes:
     """x FP32 [N, 64] through so many square layers: milliseconds a row."""
     rng = np.random.default_rng(0)

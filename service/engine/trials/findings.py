@@ -15,21 +15,22 @@ from service.engine.profile import BucketTime
 
 _log = structlog.get_logger()
 
-_VERSION = 1
+_VERSION = 2
 _MAX_BYTES = 1 << 16
 
 
 class Findings(msgspec.Struct, frozen=True, kw_only=True):
     """How many instances of how many threads serve a model best, how long its batches then take, and how much a
-    batch-mate changes an answer (a share of the largest answer).
+    batch-mate changes an answer (see `difference`).
 
-    `buckets` are empty where lengths vary.
+    `buckets` are empty where lengths vary. `influence` is None where that couldn't be found out; `problem` says why.
     """
 
     instances: int
     threads: int
     buckets: tuple[BucketTime, ...]
-    influence: float
+    influence: float | None
+    problem: str = ""
 
 
 class FindingsCache:
