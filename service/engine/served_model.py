@@ -106,8 +106,8 @@ class ServedModel:
         if admission is None or scheduler is None:
             raise NotReady(f'model "{self.name}" is still loading')
         exchange = admission.exchange(request, receiver, self)
-        if self._quarantine and self._quarantine.holds(exchange.inputs):
-            raise PoisonRequest("the worker process ended each time that it held these inputs; try others")
+        if self._quarantine:
+            self._check_quarantine(exchange)
         if exchange.rows > self._most_rows > 0:
             self._split(exchange, scheduler)
         else:
@@ -119,6 +119,16 @@ class ServedModel:
         """Raises a HoneError for a request that would be refused whatever it holds, by the time that it grants."""
         if self._scheduler and self._admission:
             self._scheduler.precheck(self._admission.allowance(timeout))
+
+    def _check_quarantine(self, exchange: Exchange) -> None:
+        """By the inputs as a worker gets them: padded, and cut into the parts that are computed by themselves."""
+        if exchange.rows > self._most_rows > 0:
+            cuts = [slice(start, start + self._most_rows) for start in range(0, exchange.rows, self._most_rows)]
+            parts = [[array[cut] for array in exchange.inputs] for cut in cuts]
+        else:
+            parts = [exchange.inputs]
+        if any(self._quarantine.holds(part) for part in parts):
+            raise PoisonRequest("the worker process ended each time that it held these inputs; try others")
 
     def _split(self, exchange: Exchange, scheduler: DynamicBatcher) -> None:
         exchange.started = exchange.admitted  # it never waits itself, its parts do

@@ -89,8 +89,8 @@ async def test_mates_before_and_behind_are_tried(*, last: bool) -> None:
     """Some mates matter only to rows on one side of them, as in a running sum over the batch."""
 
     def running(x: NDArray[Any]) -> NDArray[Any]:
-        sums: NDArray[Any] = np.cumsum(x, axis=0) if last else np.cumsum(x[::-1], axis=0)[::-1]
-        return sums
+        order = slice(None) if last else slice(None, None, -1)
+        return np.asarray(np.cumsum(x[order], axis=0)[order], x.dtype)
 
     tried, _ = bench(running)
     assert await influence(tried, X, [ROWS]) > TOLERANCE["f32"]

@@ -50,6 +50,37 @@ def single() -> bytes:
     )
 
 
+def looping() -> bytes:
+    """`ids` INT64 [N, T] to `states` FP32 [N, T], the same: after as many rounds of a loop as the largest id says."""
+    body = helper.make_graph(
+        [
+            helper.make_node("Identity", ["go"], ["goes"]),
+            helper.make_node("Add", ["count", "count"], ["counted"]),
+        ],
+        "body",
+        [
+            helper.make_tensor_value_info("round", TensorProto.INT64, []),
+            helper.make_tensor_value_info("go", TensorProto.BOOL, []),
+            helper.make_tensor_value_info("count", TensorProto.FLOAT, [1]),
+        ],
+        [
+            helper.make_tensor_value_info("goes", TensorProto.BOOL, []),
+            helper.make_tensor_value_info("counted", TensorProto.FLOAT, [1]),
+        ],
+    )
+    return _model(
+        [
+            helper.make_node("ReduceMax", ["ids"], ["rounds"], keepdims=0),
+            helper.make_node("Loop", ["rounds", "", "zero"], ["nothing"], body=body),
+            helper.make_node("Cast", ["ids"], ["floats"], to=TensorProto.FLOAT),
+            helper.make_node("Add", ["floats", "nothing"], ["states"]),
+        ],
+        inputs=[("ids", TensorProto.INT64, ["N", "T"])],
+        outputs=[("states", TensorProto.FLOAT, ["N", "T"])],
+        constants={"zero": np.zeros(1, np.float32)},
+    )
+
+
 def slow(layers: int = 12, width: int = 1024) -> bytes:
     """x FP32 [N, 64] through so many square layers: milliseconds a row."""
     rng = np.random.default_rng(0)
