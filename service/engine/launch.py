@@ -96,16 +96,19 @@ class Launch:
     ) -> Findings:
         """The findings in the best layout; without `trials` what is known without them. Raises WorkerEnded."""
         buckets: tuple[BucketTime, ...] = ()
+        shares: tuple[float, ...] = ()
         influence = Influence(change=None, problem="the worker ended each time that the model was tried")
         if trials:
             influence = await tryout.influence(bench)
             async with self.devices.quiet:
                 buckets = await tryout.time(bench)
+                shares = await tryout.shares(bench, buckets)
         findings = Findings(
             instances=len(placements),
             threads=placements[0].threads,
             buckets=buckets,
             influence=influence.change,
+            shares=shares,
             problem=influence.problem,
         )
         return await self._split(findings, tryout, started)

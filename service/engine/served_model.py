@@ -124,7 +124,7 @@ class ServedModel:
         """By the inputs as a worker gets them: padded, and cut into the parts that are computed by themselves."""
         if exchange.rows > self._most_rows > 0:
             cuts = [slice(start, start + self._most_rows) for start in range(0, exchange.rows, self._most_rows)]
-            parts = [[array[cut] for array in exchange.inputs] for cut in cuts]
+            parts: list[Sequence[NDArray[Any]]] = [[array[cut] for array in exchange.inputs] for cut in cuts]
         else:
             parts = [exchange.inputs]
         if any(self._quarantine.holds(part) for part in parts):
@@ -194,6 +194,8 @@ class ServedModel:
     def _serve(self, scheduler: DynamicBatcher, launched: Launched) -> None:
         plan, findings = launched.instances[0].plan, launched.findings
         independent = self.metrics.batch_independent = self._is_independent(findings)
+        assert self._admission
+        self._admission.weights = findings.shares
         scheduler.serve(
             launched.instances,
             tokens=self._devices.tokens(plan.device, plan.intra_op_threads),

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -12,7 +13,8 @@ from service.artifact.config import parse_config
 from service.engine.device import Devices
 from service.engine.served_model import ServedModel
 from service.engine.source import EngineLimits, ModelSource
-from service.errors import PoisonRequest
+from service.engine.trials.findings import Findings, FindingsCache
+from service.errors import Infeasible, PoisonRequest
 from service.messages import InferRequest, Tensor
 from service.metrics import ModelMetrics
 from service.workers.patience import Patience
@@ -42,7 +44,8 @@ async def model(tmp_path: Path) -> AsyncIterator[ServedModel]:
         config=parse_config(CONFIG, name="m"),
         card=None,
     )
-    limits = EngineLimits(patience=Patience(load=30.0, batch=0.5, beat=0.05))
+    cache = FindingsCache(tmp_path / "cache")
+    limits = EngineLimits(findings=cache, patience=Patience(load=30.0, batch=0.5, beat=0.05))
     served = ServedModel(source, Devices(cores=1, gpus=0), ModelMetrics(), limits)
     await served.load()
     yield served
@@ -58,6 +61,23 @@ async def ended(receiver: Recorder) -> None:
     async with asyncio.timeout(20):
         while not receiver.endings:
             await asyncio.sleep(0.02)
+
+
+async def test_models_with_declared_lengths_have_a_profile(model: ServedModel, tmp_path: Path) -> None:
+    """Measured when they are loaded, with a share for each bucket, and used to refuse what can't be finished."""
+    (file,) = (tmp_path / "cache").iterdir()
+    findings = msgspec.json.decode(file.read_bytes(), type=Findings)
+
+    assert [1, 2] == [bucket.rows for bucket in findings.buckets]
+    assert 2 == len(findings.shares)
+    assert 1.0 == findings.shares[-1]
+    for length in (3, 8):
+        with pytest.raises(Infeasible):
+            model.submit(msgspec.structs.replace(ids([1] * length), timeout=1e-6), Recorder())
+        answer = Recorder()
+        model.submit(ids([1] * length), answer)
+        await ended(answer)
+        assert [None] == answer.endings
 
 
 @pytest.mark.parametrize("rows", [([1, ENDLESS, 1],), ([1, 1, 1], [2, 2, 2], [3, 3, ENDLESS])])

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from service.artifact.golden import Golden, read_golden
+from service.artifact.lengths import Length
 from service.artifact.signature import TensorSpec
 from service.backends.plan import Plan
 from service.datatypes import NUMPY_DTYPES
@@ -150,7 +151,8 @@ async def test_lengths_nobody_declared_are_looked_for() -> None:
     def window(x: NDArray[Any]) -> NDArray[Any]:
         if x.shape[1] < 7:
             raise TrialFailed("smaller than the kernel")
-        return x - x.mean()
+        centred: NDArray[Any] = x - x.mean()
+        return centred
 
     plan = msgspec.structs.replace(PLAN, inputs=(TensorSpec(name="x", datatype="FP32", dims=(-1,)),))
     tried, _ = bench(window)
@@ -171,6 +173,59 @@ async def test_batches_are_timed_as_far_as_the_model_takes_them() -> None:
     tried, _ = bench(lambda x: x, most=0)
     with pytest.raises(TrialFailed):
         await measure(tried, [[batch] for batch in sizes])
+
+
+class ElementBench:
+    """Answers zeros, and takes a microsecond for each element of the first input."""
+
+    def __init__(self) -> None:
+        self.shapes: list[tuple[int, ...]] = []
+
+    async def run(self, inputs: Sequence[NDArray[Any]]) -> Tried:
+        self.shapes.append(inputs[0].shape)
+        assert all(array.shape == inputs[0].shape for array in inputs)
+        timings = Timings(input=0, infer=inputs[0].size * 1000, output=0)
+        return Tried(outputs=[np.zeros(inputs[0].shape)], timings=timings)
+
+
+IDS = tuple(TensorSpec(name=name, datatype="INT64", dims=(-1,)) for name in ("ids", "mask"))
+LENGTHS = (Length(input="ids", axis=1, buckets=(4, 8, 16), mask="mask"),)
+
+
+async def test_declared_lengths_are_timed() -> None:
+    """All batch sizes at the longest, so that no batch takes longer than predicted; shorter ones as a share of that."""
+    function = ElementBench()
+    tried = cast("Bench", function)
+    tryout = Tryout(plan=msgspec.structs.replace(PLAN, inputs=IDS), golden=None, lengths=LENGTHS)
+
+    buckets = await tryout.time(tried)
+    assert {(rows, 16) for rows in (1, 2, 4, 8)} == set(function.shapes)
+    assert [16e-6, 32e-6, 64e-6, 128e-6] == pytest.approx([bucket.median for bucket in buckets])
+    assert (0.25, 0.5, 1.0) == pytest.approx(await tryout.shares(tried, buckets))
+    assert tryout.calm(2)[1].all()
+
+
+async def test_there_is_an_end_to_timing_lengths() -> None:
+    """Where the longest take too long, fewer rows are compared; where one row does, every length counts as longest."""
+    function = ElementBench()
+    tried = cast("Bench", function)
+    tryout = Tryout(plan=msgspec.structs.replace(PLAN, inputs=IDS), golden=None, lengths=LENGTHS)
+    slow = [BucketTime(rows=rows, median=0.1 + 0.001 * rows, p95=1) for rows in (1, 2, 4, 8, 16, 32)]
+
+    assert 3 == len(await tryout.shares(tried, slow))
+    assert 16 == max(rows for rows, _ in function.shapes)
+    assert () == await tryout.shares(tried, [BucketTime(rows=1, median=1.0, p95=1.0)])
+    assert () == await tryout.shares(tried, [])
+
+
+async def test_lengths_that_are_not_declared_are_not_timed() -> None:
+    """Nobody knows which will come, also where golden samples have one."""
+    plan = msgspec.structs.replace(PLAN, inputs=IDS)
+    golden = Golden(inputs={"ids": np.ones((2, 5), np.int64), "mask": np.ones((2, 5), np.int64)}, outputs={})
+    function = ElementBench()
+
+    assert () == await Tryout(plan=plan, golden=golden).time(cast("Bench", function))
+    assert [] == function.shapes
 
 
 async def test_timing_takes_no_longer_than_it_may() -> None:

@@ -13,6 +13,8 @@ _ANSWERING = 1e-3
 """Seconds from the end of a batch to the last of its answers, about."""
 _COMFORT = 16.0
 """Others on the device, the batch in flight and a slow moment are covered by this factor."""
+_LEARNING = 0.1
+"""Share by which what is known of lengths follows a new batch."""
 _SHEDDING = 0.25
 """Seconds after a refusal in which further ones are expected."""
 
@@ -20,8 +22,10 @@ _SHEDDING = 0.25
 class Foresight:
     """Owns the profile of a model and the times that its batches in flight will take. All times are in seconds.
 
-    `delay` tells how much longer so many seconds of computing take because others use the device too. `instances` work
-    side by side; with `joins` requests share batches.
+    The profile is that of the longest inputs; batches of shorter ones take the share of it that is their weight. Those
+    that wait are taken to be as long as those computed lately were, and as the longest until one was. `delay` tells how
+    much longer so many seconds of computing take because others use the device too. `instances` work side by side; with
+    `joins` requests share batches.
     """
 
     def __init__(
@@ -33,6 +37,7 @@ class Foresight:
         self._delay = delay
         self._until: dict[Batch, float] = {}
         self._refused = -_SHEDDING
+        self._weight = 1.0
 
     @property
     def is_shedding(self) -> bool:
@@ -41,13 +46,14 @@ class Foresight:
 
     def started(self, batch: Batch, now: float) -> None:
         """A worker has it."""
-        self._until[batch] = now + self.profile.seconds(batch.rows)
+        self._until[batch] = now + self.profile.seconds(batch.rows) * batch.weight
+        self._weight += (batch.weight - self._weight) * _LEARNING
 
     def ended(self, batch: Batch, seconds: float) -> None:
         """It has taken so long; 0 for one that wasn't computed to its end."""
         del self._until[batch]
         if seconds:
-            self.profile.observe(batch.rows, seconds)
+            self.profile.observe(batch.rows, seconds / batch.weight)
 
     def backlog(self, waiting: int) -> float:
         """What `waiting` rows and the batches in flight will take in one instance after the other."""
@@ -60,11 +66,11 @@ class Foresight:
         """
         return rows * self.profile.seconds_alone * _COMFORT < allowed
 
-    def check(self, rows: int, ahead: int, now: float, deadline: float) -> None:
-        """Raises Infeasible unless `rows` rows, behind `ahead` others, will be finished by `deadline`."""
+    def check(self, rows: int, ahead: int, now: float, deadline: float, weight: float = 1.0) -> None:
+        """Raises Infeasible unless `rows` rows of this weight, behind `ahead` others, will be done by `deadline`."""
         profile = self.profile
         batch = min(ahead + rows, max(profile.best_rows, rows)) if self._joins else rows
-        wait = profile.seconds(batch)
+        wait = profile.seconds(batch) * weight
         wait += (ahead * self._per_row() + self._in_flight(now)) / self._instances
         wait += self._delay(wait)
         allowed = deadline - now
@@ -77,7 +83,8 @@ class Foresight:
 
     def _per_row(self) -> float:
         """What a waiting row costs: its share of the best batch, or a batch of its own where none are joined."""
-        return self.profile.seconds_per_row() if self._joins else self.profile.seconds(1)
+        alone = self.profile.seconds_per_row() if self._joins else self.profile.seconds(1)
+        return alone * self._weight
 
     def _in_flight(self, now: float) -> float:
         return sum([max(until - now, 0.0) for until in self._until.values()])

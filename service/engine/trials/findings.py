@@ -23,13 +23,16 @@ class Findings(msgspec.Struct, frozen=True, kw_only=True):
     """How many instances of how many threads serve a model best, how long its batches then take, and how much a
     batch-mate changes an answer (see `difference`).
 
-    `buckets` are empty where lengths vary. `influence` is None where that couldn't be found out; `problem` says why.
+    `buckets` are those of the longest inputs, empty where lengths vary and none are declared; `shares` says for each
+    bucket of declared lengths what its batches take as a share of the longest. `influence` is None where that couldn't
+    be found out; `problem` says why.
     """
 
     instances: int
     threads: int
     buckets: tuple[BucketTime, ...]
     influence: float | None
+    shares: tuple[float, ...] = ()
     problem: str = ""
 
 
@@ -87,7 +90,13 @@ def key_of(plan: Plan, runtime: str, config: ModelConfig, cores: int, cpu_info: 
     layout = [(group.kind, group.count, group.gpus) for group in config.instance_groups]
     told = (
         (_VERSION, plan.sha256, plan.backend, plan.precision, plan.device, runtime, plan.options),
-        (config.max_batch_size, config.dynamic_batching is not None, layout, config.hone.intra_op_threads),
+        (
+            config.max_batch_size,
+            config.dynamic_batching is not None,
+            layout,
+            config.hone.intra_op_threads,
+            config.hone.lengths,
+        ),
         (cores, _cpu(cpu_info)),
     )
     return hashlib.sha256(repr(told).encode()).hexdigest()

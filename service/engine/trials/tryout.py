@@ -11,12 +11,12 @@ from service.artifact.golden import Golden
 from service.artifact.lengths import Length
 from service.artifact.signature import TensorSpec
 from service.backends.plan import Plan
-from service.engine.profile import BucketTime, bucket_sizes
+from service.engine.profile import BucketTime, best_rows, bucket_sizes
 from service.engine.trials import golden as golden_trial
 from service.engine.trials.bench import Bench
 from service.engine.trials.independence import influence
 from service.engine.trials.samples import at_lengths, calm
-from service.engine.trials.timing import measure
+from service.engine.trials.timing import ROUNDS, SECONDS, measure, shares
 from service.workers.trial import TrialFailed
 
 MATES = 8
@@ -54,7 +54,9 @@ class Tryout:
         if rows < 2:
             return Influence(change=0.0)
         problem = ""
-        for size in SIZES if self._leaves_open(0) else SIZES[:1]:
+        samples = self.golden.inputs if self.golden else {}
+        is_open = any(-1 in spec.shape and spec.name not in samples for spec in self._specs(0))
+        for size in SIZES if is_open else SIZES[:1]:
             for mates in sorted({rows, 2}, reverse=True):
                 try:
                     change = await influence(bench, self.plan.inputs, self.calm(mates, size=size))
@@ -65,12 +67,28 @@ class Tryout:
         return Influence(change=None, problem=problem)
 
     async def time(self, bench: Bench) -> tuple[BucketTime, ...]:
-        """How long batches take; nothing where lengths vary, since nobody knows which of them will come."""
-        if any(-1 in spec.shape for spec in self.plan.inputs):
+        """How long batches of the longest inputs take; nothing where it isn't declared how long those may be."""
+        if any(-1 in spec.shape for spec in self._specs(self._longest)):
             return ()
         sizes = bucket_sizes(self.plan.max_batch_size)
         try:
-            return tuple(await measure(bench, [self.calm(rows) for rows in sizes]))
+            return tuple(await measure(bench, [self.calm(rows, number=self._longest) for rows in sizes]))
+        except TrialFailed:
+            return ()
+
+    async def shares(self, bench: Bench, buckets: Sequence[BucketTime]) -> tuple[float, ...]:
+        """For each bucket of declared lengths, what it takes as a share of the longest, whose times `buckets` are.
+
+        Measured at the best batch size that there is time for; nothing where there isn't even for one row.
+        """
+        most = SECONDS / (ROUNDS * (self._longest + 1))
+        best = best_rows(buckets) if buckets else 0
+        fitting = [bucket.rows for bucket in buckets if bucket.rows <= best and bucket.median <= most]
+        if not self._longest or not fitting:
+            return ()
+        batches = [self.calm(fitting[-1], number=number) for number in range(self._longest + 1)]
+        try:
+            return await shares(bench, batches)
         except TrialFailed:
             return ()
 
@@ -88,13 +106,13 @@ class Tryout:
         ]
 
     @property
+    def _longest(self) -> int:
+        """The number of the last bucket."""
+        return max((len(length.buckets) for length in self.lengths), default=1) - 1
+
+    @property
     def _batched(self) -> bool:
         return self.plan.max_batch_size > 0
 
     def _specs(self, number: int) -> Sequence[TensorSpec]:
         return at_lengths(self.plan.inputs, self.lengths, number, batched=self._batched)
-
-    def _leaves_open(self, number: int) -> bool:
-        """Whether dims vary of which neither the configuration nor golden samples say what they may be."""
-        known = self.golden.inputs if self.golden else {}
-        return any(-1 in spec.shape and spec.name not in known for spec in self._specs(number))
