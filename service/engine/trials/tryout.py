@@ -72,7 +72,7 @@ class Tryout:
             return ()
         sizes = bucket_sizes(self.plan.max_batch_size)
         try:
-            return tuple(await measure(bench, [self.calm(rows, number=self._longest) for rows in sizes]))
+            return tuple(await measure(bench, [self.longest(rows) for rows in sizes]))
         except TrialFailed:
             return ()
 
@@ -104,6 +104,10 @@ class Tryout:
             np.ones_like(array) if spec.name in masks and spec.name not in samples else array
             for spec, array in zip(specs, arrays, strict=True)
         ]
+
+    def longest(self, rows: int) -> list[NDArray[Any]]:
+        """The same at the longest of declared lengths."""
+        return self.calm(rows, number=self._longest)
 
     @property
     def _longest(self) -> int:
