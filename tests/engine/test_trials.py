@@ -313,6 +313,7 @@ def test_findings_that_cannot_be_kept_leave_nothing_behind(tmp_path: Path) -> No
     findings = Findings(instances=1, threads=1, buckets=(), influence=0.0)
     (tmp_path / "key.json").mkdir()
     cache = FindingsCache(tmp_path)
+    structlog.reset_defaults()  # a command line that ran before may have silenced warnings
     with structlog.testing.capture_logs() as lines:
         cache.put("key", findings)
         cache.put("key", findings)

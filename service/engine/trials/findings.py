@@ -58,7 +58,7 @@ class FindingsCache:
     def put(self, key: str, findings: Findings) -> None:
         """Keep findings: the file appears whole or not at all."""
         if self._folder is None:
-            self._say("there is no home folder to keep it in")
+            self._say("there is no cache folder, as this user has no home")
             return
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
