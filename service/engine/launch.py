@@ -18,7 +18,7 @@ from service.engine.profile import BucketTime
 from service.engine.scheduling.batch import Batch
 from service.engine.trials.bench import Bench
 from service.engine.trials.findings import Findings, FindingsCache, key_of
-from service.engine.trials.tryout import Influence, Tryout
+from service.engine.trials.tryout import Tryout
 from service.workers.instance import Instance
 from service.workers.trial import WorkerEnded
 
@@ -79,7 +79,7 @@ class Launch:
             findings = self.cache.get(key)
             if findings is None:
                 findings = await self._find_out(tryout, bench, placements, started, trials=attempt < ATTEMPTS)
-                if findings.influence is not None:  # else it may be found out next time
+                if attempt < ATTEMPTS and findings.influence is not None:  # else more may be found out next time
                     self.cache.put(key, findings)
         finally:
             bench.close()
@@ -97,7 +97,7 @@ class Launch:
         """The findings in the best layout; without `trials` what is known without them. Raises WorkerEnded."""
         buckets: tuple[BucketTime, ...] = ()
         shares: tuple[float, ...] = ()
-        influence = Influence(change=None, problem="the worker ended each time that the model was tried")
+        influence = tryout.untried("the worker ended each time that the model was tried")
         if trials:
             influence = await tryout.influence(bench)
             async with self.devices.quiet:

@@ -26,12 +26,12 @@ FIRST = repr(float(calm([dataclasses.replace(X, dims=(4,))], 1, {})[0][0, 0]))
 class Launcher:
     """Launches a model whose instances each have options of their own, the last of them for all further ones."""
 
-    def __init__(self, cache: Path, *options: dict[str, str]) -> None:
+    def __init__(self, cache: Path, *options: dict[str, str], most: int = 8) -> None:
         self.started = 0
         self.cache = FindingsCache(cache)
         self._options = options
         self._recorder = Recorder()
-        self._config: ModelConfig = complete(None, "m", SIGNATURE)
+        self._config: ModelConfig = dataclasses.replace(complete(None, "m", SIGNATURE), max_batch_size=most)
 
     async def run(self) -> Launched:
         launched = await Launch(
@@ -84,6 +84,15 @@ async def test_a_model_whose_trials_end_every_worker_is_started_without(cache: P
     assert ATTEMPTS == launcher.started
     assert launched.findings.influence is None
     assert "the worker ended each time that the model was tried" == launched.findings.problem
+    assert not cache.exists()
+
+
+async def test_where_there_can_be_no_mates_nothing_is_unknown_of_them(cache: Path) -> None:
+    """Though the trials end every worker: what they would have measured is unknown, and isn't kept."""
+    launched = await Launcher(cache, {"exit_on": FIRST}, most=1).run()
+
+    assert 0.0 == launched.findings.influence
+    assert () == launched.findings.buckets
     assert not cache.exists()
 
 

@@ -50,10 +50,9 @@ class Tryout:
 
         What the runtime refuses is tried with two rows, and with other sizes of dims that vary.
         """
-        rows = min(self.plan.max_batch_size, MATES)
+        rows, problem = min(self.plan.max_batch_size, MATES), ""
         if rows < 2:
-            return Influence(change=0.0)
-        problem = ""
+            return self.untried(problem)
         samples = self.golden.inputs if self.golden else {}
         is_open = any(-1 in spec.shape and spec.name not in samples for spec in self._specs(0))
         for size in SIZES if is_open else SIZES[:1]:
@@ -64,7 +63,11 @@ class Tryout:
                     problem = str(error)
                 else:
                     return Influence(change=change)
-        return Influence(change=None, problem=problem)
+        return self.untried(problem)
+
+    def untried(self, problem: str) -> Influence:
+        """What is known of mates where they couldn't be tried: nothing, unless there can't be any."""
+        return Influence(change=None, problem=problem) if self.plan.max_batch_size > 1 else Influence(change=0.0)
 
     async def time(self, bench: Bench) -> tuple[BucketTime, ...]:
         """How long batches of the longest inputs take; nothing where it isn't declared how long those may be."""
