@@ -161,6 +161,22 @@ async def test_lengths_nobody_declared_are_looked_for() -> None:
     assert change > TOLERANCE["f32"]
 
 
+async def test_no_larger_inputs_are_made_up_than_there_is_memory_for() -> None:
+    """Of an image in which everything varies some sizes are tried; of four such dims the largest isn't."""
+    shapes: set[tuple[int, ...]] = set()
+
+    def fussy(x: NDArray[Any]) -> NDArray[Any]:
+        shapes.add(x.shape[1:])
+        raise TrialFailed("never fits")
+
+    for dims in ((-1, -1, 3), (-1, -1, -1, -1)):
+        plan = msgspec.structs.replace(PLAN, inputs=(TensorSpec(name="x", datatype="FP32", dims=dims),))
+        tried, _ = bench(fussy)
+        assert (await Tryout(plan=plan, golden=None).influence(tried)).change is None
+
+    assert {(1, 1, 3), (32, 32, 3), (224, 224, 3), (1, 1, 1, 1)} == shapes
+
+
 async def test_batches_are_timed_as_far_as_the_model_takes_them() -> None:
     """Every size that is computed has its median; one that is refused ends the list, but not the first."""
     sizes = [np.zeros((rows, 3), np.float32) for rows in (1, 2, 4, 8)]

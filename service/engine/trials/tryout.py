@@ -1,5 +1,6 @@
 """Everything that a model goes through between being loaded and serving."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -22,6 +23,9 @@ from service.workers.trial import TrialFailed
 MATES = 8
 SIZES = (1, 32, 224)
 """What dims that vary are tried with, until the runtime takes one: anything, some steps of a sequence, an image."""
+
+_MOST_ELEMENTS = 1 << 22
+"""A larger input isn't made up: where many dims vary, the memory would be gone before the runtime refused it."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -53,9 +57,7 @@ class Tryout:
         rows, problem = min(self.plan.max_batch_size, MATES), ""
         if rows < 2:
             return self.untried(problem)
-        samples = self.golden.inputs if self.golden else {}
-        is_open = any(-1 in spec.shape and spec.name not in samples for spec in self._specs(0))
-        for size in SIZES if is_open else SIZES[:1]:
+        for size in self._sizes(rows):
             for mates in sorted({rows, 2}, reverse=True):
                 try:
                     change = await influence(bench, self.plan.inputs, self.calm(mates, size=size))
@@ -116,6 +118,18 @@ class Tryout:
     def _longest(self) -> int:
         """The number of the last bucket."""
         return max((len(length.buckets) for length in self.lengths), default=1) - 1
+
+    def _sizes(self, rows: int) -> Sequence[int]:
+        """What to try for dims that vary of which neither the configuration nor golden samples say what they may be."""
+        samples = self.golden.inputs if self.golden else {}
+        unknown = [spec.shape for spec in self._specs(0) if -1 in spec.shape and spec.name not in samples]
+        if not unknown:
+            return SIZES[:1]
+
+        def elements(size: int) -> int:
+            return rows * max(math.prod(size if dim < 0 else dim for dim in shape) for shape in unknown)
+
+        return [size for size in SIZES if size == SIZES[0] or elements(size) <= _MOST_ELEMENTS]
 
     @property
     def _batched(self) -> bool:
