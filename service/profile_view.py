@@ -9,6 +9,7 @@ from rich.table import Table
 
 from service.engine.profile import best_rows
 from service.engine.runtimes import Outcome
+from service.engine.trials.difference import BEYOND
 from service.engine.trials.findings import Findings
 
 _BAR = 24
@@ -22,13 +23,25 @@ def show(model: str, outcomes: Sequence[Outcome], chosen: Outcome | None, consol
             console.print(f"{name(outcome)}: {outcome.problem}")
         else:
             console.print(_table(outcome, outcome.findings, most, chosen=outcome is chosen))
-    if chosen:
-        console.print(f"{model}: best with {name(chosen)}")
+    console.print(f"{model}: {_verdict(outcomes, chosen)}")
 
 
 def name(outcome: Outcome) -> str:
     """A runtime and its precision, in words."""
     return f"{outcome.backend} {outcome.precision}"
+
+
+def _verdict(outcomes: Sequence[Outcome], chosen: Outcome | None) -> str:
+    if chosen:
+        return f"best with {name(chosen)}"
+    if any(outcome.is_measured for outcome in outcomes):
+        return "none is chosen: the answers of those that were measured differ by more than --max-error"
+    if any(outcome.findings for outcome in outcomes):
+        return (
+            "none is chosen, because no batch could be timed: where lengths vary, declare them with hone.length.INPUT,"
+            " and publish golden.npz where the model refuses made-up inputs"
+        )
+    return "none is chosen, because none could be tried"
 
 
 def as_json(outcomes: Sequence[Outcome], chosen: Outcome | None) -> list[dict[str, Any]]:
@@ -53,8 +66,15 @@ def as_json(outcomes: Sequence[Outcome], chosen: Outcome | None) -> list[dict[st
     ]
 
 
+def _agreement(error: float) -> str:
+    """How the answers compare with the reference's, in words."""
+    if error >= BEYOND:
+        return "answers differ in NaN, infinity or shape"
+    return f"answers differ by {error:.2%}"
+
+
 def _table(outcome: Outcome, findings: Findings, most: float, *, chosen: bool) -> Table:
-    title = f"{name(outcome)}: {findings.instances} x {findings.threads} threads, answers differ by {outcome.error:.2%}"
+    title = f"{name(outcome)}: {findings.instances} x {findings.threads} threads, {_agreement(outcome.error)}"
     table = Table("rows", "median ms", "p95 ms", "rows/s", "", title=title, title_justify="left")
     table.title_style = "bold" if chosen else ""
     best = best_rows(findings.buckets) if findings.buckets else 0

@@ -76,7 +76,7 @@ def _find(settings: ProfileSettings) -> ModelFolder:
 
 async def _measure(source: ModelSource, console: Console) -> list[Outcome]:
     with console.status(f"measuring {source.name}"):
-        return [outcome async for outcome in compare(source, Devices(), EngineLimits())]
+        return await compare(source, Devices(), EngineLimits())
 
 
 def _write(folder: ModelFolder, chosen: Outcome) -> None:

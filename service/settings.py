@@ -17,9 +17,12 @@ Seconds = Annotated[float, Field(gt=0, le=3600)]
 Bytes = Annotated[int, Field(ge=1024, le=2**40)]
 
 
-def _user_cache() -> Path:
-    """This user's folder for what can be made again."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "hone"
+def _user_cache() -> Path | None:
+    """This user's folder for what can be made again; None for a user without a home, as containers have them."""
+    try:
+        return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "hone"
+    except RuntimeError:  # the user id is in no list of users, and HOME isn't set
+        return None
 
 
 class RepositorySettings(BaseSettings):
@@ -67,8 +70,9 @@ class Settings(RepositorySettings):
     default_deadline_ms: Annotated[float, Field(gt=0, le=3_600_000)] = Field(
         30_000, description="time to completion for requests that name none"
     )
-    cache_dir: Path = Field(
-        default_factory=_user_cache, description="keeps what was measured of models, so that they load faster next time"
+    cache_dir: Path | None = Field(
+        default_factory=_user_cache,
+        description="keeps what was measured of models, so that they load faster next time; ~/.cache/hone unless set",
     )
     max_queue_requests: Annotated[int, Field(ge=1)] = Field(
         1024, description="requests that may wait for one model before further ones are refused"

@@ -60,6 +60,14 @@ def test_models_can_be_loaded_by_request_on_this_machine(host: str) -> None:
     assert ("a", "b") == settings.load_model
 
 
+def test_a_user_without_a_home_has_no_cache(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A container may run as a user that nobody listed: the server starts all the same, and keeps no findings."""
+    monkeypatch.setenv("XDG_CACHE_HOME", "~nobody-of-this-name/cache")
+
+    assert Settings.model_validate({}).cache_dir is None
+    assert Path("/else") == Settings.model_validate({"cache_dir": "/else"}).cache_dir
+
+
 def test_remotes_in_a_variable() -> None:
     """Several servers have commas or spaces between them."""
     settings = Settings.model_validate({"remote": "east=h:1, west=grpcs://h:2 north=h:3"})

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import time
+from collections.abc import Sequence
 
 from service.artifact.config import ModelConfig
 from service.engine.contract import Contract
@@ -16,11 +17,13 @@ from service.metrics import ModelMetrics
 class Admission:
     """Owns the contract of one generation, which of its requests live, and the numbers of those that ended.
 
-    `live` is to be raised by whoever has handed an exchange on. `default_deadline` is in seconds.
+    `live` is to be raised by whoever has handed an exchange on. `default_deadline` is in seconds. `weights` has, for
+    each bucket of declared lengths, the weight of its exchanges; empty while nothing is known of them.
     """
 
     def __init__(self, config: ModelConfig, metrics: ModelMetrics, *, default_deadline: float) -> None:
         self.live = 0
+        self.weights: Sequence[float] = ()
         self._metrics = metrics
         self._default_deadline = default_deadline
         self._drained: asyncio.Event | None = None
@@ -55,6 +58,7 @@ class Admission:
             admitted=now,
             deadline=now + self.allowance(request.timeout),
             lengths=lengths,
+            weight=self.weights[padding.bucket(lengths)] if padding and self.weights else 1.0,
             level=contract.level(request.priority) if contract.has_levels else 0,
         )
 

@@ -34,7 +34,8 @@ class Exchange(msgspec.Struct, kw_only=True, eq=False):
     `finish` or `fail` takes effect exactly once; whatever comes later is ignored, so that a late result, a deadline
     and a disconnect may race. `deadline`, `admitted` and `started` are `time.monotonic()` seconds; `started` is 0 while
     it waits. `inputs` are in the model's order; `outputs` are positions and specs of those that were asked for.
-    `lengths` are those that padded inputs had; `level` is its priority, 0 the first; `expires` is when it has waited as
+    `lengths` are those that padded inputs had; `weight` is what a batch of that length takes, as a share of one of the
+    longest inputs; `level` is its priority, 0 the first; `expires` is when it has waited as
     long as the model's queue policy allows. `deaths` counts the workers that crashed while they held it, `kills` those
     that somebody else killed; `again` says that it is to be tried again.
     """
@@ -51,6 +52,7 @@ class Exchange(msgspec.Struct, kw_only=True, eq=False):
     started: float = 0.0
     ended: bool = False
     lengths: tuple[int, ...] = ()
+    weight: float = 1.0
     level: int = 0
     expires: float = float("inf")
     again: bool = False

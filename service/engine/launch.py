@@ -9,6 +9,8 @@ import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+import msgspec
+
 from service.artifact.config import ModelConfig
 from service.artifact.golden import Golden
 from service.engine.device import Devices, Placement
@@ -16,7 +18,6 @@ from service.engine.profile import BucketTime
 from service.engine.scheduling.batch import Batch
 from service.engine.trials.bench import Bench
 from service.engine.trials.findings import Findings, FindingsCache, key_of
-from service.engine.trials.independence import BEYOND
 from service.engine.trials.tryout import Tryout
 from service.workers.instance import Instance
 from service.workers.trial import WorkerEnded
@@ -54,8 +55,8 @@ class Launch:
     async def run(self) -> Launched:
         """All instances, ready. Raises ArtifactError with what is wrong with the model.
 
-        A worker that ends while the model is tried may have been ended from outside, or by the trial: it is tried
-        again, each time with less.
+        A worker that ends while the model is tried may have been ended from outside, or by a trial: all is tried again.
+        The last time it is started without trials; then what they would have found out isn't known.
         """
         for attempt in range(1, ATTEMPTS + 1):
             started: list[Instance[Batch]] = []
@@ -70,25 +71,47 @@ class Launch:
     async def _attempt(self, started: list[Instance[Batch]], attempt: int) -> Launched:
         placements = self.devices.place(self.config)
         (first,) = await self._start(placements[:1], started)
-        tryout = Tryout(plan=first.plan, golden=self.golden)
+        tryout = Tryout(plan=first.plan, golden=self.golden, lengths=self.completed().hone.lengths)
         bench = self._bench(first)
         try:
             await tryout.verify(bench)
             key = key_of(first.plan, first.runtime, self.completed(), self.devices.cores)
             findings = self.cache.get(key)
             if findings is None:
-                influence = await tryout.influence(bench) if attempt == 1 else BEYOND
-                async with self.devices.quiet:
-                    buckets = await tryout.time(bench) if attempt < ATTEMPTS else ()
-                findings = Findings(
-                    instances=len(placements), threads=placements[0].threads, buckets=buckets, influence=influence
-                )
-                findings = await self._split(findings, tryout, started)
-                if attempt == 1:
+                findings = await self._find_out(tryout, bench, placements, started, trials=attempt < ATTEMPTS)
+                if attempt < ATTEMPTS and findings.influence is not None:  # else more may be found out next time
                     self.cache.put(key, findings)
         finally:
             bench.close()
         return await self._complete(findings, placements[0].device, started)
+
+    async def _find_out(
+        self,
+        tryout: Tryout,
+        bench: Bench,
+        placements: Sequence[Placement],
+        started: list[Instance[Batch]],
+        *,
+        trials: bool,
+    ) -> Findings:
+        """The findings in the best layout; without `trials` what is known without them. Raises WorkerEnded."""
+        buckets: tuple[BucketTime, ...] = ()
+        shares: tuple[float, ...] = ()
+        influence = tryout.untried("the worker ended each time that the model was tried")
+        if trials:
+            influence = await tryout.influence(bench)
+            async with self.devices.quiet:
+                buckets = await tryout.time(bench)
+                shares = await tryout.shares(bench, buckets)
+        findings = Findings(
+            instances=len(placements),
+            threads=placements[0].threads,
+            buckets=buckets,
+            influence=influence.change,
+            shares=shares,
+            problem=influence.problem,
+        )
+        return await self._split(findings, tryout, started)
 
     async def _split(self, whole: Findings, tryout: Tryout, started: list[Instance[Batch]]) -> Findings:
         """The findings with one instance per core, if those are better by enough; their instances are in `started`."""
@@ -106,7 +129,7 @@ class Launch:
         buckets = _together(measured)
         if len(instances) * _throughput(buckets) < WORTH_A_CHANGE * _throughput(whole.buckets):
             return whole
-        return Findings(instances=len(instances), threads=1, buckets=buckets, influence=whole.influence)
+        return msgspec.structs.replace(whole, instances=len(instances), threads=1, buckets=buckets)
 
     async def _complete(self, findings: Findings, device: str, started: list[Instance[Batch]]) -> Launched:
         """Keep the instances of the chosen layout, end the others, start what is missing."""

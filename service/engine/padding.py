@@ -71,6 +71,10 @@ class Padding:
         axis, number = self._unpads[position]
         return output[(slice(None),) * axis + (slice(had[number]),)]
 
+    def bucket(self, had: Lengths) -> int:
+        """The number of the bucket that inputs of these lengths are padded to: of several inputs, the largest."""
+        return max(bisect_left(length.buckets, size) for (_, length), size in zip(self._lengths, had, strict=True))
+
     def waste(self, had: Sequence[tuple[int, Lengths]]) -> float:
         """The share of a batch that is padding, by rows and lengths of its requests, along the first padded axis."""
         length = self._lengths[0][1]

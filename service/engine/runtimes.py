@@ -1,16 +1,17 @@
-"""Which runtime, at which precision, serves a model best on this machine? All of them are tried, one after the other.
+"""Which runtime, at which precision, serves a model best on this machine? All of them are tried, in turns.
 
 Nothing is changed by that: a lower precision changes answers, so it has to be written into the configuration.
 """
 
+import asyncio
 import importlib.util
-from collections.abc import AsyncIterator
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
+import msgspec
 from numpy.typing import NDArray
 
 from service.artifact.config import ModelConfig, with_runtime
@@ -21,13 +22,17 @@ from service.backends.plan import Plan
 from service.engine.blueprint import Blueprint
 from service.engine.device import Devices, Placement
 from service.engine.launch import Launch, Launched
+from service.engine.profile import BucketTime
 from service.engine.scheduling.batch import Batch
 from service.engine.source import EngineLimits, ModelSource
+from service.engine.trials.bench import Bench
+from service.engine.trials.difference import largest
 from service.engine.trials.findings import Findings
-from service.engine.trials.samples import calm
+from service.engine.trials.rounds import measure
+from service.engine.trials.tryout import Tryout
 from service.errors import ArtifactError
 from service.workers.instance import Instance
-from service.workers.trial import TrialFailed, WorkerEnded
+from service.workers.trial import TrialFailed
 
 CANDIDATES: tuple[tuple[str, Precision], ...] = (("onnxruntime", "f32"), ("openvino", "f32"), ("openvino", "bf16"))
 """The first is the reference for answers."""
@@ -39,7 +44,7 @@ ROWS = 8
 class Outcome:
     """What became of one runtime at one precision: findings, or the `problem` that kept it from being tried.
 
-    `error` is the largest difference of its answers from the reference's, as a share of the largest answer.
+    `error` is the largest difference of its answers from the reference's (see `trials/difference.py`).
     """
 
     backend: str
@@ -47,6 +52,11 @@ class Outcome:
     findings: Findings | None = None
     error: float = 0.0
     problem: str = ""
+
+    @property
+    def is_measured(self) -> bool:
+        """Whether its batches were timed."""
+        return self.findings is not None and bool(self.findings.buckets)
 
     @property
     def throughput(self) -> float:
@@ -61,53 +71,121 @@ class Outcome:
         return self.findings.buckets[0].median if self.findings and self.findings.buckets else float("inf")
 
 
-async def compare(source: ModelSource, devices: Devices, limits: EngineLimits) -> AsyncIterator[Outcome]:
-    """The outcome of every candidate, as they come; where there is no configuration, as the first completes it."""
+async def compare(source: ModelSource, devices: Devices, limits: EngineLimits) -> list[Outcome]:
+    """The outcome of every candidate; where there is no configuration, as the first completes it.
+
+    All are started, each in its best layout, and then measured in turns. Meanwhile the model is in memory once for
+    every instance of every candidate.
+    """
     golden = read_golden(Path(source.golden)) if source.golden else None
-    reference: list[NDArray[Any]] | None = None
+    candidates: list[_Candidate] = []
     config = source.config
-    for backend, precision in CANDIDATES:
-        if importlib.util.find_spec(backend) is None:
-            yield Outcome(backend=backend, precision=precision, problem="isn't installed")
-            continue
-        if config:
-            source = replace(source, config=with_runtime(config, backend=backend, precision=precision))
-        trial = _Candidate(source, devices, limits, golden)
-        try:
-            findings, answers = await trial.run()
-        except ArtifactError as error:
-            yield Outcome(backend=backend, precision=precision, problem=str(error))
-            continue
-        reference = reference or answers
-        config = config or trial.config
-        yield Outcome(backend=backend, precision=precision, findings=findings, error=_difference(reference, answers))
+    try:
+        for backend, precision in CANDIDATES:
+            if config:
+                source = replace(source, config=with_runtime(config, backend=backend, precision=precision))
+            candidate = _Candidate(source, devices, limits, golden, Outcome(backend=backend, precision=precision))
+            candidates.append(candidate)
+            await candidate.start()
+            config = config or candidate.config
+        started = [candidate for candidate in candidates if not candidate.outcome.problem]
+        async with devices.quiet:
+            times = await measure(started)
+        for candidate, buckets in zip(started, times, strict=True):
+            candidate.conclude(buckets, started[0].answers)
+    finally:
+        for candidate in candidates:
+            await candidate.stop()
+    return [candidate.outcome for candidate in candidates]
 
 
 def best(outcomes: list[Outcome], *, objective: str, most_error: float) -> Outcome | None:
-    """The outcome with the largest throughput or the least latency, of those that answer as the reference does."""
-    sound = [one for one in outcomes if one.findings and one.error <= most_error]
+    """The outcome with the largest throughput or the least latency, of those that answer as the reference does.
+
+    None where no such runtime could be measured: nothing is said of one whose batches weren't timed.
+    """
+    sound = [one for one in outcomes if one.is_measured and one.error <= most_error]
     if objective == "latency":
         return min(sound, key=lambda one: one.latency, default=None)
     return max(sound, key=lambda one: one.throughput, default=None)
 
 
 class _Candidate:
-    """Owns the instances of one candidate while it is tried. Implements `InstanceListener`, for nobody."""
+    """Owns the instances of one candidate while it is tried, and its outcome.
 
-    def __init__(self, source: ModelSource, devices: Devices, limits: EngineLimits, golden: Golden | None) -> None:
+    Implements `Contender`, and `InstanceListener` for nobody. It fails by writing a problem into its outcome.
+    """
+
+    def __init__(
+        self, source: ModelSource, devices: Devices, limits: EngineLimits, golden: Golden | None, outcome: Outcome
+    ) -> None:
+        self.outcome = outcome
+        self.answers: list[NDArray[Any]] = []
         self._blueprint = Blueprint(source, limits)
         self._devices = devices
         self._limits = limits
         self._golden = golden
+        self._instances: list[Instance[Batch]] = []
+        self._benches: list[Bench] = []
+        self._tryout: Tryout | None = None
 
     @property
-    def config(self) -> ModelConfig:
-        """The configuration as completed from the model."""
-        return self._blueprint.config
+    def config(self) -> ModelConfig | None:
+        """The configuration as completed from the model; None where nobody could read it."""
+        return None if self.outcome.problem else self._blueprint.config
 
-    async def run(self) -> tuple[Findings, list[NDArray[Any]]]:
-        """The findings, and the answers to a few rows. Raises ArtifactError."""
-        launched = await Launch(
+    @property
+    def buckets(self) -> Sequence[BucketTime]:
+        """See `Contender`."""
+        return self.outcome.findings.buckets if self.outcome.findings else ()
+
+    async def start(self) -> None:
+        """Bring its instances up in the best layout, and ask for the answers to a few rows."""
+        if importlib.util.find_spec(self.outcome.backend) is None:
+            self.outcome = replace(self.outcome, problem="isn't installed")
+            return
+        try:
+            launched = await self._launch()
+            self._instances = launched.instances
+            plan = self._instances[0].plan
+            device = self._devices.get(plan.device)
+            tokens = self._devices.tokens(plan.device, plan.intra_op_threads)
+            self._benches = [Bench(instance, device, tokens) for instance in self._instances]
+            tryout = self._tryout = Tryout(plan=plan, golden=self._golden, lengths=self._blueprint.config.hone.lengths)
+            rows = min(plan.max_batch_size or 1, ROWS)
+            self.answers = (await self._benches[0].run(tryout.calm(rows))).outputs
+        except (ArtifactError, TrialFailed) as error:
+            self._fail(str(error))
+            return
+        self.outcome = replace(self.outcome, findings=launched.findings)
+
+    async def sample(self, rows: int) -> list[float]:
+        """See `Contender`."""
+        if self._tryout is None or self.outcome.problem:
+            return []
+        batch = self._tryout.longest(rows)
+        try:
+            tried = await asyncio.gather(*[bench.run(batch) for bench in self._benches])
+        except (ArtifactError, TrialFailed) as error:
+            self._fail(str(error))
+            return []
+        return [(one.timings.input + one.timings.infer + one.timings.output) / 1e9 for one in tried]
+
+    def conclude(self, buckets: Sequence[BucketTime], reference: Sequence[NDArray[Any]]) -> None:
+        """Write down what was measured in turns, and how far its answers are from the reference's."""
+        if self.outcome.findings:
+            findings = msgspec.structs.replace(self.outcome.findings, buckets=tuple(buckets))
+            self.outcome = replace(self.outcome, findings=findings, error=largest(reference, self.answers))
+
+    async def stop(self) -> None:
+        """End its instances."""
+        for bench in self._benches:
+            bench.close()
+        for instance in self._instances:
+            await instance.stop()
+
+    async def _launch(self) -> Launched:
+        return await Launch(
             config=self._blueprint.source.config,
             completed=lambda: self._blueprint.config,
             golden=self._golden,
@@ -115,20 +193,9 @@ class _Candidate:
             cache=self._limits.findings,
             make=self._instance,
         ).run()
-        try:
-            return launched.findings, await self._answers(launched)
-        except (TrialFailed, WorkerEnded) as error:
-            raise ArtifactError(f"can't be tried: {error}") from error
-        finally:
-            for instance in launched.instances:
-                await instance.stop()
 
-    async def _answers(self, launched: Launched) -> list[NDArray[Any]]:
-        config = self._blueprint.config
-        rows = min(config.max_batch_size or 1, ROWS)
-        samples = self._golden.inputs if self._golden else {}
-        inputs = calm(config.inputs, rows, samples, batched=config.max_batch_size > 0)
-        return (await launched.instances[0].attempt(inputs)).outputs
+    def _fail(self, problem: str) -> None:
+        self.outcome = replace(self.outcome, findings=None, problem=f"can't be tried: {problem}")
 
     def _instance(self, placement: Placement) -> Instance[Batch]:
         plan = self._blueprint.inspection(placement)
@@ -148,13 +215,3 @@ class _Candidate:
 
     def instance_lost(self, instance: Instance[Batch], jobs: Any, *, blameless: bool) -> None:
         """See `InstanceListener`."""
-
-
-def _difference(expected: list[NDArray[Any]], found: list[NDArray[Any]]) -> float:
-    """The largest difference in a float output, as a share of that output's largest value."""
-    worst = 0.0
-    for one, other in zip(expected, found, strict=True):
-        if one.dtype.kind == "f" and one.size:
-            scale = max(float(np.abs(one).max()), 1e-12)
-            worst = max(worst, float(np.abs(one.astype(np.float64) - other.astype(np.float64)).max()) / scale)
-    return worst

@@ -25,6 +25,7 @@ from service.engine.scheduling.batch import Batch
 from service.engine.scheduling.dynamic import DynamicBatcher
 from service.engine.source import EngineLimits, ModelSource
 from service.engine.splitting import Parts
+from service.engine.trials.findings import Findings
 from service.errors import HoneError, NotReady, PoisonRequest
 from service.messages import InferRequest, InferResponse, Tensor
 from service.metrics import ModelMetrics
@@ -105,8 +106,8 @@ class ServedModel:
         if admission is None or scheduler is None:
             raise NotReady(f'model "{self.name}" is still loading')
         exchange = admission.exchange(request, receiver, self)
-        if self._quarantine and self._quarantine.holds(exchange.inputs):
-            raise PoisonRequest("the worker process ended each time that it held these inputs; try others")
+        if self._quarantine:
+            self._check_quarantine(exchange)
         if exchange.rows > self._most_rows > 0:
             self._split(exchange, scheduler)
         else:
@@ -118,6 +119,16 @@ class ServedModel:
         """Raises a HoneError for a request that would be refused whatever it holds, by the time that it grants."""
         if self._scheduler and self._admission:
             self._scheduler.precheck(self._admission.allowance(timeout))
+
+    def _check_quarantine(self, exchange: Exchange) -> None:
+        """By the inputs as a worker gets them: padded, and cut into the parts that are computed by themselves."""
+        if exchange.rows > self._most_rows > 0:
+            cuts = [slice(start, start + self._most_rows) for start in range(0, exchange.rows, self._most_rows)]
+            parts: list[Sequence[NDArray[Any]]] = [[array[cut] for array in exchange.inputs] for cut in cuts]
+        else:
+            parts = [exchange.inputs]
+        if any(self._quarantine.holds(part) for part in parts):
+            raise PoisonRequest("the worker process ended each time that it held these inputs; try others")
 
     def _split(self, exchange: Exchange, scheduler: DynamicBatcher) -> None:
         exchange.started = exchange.admitted  # it never waits itself, its parts do
@@ -182,21 +193,29 @@ class ServedModel:
 
     def _serve(self, scheduler: DynamicBatcher, launched: Launched) -> None:
         plan, findings = launched.instances[0].plan, launched.findings
-        independent = findings.influence <= self._blueprint.tolerance
-        if not independent:
-            _log.warning(
-                "a batch-mate changes answers: every request is computed alone",
-                model=self.name,
-                version=self.version,
-                change=findings.influence,
-            )
-        self.metrics.batch_independent = independent
+        independent = self.metrics.batch_independent = self._is_independent(findings)
+        assert self._admission
+        self._admission.weights = findings.shares
         scheduler.serve(
             launched.instances,
             tokens=self._devices.tokens(plan.device, plan.intra_op_threads),
             profile=LatencyProfile(findings.buckets) if findings.buckets else None,
             join=independent,
         )
+
+    def _is_independent(self, findings: Findings) -> bool:
+        """Whether requests may share batches; where it isn't known they don't, and the log says why."""
+        log = _log.bind(model=self.name, version=self.version)
+        if findings.influence is None:
+            log.warning(
+                "it isn't known whether a batch-mate changes answers: every request is computed alone",
+                reason=findings.problem,
+            )
+            return False
+        if findings.influence > self._blueprint.tolerance:
+            log.warning("a batch-mate changes answers: every request is computed alone", change=findings.influence)
+            return False
+        return True
 
     def _describe(self, seconds: float) -> None:
         hone, source = self.config.hone, self._blueprint.source

@@ -80,6 +80,7 @@ class Parts:
             admitted=whole.admitted,
             deadline=whole.deadline,
             lengths=whole.lengths,
+            weight=whole.weight,
             level=whole.level,
         )
 

@@ -6,6 +6,8 @@ import pytest
 
 from service.artifact.queue_policy import QueuePolicy
 from service.engine.profile import BucketTime, LatencyProfile
+from service.engine.scheduling.batch import Batch
+from service.engine.scheduling.foresight import Foresight
 from service.errors import DeadlineExceeded, Infeasible, QueueFull, QueueTimeout
 from tests.engine.rig import Rig, ending, turn
 
@@ -73,6 +75,66 @@ async def test_a_slow_machine_is_learnt_from() -> None:
     assert [] == rig.instances[0].sizes
     assert isinstance(ending(tight), DeadlineExceeded)
     assert "dropped" in str(ending(tight))
+
+
+async def test_what_is_not_joined_is_foreseen_one_by_one() -> None:
+    """Where a batch of four takes as long as a lone row, but requests share none, each ahead costs a batch."""
+    alike = LatencyProfile([BucketTime(rows=rows, median=0.05, p95=0.05) for rows in (1, 2, 4)])
+    rig = Rig(profile=alike, join=False)
+    for _ in range(9):
+        rig.submit(1, seconds=0.5)
+
+    with pytest.raises(Infeasible, match=r"finished in 500\.0 ms, and 500\.0 ms are left; 9 rows are"):
+        rig.submit(1, seconds=0.5)
+    assert 9 * 0.05 == pytest.approx(rig.batcher.backlog)
+
+
+async def test_short_inputs_are_foreseen_as_short() -> None:
+    """Where a row of the longest takes 50 ms, one that weighs a fifth can be finished in 20 ms."""
+    rig = Rig(profile=profile())
+    for weight in (1.0, 0.2):
+        exchange, _ = rig.exchange(1, seconds=0.02)
+        exchange.weight = weight
+        if weight == 1.0:
+            with pytest.raises(Infeasible, match=r"finished in 50\.0 ms"):
+                rig.batcher.submit(exchange)
+        else:
+            rig.batcher.submit(exchange)
+    await turn()
+
+    assert [1] == rig.instances[0].sizes
+
+
+async def test_what_waits_is_foreseen_by_what_was_computed_lately() -> None:
+    """At first as if it were of the longest; once short inputs were computed, as short."""
+    rig = Rig(profile=profile())
+    assert 0.0 == rig.batcher.backlog
+    backlogs = []
+    for _ in range(60):
+        exchange, _ = rig.exchange(1)
+        exchange.weight = 0.2
+        rig.batcher.submit(exchange)
+        backlogs.append(rig.batcher.backlog)
+        await turn()
+        rig.instances[0].answer()
+        await turn()
+
+    assert 0.05 == pytest.approx(backlogs[0])
+    assert 0.01 == pytest.approx(backlogs[-1], rel=0.1)
+
+
+async def test_lengths_do_not_pass_for_a_faster_machine() -> None:
+    """That short batches take less than the longest is what their weight says; predictions for the longest stay."""
+    foresight = Foresight(profile(), instances=1, joins=True, delay=lambda _: 0.0)
+    rig = Rig()
+    for _ in range(200):
+        exchange, _ = rig.exchange(1)
+        exchange.weight = 0.2
+        batch = Batch([exchange])
+        foresight.started(batch, 0.0)
+        foresight.ended(batch, 0.01)
+
+    assert 0.05 == pytest.approx(foresight.profile.seconds(1))
 
 
 async def test_another_models_backlog_counts_as_far_as_turns_are_fair() -> None:

@@ -17,7 +17,7 @@ PROFILE = LatencyProfile(
 """10 ms for a row, 6 ms for each more."""
 
 
-def waiting(deadline: float, rows: int = 1, width: int = 3) -> Exchange:
+def waiting(deadline: float, rows: int = 1, width: int = 3, weight: float = 1.0) -> Exchange:
     asked = request(*[0.0] * rows, width=width)
     arrays: list[Any] = [asked.inputs[0].array]
     return Exchange(
@@ -30,6 +30,7 @@ def waiting(deadline: float, rows: int = 1, width: int = 3) -> Exchange:
         nbytes=arrays[0].nbytes,
         admitted=0.0,
         deadline=deadline,
+        weight=weight,
     )
 
 
@@ -52,6 +53,15 @@ def test_a_batch_is_as_large_as_its_tightest_deadline_allows() -> None:
 def test_who_cannot_make_it_any_more_is_dropped() -> None:
     """Less time than a batch of one takes: it is told so, and costs nobody anything."""
     assert ([1, 2], [0]) == closed(waiting(0.009), waiting(1.0), waiting(1.0))
+
+
+def test_short_inputs_are_given_the_time_that_they_take() -> None:
+    """Inputs that take half as long: 5 ms for a row, so that 6 ms are enough for one, and 12 ms for three."""
+    short = [waiting(0.012, weight=0.5), *[waiting(1.0, weight=0.5) for _ in range(4)]]
+
+    assert ([0, 1, 2], []) == closed(*short)
+    assert ([0], []) == closed(waiting(0.006, weight=0.5))
+    assert ([], [0]) == closed(waiting(0.006))
 
 
 def test_a_head_that_forces_a_small_batch_is_dropped_when_the_queue_falls_behind() -> None:

@@ -76,6 +76,12 @@ def test_too_long_is_refused() -> None:
         Padding(config()).pad([ids(1, 9), ids(1, 9)])
 
 
+@pytest.mark.parametrize("length, bucket", [(1, 0), (4, 0), (5, 1), (8, 1)])
+def test_buckets_are_numbered(length: int, bucket: int) -> None:
+    """From the shortest on."""
+    assert bucket == Padding(config()).bucket((length,))
+
+
 def test_waste_is_the_share_of_padding() -> None:
     """Two rows of 3 in a bucket of 4 and one of 8 in a bucket of 8: 2 of 16 positions are padding."""
     assert 2 / 16 == pytest.approx(Padding(config()).waste([(2, (3, 3)), (1, (8, 8))]))

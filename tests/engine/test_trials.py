@@ -4,23 +4,28 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, cast
 
+import msgspec
 import numpy as np
 import pytest
+import structlog
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from service.artifact.golden import Golden, read_golden
+from service.artifact.lengths import Length
 from service.artifact.signature import TensorSpec
 from service.backends.plan import Plan
 from service.datatypes import NUMPY_DTYPES
 from service.engine.profile import BucketTime
 from service.engine.trials import golden as golden_trial
 from service.engine.trials.bench import Bench
+from service.engine.trials.difference import BEYOND
 from service.engine.trials.findings import Findings, FindingsCache
-from service.engine.trials.independence import BEYOND, TOLERANCE, influence
+from service.engine.trials.independence import TOLERANCE, influence
 from service.engine.trials.samples import calm, extreme
 from service.engine.trials.timing import measure
+from service.engine.trials.tryout import Tryout
 from service.errors import ArtifactError
 from service.workers.payloads import Timings
 from service.workers.trial import TrialFailed, Tried
@@ -69,6 +74,8 @@ def dynamic_int8(x: NDArray[Any]) -> NDArray[Any]:
         (lambda x: x - x.mean(), False),
         (lambda x: x[:1], False),
         (lambda x: np.where(np.abs(x).max() > 1e3, np.nan, x), False),
+        (lambda x: np.where(np.arange(3) == 1, np.nan, x * (1 + 1e-6 * len(x))), True),
+        (lambda x: 900 + (np.abs(x).max(keepdims=True) > 1e3).astype(np.int64).repeat(len(x), 0), False),
     ],
 )
 async def test_mates_that_change_an_answer_are_found(compute: Compute, *, independent: bool) -> None:
@@ -76,6 +83,40 @@ async def test_mates_that_change_an_answer_are_found(compute: Compute, *, indepe
     tried, _ = bench(compute)
 
     assert independent == (await influence(tried, X, [ROWS]) <= TOLERANCE["f32"])
+
+
+@pytest.mark.parametrize("last", [True, False])
+async def test_mates_before_and_behind_are_tried(*, last: bool) -> None:
+    """Some mates matter only to rows on one side of them, as in a running sum over the batch."""
+
+    def running(x: NDArray[Any]) -> NDArray[Any]:
+        order = slice(None) if last else slice(None, None, -1)
+        return np.asarray(np.cumsum(x[order], axis=0)[order], x.dtype)
+
+    tried, _ = bench(running)
+    assert await influence(tried, X, [ROWS]) > TOLERANCE["f32"]
+
+
+@pytest.mark.parametrize("datatype", ["FP16", "BF16", "FP32", "FP64", "INT8", "UINT8"])
+def test_extreme_mates_are_far_beyond_calm_ones(datatype: str) -> None:
+    """In every datatype that has room for it, and whatever calm rows hold; they are finite all the same."""
+    specs = [TensorSpec(name="x", datatype=datatype, dims=(4,))]
+    (rows,) = calm(specs, 3, {})
+    if rows.dtype.kind == "f":
+        rows[0, 0] = np.nan
+    (mates,) = extreme(specs, [rows])
+
+    values, ordinary = _values(datatype, mates), _values(datatype, rows)
+    assert np.isfinite(values).all()
+    assert (np.abs(values) >= min(100 * np.nanmax(np.abs(ordinary)), 1e4)).all() or datatype in {"INT8", "UINT8"}
+    assert (values.min(), values.max()) != (np.nanmin(ordinary), np.nanmax(ordinary)) or datatype == "UINT8"
+    assert values.min() < values.max()
+
+
+def _values(datatype: str, array: NDArray[Any]) -> NDArray[np.float64]:
+    if datatype == "BF16":
+        array = (array.astype(np.uint32) << 16).view(np.float32)
+    return array.astype(np.float64)
 
 
 async def test_a_model_may_refuse_extreme_mates() -> None:
@@ -90,6 +131,52 @@ async def test_a_model_may_refuse_extreme_mates() -> None:
     assert 0.0 == await influence(tried, X, [ROWS])
 
 
+async def test_what_is_refused_is_tried_with_less() -> None:
+    """A model that takes two rows but not eight is tried with two; of one that takes one only nothing is known."""
+    two, _ = bench(lambda x: x, most=2)
+    one, _ = bench(lambda x: x, most=1)
+    none, _ = bench(lambda x: x, most=0)
+    tryout = Tryout(plan=PLAN, golden=None)
+
+    assert 0.0 == (await tryout.influence(two)).change
+    for tried, text in ((one, "refuses rows together that it computes alone: not enough"), (none, "golden.npz can")):
+        influence = await tryout.influence(tried)
+        assert influence.change is None
+        assert text in influence.problem
+
+
+async def test_lengths_nobody_declared_are_looked_for() -> None:
+    """A model that refuses the shortest input is tried with longer ones."""
+
+    def window(x: NDArray[Any]) -> NDArray[Any]:
+        if x.shape[1] < 7:
+            raise TrialFailed("smaller than the kernel")
+        centred: NDArray[Any] = x - x.mean()
+        return centred
+
+    plan = msgspec.structs.replace(PLAN, inputs=(TensorSpec(name="x", datatype="FP32", dims=(-1,)),))
+    tried, _ = bench(window)
+    change = (await Tryout(plan=plan, golden=None).influence(tried)).change
+    assert change is not None
+    assert change > TOLERANCE["f32"]
+
+
+async def test_no_larger_inputs_are_made_up_than_there_is_memory_for() -> None:
+    """Of an image in which everything varies some sizes are tried; of four such dims the largest isn't."""
+    shapes: set[tuple[int, ...]] = set()
+
+    def fussy(x: NDArray[Any]) -> NDArray[Any]:
+        shapes.add(x.shape[1:])
+        raise TrialFailed("never fits")
+
+    for dims in ((-1, -1, 3), (-1, -1, -1, -1)):
+        plan = msgspec.structs.replace(PLAN, inputs=(TensorSpec(name="x", datatype="FP32", dims=dims),))
+        tried, _ = bench(fussy)
+        assert (await Tryout(plan=plan, golden=None).influence(tried)).change is None
+
+    assert {(1, 1, 3), (32, 32, 3), (224, 224, 3), (1, 1, 1, 1)} == shapes
+
+
 async def test_batches_are_timed_as_far_as_the_model_takes_them() -> None:
     """Every size that is computed has its median; one that is refused ends the list, but not the first."""
     sizes = [np.zeros((rows, 3), np.float32) for rows in (1, 2, 4, 8)]
@@ -102,6 +189,59 @@ async def test_batches_are_timed_as_far_as_the_model_takes_them() -> None:
     tried, _ = bench(lambda x: x, most=0)
     with pytest.raises(TrialFailed):
         await measure(tried, [[batch] for batch in sizes])
+
+
+class ElementBench:
+    """Answers zeros, and takes a microsecond for each element of the first input."""
+
+    def __init__(self) -> None:
+        self.shapes: list[tuple[int, ...]] = []
+
+    async def run(self, inputs: Sequence[NDArray[Any]]) -> Tried:
+        self.shapes.append(inputs[0].shape)
+        assert all(array.shape == inputs[0].shape for array in inputs)
+        timings = Timings(input=0, infer=inputs[0].size * 1000, output=0)
+        return Tried(outputs=[np.zeros(inputs[0].shape)], timings=timings)
+
+
+IDS = tuple(TensorSpec(name=name, datatype="INT64", dims=(-1,)) for name in ("ids", "mask"))
+LENGTHS = (Length(input="ids", axis=1, buckets=(4, 8, 16), mask="mask"),)
+
+
+async def test_declared_lengths_are_timed() -> None:
+    """All batch sizes at the longest, so that no batch takes longer than predicted; shorter ones as a share of that."""
+    function = ElementBench()
+    tried = cast("Bench", function)
+    tryout = Tryout(plan=msgspec.structs.replace(PLAN, inputs=IDS), golden=None, lengths=LENGTHS)
+
+    buckets = await tryout.time(tried)
+    assert {(rows, 16) for rows in (1, 2, 4, 8)} == set(function.shapes)
+    assert [16e-6, 32e-6, 64e-6, 128e-6] == pytest.approx([bucket.median for bucket in buckets])
+    assert (0.25, 0.5, 1.0) == pytest.approx(await tryout.shares(tried, buckets))
+    assert tryout.calm(2)[1].all()
+
+
+async def test_there_is_an_end_to_timing_lengths() -> None:
+    """Where the longest take too long, fewer rows are compared; where one row does, every length counts as longest."""
+    function = ElementBench()
+    tried = cast("Bench", function)
+    tryout = Tryout(plan=msgspec.structs.replace(PLAN, inputs=IDS), golden=None, lengths=LENGTHS)
+    slow = [BucketTime(rows=rows, median=0.1 + 0.001 * rows, p95=1) for rows in (1, 2, 4, 8, 16, 32)]
+
+    assert 3 == len(await tryout.shares(tried, slow))
+    assert 16 == max(rows for rows, _ in function.shapes)
+    assert () == await tryout.shares(tried, [BucketTime(rows=1, median=1.0, p95=1.0)])
+    assert () == await tryout.shares(tried, [])
+
+
+async def test_lengths_that_are_not_declared_are_not_timed() -> None:
+    """Nobody knows which will come, also where golden samples have one."""
+    plan = msgspec.structs.replace(PLAN, inputs=IDS)
+    golden = Golden(inputs={"ids": np.ones((2, 5), np.int64), "mask": np.ones((2, 5), np.int64)}, outputs={})
+    function = ElementBench()
+
+    assert () == await Tryout(plan=plan, golden=golden).time(cast("Bench", function))
+    assert [] == function.shapes
 
 
 async def test_timing_takes_no_longer_than_it_may() -> None:
@@ -161,9 +301,13 @@ def test_inputs_can_be_made_up_for_every_datatype(datatype: str, rows: int, dims
 
 
 def test_golden_inputs_are_preferred() -> None:
-    """Real inputs say more than made-up ones; they are repeated to the number of rows asked for."""
+    """Real inputs say more than made-up ones; they are repeated to the rows and lengths asked for."""
     (array,) = calm(X, 6, {"x": ROWS})
     np.testing.assert_array_equal(ROWS[[0, 1, 2, 3, 0, 1]], array)
+    (array,) = calm([TensorSpec(name="x", datatype="FP32", dims=(5,))], 1, {"x": ROWS})
+    np.testing.assert_array_equal(ROWS[:1, [0, 1, 2, 0, 1]], array)
+    (array,) = calm([TensorSpec(name="x", datatype="FP32", dims=(-1,))], 4, {"x": ROWS}, size=9)
+    np.testing.assert_array_equal(ROWS, array)
 
 
 def test_findings_are_kept_by_key(tmp_path: Path) -> None:
@@ -178,3 +322,17 @@ def test_findings_are_kept_by_key(tmp_path: Path) -> None:
     assert cache.get("key") is None
     FindingsCache(None).put("key", findings)
     assert FindingsCache(None).get("key") is None
+
+
+def test_findings_that_cannot_be_kept_leave_nothing_behind(tmp_path: Path) -> None:
+    """When the last step fails, what was written before it is gone again, and one line says that nothing is kept."""
+    findings = Findings(instances=1, threads=1, buckets=(), influence=0.0)
+    (tmp_path / "key.json").mkdir()
+    cache = FindingsCache(tmp_path)
+    structlog.reset_defaults()  # a command line that ran before may have silenced warnings
+    with structlog.testing.capture_logs() as lines:
+        cache.put("key", findings)
+        cache.put("key", findings)
+
+    assert ["key.json"] == [path.name for path in tmp_path.iterdir()]
+    assert ["what was measured isn't kept: name a folder with --cache-dir"] == [line["event"] for line in lines]

@@ -35,6 +35,52 @@ def centred() -> bytes:
     )
 
 
+def single() -> bytes:
+    """x FP32 [N, T] plus one, which is looked up at N - 1 in a table of one: more rows than that are refused."""
+    return _model(
+        [
+            helper.make_node("Shape", ["x"], ["rows"], start=0, end=1),
+            helper.make_node("Sub", ["rows", "first"], ["index"]),
+            helper.make_node("Gather", ["table", "index"], ["found"]),
+            helper.make_node("Add", ["x", "found"], ["y"]),
+        ],
+        inputs=[("x", TensorProto.FLOAT, ["N", "T"])],
+        outputs=[("y", TensorProto.FLOAT, ["N", "T"])],
+        constants={"first": np.array([1]), "table": np.ones(1, np.float32)},
+    )
+
+
+def looping() -> bytes:
+    """`ids` INT64 [N, T] to `states` FP32 [N, T], the same: after as many rounds of a loop as the largest id says."""
+    body = helper.make_graph(
+        [
+            helper.make_node("Identity", ["go"], ["goes"]),
+            helper.make_node("Add", ["count", "count"], ["counted"]),
+        ],
+        "body",
+        [
+            helper.make_tensor_value_info("round", TensorProto.INT64, []),
+            helper.make_tensor_value_info("go", TensorProto.BOOL, []),
+            helper.make_tensor_value_info("count", TensorProto.FLOAT, [1]),
+        ],
+        [
+            helper.make_tensor_value_info("goes", TensorProto.BOOL, []),
+            helper.make_tensor_value_info("counted", TensorProto.FLOAT, [1]),
+        ],
+    )
+    return _model(
+        [
+            helper.make_node("ReduceMax", ["ids"], ["rounds"], keepdims=0),
+            helper.make_node("Loop", ["rounds", "", "zero"], ["nothing"], body=body),
+            helper.make_node("Cast", ["ids"], ["floats"], to=TensorProto.FLOAT),
+            helper.make_node("Add", ["floats", "nothing"], ["states"]),
+        ],
+        inputs=[("ids", TensorProto.INT64, ["N", "T"])],
+        outputs=[("states", TensorProto.FLOAT, ["N", "T"])],
+        constants={"zero": np.zeros(1, np.float32)},
+    )
+
+
 def texts() -> bytes:
     """`t` BYTES [N] to `y` BYTES [N], the same."""
     return _model(

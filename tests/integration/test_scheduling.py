@@ -35,6 +35,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     write_model(root, "finite", config=FINITE)
     write_model(root, "lengths", config=LENGTHS, model=models.lengths())
     write_model(root, "centred", config="max_batch_size: 8 dynamic_batching { }", model=models.centred())
+    write_model(root, "single", config="max_batch_size: 8 dynamic_batching { }", model=models.single())
     write_model(root, "slow", config="max_batch_size: 4 dynamic_batching { }", model=models.slow())
     with serving(root, "--cache-dir", str(root.parent / "cache")) as server:
         yield server
@@ -153,6 +154,20 @@ def test_a_model_that_mates_disturb_computes_one_request_at_a_time(served: Serve
         served, "hone_inference_total", model="centred"
     )
     assert any(line["event"].startswith("a batch-mate changes answers") for line in served.log)
+
+
+def test_a_model_that_takes_one_row_only_is_given_one(served: Served) -> None:
+    """Where the runtime refuses any two rows nothing can be said of mates: requests don't share batches."""
+
+    def one(value: int) -> None:
+        answer = ask(served, "single", "x", np.full((1, 4), value, np.float32)).as_numpy("y")
+        assert [[value + 1] * 4] == answer.tolist()
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(one, range(100)))
+    assert 0 == metric(served, "hone_model_batch_independent", model="single")
+    (line,) = [line for line in served.log if line["event"].startswith("it isn't known") and line["model"] == "single"]
+    assert line["reason"].startswith("it refuses rows together that it computes alone: ")
 
 
 def test_what_was_measured_is_found_again(tmp_path: Path) -> None:

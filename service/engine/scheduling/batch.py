@@ -9,13 +9,14 @@ from service.engine.exchange import Exchange
 
 
 class Batch:
-    """Exchanges in the order of their rows. Which of them have ended doesn't change the rows."""
+    """Exchanges in the order of their rows, all of one `weight`. Which of them have ended doesn't change the rows."""
 
-    __slots__ = ("exchanges", "rows")
+    __slots__ = ("exchanges", "rows", "weight")
 
     def __init__(self, exchanges: Sequence[Exchange]) -> None:
         self.exchanges = exchanges
         self.rows = sum([exchange.rows for exchange in exchanges])
+        self.weight = exchanges[0].weight
 
     def gather(self) -> list[list[NDArray[Any]]]:
         """Per input of the model, the arrays to be joined along the batch axis."""

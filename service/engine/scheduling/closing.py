@@ -45,7 +45,7 @@ class Closer:
     def close(self, window: list[Exchange], now: float, profile: LatencyProfile | None) -> Closing:
         """The next batch from `window`, who waits in the order to compute; without a `profile` nobody is dropped."""
         for start, head in enumerate(window):
-            if profile and now + profile.seconds(head.rows) > head.deadline:
+            if profile and now + profile.seconds(head.rows) * head.weight > head.deadline:
                 continue
             taken, cramped = self._fill(window[start:] if start else window, now, profile)
             if not (cramped and profile and self._falls_behind(taken, window[start:], now, profile)):
@@ -68,7 +68,7 @@ class Closer:
                 if wanted > self.limit:
                     return taken, False
             if profile and exchange.deadline < tightest:
-                own = profile.most_rows(exchange.deadline - now)
+                own = profile.most_rows((exchange.deadline - now) / exchange.weight)
                 if taken and wanted > own:
                     continue  # it can still be the head of a batch of its own
                 tightest, room = exchange.deadline, min(own, room)
@@ -90,8 +90,8 @@ class Closer:
     ) -> bool:
         """Whether, after a batch of `taken`, the others in the window would be late even in the best batches."""
         rows = sum([exchange.rows for exchange in taken])
-        rest = sum([exchange.rows for exchange in window]) - rows
-        done = now + profile.seconds(rows) + rest * profile.seconds_per_row()
+        rest = sum([exchange.rows * exchange.weight for exchange in window]) - rows * taken[0].weight
+        done = now + profile.seconds(rows) * taken[0].weight + rest * profile.seconds_per_row()
         return done > max([exchange.deadline for exchange in window])
 
     def _trimmed(self, taken: list[Exchange]) -> list[Exchange]:

@@ -109,7 +109,7 @@ class DynamicBatcher:
             self._queue.rows + self._limit + exchange.rows, exchange.deadline - exchange.admitted
         ):
             ahead = self._queue.rows_before(exchange.level, exchange.deadline)
-            foresight.check(exchange.rows, ahead, exchange.admitted, exchange.deadline)
+            foresight.check(exchange.rows, ahead, exchange.admitted, exchange.deadline, exchange.weight)
         self._queue.push(exchange)
         self._expiry.admit(exchange)
         if not self._pump_due:
@@ -118,7 +118,7 @@ class DynamicBatcher:
 
     def precheck(self, allowance: float) -> None:
         """See `Scheduler`. Looks ahead only where all requests are equal."""
-        if self._foresight and len(self._policy.levels) == 1:
+        if self._foresight and len(self._policy.levels) == 1 and not self._policy.waste:
             now = time.monotonic()
             self._foresight.check(1, self._queue.rows_before(0, now + allowance), now, now + allowance)
 
@@ -169,7 +169,8 @@ class DynamicBatcher:
         if rows >= self._limit or self._queue.has_retries:
             return False
         now = time.monotonic()
-        until = self._linger.until(rows, self._limit, now, self._foresight.profile) if self._foresight else 0.0
+        foresight = None if self._policy.waste else self._foresight  # whoever comes next may be of another length
+        until = self._linger.until(rows, self._limit, now, foresight.profile) if foresight else 0.0
         if self._policy.delay and (oldest := self._queue.oldest) is not None:
             until = max(until, oldest + self._policy.delay)
         if until <= now:

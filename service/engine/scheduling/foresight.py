@@ -15,13 +15,17 @@ _FRONT = 1e-4
 """Seconds that a request keeps the front busy, at most."""
 _COMFORT = 16.0
 """Others on the device, the batch in flight and a slow moment are covered by this factor."""
+_LEARNING = 0.1
+"""Share by which what is known of lengths follows a new batch."""
 
 
 class Foresight:
     """Owns the profile of a model and the times that its batches in flight will take. All times are in seconds.
 
-    `delay` tells how much longer so many seconds of computing take because others use the device too. `instances` work
-    side by side; with `joins` requests share batches.
+    The profile is that of the longest inputs; batches of shorter ones take the share of it that is their weight. Those
+    that wait are taken to be as long as those computed lately were, and as the longest until one was. `delay` tells how
+    much longer so many seconds of computing take because others use the device too. `instances` work side by side; with
+    `joins` requests share batches.
     """
 
     def __init__(
@@ -32,6 +36,7 @@ class Foresight:
         self._joins = joins
         self._delay = delay
         self._until: dict[Batch, float] = {}
+        self._weight = 1.0
 
     @property
     def worker_is_slower(self) -> bool:
@@ -40,30 +45,32 @@ class Foresight:
 
     def started(self, batch: Batch, now: float) -> None:
         """A worker has it."""
-        self._until[batch] = now + self.profile.seconds(batch.rows)
+        self._until[batch] = now + self.profile.seconds(batch.rows) * batch.weight
+        self._weight += (batch.weight - self._weight) * _LEARNING
 
     def ended(self, batch: Batch, seconds: float) -> None:
         """It has taken so long; 0 for one that wasn't computed to its end."""
         del self._until[batch]
         if seconds:
-            self.profile.observe(batch.rows, seconds)
+            self.profile.observe(batch.rows, seconds / batch.weight)
 
     def backlog(self, waiting: int) -> float:
         """What `waiting` rows and the batches in flight will take in one instance after the other."""
-        return waiting * self.profile.seconds_per_row() + self._in_flight(time.monotonic())
+        return waiting * self._per_row() + self._in_flight(time.monotonic())
 
     def is_plenty(self, rows: int, allowed: float) -> bool:
         """Whether `allowed` seconds are so much for `rows` rows, all those before them included, that nothing else need
-        be looked at: even one row at a time, and beside others, they would be computed in half of it.
+        be looked at: one instance that computes them row by row, at the pace of the last batch, takes less than a
+        sixteenth of it.
         """
         return rows * self.profile.seconds_alone * _COMFORT < allowed
 
-    def check(self, rows: int, ahead: int, now: float, deadline: float) -> None:
-        """Raises Infeasible unless `rows` rows, behind `ahead` others, will be finished by `deadline`."""
+    def check(self, rows: int, ahead: int, now: float, deadline: float, weight: float = 1.0) -> None:
+        """Raises Infeasible unless `rows` rows of this weight, behind `ahead` others, will be done by `deadline`."""
         profile = self.profile
         batch = min(ahead + rows, max(profile.best_rows, rows)) if self._joins else rows
-        wait = profile.seconds(batch)
-        wait += (ahead * profile.seconds_per_row() + self._in_flight(now)) / self._instances
+        wait = profile.seconds(batch) * weight
+        wait += (ahead * self._per_row() + self._in_flight(now)) / self._instances
         wait += self._delay(wait)
         allowed = deadline - now
         if wait + _ANSWERING > allowed * (1 - MARGIN):
@@ -71,6 +78,11 @@ class Foresight:
                 f"would be finished in {wait * 1e3:.1f} ms, and {allowed * 1e3:.1f} ms are left;"
                 f" {ahead} rows are to be computed before"
             )
+
+    def _per_row(self) -> float:
+        """What a waiting row costs: its share of the best batch, or a batch of its own where none are joined."""
+        alone = self.profile.seconds_per_row() if self._joins else self.profile.seconds(1)
+        return alone * self._weight
 
     def _in_flight(self, now: float) -> float:
         return sum([max(until - now, 0.0) for until in self._until.values()])

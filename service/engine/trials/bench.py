@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from service.engine.device import Device
 from service.workers.instance import Instance
-from service.workers.trial import Tried
+from service.workers.trial import Tried, WorkerEnded
 
 
 class Bench:
@@ -39,6 +39,8 @@ class Bench:
                 raise
         seconds = 0.0
         try:
+            if not self._instance.idle:  # its worker ended between two batches
+                raise WorkerEnded("the worker ended while the model was tried")
             tried = await self._instance.attempt(inputs)
             seconds = (tried.timings.input + tried.timings.infer + tried.timings.output) / 1e9
             return tried

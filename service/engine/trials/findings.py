@@ -1,6 +1,5 @@
 """What was found out about a model on this machine, kept so that the next start needn't find it out again."""
 
-import contextlib
 import hashlib
 import os
 import tempfile
@@ -8,33 +7,43 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
+import structlog
 
 from service.artifact.config import ModelConfig
 from service.backends.plan import Plan
 from service.engine.profile import BucketTime
 
-_VERSION = 1
+_log = structlog.get_logger()
+
+_VERSION = 2
 _MAX_BYTES = 1 << 16
 
 
 class Findings(msgspec.Struct, frozen=True, kw_only=True):
     """How many instances of how many threads serve a model best, how long its batches then take, and how much a
-    batch-mate changes an answer (a share of the largest answer).
+    batch-mate changes an answer (see `difference`).
 
-    `buckets` are empty where lengths vary.
+    `buckets` are those of the longest inputs, empty where lengths vary and none are declared; `shares` says for each
+    bucket of declared lengths what its batches take as a share of the longest. `influence` is None where that couldn't
+    be found out; `problem` says why.
     """
 
     instances: int
     threads: int
     buckets: tuple[BucketTime, ...]
-    influence: float
+    influence: float | None
+    shares: tuple[float, ...] = ()
+    problem: str = ""
 
 
 class FindingsCache:
-    """Owns a folder of findings, a file each; without a folder, or one that can't be written, nothing is kept."""
+    """Owns a folder of findings, a file each; without a folder, or one that can't be written, nothing is kept, and a
+    line of the log says so when there is something to keep.
+    """
 
     def __init__(self, folder: Path | None) -> None:
         self._folder = folder
+        self._said = False
 
     def get(self, key: str) -> Findings | None:
         """What was found under this key; None when nothing was, or the file isn't one of ours."""
@@ -49,12 +58,31 @@ class FindingsCache:
     def put(self, key: str, findings: Findings) -> None:
         """Keep findings: the file appears whole or not at all."""
         if self._folder is None:
+            self._say("there is no cache folder, as this user has no home")
             return
-        with contextlib.suppress(OSError):
+        try:
             self._folder.mkdir(parents=True, exist_ok=True)
-            with tempfile.NamedTemporaryFile(dir=self._folder, delete=False) as file:
-                file.write(msgspec.json.encode(findings))
-            Path(file.name).replace(self._folder / f"{key}.json")
+            _replace(self._folder / f"{key}.json", msgspec.json.encode(findings))
+        except OSError as error:
+            self._say(f"the cache folder can't be written: {error.strerror}")
+
+    def _say(self, why: str) -> None:
+        """Once: all models are measured anew at the next start."""
+        if not self._said:
+            self._said = True
+            _log.warning("what was measured isn't kept: name a folder with --cache-dir", reason=why)
+
+
+def _replace(path: Path, content: bytes) -> None:
+    """Write a file that appears whole or not at all; nothing is left behind when that fails. Raises OSError."""
+    with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
+        try:
+            file.write(content)
+            file.flush()
+            Path(file.name).replace(path)
+        except BaseException:
+            Path(file.name).unlink(missing_ok=True)
+            raise
 
 
 def key_of(plan: Plan, runtime: str, config: ModelConfig, cores: int, cpu_info: Path = Path("/proc/cpuinfo")) -> str:
@@ -62,7 +90,13 @@ def key_of(plan: Plan, runtime: str, config: ModelConfig, cores: int, cpu_info: 
     layout = [(group.kind, group.count, group.gpus) for group in config.instance_groups]
     told = (
         (_VERSION, plan.sha256, plan.backend, plan.precision, plan.device, runtime, plan.options),
-        (config.max_batch_size, config.dynamic_batching is not None, layout, config.hone.intra_op_threads),
+        (
+            config.max_batch_size,
+            config.dynamic_batching is not None,
+            layout,
+            config.hone.intra_op_threads,
+            config.hone.lengths,
+        ),
         (cores, _cpu(cpu_info)),
     )
     return hashlib.sha256(repr(told).encode()).hexdigest()

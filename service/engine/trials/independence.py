@@ -1,7 +1,8 @@
 """Does a batch-mate change an answer? Some models' do: dynamic INT8 learns its ranges from the whole batch.
 
-A few rows are computed alone, beside calm mates, and beside extreme ones; what comes out for them must be the same, but
-for the order of sums.
+A few rows are computed together, and so is one of them among extreme mates; what comes out for it must be what comes
+out alone, but for the order of sums. That is done with the first row and with the last, since mates may matter only to
+those behind them.
 """
 
 from collections.abc import Sequence
@@ -12,42 +13,47 @@ from numpy.typing import NDArray
 
 from service.artifact.signature import TensorSpec
 from service.engine.trials.bench import Bench
+from service.engine.trials.difference import BEYOND, difference
 from service.engine.trials.samples import extreme
 from service.workers.trial import TrialFailed
 
 TOLERANCE = {"f32": 1e-3, "bf16": 3e-2, "f16": 3e-2}
-"""Largest difference, as a share of the largest answer, that is put down to the order of sums, by precision."""
-BEYOND = 1e9
-"""More than any tolerance."""
+"""Largest difference that is put down to the order of sums, by precision."""
 
 
 async def influence(bench: Bench, specs: Sequence[TensorSpec], batch: Sequence[NDArray[Any]]) -> float:
-    """The largest change of the first row's answer that mates bring about, as a share of the largest answer.
+    """The largest change of an answer that mates bring about (see `difference`).
 
     `batch` has one array per input, of at least two calm rows. BEYOND where outputs don't have a row for each.
-    Raises WorkerEnded, and TrialFailed if the runtime refuses even the calm rows; extreme ones it may refuse.
+    Raises WorkerEnded, and TrialFailed if the runtime refuses calm rows, alone or together; extreme ones it may refuse.
     """
-    alone = (await bench.run([array[:1] for array in batch])).outputs
-    worst = _change(alone, (await bench.run(batch)).outputs, len(batch[0]))
-    mates = extreme(specs, [array[1:] for array in batch])
+    rows = len(batch[0])
+    mates = extreme(specs, batch)
+    ends = ((0, slice(0, 1), slice(1, rows)), (rows - 1, slice(rows - 1, rows), slice(0, rows - 1)))
     try:
-        beside = await bench.run([np.concatenate([array[:1], mate]) for array, mate in zip(batch, mates, strict=True)])
-    except TrialFailed:
-        return worst
-    return max(worst, _change(alone, beside.outputs, len(batch[0])))
-
-
-def _change(alone: Sequence[NDArray[Any]], together: Sequence[NDArray[Any]], rows: int) -> float:
-    worst = 0.0
-    for one, many in zip(alone, together, strict=True):
-        if many.ndim == 0 or len(many) != rows or one.shape != many[:1].shape:
-            return BEYOND
-        if one.dtype.hasobject:
-            worst = max(worst, 0.0 if one.tolist() == many[:1].tolist() else BEYOND)
-        elif not np.array_equal(one, many[:1], equal_nan=one.dtype.kind == "f"):
-            expected, found = one.astype(np.float64), many[:1].astype(np.float64)
-            difference = np.abs(expected - found)
-            if np.isnan(difference).any():
-                return BEYOND
-            worst = max(worst, min(float(difference.max() / max(np.abs(expected).max(), 1e-12)), BEYOND))
+        alone = [(await bench.run([array[own] for array in batch])).outputs for _, own, _ in ends]
+    except TrialFailed as error:
+        raise TrialFailed(
+            f"it refuses the inputs it is tried with, golden.npz can hold better ones: {error}"
+        ) from error
+    try:
+        together = (await bench.run(batch)).outputs
+    except TrialFailed as error:
+        raise TrialFailed(f"it refuses rows together that it computes alone: {error}") from error
+    worst = max(_change(one, together, position, rows) for one, (position, _, _) in zip(alone, ends, strict=True))
+    for one, (position, own, others) in zip(alone, ends, strict=True):
+        parts = [[array[own], mate[others]] for array, mate in zip(batch, mates, strict=True)]
+        try:
+            beside = await bench.run([np.concatenate(pair if position == 0 else pair[::-1]) for pair in parts])
+        except TrialFailed:
+            return worst
+        worst = max(worst, _change(one, beside.outputs, position, rows))
     return worst
+
+
+def _change(alone: Sequence[NDArray[Any]], together: Sequence[NDArray[Any]], position: int, rows: int) -> float:
+    """How much the row at `position` of a batch differs from what it was alone, in its worst output."""
+    if any(many.ndim == 0 or len(many) != rows for many in together):
+        return BEYOND
+    pairs = zip(alone, together, strict=True)
+    return max((difference(one, many[position : position + 1]) for one, many in pairs), default=0.0)

@@ -1,13 +1,15 @@
 """Inputs to try a model with: its golden samples where it has some, else made up by datatype."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from service.artifact.lengths import Length
 from service.artifact.signature import TensorSpec
-from service.datatypes import BYTES, NUMPY_DTYPES
+from service.datatypes import BF16, BYTES, NUMPY_DTYPES
 
 _SEED = 2026
 _EXTREME = 1e3
@@ -15,18 +17,36 @@ _EXTREME = 1e3
 
 
 def calm(
-    specs: Sequence[TensorSpec], rows: int, golden: Mapping[str, NDArray[Any]], *, batched: bool = True
+    specs: Sequence[TensorSpec], rows: int, golden: Mapping[str, NDArray[Any]], *, batched: bool = True, size: int = 1
 ) -> list[NDArray[Any]]:
-    """One array per input with `rows` rows: golden ones, repeated, or ordinary values. Dims that vary are 1."""
+    """One array per input with `rows` rows: golden ones, cut or repeated to the dims of `specs`, or ordinary values.
+
+    Of dims that vary golden inputs keep theirs, others get `size`.
+    """
     generator = np.random.default_rng(_SEED)
     arrays = []
     for spec in specs:
         kept = golden.get(spec.name)
-        if kept is not None and kept.ndim and len(kept):
-            arrays.append(np.ascontiguousarray(kept[np.arange(rows) % len(kept)]) if batched else kept)
+        shape = (rows, *spec.shape) if batched else spec.shape
+        if kept is not None and kept.ndim == len(shape) and kept.size:
+            arrays.append(_repeated(kept, shape))
         else:
-            arrays.append(_ordinary(spec, rows, generator, batched=batched))
+            arrays.append(_ordinary(spec, tuple(size if dim < 0 else dim for dim in shape), generator))
     return arrays
+
+
+def at_lengths(
+    specs: Sequence[TensorSpec], lengths: Sequence[Length], number: int, *, batched: bool = True
+) -> tuple[TensorSpec, ...]:
+    """The inputs with all declared lengths at bucket `number` of theirs, or the last where they have fewer."""
+    sizes: dict[tuple[str, int], int] = {}
+    for length in lengths:
+        bucket = length.buckets[min(number, len(length.buckets) - 1)]
+        sizes.update({(name, length.axis - batched): bucket for name in (length.input, length.mask)})
+    return tuple(
+        replace(spec, dims=tuple(sizes.get((spec.name, axis), dim) for axis, dim in enumerate(spec.shape)))
+        for spec in specs
+    )
 
 
 def extreme(specs: Sequence[TensorSpec], mates: Sequence[NDArray[Any]]) -> list[NDArray[Any]]:
@@ -36,30 +56,51 @@ def extreme(specs: Sequence[TensorSpec], mates: Sequence[NDArray[Any]]) -> list[
     """
     found: list[NDArray[Any]] = []
     for spec, mate in zip(specs, mates, strict=True):
-        if spec.datatype in {"FP16", "FP32", "FP64"}:
-            signs = np.where(np.arange(mate.size).reshape(mate.shape) % 2, -1, 1)
-            largest = float(np.abs(mate.astype(np.float64)).max(initial=1.0)) or 1.0
-            found.append((signs * min(largest * _EXTREME, 6e4)).astype(mate.dtype))
+        if spec.datatype == BF16:
+            found.append(_to_bf16(_extreme_floats((mate.astype(np.uint32) << 16).view(np.float32))))
+        elif mate.dtype.kind == "f":
+            found.append(_extreme_floats(mate))
         elif spec.datatype in {"UINT8", "INT8"}:
             limits = np.iinfo(mate.dtype)
-            found.append(
-                np.where(np.arange(mate.size).reshape(mate.shape) % 2, limits.min, limits.max).astype(mate.dtype)
-            )
+            found.append(np.where(_alternating(mate), limits.min, limits.max).astype(mate.dtype))
         else:
             found.append(mate)
     return found
 
 
-def _ordinary(spec: TensorSpec, rows: int, generator: np.random.Generator, *, batched: bool) -> NDArray[Any]:
-    dims = tuple(dim if isinstance(dim, int) and dim > 0 else 1 for dim in spec.dims)
-    shape = (rows, *dims) if batched else dims
+def _extreme_floats(mate: NDArray[Any]) -> NDArray[Any]:
+    """Far beyond its largest finite value, with alternating signs; still finite in its datatype."""
+    sizes = np.abs(mate.astype(np.float64))
+    largest = float(sizes.max(initial=0.0, where=np.isfinite(sizes))) or 1.0
+    value = min(largest * _EXTREME, float(np.finfo(mate.dtype).max) / 2)
+    return np.where(_alternating(mate), -value, value).astype(mate.dtype)
+
+
+def _alternating(array: NDArray[Any]) -> NDArray[np.bool_]:
+    return (np.arange(array.size).reshape(array.shape) % 2).astype(np.bool_)
+
+
+def _repeated(array: NDArray[Any], shape: Sequence[int]) -> NDArray[Any]:
+    """The array cut, or repeated from its start, to this shape along each axis; -1 leaves an axis as it is."""
+    for axis, size in enumerate(shape):
+        if size not in (-1, array.shape[axis]):
+            array = array.take(np.arange(size) % array.shape[axis], axis)
+    return np.ascontiguousarray(array)
+
+
+def _ordinary(spec: TensorSpec, shape: tuple[int, ...], generator: np.random.Generator) -> NDArray[Any]:
     if spec.datatype == BYTES:
         return np.full(shape, b"", object)
     dtype = NUMPY_DTYPES[spec.datatype]
-    if spec.datatype == "BF16":
-        return (generator.normal(size=shape).astype(np.float32).view(np.uint32) >> 16).astype(dtype)
+    if spec.datatype == BF16:
+        return _to_bf16(generator.normal(size=shape).astype(np.float32))
     if np.issubdtype(dtype, np.floating):
         return generator.normal(size=shape).astype(dtype)
     if spec.datatype == "UINT8":
         return generator.integers(0, 256, shape).astype(dtype)
     return generator.integers(0, 2, shape).astype(dtype)
+
+
+def _to_bf16(array: NDArray[np.float32]) -> NDArray[np.uint16]:
+    """The bit patterns of the upper halves."""
+    return (np.atleast_1d(array).view(np.uint32) >> 16).astype(np.uint16).reshape(array.shape)

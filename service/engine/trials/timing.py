@@ -1,4 +1,4 @@
-"""Measures how long batches of each size take."""
+"""Measures how long batches of each size take, and batches of shorter inputs beside the longest."""
 
 import time
 from collections.abc import Sequence
@@ -15,6 +15,10 @@ SECONDS = 1.5
 """How long all of it may take, about."""
 _FEWEST, _MOST = 3, 25
 """Runs of a size that are looked at, after one that isn't: the first of a shape is slower."""
+_LEAST = 0.01
+"""Smallest share of the longest that is believed: less is below what can be measured."""
+ROUNDS = _FEWEST + 1
+"""Rounds of all lengths that are made; the first isn't looked at."""
 
 
 async def measure(
@@ -46,3 +50,19 @@ async def measure(
         median, p95 = (float(one) for one in np.percentile(taken, (50, 95)))
         found.append(BucketTime(rows=len(batch[0]), median=median, p95=p95))
     return found
+
+
+async def shares(bench: Bench, batches: Sequence[Sequence[NDArray[Any]]]) -> tuple[float, ...]:
+    """What each of `batches` takes as a share of the last, which is the longest: never falling, and 1 in the end.
+
+    They take turns, so that those that are compared ran at the same time. Raises TrialFailed and WorkerEnded.
+    """
+    taken: list[list[float]] = [[] for _ in batches]
+    for _ in range(ROUNDS):
+        for times, batch in zip(taken, batches, strict=True):
+            timings = (await bench.run(batch)).timings
+            times.append((timings.input + timings.infer + timings.output) / 1e9)
+    rounds = np.array([times[1:] for times in taken])  # [lengths, rounds]
+    found = np.median(rounds / np.maximum(rounds[-1], 1e-9), axis=1)
+    never_falling = np.minimum.accumulate(np.clip(found, _LEAST, 1.0)[::-1])[::-1]
+    return (*(float(share) for share in never_falling[:-1]), 1.0)

@@ -1,55 +1,139 @@
 """Everything that a model goes through between being loaded and serving."""
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from service.artifact.golden import Golden
+from service.artifact.lengths import Length
+from service.artifact.signature import TensorSpec
 from service.backends.plan import Plan
-from service.engine.profile import BucketTime, bucket_sizes
+from service.engine.profile import BucketTime, best_rows, bucket_sizes
 from service.engine.trials import golden as golden_trial
 from service.engine.trials.bench import Bench
 from service.engine.trials.independence import influence
-from service.engine.trials.samples import calm
-from service.engine.trials.timing import measure
+from service.engine.trials.samples import at_lengths, calm
+from service.engine.trials.timing import ROUNDS, SECONDS, measure, shares
 from service.workers.trial import TrialFailed
 
 MATES = 8
+SIZES = (1, 32, 224)
+"""What dims that vary are tried with, until the runtime takes one: anything, some steps of a sequence, an image."""
+
+_MOST_ELEMENTS = 1 << 22
+"""A larger input isn't made up: where many dims vary, the memory would be gone before the runtime refused it."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Influence:
+    """The `change` of an answer by batch-mates, None where that couldn't be found out; `problem` says why."""
+
+    change: float | None
+    problem: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Tryout:
-    """The trials of one model: its plan, and its golden samples where it has some."""
+    """The trials of one model: its plan, its declared lengths, and its golden samples where it has some."""
 
     plan: Plan
     golden: Golden | None
+    lengths: Sequence[Length] = ()
 
     async def verify(self, bench: Bench) -> None:
         """Raises ArtifactError unless the model answers as its golden samples say."""
         if self.golden:
             await golden_trial.check(bench, self.plan, self.golden)
 
-    async def influence(self, bench: Bench) -> float:
-        """How much a batch-mate changes an answer; 0 where there can't be mates."""
-        rows = min(self.plan.max_batch_size, MATES)
+    async def influence(self, bench: Bench) -> Influence:
+        """How much a batch-mate changes an answer; 0 where there can't be mates. Raises WorkerEnded.
+
+        What the runtime refuses is tried with two rows, and with other sizes of dims that vary.
+        """
+        rows, problem = min(self.plan.max_batch_size, MATES), ""
         if rows < 2:
-            return 0.0
-        try:
-            return await influence(bench, self.plan.inputs, self._calm(rows))
-        except TrialFailed:
-            return 0.0  # it takes none of the inputs that we can think of, alone or not
+            return self.untried(problem)
+        for size in self._sizes(rows):
+            for mates in sorted({rows, 2}, reverse=True):
+                try:
+                    change = await influence(bench, self.plan.inputs, self.calm(mates, size=size))
+                except TrialFailed as error:
+                    problem = str(error)
+                else:
+                    return Influence(change=change)
+        return self.untried(problem)
+
+    def untried(self, problem: str) -> Influence:
+        """What is known of mates where they couldn't be tried: nothing, unless there can't be any."""
+        return Influence(change=None, problem=problem) if self.plan.max_batch_size > 1 else Influence(change=0.0)
 
     async def time(self, bench: Bench) -> tuple[BucketTime, ...]:
-        """How long batches take; nothing where lengths vary, since nobody knows which of them will come."""
-        if any(-1 in spec.dims for spec in self.plan.inputs):
+        """How long batches of the longest inputs take; nothing where it isn't declared how long those may be."""
+        if any(-1 in spec.shape for spec in self._specs(self._longest)):
             return ()
         sizes = bucket_sizes(self.plan.max_batch_size)
         try:
-            return tuple(await measure(bench, [self._calm(rows) for rows in sizes]))
+            return tuple(await measure(bench, [self.longest(rows) for rows in sizes]))
         except TrialFailed:
             return ()
 
-    def _calm(self, rows: int) -> list[NDArray[Any]]:
+    async def shares(self, bench: Bench, buckets: Sequence[BucketTime]) -> tuple[float, ...]:
+        """For each bucket of declared lengths, what it takes as a share of the longest, whose times `buckets` are.
+
+        Measured at the best batch size that there is time for; nothing where there isn't even for one row.
+        """
+        most = SECONDS / (ROUNDS * (self._longest + 1))
+        best = best_rows(buckets) if buckets else 0
+        fitting = [bucket.rows for bucket in buckets if bucket.rows <= best and bucket.median <= most]
+        if not self._longest or not fitting:
+            return ()
+        batches = [self.calm(fitting[-1], number=number) for number in range(self._longest + 1)]
+        try:
+            return await shares(bench, batches)
+        except TrialFailed:
+            return ()
+
+    def calm(self, rows: int, *, number: int = 0, size: int = 1) -> list[NDArray[Any]]:
+        """One array per input: ordinary rows, at bucket `number` of declared lengths, other dims that vary at `size`.
+
+        Masks say that everything is real.
+        """
         samples = self.golden.inputs if self.golden else {}
-        return calm(self.plan.inputs, rows, samples, batched=self.plan.max_batch_size > 0)
+        specs, masks = self._specs(number), {length.mask for length in self.lengths}
+        arrays = calm(specs, rows, samples, batched=self._batched, size=size)
+        return [
+            np.ones_like(array) if spec.name in masks and spec.name not in samples else array
+            for spec, array in zip(specs, arrays, strict=True)
+        ]
+
+    def longest(self, rows: int) -> list[NDArray[Any]]:
+        """The same at the longest of declared lengths."""
+        return self.calm(rows, number=self._longest)
+
+    @property
+    def _longest(self) -> int:
+        """The number of the last bucket."""
+        return max((len(length.buckets) for length in self.lengths), default=1) - 1
+
+    def _sizes(self, rows: int) -> Sequence[int]:
+        """What to try for dims that vary of which neither the configuration nor golden samples say what they may be."""
+        samples = self.golden.inputs if self.golden else {}
+        unknown = [spec.shape for spec in self._specs(0) if -1 in spec.shape and spec.name not in samples]
+        if not unknown:
+            return SIZES[:1]
+
+        def elements(size: int) -> int:
+            return rows * max(math.prod(size if dim < 0 else dim for dim in shape) for shape in unknown)
+
+        return [size for size in SIZES if size == SIZES[0] or elements(size) <= _MOST_ELEMENTS]
+
+    @property
+    def _batched(self) -> bool:
+        return self.plan.max_batch_size > 0
+
+    def _specs(self, number: int) -> Sequence[TensorSpec]:
+        return at_lengths(self.plan.inputs, self.lengths, number, batched=self._batched)
