@@ -2,7 +2,8 @@
 
 It takes FP32 rows `x` of shape [n, width] and answers `y` = x * scale + offset. A model repository can't ask for it,
 only a plan can. Options, all strings: `width` (4), `scale` (2), `offset` (1); `latency` and `latency_per_row` (0 s);
-`load_latency` (0 s), `load_fails` (a text), `load_crashes` (anything); and three trigger values. When any element of
+`load_latency` (0 s), `load_fails` (a text), `load_fails_while` (a path: as long as there is a file), `load_crashes`
+(anything); and three trigger values. When any element of
 a batch equals `fail_on` the batch is refused, on `exit_on` the process dies as by a native crash, on `hang_on` it never
 answers.
 """
@@ -11,6 +12,7 @@ import os
 import signal
 import time
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -31,6 +33,8 @@ class FakeBackend:
             os.kill(os.getpid(), signal.SIGSEGV)
         if "load_fails" in options:
             raise LoadError(options["load_fails"])
+        if "load_fails_while" in options and Path(options["load_fails_while"]).exists():
+            raise LoadError("the device that was told to be gone is gone")
         self._scale = np.float32(options.get("scale", "2"))
         self._offset = np.float32(options.get("offset", "1"))
         self._latency = float(options.get("latency", "0"))

@@ -107,7 +107,9 @@ class _Candidate:
 
     async def run(self) -> tuple[Findings, list[NDArray[Any]]]:
         """The findings, and the answers to a few rows. Raises ArtifactError."""
+        placements = self._devices.place(self._blueprint.source.config)
         launched = await Launch(
+            placements=placements[0],  # where a model has several devices, the first is measured
             config=self._blueprint.source.config,
             completed=lambda: self._blueprint.config,
             golden=self._golden,

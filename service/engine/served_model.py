@@ -1,5 +1,6 @@
 """One generation of a model: one version under one configuration, with its scheduler and its worker instances."""
 
+import asyncio
 import time
 from collections.abc import Sequence
 from functools import partial
@@ -23,6 +24,7 @@ from service.engine.profile import LatencyProfile
 from service.engine.quarantine import Quarantine
 from service.engine.scheduling.batch import Batch
 from service.engine.scheduling.dynamic import DynamicBatcher
+from service.engine.scheduling.station import Station
 from service.engine.source import EngineLimits, ModelSource
 from service.engine.splitting import Parts
 from service.errors import HoneError, NotReady, PoisonRequest
@@ -74,18 +76,32 @@ class ServedModel:
     async def load(self) -> None:
         """Start the instances and wait for them. Raises ArtifactError with what is wrong with the model."""
         began = time.monotonic()
-        source = self._blueprint.source
-        launched = await Launch(
-            config=source.config,
-            completed=lambda: self.config,
-            golden=read_golden(Path(source.golden)) if source.golden else None,
-            devices=self._devices,
-            cache=self._limits.findings,
-            make=self._instance,
-        ).run()
+        launched = await self._launch()
         assert self._scheduler
         self._serve(self._scheduler, launched)
         self._describe(time.monotonic() - began)
+
+    async def _launch(self) -> list[Launched]:
+        """The instances on one device after the other: all of them, or none."""
+        source = self._blueprint.source
+        golden = read_golden(Path(source.golden)) if source.golden else None
+        launched: list[Launched] = []
+        try:
+            for placements in self._devices.place(source.config):
+                launch = Launch(
+                    placements=placements,
+                    config=source.config,
+                    completed=lambda: self.config,
+                    golden=golden,
+                    devices=self._devices,
+                    cache=self._limits.findings,
+                    make=self._instance,
+                )
+                launched.append(await launch.run())
+        except BaseException:
+            await asyncio.gather(*[instance.stop() for device in launched for instance in device.instances])
+            raise
+        return launched
 
     async def drain(self, seconds: float) -> bool:
         """Wait until all that was admitted has ended, for so long at most; whether it has."""
@@ -173,29 +189,33 @@ class ServedModel:
             self._most_rows = config.max_batch_size
             self._scheduler = DynamicBatcher(
                 self._blueprint.policy(self._waste),
-                self._devices.get(plan.device),
                 self.metrics,
                 self._respond,
                 self._condemn,
             )
         return resolved, self._scheduler
 
-    def _serve(self, scheduler: DynamicBatcher, launched: Launched) -> None:
-        plan, findings = launched.instances[0].plan, launched.findings
-        independent = findings.influence <= self._blueprint.tolerance
+    def _serve(self, scheduler: DynamicBatcher, launched: Sequence[Launched]) -> None:
+        change = max(device.findings.influence for device in launched)
+        independent = change <= self._blueprint.tolerance
         if not independent:
             _log.warning(
                 "a batch-mate changes answers: every request is computed alone",
                 model=self.name,
                 version=self.version,
-                change=findings.influence,
+                change=change,
             )
         self.metrics.batch_independent = independent
-        scheduler.serve(
+        scheduler.serve([self._station(device) for device in launched], join=independent)
+
+    def _station(self, launched: Launched) -> Station:
+        plan, buckets = launched.instances[0].plan, launched.findings.buckets
+        return Station(
+            self._devices.get(plan.device),
             launched.instances,
+            name=plan.device,
             tokens=self._devices.tokens(plan.device, plan.intra_op_threads),
-            profile=LatencyProfile(findings.buckets) if findings.buckets else None,
-            join=independent,
+            profile=LatencyProfile(buckets) if buckets else None,
         )
 
     def _describe(self, seconds: float) -> None:

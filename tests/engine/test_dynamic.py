@@ -341,7 +341,7 @@ async def play(events: list[tuple[str, int]], made: Callable[[], Rig]) -> None:
     await settle(rig)
 
     assert (0, 0) == (rig.metrics.pending, len(rig.batcher._running))
-    assert rig.device.tokens == rig.device._free
+    assert all(device.tokens == device._free for device in rig.devices)
     assert all(size <= 4 for instance in rig.instances for size in instance.sizes)
     for _, receiver, values in admitted:
         error = ending(receiver)

@@ -1,7 +1,7 @@
 """What can be foreseen of a model's queue: when a request would be finished, and how much work is left."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from service.engine.profile import LatencyProfile
 from service.engine.scheduling.batch import Batch
@@ -15,6 +15,18 @@ _COMFORT = 16.0
 """Others on the device, the batch in flight and a slow moment are covered by this factor."""
 _SHEDDING = 0.25
 """Seconds after a refusal in which further ones are expected."""
+
+
+class Shedding:
+    """Owns when a request was refused last: further refusals are likely for a moment."""
+
+    def __init__(self) -> None:
+        self.last = -_SHEDDING
+
+    @property
+    def is_on(self) -> bool:
+        """Whether a request was refused a moment ago."""
+        return time.monotonic() - self.last < _SHEDDING
 
 
 class Foresight:
@@ -32,12 +44,16 @@ class Foresight:
         self._joins = joins
         self._delay = delay
         self._until: dict[Batch, float] = {}
-        self._refused = -_SHEDDING
+        self._shedding = Shedding()
 
     @property
     def is_shedding(self) -> bool:
         """Whether a request was refused a moment ago."""
-        return time.monotonic() - self._refused < _SHEDDING
+        return self._shedding.is_on
+
+    def ends(self) -> Iterable[float]:
+        """When each batch in flight should end."""
+        return self._until.values()
 
     def started(self, batch: Batch, now: float) -> None:
         """A worker has it."""
@@ -61,18 +77,31 @@ class Foresight:
 
     def check(self, rows: int, ahead: int, now: float, deadline: float) -> None:
         """Raises Infeasible unless `rows` rows, behind `ahead` others, will be finished by `deadline`."""
+        free, per_row, own = self.parts(rows, ahead, now)
+        check_time(free + ahead * per_row + own, ahead, now, deadline, self._shedding)
+
+    def parts(self, rows: int, ahead: int, now: float) -> tuple[float, float, float]:
+        """What a request of `rows` rows behind `ahead` others has to wait for, others on the device included: seconds
+        until the instances are free, for each row ahead, and for its own batch.
+        """
         profile = self.profile
         batch = min(ahead + rows, max(profile.best_rows, rows)) if self._joins else rows
-        wait = profile.seconds(batch)
-        wait += (ahead * profile.seconds_per_row() + self._in_flight(now)) / self._instances
-        wait += self._delay(wait)
-        allowed = deadline - now
-        if wait + _ANSWERING > allowed * (1 - MARGIN):
-            self._refused = now
-            raise Infeasible(
-                f"would be finished in {wait * 1e3:.1f} ms, and {allowed * 1e3:.1f} ms are left;"
-                f" {ahead} rows are to be computed before"
-            )
+        own = profile.seconds(batch)
+        free, per_row = self._in_flight(now) / self._instances, profile.seconds_per_row() / self._instances
+        alone = free + ahead * per_row + own
+        slower = 1 + self._delay(alone) / alone
+        return free * slower, per_row * slower, own * slower
 
     def _in_flight(self, now: float) -> float:
         return sum([max(until - now, 0.0) for until in self._until.values()])
+
+
+def check_time(wait: float, ahead: int, now: float, deadline: float, shedding: Shedding) -> None:
+    """Raises Infeasible, and says so to `shedding`, unless what takes `wait` seconds from `now` is answered in time."""
+    allowed = deadline - now
+    if wait + _ANSWERING > allowed * (1 - MARGIN):
+        shedding.last = now
+        raise Infeasible(
+            f"would be finished in {wait * 1e3:.1f} ms, and {allowed * 1e3:.1f} ms are left;"
+            f" {ahead} rows are to be computed before"
+        )
