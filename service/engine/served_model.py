@@ -209,13 +209,14 @@ class ServedModel:
         scheduler.serve([self._station(device) for device in launched], join=independent)
 
     def _station(self, launched: Launched) -> Station:
-        plan, buckets = launched.instances[0].plan, launched.findings.buckets
+        plan, times = launched.instances[0].plan, launched.findings.buckets
         return Station(
             self._devices.get(plan.device),
             launched.instances,
             name=plan.device,
             tokens=self._devices.tokens(plan.device, plan.intra_op_threads),
-            profile=LatencyProfile(buckets) if buckets else None,
+            profile=LatencyProfile(times, stepped=bool(plan.batch_buckets)) if times else None,
+            buckets=plan.batch_buckets,
         )
 
     def _describe(self, seconds: float) -> None:

@@ -64,6 +64,30 @@ async def test_each_device_is_tried_and_has_a_profile_of_its_own(tmp_path: Path)
         await model.stop()
 
 
+async def test_batches_are_computed_in_buckets(tmp_path: Path) -> None:
+    """Five rows with buckets of one, four and eight are computed as eight, and the answers are those of the five."""
+    config = CONFIG.replace("max_batch_size: 16", "max_batch_size: 8")
+    buckets = 'parameters { key: "hone.batch_buckets" value { string_value: "1,4,8" } }'
+    model = served(tmp_path, Devices(cores=2, gpus=0), f"{config} {buckets}")
+    await model.load()
+    try:
+        for rows, padding in ((5, 3 / 8), (8, 0.0), (1, 0.0), (3, 1 / 4)):
+            x = np.random.default_rng(rows).normal(size=(rows, 64)).astype(np.float32)
+            receiver, before = Recorder(), model.metrics.padding_ratio.total
+            tensor = Tensor(name="x", datatype="FP32", array=x)
+            model.submit(InferRequest(model="m", version=None, inputs=(tensor,)), receiver)
+            while not receiver.endings:
+                await asyncio.sleep(0.01)
+
+            np.testing.assert_allclose(reference(x), receiver.answers[0], rtol=1e-4, atol=1e-4)
+            assert padding == pytest.approx(model.metrics.padding_ratio.total - before)
+        (station,) = model._scheduler.crew.stations if model._scheduler else ()
+        assert station.profile
+        assert [1, 4, 8] == [bucket.rows for bucket in station.profile.buckets]
+    finally:
+        await model.stop()
+
+
 async def test_a_gpu_without_a_provider_fails_the_model_and_leaves_no_worker(tmp_path: Path) -> None:
     """Also when instances on the processor stand beside it, and were started before."""
     groups = "instance_group [ { kind: KIND_CPU }, { kind: KIND_GPU gpus: [ 0 ] } ]"

@@ -211,15 +211,15 @@ async def test_losing_the_fast_device_under_load_loses_no_request(blameless: boo
     assert {"0.01": 1, "0.002": 1} == rig.metrics.workers_up
 
 
-@given(EVENTS, st.integers(2, 3), st.integers(1, 2), st.booleans())
+@given(EVENTS, st.integers(2, 3), st.integers(1, 2), st.booleans(), st.sampled_from([(), (1, 3, 4)]))
 def test_every_request_ends_exactly_once_whatever_devices_are_lost(
-    events: list[tuple[str, int]], devices: int, instances: int, alike: bool
+    events: list[tuple[str, int]], devices: int, instances: int, alike: bool, buckets: tuple[int, ...]
 ) -> None:
     """Under any mix of arrivals, deadlines, cancellations, refusals, and devices that go and come back."""
     speeds = [0.001 * (1 if alike else 4**number) for number in range(devices)]
 
     def made() -> Rig:
-        return Rig(profiles=[profile(each) for each in speeds], instances=instances, tokens=1)
+        return Rig(profiles=[profile(each) for each in speeds], instances=instances, tokens=1, buckets=buckets)
 
     asyncio.run(play(events, made))
 

@@ -76,13 +76,13 @@ class DynamicBatcher:
     def serve(self, stations: Sequence[Station], *, join: bool = True) -> None:
         """Hand batches to the instances at these stations from now on.
 
-        Without `join` every request is a batch of its own, whatever the policy allows.
+        Without `join` every request is a batch of its own, whatever the policy allows, and isn't padded either.
         """
         if not join:
             self._limit = 0
             self._closer = replace(self._closer, limit=0, preferred=())
         for station in stations:
-            station.open(self._granted, lambda: self._queue.rows, joins=self._limit > 0)
+            station.open(self._granted, lambda: self._queue.rows, joins=self._limit > 0, pads=join)
         self._foresight = foresee(stations)
         self._choice = Choice(stations, self._pump_soon) if len(stations) > 1 else None
         self.crew.hire(stations)
@@ -192,13 +192,15 @@ class DynamicBatcher:
             return len(self._queue) < before
         self._queue.taken(batch, now)
         self._metrics.queue_duration.observe_all([now - exchange.admitted for exchange in batch.exchanges])
-        if self._policy.waste:
-            self._metrics.padding_ratio.observe(self._policy.waste(batch.exchanges))
+        groups = batch.gather(station.padded(batch.rows))
+        if self._policy.waste or station.buckets:
+            real = 1 - self._policy.waste(batch.exchanges) if self._policy.waste else 1.0
+            self._metrics.padding_ratio.observe(1 - real * batch.rows / batch.computed)
         self._running[batch] = station
         if station.foresight:
             station.foresight.started(batch, station.free_at(now)[0] if self._choice else now)
         try:
-            instance.run(batch, batch.gather(station.padded(batch.rows)))
+            instance.run(batch, groups)
         except OSError as error:  # no memory or descriptors for a batch that doesn't fit its slot
             self._finished(batch)
             _refuse(batch, f"no shared memory for a batch of {batch.rows} rows: {error.strerror}")

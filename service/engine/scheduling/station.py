@@ -36,18 +36,20 @@ class Station:
         self.share = 1.0
         self.claiming = False  # waits for the device's tokens
         self._device = device
-        self._buckets = buckets
+        self.buckets = buckets
         self._granted: Callable[[Station], None] = Station.release
         self._waiting: Callable[[], int] = int
 
-    def open(self, granted: Callable[["Station"], None], waiting: Callable[[], int], *, joins: bool) -> None:
+    def open(
+        self, granted: Callable[["Station"], None], waiting: Callable[[], int], *, joins: bool, pads: bool = True
+    ) -> None:
         """From now on `granted` is told when the device's tokens are there; `waiting` tells the rows of the queue.
 
-        Without `joins` every request is a batch of its own, so there is nothing to pad.
+        With `joins` requests share batches. Without `pads` batches are computed as they are, whatever the buckets.
         """
         self._granted, self._waiting = granted, waiting
-        if not joins:
-            self._buckets = ()
+        if not pads:
+            self.buckets = ()
         if self.profile:
             delay = partial(self._device.delay, self)
             self.foresight = Foresight(self.profile, instances=len(self.instances), joins=joins, delay=delay)
@@ -68,7 +70,7 @@ class Station:
 
     def padded(self, rows: int) -> int:
         """The rows that a batch of `rows` is computed as."""
-        buckets = self._buckets
+        buckets = self.buckets
         return buckets[bisect_left(buckets, rows)] if buckets and rows <= buckets[-1] else rows
 
     def free_at(self, now: float) -> list[float]:

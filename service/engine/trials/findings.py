@@ -63,6 +63,7 @@ def key_of(plan: Plan, runtime: str, config: ModelConfig, cores: int, cpu_info: 
     told = (
         (_VERSION, plan.sha256, plan.backend, plan.precision, plan.device, runtime, plan.options),
         (config.max_batch_size, config.dynamic_batching is not None, layout, config.hone.intra_op_threads),
+        (plan.batch_buckets, plan.cuda_graphs),
         (cores, _cpu(cpu_info)),
     )
     return hashlib.sha256(repr(told).encode()).hexdigest()

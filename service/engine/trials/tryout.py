@@ -44,7 +44,7 @@ class Tryout:
         """How long batches take; nothing where lengths vary, since nobody knows which of them will come."""
         if any(-1 in spec.dims for spec in self.plan.inputs):
             return ()
-        sizes = bucket_sizes(self.plan.max_batch_size)
+        sizes = self.plan.batch_buckets or bucket_sizes(self.plan.max_batch_size)
         try:
             return tuple(await measure(bench, [self._calm(rows) for rows in sizes]))
         except TrialFailed:
