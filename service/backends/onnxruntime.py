@@ -60,7 +60,7 @@ class OnnxRuntime:
                 f"ONNX Runtime computes a model as it is written; precision {plan.precision!r} isn't an option"
             )
         try:
-            self._session = onnxruntime.InferenceSession(model, _options(plan), providers=_providers(plan))
+            self._session = onnxruntime.InferenceSession(model, _options(plan), providers=providers(plan))
         except Exception as error:  # the binding raises a dozen unrelated classes
             raise LoadError(one_line(str(error))) from error
         self._provider = self._session.get_providers()[0]
@@ -234,7 +234,8 @@ def _options(plan: Plan) -> onnxruntime.SessionOptions:
     return options
 
 
-def _providers(plan: Plan) -> list[Any]:
+def providers(plan: Plan) -> list[Any]:
+    """What computes by this plan, and with which options. Raises LoadError where there is no CUDA provider."""
     if plan.device == "cpu":
         return ["CPUExecutionProvider"]
     if _CUDA not in onnxruntime.get_available_providers():
