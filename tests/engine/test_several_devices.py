@@ -265,6 +265,17 @@ def test_equal_devices_are_foreseen_as_instances_of_one(devices: int, ahead: int
     assert free + ahead * per_row + own == pytest.approx(outlook.wait(rows, ahead, 0.0))
 
 
+def test_a_batch_that_stands_behind_another_is_counted_once() -> None:
+    """A GPU is given a second batch while it computes the first: two batches' time is left, not three's."""
+    foresight = Foresight(profile(1.0), instances=1, joins=True, delay=lambda _: 0.0)
+    first, second = Batch([]), Batch([])
+    foresight.started(first, 10.0)
+    foresight.started(second, 11.0)
+
+    assert (2.0, 1.5, 0.5) == tuple(foresight.parts(1, 0, now)[0] for now in (10.0, 10.5, 11.5))
+    assert [11.0, 12.0] == list(foresight.ends())
+
+
 @given(st.lists(st.floats(0.001, 1.0), min_size=1, max_size=4), st.integers(0, 200), st.integers(0, 200))
 def test_more_work_ahead_is_never_foreseen_to_end_earlier(speeds: list[float], ahead: int, more: int) -> None:
     """And another device never makes it later."""

@@ -43,7 +43,7 @@ class Foresight:
         self._instances = instances
         self._joins = joins
         self._delay = delay
-        self._until: dict[Batch, float] = {}
+        self._times: dict[Batch, tuple[float, float]] = {}  # when it starts and ends
         self._shedding = Shedding()
 
     @property
@@ -53,15 +53,15 @@ class Foresight:
 
     def ends(self) -> Iterable[float]:
         """When each batch in flight should end."""
-        return self._until.values()
+        return [end for _, end in self._times.values()]
 
-    def started(self, batch: Batch, now: float) -> None:
-        """A worker has it."""
-        self._until[batch] = now + self.profile.seconds(batch.rows)
+    def started(self, batch: Batch, start: float) -> None:
+        """A worker has it, and will start it then: now, or after another batch."""
+        self._times[batch] = (start, start + self.profile.seconds(batch.rows))
 
     def ended(self, batch: Batch, seconds: float) -> None:
         """It has taken so long; 0 for one that wasn't computed to its end."""
-        del self._until[batch]
+        del self._times[batch]
         if seconds:
             self.profile.observe(batch.rows, seconds)
 
@@ -93,7 +93,7 @@ class Foresight:
         return free * slower, per_row * slower, own * slower
 
     def _in_flight(self, now: float) -> float:
-        return sum([max(until - now, 0.0) for until in self._until.values()])
+        return sum([max(end - max(start, now), 0.0) for start, end in self._times.values()])
 
 
 def check_time(wait: float, ahead: int, now: float, deadline: float, shedding: Shedding) -> None:

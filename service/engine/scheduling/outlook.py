@@ -45,9 +45,15 @@ def foresee(stations: Sequence[Station]) -> Foresight | Outlook | None:
 
 def share_out(stations: Sequence[Station]) -> None:
     """Tell each station its part of the queue, by how many rows a second it computes."""
-    rates = [one.working / one.profile.seconds_per_row() if one.profile else one.working for one in stations]
+    rates = [one.working * _rows_a_second(one) for one in stations]
     for station, rate in zip(stations, rates, strict=True):
         station.share = rate / sum(rates) if sum(rates) else 1.0
+
+
+def _rows_a_second(station: Station) -> float:
+    """What one of its instances computes, in batches of the best size."""
+    profile = station.profile
+    return profile.best_rows / profile.expected(profile.best_rows) if profile else 1.0
 
 
 def _shared(parts: Sequence[tuple[float, float]], rows: int) -> float:
