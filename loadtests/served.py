@@ -48,20 +48,34 @@ class Served:
 
 
 @contextmanager
-def hone(repository: Path, *, port: int = 0, metrics_port: int = 0, flags: Sequence[str] = ()) -> Iterator[Served]:
-    """Hone on `repository` while the block runs, a port of 0 meaning any that is free. Raises ServerError."""
+def hone(
+    repository: Path,
+    *,
+    port: int = 0,
+    metrics_port: int = 0,
+    flags: Sequence[str] = (),
+    patience: float = START_SECONDS,
+) -> Iterator[Served]:
+    """Hone on `repository` while the block runs, a port of 0 meaning any that is free. Raises ServerError, also when
+    it isn't ready after `patience` seconds.
+    """
     port, metrics_port = port or free_port(), metrics_port or free_port()
     ports = ["--host", HOST, "--http-port", str(port), "--metrics-port", str(metrics_port)]
     command = [sys.executable, "-m", "service", "run", "--model-repository", str(repository.resolve()), *ports, *flags]
     # Settings meant for the user's own server must not change what is measured.
     environment = {name: value for name, value in os.environ.items() if not name.startswith("HONE_")}
-    with serving(command, port=port, ready="/v2/health/ready", environment=environment) as served:
+    with serving(command, port=port, ready="/v2/health/ready", environment=environment, patience=patience) as served:
         yield replace(served, metrics_port=metrics_port)
 
 
 @contextmanager
 def serving(
-    command: Sequence[str], *, port: int, ready: str, environment: Mapping[str, str] | None = None
+    command: Sequence[str],
+    *,
+    port: int,
+    ready: str,
+    environment: Mapping[str, str] | None = None,
+    patience: float = START_SECONDS,
 ) -> Iterator[Served]:
     """`command` while the block runs, from the moment a GET of the path `ready` answers 200. Raises ServerError."""
     with tempfile.TemporaryFile("w+b") as log:
@@ -69,7 +83,7 @@ def serving(
             command, cwd=ROOT, env=environment, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
         )
         try:
-            _wait_ready(process, port, ready, log)
+            _wait_ready(process, port, ready, log, patience)
             yield Served(port=port, pid=process.pid)
         finally:
             _stop(process)
@@ -103,13 +117,13 @@ def is_free(port: int) -> bool:
         return True
 
 
-def _wait_ready(process: subprocess.Popen[bytes], port: int, path: str, log: IO[bytes]) -> None:
-    deadline = time.monotonic() + START_SECONDS
+def _wait_ready(process: subprocess.Popen[bytes], port: int, path: str, log: IO[bytes], patience: float) -> None:
+    deadline = time.monotonic() + patience
     while not _answers(port, path):
         if os.waitid(os.P_PID, process.pid, _ENDED):
             raise ServerError(f"the server ended; it said:\n{_tail(log)}")
         if time.monotonic() > deadline:
-            raise ServerError(f"the server isn't ready after {START_SECONDS:.0f} s; it said:\n{_tail(log)}")
+            raise ServerError(f"the server isn't ready after {patience:.0f} s; it said:\n{_tail(log)}")
         time.sleep(0.05)
 
 

@@ -71,9 +71,10 @@ class Histogram:
 class ModelMetrics:
     """All numbers of one generation of one model version; written on the event loop.
 
-    `worker_memory` is asked at a scrape, in bytes. `requests` counts by (protocol, outcome); outcomes are ok,
-    client_error, rejected, deadline, cancelled and error. `remote_calls` counts calls to the server that computes the
-    model, if another one does, by how they ended; such a server counts as one worker.
+    `worker_memory` is asked at a scrape, in bytes. `workers_up` counts by device, `worker_restarts` by device and
+    reason. `requests` counts by (protocol, outcome); outcomes are ok, client_error, rejected, deadline, cancelled and
+    error. `remote_calls` counts calls to the server that computes the model, if another one does, by how they ended;
+    such a server counts as one worker.
     """
 
     requests: defaultdict[tuple[str, str], int] = field(default_factory=lambda: defaultdict(int))
@@ -88,9 +89,9 @@ class ModelMetrics:
     inferences: int = 0
     executions: int = 0
     pending: int = 0
-    workers_up: int = 0
+    workers_up: dict[str, int] = field(default_factory=dict)
     worker_memory: Callable[[], int] = int
-    worker_restarts: dict[str, int] = field(default_factory=dict)
+    worker_restarts: dict[tuple[str, str], int] = field(default_factory=dict)
     remote_calls: dict[str, int] = field(default_factory=dict)
     ready: bool = False
     batch_independent: bool = True
@@ -127,7 +128,7 @@ class ModelMetrics:
     def history(self) -> "ModelMetrics":
         """What stays to be counted of a generation that has ended."""
         left = copy(self)
-        left.pending, left.workers_up, left.worker_memory, left.ready = 0, 0, int, False
+        left.pending, left.workers_up, left.worker_memory, left.ready = 0, {}, int, False
         return left
 
 
@@ -239,17 +240,20 @@ class Metrics(Collector):
         yield batches
 
     def _workers(self, models: dict[tuple[str, str], ModelMetrics]) -> Iterator[Metric]:
-        up = GaugeMetricFamily("hone_worker_up", "Workers that take batches", labels=_MODEL)
+        up = GaugeMetricFamily("hone_worker_up", "Workers that take batches", labels=[*_MODEL, "device"])
         memory = GaugeMetricFamily("hone_worker_resident_bytes", "Memory of all workers of a model", labels=_MODEL)
-        restarts = CounterMetricFamily("hone_worker_restarts", "Workers that ended unasked", labels=[*_MODEL, "reason"])
+        restarts = CounterMetricFamily(
+            "hone_worker_restarts", "Workers that ended unasked", labels=[*_MODEL, "device", "reason"]
+        )
         calls = CounterMetricFamily("hone_remote_calls", "Calls to a remote server, by end", labels=[*_MODEL, "end"])
         ready = GaugeMetricFamily("hone_model_ready", "1 when the model answers", labels=_MODEL)
         for key, numbers in models.items():
-            up.add_metric(key, numbers.workers_up)
+            for device, working in dict(numbers.workers_up).items():
+                up.add_metric([*key, device], working)
             memory.add_metric(key, numbers.worker_memory())
             ready.add_metric(key, int(numbers.ready))
-            for reason, value in dict(numbers.worker_restarts).items():
-                restarts.add_metric([*key, reason], value)
+            for labels, value in dict(numbers.worker_restarts).items():
+                restarts.add_metric([*key, *labels], value)
             for end, value in dict(numbers.remote_calls).items():
                 calls.add_metric([*key, end], value)
         yield up

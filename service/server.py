@@ -240,6 +240,7 @@ def _engine_limits(settings: Settings) -> EngineLimits:
         max_queued_requests=settings.max_queue_requests,
         max_queued_bytes=settings.max_queue_bytes,
         max_output_bytes=settings.max_output_bytes,
+        worker_nice=settings.worker_nice,
         findings=FindingsCache(settings.cache_dir),
         patience=Patience(load=settings.load_timeout_secs, batch=settings.batch_timeout_secs),
         remotes=parse_remotes(settings.remote),

@@ -25,8 +25,8 @@ def test_counters_go_on_and_gauges_tell_of_now() -> None:
         one.inferences += count
         one.queue_duration.observe_all([0.1] * count)
         one.compute_duration["infer"].observe(float(count))
-        one.worker_restarts = {"sigkill": count}
-        one.workers_up, one.pending, one.ready, one.size_bytes = 1, count, True, count
+        one.worker_restarts = {("cpu", "sigkill"): count}
+        one.workers_up, one.pending, one.ready, one.size_bytes = {"cpu": 1}, count, True, count
         one.worker_memory = lambda: 7
     old.info = {"variant": "old"}
 
@@ -37,7 +37,7 @@ def test_counters_go_on_and_gauges_tell_of_now() -> None:
         both["hone_pending_requests"],
     )
     assert (5, 2) == (both["hone_queue_duration_seconds_count"], both["hone_compute_duration_seconds_count infer"])
-    assert (2, 1, 14) == (both["hone_worker_up"], both["hone_model_ready"], both["hone_worker_resident_bytes"])
+    assert (2, 1, 14) == (both["hone_worker_up cpu"], both["hone_model_ready"], both["hone_worker_resident_bytes"])
     assert 2 == both["hone_model_size_bytes"]  # what is being loaded doesn't describe the model yet
 
     new.info = {"variant": "new"}
@@ -48,8 +48,8 @@ def test_counters_go_on_and_gauges_tell_of_now() -> None:
         left["hone_inference_total"],
         left["hone_pending_requests"],
     )
-    assert (5, 5) == (left["hone_worker_restarts_total sigkill"], left["hone_queue_duration_seconds_count"])
-    assert (1, 1, 7) == (left["hone_worker_up"], left["hone_model_ready"], left["hone_worker_resident_bytes"])
+    assert (5, 5) == (left["hone_worker_restarts_total cpu sigkill"], left["hone_queue_duration_seconds_count"])
+    assert (1, 1, 7) == (left["hone_worker_up cpu"], left["hone_model_ready"], left["hone_worker_resident_bytes"])
     assert 3 == left["hone_model_size_bytes"]
 
 

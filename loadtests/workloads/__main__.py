@@ -5,7 +5,7 @@ import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from loadtests.workloads import mlp, networks
+from loadtests.workloads import half, mlp, networks
 
 BUILDERS: Mapping[str, Callable[[], bytes]] = {
     "W1": mlp.build,
@@ -14,6 +14,8 @@ BUILDERS: Mapping[str, Callable[[], bytes]] = {
     "W4": networks.resnet18,
     "W4-uint8": networks.resnet18_of_pixels,
     "W5": lambda: networks.encoder(64),
+    "G1": half.resnet50,
+    "G2": lambda: half.bert_base(128),
 }
 
 

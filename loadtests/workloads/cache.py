@@ -12,7 +12,7 @@ from loadtests.workloads.workload import Workload
 
 FOLDER = ROOT / "runs" / "bench"
 MAKERS = ("onnx", "onnxscript", "torch", "transformers")
-SOURCES = ("__main__.py", "mlp.py", "networks.py")
+SOURCES = ("__main__.py", "half.py", "mlp.py", "networks.py")
 
 
 def model_file(workload: Workload, folder: Path = FOLDER) -> Path:

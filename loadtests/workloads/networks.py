@@ -64,17 +64,17 @@ def small_images() -> bytes:
     config = ResNetConfig(
         embedding_size=16, hidden_sizes=[16, 32, 64], depths=[1, 1, 1], layer_type="basic", num_labels=10
     )
-    return _export(lambda: Images(config), torch.zeros(2, 3, 32, 32), "image", "logits")
+    return export(lambda: Images(config), torch.zeros(2, 3, 32, 32), "image", "logits")
 
 
 def resnet18() -> bytes:
     """W4: ResNet-18, `image` float32 [N, 3, 224, 224] to `logits` [N, 1000]."""
-    return _export(lambda: Images(_resnet18()), torch.zeros(2, 3, 224, 224), "image", "logits")
+    return export(lambda: Images(_resnet18()), torch.zeros(2, 3, 224, 224), "image", "logits")
 
 
 def resnet18_of_pixels() -> bytes:
     """W4 with uint8 pixels."""
-    return _export(lambda: Pixels(_resnet18()), torch.zeros(2, 3, 224, 224, dtype=torch.uint8), "image", "logits")
+    return export(lambda: Pixels(_resnet18()), torch.zeros(2, 3, 224, 224, dtype=torch.uint8), "image", "logits")
 
 
 def encoder(length: int) -> bytes:
@@ -86,7 +86,7 @@ def encoder(length: int) -> bytes:
         intermediate_size=1536,
         attn_implementation="eager",
     )
-    return _export(lambda: Encoder(config), torch.ones(2, length, dtype=torch.int64), "input_ids", "pooled")
+    return export(lambda: Encoder(config), torch.ones(2, length, dtype=torch.int64), "input_ids", "pooled")
 
 
 def _resnet18() -> ResNetConfig:
@@ -99,7 +99,7 @@ def _resnet18() -> ResNetConfig:
     )
 
 
-def _export(make: Callable[[], nn.Module], example: torch.Tensor, name: str, output: str) -> bytes:
+def export(make: Callable[[], nn.Module], example: torch.Tensor, name: str, output: str) -> bytes:
     """The network as a self-contained ONNX file with a dynamic batch and everything else fixed."""
     torch.manual_seed(SEED)
     network = make().eval()

@@ -229,7 +229,7 @@ def _from_proto(proto: pb.ModelConfig, *, name: str, source: str) -> ModelConfig
         default_model_filename=proto.default_model_filename,
         label_filenames={o.name: _file_name(o.label_filename, source) for o in proto.output if o.label_filename},
         parameters=parameters,
-        hone=read_parameters(parameters, source=source),
+        hone=read_parameters(parameters, source=source, max_batch_size=proto.max_batch_size),
         warnings=warnings,
         source=proto.SerializeToString(deterministic=True),
     )

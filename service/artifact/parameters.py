@@ -14,7 +14,9 @@ Precision: TypeAlias = Literal["f32", "bf16", "f16"]
 
 PREFIX = "hone."
 KEYS = (
+    "hone.batch_buckets",
     "hone.batch_tolerance",
+    "hone.cuda_graphs",
     "hone.deadline_ms",
     "hone.family",
     "hone.precision",
@@ -28,13 +30,17 @@ KEYS = (
 class HoneParameters:
     """What a model asks of Hone beyond Triton's fields.
 
-    `batch_tolerance` is how much a batch-mate may change an answer, as a share of the largest one. `deadline_ms` bounds
-    the time to completion. With `reject_non_finite` a request with NaN or an infinity in an input is refused.
-    `remote` is what the operator calls the server that computes the model, empty when it is this one. Thread counts are
-    Triton's onnxruntime parameters. None: not said.
+    `batch_buckets` are the only numbers of rows that a batch is computed as, rising up to `max_batch_size`: smaller
+    ones are padded with rows of their own. With `cuda_graphs` a GPU computes each of them by a recorded graph (powers
+    of two where no buckets are named). `batch_tolerance` is how much a batch-mate may change an answer, as a share of
+    the largest one. `deadline_ms` bounds the time to completion. With `reject_non_finite` a request with NaN or an
+    infinity in an input is refused. `remote` is what the operator calls the server that computes the model, empty when
+    it is this one. Thread counts are Triton's onnxruntime parameters. None: not said.
     """
 
+    batch_buckets: tuple[int, ...] = ()
     batch_tolerance: float | None = None
+    cuda_graphs: bool = False
     deadline_ms: float | None = None
     precision: Precision = "f32"
     reject_non_finite: bool = False
@@ -47,7 +53,7 @@ class HoneParameters:
     unpads: tuple[Unpad, ...] = ()
 
 
-def read_parameters(values: Mapping[str, str], *, source: str) -> HoneParameters:
+def read_parameters(values: Mapping[str, str], *, source: str, max_batch_size: int = 0) -> HoneParameters:
     """Typed settings from a config's parameters; keys of others pass.
 
     Raises ArtifactError for an unknown `hone.` key, naming the nearest, and for a value that doesn't fit its key.
@@ -58,7 +64,9 @@ def read_parameters(values: Mapping[str, str], *, source: str) -> HoneParameters
     reader = _Reader(values=values, source=source)
     lengths, unpads = read_lengths(values, source=source)
     return HoneParameters(
+        batch_buckets=reader.sizes("hone.batch_buckets", max_batch_size),
         batch_tolerance=reader.share("hone.batch_tolerance"),
+        cuda_graphs=reader.flag("hone.cuda_graphs"),
         deadline_ms=reader.number("hone.deadline_ms"),
         precision=reader.precision("hone.precision"),
         reject_non_finite=reader.flag("hone.reject_non_finite"),
@@ -109,6 +117,18 @@ class _Reader:
         if not (text.isascii() and text.isdigit() and len(text) < 5):
             raise self._error(key, "a whole number, 0 or above")
         return int(text) or None
+
+    def sizes(self, key: str, largest: int) -> tuple[int, ...]:
+        """Rising whole numbers up to `largest`, with commas between them; absent means none."""
+        if key not in self.values:
+            return ()
+        if not largest:
+            raise ArtifactError(f'{self.source}: parameters: "{key}" needs a max_batch_size above 0')
+        parts = [part.strip() for part in self.values[key].split(",")]
+        sizes = tuple(int(part) for part in parts if part.isascii() and part.isdigit() and len(part) < 7)
+        if len(sizes) < len(parts) or sizes[0] < 1 or sizes[-1] != largest or sorted(set(sizes)) != list(sizes):
+            raise self._error(key, f"rising numbers of rows, the last of them max_batch_size ({largest})")
+        return sizes
 
     def flag(self, key: str) -> bool:
         """`true` or `false`; absent means false."""

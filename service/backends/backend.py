@@ -18,7 +18,15 @@ class RunError(Exception):
     """The runtime refused a batch and can go on; the text is one line, without paths."""
 
 
+class DeviceFault(Exception):
+    """The device has failed in a way that lasts as long as this process; the text is one line, without paths."""
+
+
+DEVICE_FAULT = 70
+"""Exit status of a worker that met one."""
+
 _INTERNALS = (
+    re.compile(r" ?; ?(?:GPU|hostname|file|line|expr)=[^;]*"),  # where and on which machine CUDA failed
     re.compile(r"\[ONNXRuntimeError\] : \d+ : \w+ : "),  # its prefix, also nested
     re.compile(r"(?:\w+[*&]* )*(?:onnxruntime|ov|std)::[\w:<>]+(?:\([^()]*\))?[*&]*"),  # C++ functions and types
     re.compile(r"(?:[\w./+-]*/)?[\w-]+\.(?:cc|cpp|h|hpp):\d+:?"),  # places in their sources
@@ -50,8 +58,11 @@ class Backend(Protocol):
     ) -> Sequence[NDArray[Any]]:
         """The named outputs for the named inputs. The inputs are valid during the call only.
 
-        Raises RunError when this batch can't be computed.
+        Raises RunError when this batch can't be computed, DeviceFault when none can any more.
         """
+
+    def adopt(self, memory: memoryview) -> None:
+        """Inputs and outputs will lie in this memory for as long as the process lives."""
 
     def bind(
         self,
@@ -62,7 +73,7 @@ class Backend(Protocol):
     ) -> Callable[[], None] | None:
         """A function that computes what `inputs` hold when it is called into `outputs`, without copying either.
 
-        The arrays are views of memory that stays. None where the runtime can't; the function raises RunError.
+        The arrays are views of memory that stays. None where the runtime can't; the function raises as `run` does.
         """
 
 

@@ -63,6 +63,9 @@ class OpenVino:
         """See `Backend`."""
         return f"openvino {openvino.__version__.split('-')[0]} CPU"
 
+    def adopt(self, memory: memoryview) -> None:
+        """See `Backend`: nothing to do."""
+
     def bind(
         self,
         names: Sequence[str],

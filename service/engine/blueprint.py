@@ -11,10 +11,11 @@ from service.artifact.signature import Signature
 from service.backends.plan import Plan
 from service.engine.device import CPU, GPU_TOKENS, Placement
 from service.engine.exchange import Exchange
+from service.engine.profile import bucket_sizes
 from service.engine.scheduling.policy import BatchingPolicy
 from service.engine.source import EngineLimits, ModelSource
 from service.engine.trials.independence import TOLERANCE
-from service.errors import NotReady
+from service.errors import ArtifactError, NotReady
 from service.workers.region import fits_slot
 
 SLOTS = 2
@@ -38,6 +39,8 @@ class Blueprint:
     def inspection(self, placement: Placement) -> Plan:
         """The plan by which an instance at this place loads the model and reads its signature."""
         config = self.source.config
+        on_gpu = placement.device != CPU
+        graphs = on_gpu and config is not None and config.hone.cuda_graphs
         return Plan(
             backend=config.backend if config else "onnxruntime",
             path=self.source.path,
@@ -46,6 +49,9 @@ class Blueprint:
             device=placement.device,
             intra_op_threads=placement.threads,
             inter_op_threads=(config.hone.inter_op_threads if config else None) or 1,
+            batch_buckets=_buckets(config, graphs=graphs) if config else (),
+            cuda_graphs=graphs,
+            nice=0 if on_gpu else self._limits.worker_nice,
         )
 
     def resolve(self, plan: Plan, signature: Signature) -> Plan:
@@ -55,6 +61,8 @@ class Blueprint:
         """
         if self._config is None:
             self._config = complete(self.source.config, self.source.name, signature)
+        if self._config.hone.cuda_graphs:
+            _check_shapes(self._config)
         resolved = msgspec.structs.replace(
             plan,
             max_batch_size=self._config.max_batch_size,
@@ -90,11 +98,30 @@ class Blueprint:
 
 def _warm_batches(plan: Plan) -> tuple[int, ...]:
     """One row and a full batch; not the latter where it is larger than a slot, and nothing where lengths vary, since
-    nobody knows which of them the model can take.
+    nobody knows which of them the model can take. All buckets where there are any, the largest first: what it needs of
+    memory is enough for the others.
     """
     if any(-1 in spec.shape for spec in plan.inputs):
         return ()
+    if plan.batch_buckets:
+        return plan.batch_buckets[::-1]
     return (1, plan.max_batch_size) if plan.max_batch_size > 1 and fits_slot(plan) else (1,)
+
+
+def _buckets(config: ModelConfig, *, graphs: bool) -> tuple[int, ...]:
+    """The only numbers of rows that a batch may have; empty for any. Graphs need some."""
+    return config.hone.batch_buckets or (
+        bucket_sizes(config.max_batch_size) if graphs and config.max_batch_size else ()
+    )
+
+
+def _check_shapes(config: ModelConfig) -> None:
+    """Raises ArtifactError unless all shapes but the batch's are fixed: a graph is recorded for one shape."""
+    for spec in (*config.inputs, *config.outputs):
+        if -1 in spec.shape:
+            raise ArtifactError(
+                f'{config.name}: hone.cuda_graphs needs fixed shapes, "{spec.name}" has one that varies'
+            )
 
 
 def _queue_policies(batching: DynamicBatching | None) -> tuple[QueuePolicy, ...]:

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Protocol
 
 from service.artifact.config import InstanceGroup, ModelConfig
-from service.errors import ArtifactError
 
 CPU = "cpu"
 GPU_TOKENS = 2
@@ -128,19 +127,20 @@ class Devices:
         """The device called `name`."""
         return self._devices.setdefault(name, Device(self.cores if name == CPU else GPU_TOKENS))
 
-    def place(self, config: ModelConfig | None) -> list[Placement]:
-        """A placement for each instance that the configuration asks for; one instance when it asks for none.
+    def place(self, config: ModelConfig | None) -> list[list[Placement]]:
+        """For each device that the configuration asks for, a placement for each instance there; one instance in all
+        when it asks for none.
 
-        An instance on the CPU gets the configured number of threads, or its share of the cores. Raises ArtifactError
-        when the instances would be on more than one device.
+        An instance on the CPU gets the configured number of threads, or its share of the cores.
         """
         groups = (config.instance_groups if config else ()) or (InstanceGroup(kind="auto", count=1),)
         names = [name for group in groups for name in self._names(group)]
-        if len(set(names)) > 1:
-            raise ArtifactError(f"instance_group: instances on {', '.join(sorted(set(names)))}; use one device a model")
         configured = config.hone.intra_op_threads if config else None
-        threads = configured or (max(self.cores // len(names), 1) if names[0] == CPU else 1)
-        return [Placement(device=name, threads=threads) for name in names]
+        shared = max(self.cores // max(names.count(CPU), 1), 1)
+        return [
+            [Placement(device=name, threads=configured or (shared if name == CPU else 1))] * names.count(name)
+            for name in dict.fromkeys(names)
+        ]
 
     def split(self, config: ModelConfig | None) -> list[Placement]:
         """An instance of one thread per core; empty where the configuration says otherwise, or it changes nothing."""
@@ -156,7 +156,7 @@ class Devices:
     def _names(self, group: InstanceGroup) -> list[str]:
         if group.kind == "cpu" or (group.kind == "auto" and not group.gpus and not self.gpus):
             return [CPU] * group.count
-        return [f"cuda:{gpu}" for gpu in group.gpus or (0,) for _ in range(group.count)]
+        return [f"cuda:{gpu}" for gpu in group.gpus or range(max(self.gpus, 1)) for _ in range(group.count)]
 
 
 def usable_cores(cgroup: Path = Path("/sys/fs/cgroup")) -> int:
@@ -178,4 +178,10 @@ def _usable_gpus() -> int:
         importlib.metadata.version("onnxruntime-gpu")
     except importlib.metadata.PackageNotFoundError:
         return 0
-    return len(list(Path("/dev").glob("nvidia[0-9]*")))
+    there = len(list(Path("/dev").glob("nvidia[0-9]*")))
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    return (
+        there
+        if visible is None
+        else min(there, len([one for one in visible.split(",") if one.strip() not in ("", "-1")]))
+    )

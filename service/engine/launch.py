@@ -39,12 +39,13 @@ class Launched:
 
 @dataclass(frozen=True, kw_only=True)
 class Launch:
-    """Brings the instances of one generation up.
+    """Brings the instances of one generation up on one device.
 
-    `make` makes an instance for a placement; `config` is the one in the repository, None without one, and `completed`
-    gives it as completed once an instance is up.
+    `placements` are those that the configuration asks for there; `make` makes an instance for one. `config` is the one
+    in the repository, None without one, and `completed` gives it as completed once an instance is up.
     """
 
+    placements: Sequence[Placement]
     config: ModelConfig | None
     completed: Callable[[], ModelConfig]
     golden: Golden | None
@@ -69,7 +70,7 @@ class Launch:
         raise AssertionError("unreachable")
 
     async def _attempt(self, started: list[Instance[Batch]], attempt: int) -> Launched:
-        placements = self.devices.place(self.config)
+        placements = self.placements
         (first,) = await self._start(placements[:1], started)
         tryout = Tryout(plan=first.plan, golden=self.golden, lengths=self.completed().hone.lengths)
         bench = self._bench(first)

@@ -36,8 +36,13 @@ class BucketTime(msgspec.Struct, frozen=True, kw_only=True):
 class LatencyProfile:
     """Owns the prediction of one generation's batch times, in seconds, interpolated between measured batch sizes."""
 
-    def __init__(self, buckets: Sequence[BucketTime], clock: Callable[[], float] = time.monotonic) -> None:
-        """`buckets` are sorted by rows and at least one. Times that fall with more rows are taken as noise."""
+    def __init__(
+        self, buckets: Sequence[BucketTime], clock: Callable[[], float] = time.monotonic, *, stepped: bool = False
+    ) -> None:
+        """`buckets` are sorted by rows and at least one. Times that fall with more rows are taken as noise. With
+        `stepped` a batch between two sizes is padded up to the larger one, and takes as long.
+        """
+        self._stepped = stepped
         self.buckets = tuple(buckets)
         self.best_rows = best_rows(buckets)
         self.factor = 1.0
@@ -53,6 +58,10 @@ class LatencyProfile:
     def seconds(self, rows: int) -> float:
         """How long a batch of `rows` rows will take."""
         return self._measured(rows) * self.belief()
+
+    def expected(self, rows: int) -> float:
+        """The same, but believed also when nobody has confirmed it for long: for comparing devices."""
+        return self._measured(rows) * self.factor
 
     def seconds_per_row(self) -> float:
         """What a row takes where it takes least, in a batch of the best size."""
@@ -75,6 +84,8 @@ class LatencyProfile:
             return rows[index]
         if index == 0:
             return 0 if self._measured(1) > available else int(rows[0] * available / times[0])
+        if self._stepped:
+            return rows[index - 1]
         share = (available - times[index - 1]) / (times[index] - times[index - 1])
         return int(rows[index - 1] + share * (rows[index] - rows[index - 1]))
 
@@ -101,7 +112,7 @@ class LatencyProfile:
         index = bisect_left(points, rows)
         if index == len(points):
             return times[-1] * rows / points[-1]
-        if points[index] == rows or index == 0:
+        if points[index] == rows or index == 0 or self._stepped:
             return times[index]
         share = (rows - points[index - 1]) / (points[index] - points[index - 1])
         return times[index - 1] + share * (times[index] - times[index - 1])

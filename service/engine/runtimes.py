@@ -185,7 +185,9 @@ class _Candidate:
             await instance.stop()
 
     async def _launch(self) -> Launched:
+        placements = self._devices.place(self._blueprint.source.config)
         return await Launch(
+            placements=placements[0],  # where a model has several devices, the first is measured
             config=self._blueprint.source.config,
             completed=lambda: self._blueprint.config,
             golden=self._golden,

@@ -1,5 +1,6 @@
 """One generation of a model: one version under one configuration, with its scheduler and its worker instances."""
 
+import asyncio
 import time
 from collections.abc import Sequence
 from functools import partial
@@ -23,6 +24,7 @@ from service.engine.profile import LatencyProfile
 from service.engine.quarantine import Quarantine
 from service.engine.scheduling.batch import Batch
 from service.engine.scheduling.dynamic import DynamicBatcher
+from service.engine.scheduling.station import Station
 from service.engine.source import EngineLimits, ModelSource
 from service.engine.splitting import Parts
 from service.engine.trials.findings import Findings
@@ -75,18 +77,32 @@ class ServedModel:
     async def load(self) -> None:
         """Start the instances and wait for them. Raises ArtifactError with what is wrong with the model."""
         began = time.monotonic()
-        source = self._blueprint.source
-        launched = await Launch(
-            config=source.config,
-            completed=lambda: self.config,
-            golden=read_golden(Path(source.golden)) if source.golden else None,
-            devices=self._devices,
-            cache=self._limits.findings,
-            make=self._instance,
-        ).run()
+        launched = await self._launch()
         assert self._scheduler
         self._serve(self._scheduler, launched)
         self._describe(time.monotonic() - began)
+
+    async def _launch(self) -> list[Launched]:
+        """The instances on one device after the other: all of them, or none."""
+        source = self._blueprint.source
+        golden = read_golden(Path(source.golden)) if source.golden else None
+        launched: list[Launched] = []
+        try:
+            for placements in self._devices.place(source.config):
+                launch = Launch(
+                    placements=placements,
+                    config=source.config,
+                    completed=lambda: self.config,
+                    golden=golden,
+                    devices=self._devices,
+                    cache=self._limits.findings,
+                    make=self._instance,
+                )
+                launched.append(await launch.run())
+        except BaseException:
+            await asyncio.gather(*[instance.stop() for device in launched for instance in device.instances])
+            raise
+        return launched
 
     async def drain(self, seconds: float) -> bool:
         """Wait until all that was admitted has ended, for so long at most; whether it has."""
@@ -184,23 +200,28 @@ class ServedModel:
             self._most_rows = config.max_batch_size
             self._scheduler = DynamicBatcher(
                 self._blueprint.policy(self._waste),
-                self._devices.get(plan.device),
                 self.metrics,
                 self._respond,
                 self._condemn,
             )
         return resolved, self._scheduler
 
-    def _serve(self, scheduler: DynamicBatcher, launched: Launched) -> None:
-        plan, findings = launched.instances[0].plan, launched.findings
-        independent = self.metrics.batch_independent = self._is_independent(findings)
+    def _serve(self, scheduler: DynamicBatcher, launched: Sequence[Launched]) -> None:
+        verdicts = [self._is_independent(device.findings) for device in launched]  # each says why not
+        independent = self.metrics.batch_independent = all(verdicts)
         assert self._admission
-        self._admission.weights = findings.shares
-        scheduler.serve(
+        self._admission.weights = launched[0].findings.shares  # their shape hardly differs by device
+        scheduler.serve([self._station(device) for device in launched], join=independent)
+
+    def _station(self, launched: Launched) -> Station:
+        plan, times = launched.instances[0].plan, launched.findings.buckets
+        return Station(
+            self._devices.get(plan.device),
             launched.instances,
+            name=plan.device,
             tokens=self._devices.tokens(plan.device, plan.intra_op_threads),
-            profile=LatencyProfile(findings.buckets) if findings.buckets else None,
-            join=independent,
+            profile=LatencyProfile(times, stepped=bool(plan.batch_buckets)) if times else None,
+            buckets=plan.batch_buckets,
         )
 
     def _is_independent(self, findings: Findings) -> bool:

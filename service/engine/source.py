@@ -17,13 +17,15 @@ from service.workers.patience import Patience
 class EngineLimits:
     """What every model gets unless its configuration says otherwise. Times are in seconds.
 
-    `remotes` are the servers that a configuration may name as the one that computes.
+    `worker_nice` is added to the niceness of workers on the CPU. `remotes` are the servers that a configuration may
+    name as the one that computes.
     """
 
     default_deadline: float = 30.0
     max_queued_requests: int = 1024
     max_queued_bytes: int = 256 * 1024 * 1024
     max_output_bytes: int = 256 * 1024 * 1024
+    worker_nice: int = 0
     findings: FindingsCache = field(default_factory=lambda: FindingsCache(None))
     patience: Patience = field(default_factory=Patience)
     remotes: Mapping[str, RemoteAddress] = field(default_factory=dict)

@@ -45,7 +45,7 @@ class Instance(Generic[Job]):
         patience: Patience | None = None,
         name: str = "",
     ) -> None:
-        self._log = structlog.get_logger().bind(model=name)
+        self._log = structlog.get_logger().bind(model=name, device=inspect.device)
         self._patience = patience or Patience()
         self._inspect = msgspec.structs.replace(inspect, beat_seconds=self._patience.beat)
         self._resolve = resolve

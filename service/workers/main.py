@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from service.artifact.external_data import asks_for_other_files
-from service.backends.backend import Backend, LoadError, RunError, open_backend
+from service.backends.backend import DEVICE_FAULT, Backend, DeviceFault, LoadError, RunError, open_backend
 from service.backends.plan import Plan
 from service.datatypes import BYTES, NUMPY_DTYPES
 from service.workers import wire
@@ -93,11 +93,14 @@ class Worker:
         plan = msgspec.json.decode(frame.payload, type=Plan)
         try:
             if self._backend is None:
+                os.nice(plan.nice)  # before the runtime starts threads, which inherit it
                 model = _read_model(plan)
                 self._sha256 = hashlib.sha256(model).hexdigest()
                 _check_model(model, plan.sha256, self._sha256)
                 self._backend = open_backend(plan, model)
             self._slots = [Region.attach(descriptor) for descriptor in descriptors]
+            for slot in self._slots:
+                self._backend.adopt(slot.memory)
             self._plan, self._number = plan, frame.plan
             self._names = tuple(spec.name for spec in plan.inputs)
             self._outputs = [spec.name for spec in plan.outputs]
@@ -254,6 +257,8 @@ def main() -> None:
             Worker(connection).serve()
         except (BrokenPipeError, ConnectionResetError):
             return  # the front is gone, and nobody is left to answer
+        except DeviceFault:
+            sys.exit(DEVICE_FAULT)  # another process may be able to use the device again, this one isn't
 
 
 if __name__ == "__main__":

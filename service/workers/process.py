@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
+from service.backends.backend import DEVICE_FAULT
 from service.workers import wire
 from service.workers.frames import ATTACHED, Frame, FrameError, Kind, decode
 from service.workers.region import Region
@@ -140,7 +141,9 @@ def _environment() -> dict[str, str]:
 
 
 def cause_of(status: int) -> str:
-    """A word for how a process ended: the signal's name, or its exit status."""
+    """A word for how a process ended: the signal's name, its exit status, or what that stands for."""
+    if status == DEVICE_FAULT:
+        return "device_fault"
     if status >= 0:
         return f"exit_{status}"
     return signal.Signals(-status).name.lower()

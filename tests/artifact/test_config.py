@@ -164,6 +164,8 @@ def test_refused(text: str, expected: str) -> None:
         ("hone.reject_non_finite", "yes", "expected true or false"),
         ("hone.batch_tolerance", "1.5", "expected a share from 0 to 1"),
         ("hone.batch_tolerance", "-0.1", "expected a number, 0 or above"),
+        ("hone.cuda_graphs", "1", "expected true or false"),
+        ("hone.batch_buckets", "1,8", '"hone.batch_buckets" needs a max_batch_size above 0'),
         ("intra_op_thread_count", "two", "expected a whole number"),
         ("inter_op_thread_count", "-1", "expected a whole number"),
     ],
@@ -185,6 +187,20 @@ def test_ignored_fields_warn() -> None:
         "config.pbtxt: model_warmup isn't implemented and is ignored",
         "config.pbtxt: response_cache isn't implemented and is ignored",
     )
+
+
+@pytest.mark.parametrize("value", ["", "1,4", "1,8,4", "0,8", "4,4,8", "1;8", "1,8,", "1,9", "-1,8", "x,8"])
+def test_buckets_rise_to_the_largest_batch(value: str) -> None:
+    """Anything else is refused with what is expected."""
+    text = f'max_batch_size: 8 parameters {{ key: "hone.batch_buckets" value {{ string_value: "{value}" }} }}'
+    with pytest.raises(ArtifactError, match=r"rising numbers of rows, the last of them max_batch_size \(8\)"):
+        parse_config(text, name="m")
+
+
+def test_buckets_are_numbers_of_rows() -> None:
+    """Blanks between them are fine."""
+    text = 'max_batch_size: 8 parameters { key: "hone.batch_buckets" value { string_value: "1, 4,8" } }'
+    assert (1, 4, 8) == parse_config(text, name="m").hone.batch_buckets
 
 
 def test_zero_means_not_said() -> None:

@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 from numpy.typing import NDArray
 
@@ -13,6 +13,7 @@ from service.engine.exchange import Exchange
 from service.engine.profile import LatencyProfile
 from service.engine.scheduling.dynamic import DynamicBatcher
 from service.engine.scheduling.policy import BatchingPolicy
+from service.engine.scheduling.station import Station
 from service.errors import HoneError
 from service.messages import InferResponse, Tensor
 from service.metrics import ModelMetrics
@@ -31,12 +32,16 @@ class Rig:
         delay: float = 0,
         most: int = 1000,
         profile: LatencyProfile | None = None,
+        profiles: Sequence[LatencyProfile | None] = (),
+        buckets: Sequence[int] = (),
         levels: Sequence[QueuePolicy] = (QueuePolicy(),),
         device: Device | None = None,
     ) -> None:
+        """With `profiles` there is a device for each of them, all with as many `instances` and `tokens`."""
         self.metrics = ModelMetrics()
         self.levels = levels
         self.device = device or Device(tokens)
+        self.devices = [self.device, *[Device(tokens) for _ in profiles[1:]]]
         self.owner = Owner()
         self.condemned: list[Exchange] = []
         policy = BatchingPolicy(
@@ -48,10 +53,25 @@ class Rig:
             shapes_vary=True,
             levels=levels,
         )
-        self.batcher = DynamicBatcher(policy, self.device, self.metrics, respond, self.condemned.append)
+        self.batcher = DynamicBatcher(policy, self.metrics, respond, self.condemned.append)
         self.owner.scheduler = self.batcher
-        self.instances = [ManualInstance(self.batcher) for _ in range(instances)]
-        self.batcher.serve(self.instances, tokens=1, profile=profile)  # type: ignore[arg-type]
+        self.stations = [
+            Station(
+                device,
+                [ManualInstance(self.batcher) for _ in range(instances)],  # type: ignore[misc]
+                name=f"device{number}",
+                tokens=1,
+                profile=profiles[number] if profiles else profile,
+                buckets=buckets,
+            )
+            for number, device in enumerate(self.devices)
+        ]
+        self.batcher.serve(self.stations)
+
+    @property
+    def instances(self) -> list[ManualInstance]:
+        """Those of all devices."""
+        return cast("list[ManualInstance]", self.batcher.crew.instances)
 
     def submit(
         self, *values: float, seconds: float = 60, width: int = 3, level: int = 0, asks: float | None = None

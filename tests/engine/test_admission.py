@@ -86,7 +86,7 @@ async def test_what_is_not_joined_is_foreseen_one_by_one() -> None:
 
     with pytest.raises(Infeasible, match=r"finished in 500\.0 ms, and 500\.0 ms are left; 9 rows are"):
         rig.submit(1, seconds=0.5)
-    assert 9 * 0.05 == pytest.approx(rig.batcher.backlog)
+    assert 9 * 0.05 == pytest.approx(rig.stations[0].backlog)
 
 
 async def test_short_inputs_are_foreseen_as_short() -> None:
@@ -108,13 +108,13 @@ async def test_short_inputs_are_foreseen_as_short() -> None:
 async def test_what_waits_is_foreseen_by_what_was_computed_lately() -> None:
     """At first as if it were of the longest; once short inputs were computed, as short."""
     rig = Rig(profile=profile())
-    assert 0.0 == rig.batcher.backlog
+    assert 0.0 == rig.stations[0].backlog
     backlogs = []
     for _ in range(60):
         exchange, _ = rig.exchange(1)
         exchange.weight = 0.2
         rig.batcher.submit(exchange)
-        backlogs.append(rig.batcher.backlog)
+        backlogs.append(rig.stations[0].backlog)
         await turn()
         rig.instances[0].answer()
         await turn()

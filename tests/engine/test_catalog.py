@@ -18,6 +18,7 @@ from service.engine.device import Device
 from service.engine.exchange import Exchange, Receiver
 from service.engine.scheduling.dynamic import DynamicBatcher
 from service.engine.scheduling.policy import BatchingPolicy
+from service.engine.scheduling.station import Station
 from service.engine.source import ModelSource
 from service.errors import ArtifactError, HoneError, ModelNotFound, NotReady
 from service.messages import InferRequest, InferResponse, Tensor
@@ -40,7 +41,7 @@ class DoubleModel:
         policy = BatchingPolicy(
             max_rows=4, join=True, delay=0, max_queued_requests=1000, max_queued_bytes=10**6, shapes_vary=False
         )
-        self._batcher = DynamicBatcher(policy, Device(8), metrics, self._respond, lambda _: None)
+        self._batcher = DynamicBatcher(policy, metrics, self._respond, lambda _: None)
         self.instance = ManualInstance(self._batcher)
 
     @property
@@ -57,7 +58,7 @@ class DoubleModel:
 
     async def load(self) -> None:
         await self.loading
-        self._batcher.serve([self.instance], tokens=1, profile=None)  # type: ignore[list-item]
+        self._batcher.serve([Station(Device(8), [self.instance], name="cpu", tokens=1)])  # type: ignore[list-item]
         self.metrics.info = {"variant": self.version}
 
     def submit(self, request: InferRequest, receiver: Receiver) -> Exchange:

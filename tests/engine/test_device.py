@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 
 from service.artifact.config import parse_config
 from service.engine.device import Device, Devices, Placement, usable_cores
-from service.errors import ArtifactError
 
 
 class Claimer:
@@ -134,31 +133,36 @@ def test_who_withdraws_lets_the_next_go() -> None:
 @pytest.mark.parametrize(
     "config, gpus, placements",
     [
-        ("", 0, [Placement(device="cpu", threads=4)]),
-        ("instance_group [ { count: 2 kind: KIND_CPU } ]", 0, [Placement(device="cpu", threads=2)] * 2),
-        ("instance_group [ { count: 9 kind: KIND_CPU } ]", 0, [Placement(device="cpu", threads=1)] * 9),
-        ("", 1, [Placement(device="cuda:0", threads=1)]),
-        ("instance_group [ { kind: KIND_GPU gpus: [ 1 ] } ]", 0, [Placement(device="cuda:1", threads=1)]),
+        ("", 0, [[Placement(device="cpu", threads=4)]]),
+        ("instance_group [ { count: 2 kind: KIND_CPU } ]", 0, [[Placement(device="cpu", threads=2)] * 2]),
+        ("instance_group [ { count: 9 kind: KIND_CPU } ]", 0, [[Placement(device="cpu", threads=1)] * 9]),
+        ("", 1, [[Placement(device="cuda:0", threads=1)]]),
+        ("", 2, [[Placement(device="cuda:0", threads=1)], [Placement(device="cuda:1", threads=1)]]),
+        ("instance_group [ { kind: KIND_GPU } ]", 0, [[Placement(device="cuda:0", threads=1)]]),
+        ("instance_group [ { kind: KIND_GPU gpus: [ 1 ] } ]", 0, [[Placement(device="cuda:1", threads=1)]]),
+        (
+            "instance_group [ { count: 2 kind: KIND_GPU gpus: [ 0, 1 ] }, { count: 2 kind: KIND_CPU } ]",
+            2,
+            [
+                [Placement(device="cuda:0", threads=1)] * 2,
+                [Placement(device="cuda:1", threads=1)] * 2,
+                [Placement(device="cpu", threads=2)] * 2,
+            ],
+        ),
         (
             'parameters { key: "intra_op_thread_count" value: { string_value: "3" } }',
             0,
-            [Placement(device="cpu", threads=3)],
+            [[Placement(device="cpu", threads=3)]],
         ),
     ],
 )
-def test_instances_are_placed_as_configured(config: str, gpus: int, placements: list[Placement]) -> None:
-    """Counts, kinds and thread numbers of the configuration win; otherwise instances share the cores."""
+def test_instances_are_placed_as_configured(config: str, gpus: int, placements: list[list[Placement]]) -> None:
+    """Counts, kinds and thread numbers of the configuration win; otherwise instances share the cores, and every GPU has
+    some.
+    """
     parsed = parse_config(f'backend: "onnxruntime" {config}', name="m")
 
     assert placements == Devices(cores=4, gpus=gpus).place(parsed)
-
-
-def test_instances_on_two_devices_are_refused() -> None:
-    """One model's instances are on one device; the error says so."""
-    parsed = parse_config('backend: "onnxruntime" instance_group [ { kind: KIND_GPU gpus: [ 0, 1 ] } ]', name="m")
-
-    with pytest.raises(ArtifactError, match="cuda:0, cuda:1"):
-        Devices(cores=4, gpus=2).place(parsed)
 
 
 @pytest.mark.parametrize(

@@ -70,6 +70,32 @@ async def test_rows_are_counted_not_requests() -> None:
     assert [3, 3] == rig.instances[0].sizes
 
 
+async def test_a_batch_is_padded_to_its_bucket_and_its_answers_are_cut() -> None:
+    """Three rows are computed as four, the last one repeated from them; three are answered, and the padding counted."""
+    rig = Rig(buckets=(1, 2, 4))
+    _, a = rig.submit(1)
+    _, b = rig.submit(2, 3)
+    await turn()
+    assert [1, 2, 3, 1] == [row[0] for array in rig.instances[0].groups[0] for row in array]
+
+    rig.instances[0].answer()
+    await turn()
+    np.testing.assert_array_equal([[2] * 3], a.answers[0])
+    np.testing.assert_array_equal([[4] * 3, [6] * 3], b.answers[0])
+    assert 0.25 == rig.metrics.padding_ratio.total
+    assert (3, 1) == (rig.metrics.inferences, rig.metrics.executions)
+
+
+async def test_a_model_that_mates_disturb_is_not_padded() -> None:
+    """Rows beside a request change its answer there, also if they are its own."""
+    rig = Rig(buckets=(4,))
+    rig.batcher.serve(rig.stations, join=False)
+    rig.submit(1, 2)
+    await turn()
+
+    assert [1, 2] == [row[0] for array in rig.instances[0].groups[0] for row in array]
+
+
 async def test_without_dynamic_batching_nothing_is_joined() -> None:
     """Every request is a batch of its own."""
     rig = Rig(join=False)
@@ -341,7 +367,7 @@ async def play(events: list[tuple[str, int]], made: Callable[[], Rig]) -> None:
     await settle(rig)
 
     assert (0, 0) == (rig.metrics.pending, len(rig.batcher._running))
-    assert rig.device.tokens == rig.device._free
+    assert all(device.tokens == device._free for device in rig.devices)
     assert all(size <= 4 for instance in rig.instances for size in instance.sizes)
     for _, receiver, values in admitted:
         error = ending(receiver)

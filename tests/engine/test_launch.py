@@ -34,11 +34,13 @@ class Launcher:
         self._config: ModelConfig = dataclasses.replace(complete(None, "m", SIGNATURE), max_batch_size=most)
 
     async def run(self) -> Launched:
+        devices = Devices(cores=1, gpus=0)
         launched = await Launch(
+            placements=devices.place(None)[0],
             config=None,
             completed=lambda: self._config,
             golden=None,
-            devices=Devices(cores=1, gpus=0),
+            devices=devices,
             cache=self.cache,
             make=self._make,
         ).run()

@@ -80,6 +80,14 @@ def test_sizes_to_measure() -> None:
     assert [(1,), (1,), (1, 2, 4, 8), (1, 2, 4, 6)] == [bucket_sizes(most) for most in (0, 1, 8, 6)]
 
 
+def test_padded_batches_take_what_the_next_size_takes() -> None:
+    """Between two sizes there is nothing: three rows take as long as four, and what fits is a whole size."""
+    profile = LatencyProfile(LINEAR, stepped=True)
+
+    assert [0.010, 0.016, 0.024, 0.048] == pytest.approx([profile.seconds(rows) for rows in (1, 3, 6, 16)])
+    assert [0, 1, 4, 8] == [profile.most_rows(seconds) for seconds in (0.009, 0.011, 0.020, 1.0)]
+
+
 def test_bad_news_counts_at_once_and_good_news_slowly() -> None:
     """Some slow batches raise all predictions soon; it takes many fast ones to lower them."""
     profile = LatencyProfile(LINEAR)

@@ -150,6 +150,7 @@ def test_models_are_loaded_and_unloaded_by_request(tmp_path: Path) -> None:
                 client.load_model("mlp")
             write_model(tmp_path, "mlp", config=None, model=mlp(2), version=2)
             client.load_model("mlp")
+            time.sleep(0.3)  # for somebody to be answered by the new version
             tally = clients.stop()
         assert ([], []) == (tally.wrong, tally.lost)
         assert_swapped(tally, "1", "2")

@@ -144,7 +144,7 @@ def test_metrics_count_what_happened(served: Served, client: triton.InferenceSer
     assert 2 == grown('hone_request_duration_seconds_count{model="mlp",version="1"}')
     assert 2 == grown('hone_requests_total{model="_unknown",outcome="client_error",protocol="http",version=""}')
     assert 1 == after['hone_model_ready{model="mlp",version="1"}']
-    assert 1 == after['hone_worker_up{model="mlp",version="1"}']
+    assert 1 == after['hone_worker_up{device="cpu",model="mlp",version="1"}']
     assert after['hone_worker_resident_bytes{model="mlp",version="1"}'] > 10**7
     assert not any("nobody" in sample for sample in after)
 

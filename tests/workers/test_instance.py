@@ -125,6 +125,32 @@ async def test_a_refused_batch_leaves_the_worker_alive() -> None:
         assert "told to fail" in text
 
 
+async def test_a_device_that_fails_for_good_ends_the_worker() -> None:
+    """Another process may be able to use it again; the batch counts as what did it, and the cause is named."""
+    async with Rig(fault_on="13") as rig:
+        rig.instance.run("bad", [[rows(13)]])
+
+        assert (["bad"], False) == await rig.recorder.next("lost")
+        await rig.recorder.next("ready")
+        assert {"device_fault": 1} == rig.instance.restarts
+
+
+async def test_a_worker_is_as_polite_as_its_plan_says() -> None:
+    """Its niceness is the server's and what the plan adds, for threads that start later too."""
+    plan = Plan(backend="fake", path="", nice=3)
+    rig = Rig()
+    rig.instance = Instance(plan, rig.resolve(plan), QUICK)
+    async with rig:
+        pid = rig.instance.pid
+        assert pid
+        threads = [int(thread) for thread in os.listdir(f"/proc/{pid}/task")]
+
+        expected = min(os.getpriority(os.PRIO_PROCESS, 0) + 3, 19)
+        assert expected == os.getpriority(os.PRIO_PROCESS, pid)
+        # numpy's threads are older than the plan, and have nothing to do
+        assert [os.getpriority(os.PRIO_PROCESS, thread) for thread in threads].count(expected) >= 2
+
+
 @pytest.mark.parametrize(
     "number, blameless", [(signal.SIGKILL, True), (signal.SIGSEGV, False), (signal.SIGTERM, False)]
 )

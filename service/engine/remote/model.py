@@ -215,7 +215,7 @@ class RemoteModel:
 
     def _show(self, *, ready: bool) -> None:
         self.metrics.ready = ready
-        self.metrics.workers_up = int(ready)
+        self.metrics.workers_up = {"remote": int(ready)}
 
     def _give_reason(self, error: RemoteFault | ArtifactError) -> None:
         if self._problem != str(error):

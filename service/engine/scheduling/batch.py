@@ -3,30 +3,39 @@
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from service.engine.exchange import Exchange
 
 
 class Batch:
-    """Exchanges in the order of their rows, all of one `weight`. Which of them have ended doesn't change the rows."""
+    """Exchanges in the order of their rows, all of one `weight`. Which of them have ended doesn't change the rows.
 
-    __slots__ = ("exchanges", "rows", "weight")
+    `computed` counts the rows with those that it was padded by.
+    """
+
+    __slots__ = ("computed", "exchanges", "rows", "weight")
 
     def __init__(self, exchanges: Sequence[Exchange]) -> None:
         self.exchanges = exchanges
-        self.rows = sum([exchange.rows for exchange in exchanges])
+        self.rows = self.computed = sum([exchange.rows for exchange in exchanges])
         self.weight = exchanges[0].weight
 
-    def gather(self) -> list[list[NDArray[Any]]]:
-        """Per input of the model, the arrays to be joined along the batch axis."""
-        return [list(group) for group in zip(*[exchange.inputs for exchange in self.exchanges], strict=True)]
+    def gather(self, rows: int = 0) -> list[list[NDArray[Any]]]:
+        """Per input of the model, the arrays to be joined along the batch axis, padded up to `rows` with its own."""
+        groups = [list(group) for group in zip(*[exchange.inputs for exchange in self.exchanges], strict=True)]
+        self.computed = max(rows, self.rows)
+        if missing := self.computed - self.rows:
+            for group in groups:
+                group.append(np.resize(group[0], (missing, *group[0].shape[1:])))
+        return groups
 
     def scatter(self, outputs: Sequence[NDArray[Any]]) -> Iterator[tuple[Exchange, Sequence[NDArray[Any]]]]:
         """Each exchange that still waits, with its own rows of every output. Raises ValueError if rows are missing."""
         for output in outputs:
-            if output.ndim == 0 or len(output) != self.rows:
-                raise ValueError(f"an output of shape {list(output.shape)} for {self.rows} rows")
+            if output.ndim == 0 or len(output) != self.computed:
+                raise ValueError(f"an output of shape {list(output.shape)} for {self.computed} rows")
         start = 0
         for exchange in self.exchanges:
             stop = start + exchange.rows
@@ -43,3 +52,8 @@ class Batch:
         alive = self.alive()
         middle = (len(alive) + 1) // 2
         return [Batch(half) for half in (alive[:middle], alive[middle:]) if half]
+
+
+def alike(one: Exchange, other: Exchange) -> bool:
+    """Whether two requests can be rows of one array: all dimensions but the first agree, input by input."""
+    return all(a.shape[1:] == b.shape[1:] for a, b in zip(one.inputs, other.inputs, strict=True))

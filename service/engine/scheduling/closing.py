@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from service.engine.exchange import Exchange
 from service.engine.profile import LatencyProfile
+from service.errors import DeadlineExceeded
 
 _LOOKED_AT = 64
 """Exchanges that are looked at, at least: two full batches, or these, say enough about what waits."""
@@ -42,15 +43,15 @@ class Closer:
         """So many of those that wait are looked at."""
         return max(2 * self.limit, _LOOKED_AT)
 
-    def close(self, window: list[Exchange], now: float, profile: LatencyProfile | None) -> Closing:
+    def close(self, window: Sequence[Exchange], now: float, profile: LatencyProfile | None) -> Closing:
         """The next batch from `window`, who waits in the order to compute; without a `profile` nobody is dropped."""
         for start, head in enumerate(window):
             if profile and now + profile.seconds(head.rows) * head.weight > head.deadline:
                 continue
             taken, cramped = self._fill(window[start:] if start else window, now, profile)
             if not (cramped and profile and self._falls_behind(taken, window[start:], now, profile)):
-                return Closing(taken=self._trimmed(taken), dropped=window[:start])
-        return Closing(taken=[], dropped=window)
+                return Closing(taken=self._trimmed(taken), dropped=list(window[:start]))
+        return Closing(taken=[], dropped=list(window))
 
     def _fill(
         self, window: Sequence[Exchange], now: float, profile: LatencyProfile | None
@@ -103,3 +104,9 @@ class Closer:
         while reached and rows > reached and len(taken) > 1:
             rows -= taken.pop().rows
         return taken
+
+
+def too_late(exchange: Exchange, now: float) -> DeadlineExceeded:
+    """What who was dropped is told."""
+    waited = now - exchange.admitted
+    return DeadlineExceeded(f"dropped after {waited * 1e3:.0f} ms: it can't be finished in time any more")

@@ -12,31 +12,31 @@ import asyncio
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from functools import partial
 from typing import Any
 
 from numpy.typing import NDArray
 
-from service.engine.device import Device
 from service.engine.exchange import Exchange
-from service.engine.profile import LatencyProfile
-from service.engine.scheduling.batch import Batch
-from service.engine.scheduling.closing import Closer
+from service.engine.scheduling.batch import Batch, alike
+from service.engine.scheduling.choice import Choice
+from service.engine.scheduling.closing import Closer, too_late
 from service.engine.scheduling.crew import Crew
 from service.engine.scheduling.expiry import Expiry
 from service.engine.scheduling.foresight import Foresight
 from service.engine.scheduling.linger import Linger
+from service.engine.scheduling.outlook import Outlook, foresee
 from service.engine.scheduling.policy import BatchingPolicy
 from service.engine.scheduling.queue import RequestQueue
+from service.engine.scheduling.station import Station
 from service.engine.scheduling.suspicion import suspect
-from service.errors import BackendError, DeadlineExceeded, NotReady, WorkerLost
+from service.errors import BackendError, NotReady, WorkerLost
 from service.metrics import ModelMetrics
 from service.workers.instance import Instance
 from service.workers.payloads import Timings
 
 
 class DynamicBatcher:
-    """Owns one model's queue and its batches in flight. Implements `Scheduler`, `InstanceListener` and `Claimant`.
+    """Owns one model's queue and its batches in flight. Implements `Scheduler` and `InstanceListener`.
 
     A batch whose worker dies is retried request by request; a batch that the runtime refuses is halved until the
     offender is alone.
@@ -45,20 +45,18 @@ class DynamicBatcher:
     def __init__(
         self,
         policy: BatchingPolicy,
-        device: Device,
         metrics: ModelMetrics,
         respond: Callable[[Exchange, Sequence[NDArray[Any]]], None],
         condemn: Callable[[Exchange], None],
     ) -> None:
         self.crew = Crew(metrics)
-        self.cost = 1
         self._policy = policy
         self._limit = policy.max_rows if policy.join else 0
         self._closer = Closer(
-            limit=self._limit, preferred=policy.preferred, alike=_alike if policy.shapes_vary else None
+            limit=self._limit, preferred=policy.preferred, alike=alike if policy.shapes_vary else None
         )
-        self._foresight: Foresight | None = None
-        self._device = device
+        self._foresight: Foresight | Outlook | None = None
+        self._choice: Choice | None = None
         self._metrics = metrics
         self._respond = respond
         self._condemn = condemn
@@ -69,28 +67,25 @@ class DynamicBatcher:
             max_requests=policy.max_queued_requests,
             max_bytes=policy.max_queued_bytes,
         )
-        self._running: dict[Batch, None] = {}
+        self._running: dict[Batch, Station] = {}
         self._expiry = Expiry(self._unfinished, policy.levels, self._queue.delay)
         self._linger = Linger()
         self._pump_due = False
         self._delayed: asyncio.TimerHandle | None = None
 
-    def serve(
-        self, instances: Sequence[Instance[Batch]], *, tokens: int, profile: LatencyProfile | None, join: bool = True
-    ) -> None:
-        """Hand batches to these instances from now on.
+    def serve(self, stations: Sequence[Station], *, join: bool = True) -> None:
+        """Hand batches to the instances at these stations from now on.
 
-        Each batch takes `tokens` of the device. Without a `profile` nothing is foreseen; without `join` every request
-        is a batch of its own, whatever the policy allows.
+        Without `join` every request is a batch of its own, whatever the policy allows, and isn't padded either.
         """
-        self.cost = tokens
         if not join:
             self._limit = 0
             self._closer = replace(self._closer, limit=0, preferred=())
-        if profile:
-            delay = partial(self._device.delay, self)
-            self._foresight = Foresight(profile, instances=len(instances), joins=self._limit > 0, delay=delay)
-        self.crew.hire(instances)
+        for station in stations:
+            station.open(self._granted, lambda: self._queue.rows, joins=self._limit > 0, pads=join)
+        self._foresight = foresee(stations)
+        self._choice = Choice(stations, self._pump_soon) if len(stations) > 1 else None
+        self.crew.hire(stations)
         self._pump_soon()
 
     # -- Scheduler
@@ -131,23 +126,11 @@ class DynamicBatcher:
         self._expiry.stop()
         if self._delayed:
             self._delayed.cancel()
-        self._device.withdraw(self)
+        if self._choice:
+            self._choice.stop()
         await self.crew.stop()
-        self._device.withdraw(self)
         for exchange in list(self._unfinished()):
             exchange.fail(WorkerLost("the model was stopped"))
-
-    # -- Claimant
-
-    @property
-    def backlog(self) -> float:
-        """See `Claimant`."""
-        return self._foresight.backlog(self._queue.rows) if self._foresight else 0.0
-
-    def granted(self) -> None:
-        """See `Claimant`."""
-        self._dispatch()
-        self._pump_soon()
 
     # -- forming batches
 
@@ -158,19 +141,35 @@ class DynamicBatcher:
 
     def _pump(self) -> None:
         self._pump_due = False
-        while len(self._queue) and self.crew.idle() and not self._worth_waiting():
-            if not self._device.claim(self):
+        while len(self._queue) and (station := self._next()) and not self._worth_waiting(station):
+            if station.claim():
+                if not self._dispatch(station):
+                    return
+            elif not self._choice:
                 return
-            self._dispatch()
 
-    def _worth_waiting(self) -> bool:
+    def _next(self) -> Station | None:
+        """Where the next batch should be started now."""
+        return self._choice.next(self._queue.rows, self._size) if self._choice else self.crew.free()
+
+    @property
+    def _size(self) -> int:
+        """Rows that the next batch will have, about."""
+        rows = self._queue.rows
+        return min(rows, self._limit) if self._limit else max(rows // max(len(self._queue), 1), 1)
+
+    def _granted(self, station: Station) -> None:
+        self._dispatch(station)
+        self._pump_soon()
+
+    def _worth_waiting(self, station: Station) -> bool:
         """Whether a fuller batch may still come, within the configured delay or a linger; then a timer is set."""
         rows = self._queue.rows
         if rows >= self._limit or self._queue.has_retries:
             return False
         now = time.monotonic()
-        foresight = None if self._policy.waste else self._foresight  # whoever comes next may be of another length
-        until = self._linger.until(rows, self._limit, now, foresight.profile) if foresight else 0.0
+        profile = None if self._policy.waste else station.profile  # whoever comes next may be of another length
+        until = self._linger.until(rows, self._limit, now, profile) if profile else 0.0
         if self._policy.delay and (oldest := self._queue.oldest) is not None:
             until = max(until, oldest + self._policy.delay)
         if until <= now:
@@ -183,38 +182,45 @@ class DynamicBatcher:
         self._delayed = None
         self._pump()
 
-    def _dispatch(self) -> None:
-        """Run one batch with the tokens at hand, or give them back."""
-        instance = self.crew.idle()
+    def _dispatch(self, station: Station) -> bool:
+        """Run one batch with the tokens at hand, or give them back; whether anything has left the queue."""
+        instance = station.idle()
         now = time.monotonic()
-        batch = self._close(now) if instance else None
+        before = len(self._queue)
+        batch = self._close(station, now) if instance else None
         if instance is None or batch is None:
-            self._device.release(self)
-            return
+            station.release()
+            return len(self._queue) < before
         self._queue.taken(batch, now)
         self._metrics.queue_duration.observe_all([now - exchange.admitted for exchange in batch.exchanges])
-        if self._policy.waste:
-            self._metrics.padding_ratio.observe(self._policy.waste(batch.exchanges))
-        self._running[batch] = None
-        if self._foresight:
-            self._foresight.started(batch, now)
+        groups = batch.gather(station.padded(batch.rows))
+        if self._policy.waste or station.buckets:
+            real = 1 - self._policy.waste(batch.exchanges) if self._policy.waste else 1.0
+            self._metrics.padding_ratio.observe(1 - real * batch.rows / batch.computed)
+        self._running[batch] = station
+        if station.foresight:
+            station.foresight.started(batch, station.free_at(now)[0] if self._choice else now)
         try:
-            instance.run(batch, batch.gather())
+            instance.run(batch, groups)
         except OSError as error:  # no memory or descriptors for a batch that doesn't fit its slot
             self._finished(batch)
             _refuse(batch, f"no shared memory for a batch of {batch.rows} rows: {error.strerror}")
+        return True
 
-    def _close(self, now: float) -> Batch | None:
+    def _close(self, station: Station, now: float) -> Batch | None:
         """The batch to compute next; who can't be finished in time is told so."""
         if self._queue.has_retries and (batch := self._queue.retry()):
             return batch
-        profile = self._foresight.profile if self._foresight else None
-        closing = self._closer.close(self._queue.first(self._closer.window, now), now, profile)
-        for exchange in closing.dropped:
-            waited = now - exchange.admitted
-            exchange.fail(
-                DeadlineExceeded(f"dropped after {waited * 1e3:.0f} ms: it can't be finished in time any more")
-            )
+        window = self._closer.window
+        if self._choice:
+            everything = self._queue.first(len(self._queue), now)
+            waiting = self._choice.left_for(station, everything, now, self._size)[:window]
+        else:
+            waiting = self._queue.first(window, now)
+        closing = self._closer.close(waiting, now, station.profile)
+        if self._choice is None or self._choice.is_fastest(station):
+            for exchange in closing.dropped:
+                exchange.fail(too_late(exchange, now))
         return Batch(closing.taken) if closing.taken else None
 
     # -- InstanceListener
@@ -230,10 +236,11 @@ class DynamicBatcher:
     ) -> None:
         """See `InstanceListener`."""
         del instance
+        station = self._running[job]
         phases = (timings.input / 1e9, timings.infer / 1e9, timings.output / 1e9)
         self._finished(job, sum(phases))
         self._metrics.computed(job.rows, phases)
-        if self._foresight and self._queue.rows >= self._limit > 0 and self._foresight.worker_is_slower:
+        if self._queue.rows >= self._limit > 0 and station.foresight and station.foresight.worker_is_slower:
             self._pump()  # a full batch waits already: let the worker go on while these answers are written
         self._linger.answered(job.rows)
         if not self._policy.max_rows:
@@ -270,10 +277,10 @@ class DynamicBatcher:
             yield from batch.alive()
 
     def _finished(self, batch: Batch, seconds: float = 0.0) -> None:
-        del self._running[batch]
-        if self._foresight:
-            self._foresight.ended(batch, seconds)
-        self._device.release(self, seconds)
+        station = self._running.pop(batch)
+        if station.foresight:
+            station.foresight.ended(batch, seconds)
+        station.release(seconds)
         self._pump_soon()
 
     def _blame(self, batch: Batch, text: str) -> None:
@@ -291,8 +298,3 @@ class DynamicBatcher:
 def _refuse(batch: Batch, text: str) -> None:
     for exchange in batch.exchanges:
         exchange.fail(BackendError(text))
-
-
-def _alike(one: Exchange, other: Exchange) -> bool:
-    """Whether two requests can be rows of one array: all dimensions but the first agree, input by input."""
-    return all(a.shape[1:] == b.shape[1:] for a, b in zip(one.inputs, other.inputs, strict=True))

@@ -1,7 +1,7 @@
 """What can be foreseen of a model's queue: when a request would be finished, and how much work is left."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from service.engine.profile import LatencyProfile
 from service.engine.scheduling.batch import Batch
@@ -35,7 +35,7 @@ class Foresight:
         self._instances = instances
         self._joins = joins
         self._delay = delay
-        self._until: dict[Batch, float] = {}
+        self._times: dict[Batch, tuple[float, float]] = {}  # when it starts and ends
         self._weight = 1.0
 
     @property
@@ -43,14 +43,18 @@ class Foresight:
         """Whether a row takes its worker longer than a request takes the front: then the worker should never wait."""
         return self.profile.seconds_per_row() > _FRONT
 
-    def started(self, batch: Batch, now: float) -> None:
-        """A worker has it."""
-        self._until[batch] = now + self.profile.seconds(batch.rows) * batch.weight
+    def ends(self) -> Iterable[float]:
+        """When each batch in flight should end."""
+        return [end for _, end in self._times.values()]
+
+    def started(self, batch: Batch, start: float) -> None:
+        """A worker has it, and will start it then: now, or after another batch."""
+        self._times[batch] = (start, start + self.profile.seconds(batch.rows) * batch.weight)
         self._weight += (batch.weight - self._weight) * _LEARNING
 
     def ended(self, batch: Batch, seconds: float) -> None:
         """It has taken so long; 0 for one that wasn't computed to its end."""
-        del self._until[batch]
+        del self._times[batch]
         if seconds:
             self.profile.observe(batch.rows, seconds / batch.weight)
 
@@ -67,17 +71,20 @@ class Foresight:
 
     def check(self, rows: int, ahead: int, now: float, deadline: float, weight: float = 1.0) -> None:
         """Raises Infeasible unless `rows` rows of this weight, behind `ahead` others, will be done by `deadline`."""
+        free, per_row, own = self.parts(rows, ahead, now, weight)
+        check_time(free + ahead * per_row + own, ahead, now, deadline)
+
+    def parts(self, rows: int, ahead: int, now: float, weight: float = 1.0) -> tuple[float, float, float]:
+        """What a request of `rows` rows of this weight, behind `ahead` others, has to wait for, others on the device
+        included: seconds until the instances are free, for each row ahead, and for its own batch.
+        """
         profile = self.profile
         batch = min(ahead + rows, max(profile.best_rows, rows)) if self._joins else rows
-        wait = profile.seconds(batch) * weight
-        wait += (ahead * self._per_row() + self._in_flight(now)) / self._instances
-        wait += self._delay(wait)
-        allowed = deadline - now
-        if wait + _ANSWERING > allowed * (1 - MARGIN):
-            raise Infeasible(
-                f"would be finished in {wait * 1e3:.1f} ms, and {allowed * 1e3:.1f} ms are left;"
-                f" {ahead} rows are to be computed before"
-            )
+        own = profile.seconds(batch) * weight
+        free, per_row = self._in_flight(now) / self._instances, self._per_row() / self._instances
+        alone = free + ahead * per_row + own
+        slower = 1 + self._delay(alone) / alone
+        return free * slower, per_row * slower, own * slower
 
     def _per_row(self) -> float:
         """What a waiting row costs: its share of the best batch, or a batch of its own where none are joined."""
@@ -85,4 +92,14 @@ class Foresight:
         return alone * self._weight
 
     def _in_flight(self, now: float) -> float:
-        return sum([max(until - now, 0.0) for until in self._until.values()])
+        return sum([max(end - max(start, now), 0.0) for start, end in self._times.values()])
+
+
+def check_time(wait: float, ahead: int, now: float, deadline: float) -> None:
+    """Raises Infeasible unless what takes `wait` seconds from `now` is answered in time."""
+    allowed = deadline - now
+    if wait + _ANSWERING > allowed * (1 - MARGIN):
+        raise Infeasible(
+            f"would be finished in {wait * 1e3:.1f} ms, and {allowed * 1e3:.1f} ms are left;"
+            f" {ahead} rows are to be computed before"
+        )

@@ -97,6 +97,7 @@ def key_of(plan: Plan, runtime: str, config: ModelConfig, cores: int, cpu_info: 
             config.hone.intra_op_threads,
             config.hone.lengths,
         ),
+        (plan.batch_buckets, plan.cuda_graphs),
         (cores, _cpu(cpu_info)),
     )
     return hashlib.sha256(repr(told).encode()).hexdigest()

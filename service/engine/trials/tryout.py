@@ -75,7 +75,7 @@ class Tryout:
         """How long batches of the longest inputs take; nothing where it isn't declared how long those may be."""
         if any(-1 in spec.shape for spec in self._specs(self._longest)):
             return ()
-        sizes = bucket_sizes(self.plan.max_batch_size)
+        sizes = self.plan.batch_buckets or bucket_sizes(self.plan.max_batch_size)
         try:
             return tuple(await measure(bench, [self.longest(rows) for rows in sizes]))
         except TrialFailed:

@@ -1,0 +1,112 @@
+"""The instances of one model on one device."""
+
+from bisect import bisect_left
+from collections.abc import Callable, Sequence
+from functools import partial
+
+from service.engine.device import Device
+from service.engine.profile import LatencyProfile
+from service.engine.scheduling.batch import Batch
+from service.engine.scheduling.foresight import Foresight
+from service.workers.instance import Instance
+
+
+class Station:
+    """Owns a model's claim on one device, and how long its batches take there. Implements `Claimant`.
+
+    Each batch takes `tokens` of the device, and is padded to a number of rows out of `buckets`, if there are any.
+    Without a `profile` nothing is foreseen. `share` is the part of the model's queue that will be computed here.
+    """
+
+    def __init__(
+        self,
+        device: Device,
+        instances: Sequence[Instance[Batch]],
+        *,
+        name: str,
+        tokens: int,
+        profile: LatencyProfile | None = None,
+        buckets: Sequence[int] = (),
+    ) -> None:
+        self.name = name
+        self.instances = list(instances)
+        self.cost = tokens
+        self.profile = profile
+        self.foresight: Foresight | None = None
+        self.share = 1.0
+        self.claiming = False  # waits for the device's tokens
+        self._device = device
+        self.buckets = buckets
+        self._granted: Callable[[Station], None] = Station.release
+        self._waiting: Callable[[], int] = int
+
+    def open(
+        self, granted: Callable[["Station"], None], waiting: Callable[[], int], *, joins: bool, pads: bool = True
+    ) -> None:
+        """From now on `granted` is told when the device's tokens are there; `waiting` tells the rows of the queue.
+
+        With `joins` requests share batches. Without `pads` batches are computed as they are, whatever the buckets.
+        """
+        self._granted, self._waiting = granted, waiting
+        if not pads:
+            self.buckets = ()
+        if self.profile:
+            delay = partial(self._device.delay, self)
+            self.foresight = Foresight(self.profile, instances=len(self.instances), joins=joins, delay=delay)
+
+    # -- its instances
+
+    @property
+    def working(self) -> int:
+        """How many of them take batches."""
+        return sum([instance.ready for instance in self.instances])
+
+    def idle(self) -> Instance[Batch] | None:
+        """One that a batch can be given to now."""
+        for instance in self.instances:
+            if instance.idle:
+                return instance
+        return None
+
+    def padded(self, rows: int) -> int:
+        """The rows that a batch of `rows` is computed as."""
+        buckets = self.buckets
+        return buckets[bisect_left(buckets, rows)] if buckets and rows <= buckets[-1] else rows
+
+    def free_at(self, now: float) -> list[float]:
+        """When each working instance will have done what it was given, the soonest first; `now` for those that have.
+
+        What takes longer than was foreseen is expected to take as long again as it is late.
+        """
+        working = self.working
+        ends = [abs(end - now) + now for end in self.foresight.ends()] if self.foresight else []
+        return sorted([now] * working + ends)[-working:] if working else []
+
+    # -- its device
+
+    def claim(self) -> bool:
+        """Take the tokens of one batch; when that isn't possible now, `granted` is called once it is."""
+        self.claiming = not self._device.claim(self)
+        return not self.claiming
+
+    def release(self, seconds: float = 0.0) -> None:
+        """Give the tokens of one batch back, that were used for so long."""
+        self._device.release(self, seconds)
+
+    def withdraw(self) -> None:
+        """Nothing more is to be computed here."""
+        self._device.withdraw(self)
+
+    def delay(self, seconds: float) -> float:
+        """How much longer so many seconds of computing take because others use the device too."""
+        return self._device.delay(self, seconds)
+
+    @property
+    def backlog(self) -> float:
+        """See `Claimant`."""
+        return self.foresight.backlog(round(self._waiting() * self.share)) if self.foresight else 0.0
+
+    def granted(self) -> None:
+        """See `Claimant`."""
+        self.claiming = False
+        self._granted(self)
