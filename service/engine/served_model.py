@@ -17,6 +17,7 @@ from service.engine.admission import Admission
 from service.engine.blueprint import Blueprint
 from service.engine.device import Devices, Placement
 from service.engine.exchange import Exchange, Receiver
+from service.engine.held_file import HeldFile
 from service.engine.launch import Launch, Launched
 from service.engine.padding import Padding
 from service.engine.profile import LatencyProfile
@@ -47,6 +48,7 @@ class ServedModel:
         self._devices = devices
         self._limits = limits
         self._quarantine = Quarantine()
+        self._file: HeldFile | None = None
         self._parts: dict[int, Parts] = {}  # by the identity of the exchange that was split
         self._scheduler: DynamicBatcher | None = None
         self._admission: Admission | None = None
@@ -75,14 +77,19 @@ class ServedModel:
         """Start the instances and wait for them. Raises ArtifactError with what is wrong with the model."""
         began = time.monotonic()
         source = self._blueprint.source
-        launched = await Launch(
-            config=source.config,
-            completed=lambda: self.config,
-            golden=read_golden(Path(source.golden)) if source.golden else None,
-            devices=self._devices,
-            cache=self._limits.findings,
-            make=self._instance,
-        ).run()
+        self._file = HeldFile(source.path)
+        try:
+            launched = await Launch(
+                config=source.config,
+                completed=lambda: self.config,
+                golden=read_golden(Path(source.golden)) if source.golden else None,
+                devices=self._devices,
+                cache=self._limits.findings,
+                make=partial(self._instance, self._file),
+            ).run()
+        except BaseException:
+            self._file.close()
+            raise
         assert self._scheduler
         self._serve(self._scheduler, launched)
         self._describe(time.monotonic() - began)
@@ -96,6 +103,8 @@ class ServedModel:
         self.metrics.ready = False
         if self._scheduler:
             await self._scheduler.stop()
+        if self._file:
+            self._file.close()
 
     # -- admission
 
@@ -159,8 +168,8 @@ class ServedModel:
 
     # -- loading
 
-    def _instance(self, placement: Placement) -> Instance[Batch]:
-        plan = self._blueprint.inspection(placement)
+    def _instance(self, file: HeldFile, placement: Placement) -> Instance[Batch]:
+        plan = self._blueprint.inspection(placement, file.path)
         return Instance(plan, partial(self._resolve, plan), self._limits.patience, f"{self.name}/{self.version}")
 
     def _resolve(self, plan: Plan, signature: Signature) -> tuple[Plan, DynamicBatcher]:

@@ -1,6 +1,7 @@
 """What users are promised when processes die and servers stop: nothing that was accepted is lost."""
 
 import os
+import shutil
 import signal
 import time
 import urllib.request
@@ -32,6 +33,32 @@ def test_killing_workers_a_hundred_times_under_load_loses_no_request(tmp_path: P
         assert tally.answered > KILLS
         assert settled
         assert open_descriptors(served) <= descriptors + 2  # client connections closed, nothing else opened
+
+
+def test_a_model_whose_file_has_gone_starts_its_workers_anew(tmp_path: Path) -> None:
+    """What is served doesn't depend on its path any more: the file may be replaced, or its version removed."""
+    version = write_model(tmp_path, "mlp")
+    with serving(tmp_path) as served, Clients(served.address, 2, pause=0.02) as clients:
+        other = tmp_path / "other"
+        other.write_bytes(b"another file")
+        other.replace(version / "model.onnx")
+        replace_worker(served)
+        shutil.rmtree(version)
+        replace_worker(served)
+        tally = clients.stop()
+
+        assert ([], []) == (tally.wrong, tally.lost)
+        assert tally.answered
+
+
+def replace_worker(served: Served) -> None:
+    """kill -9 the only worker, and wait for the next."""
+    (victim,) = served.workers()
+    os.kill(victim, signal.SIGKILL)
+    until = time.monotonic() + 20
+    while (victim in served.workers() or workers_up(served) < 1) and time.monotonic() < until:
+        time.sleep(0.05)
+    assert workers_up(served) == 1
 
 
 def kill_one(served: Served) -> None:
