@@ -37,6 +37,7 @@ def figures(stages: Sequence[Stage], *, seconds: float, seed: int) -> dict[str, 
         "troubles": {stage.mode: dict(sorted(stage.troubles.done.items())) for stage in stages},
         "memory": memory,
         "most": {stage.mode: _most(stage) for stage in stages},
+        "series": {stage.mode: _series(stage) for stage in stages},
         "wrong": wrong,
         "met": not wrong,
     }
@@ -121,6 +122,20 @@ def _most(stage: Stage) -> dict[str, int]:
     return {
         key: max(getattr(one, key) for one in stage.vitals) for key in ("workers", "descriptors", "shared", "threads")
     }
+
+
+def _series(stage: Stage) -> list[dict[str, float]]:
+    """Every tenth look: seconds from the beginning, MiB of the front and of the mean worker, descriptors."""
+    begun = stage.vitals[0].at
+    return [
+        {
+            "seconds": round(one.at - begun, 1),
+            "front": round(one.front / MIB, 2),
+            "worker": round(one.worker / MIB, 2),
+            "descriptors": one.descriptors,
+        }
+        for one in stage.vitals[::10]
+    ]
 
 
 def _row(one: Mapping[str, Any]) -> tuple[str, ...]:
