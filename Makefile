@@ -28,7 +28,7 @@ COMPOSE ?= $(shell docker compose version >/dev/null 2>&1 && echo docker compose
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: help setup demo serve train test check bench bench-peers bench-overload loadtest up down test-stack test-triton models results lock clean
+.PHONY: help setup demo serve train test check bench bench-peers bench-overload bench-swap soak loadtest up down test-stack test-triton models results lock clean
 .PHONY: engine
 
 help: ## list the verbs
@@ -58,11 +58,17 @@ check: $(STAMPS)/all ## lint, format, types, import contracts; changes nothing
 bench: $(STAMPS)/all ## measure Hone against ONNX Runtime alone, into loadtests/RESULTS.md (ARGS="--workloads W1 --rounds 2")
 	$(BIN)/python -m loadtests.bench $(ARGS)
 
-bench-peers: $(STAMPS)/all ## install other servers and measure each beside Hone (ARGS="--only mosec --workloads W1,W3")
+bench-peers: $(STAMPS)/all ## install other servers and measure each beside Hone (45 minutes; parts merge: ARGS="--only mosec --workloads W1")
 	$(BIN)/python -m loadtests.bench_peers $(ARGS)
 
-bench-overload: $(STAMPS)/all ## offer up to ten times what Hone can do (ARGS="--seconds 10 --rounds 1")
+bench-overload: $(STAMPS)/all ## offer up to ten times what Hone can do (half an hour; parts merge: ARGS="--factors 2 5")
 	$(BIN)/python -m loadtests.bench_overload $(ARGS)
+
+bench-swap: $(STAMPS)/all ## replace a model again and again under load: latencies and memory (ARGS="--swaps 1000 --gap 0.2")
+	$(BIN)/python -m loadtests.swap $(ARGS)
+
+soak: $(STAMPS)/all ## ten minutes of swaps, kills and bad clients; fails if anything is lost, wrong or grows (ARGS="--minutes 60")
+	$(BIN)/python -m loadtests.soak $(ARGS)
 
 loadtest: $(STAMPS)/all ## headless Locust against URL=http://..., or against a server of its own; fails on any error
 	$(BIN)/python -m loadtests.headless $(if $(URL),--url $(URL)) $(ARGS)

@@ -2,153 +2,148 @@
 
 Each peer is installed in an environment of its own, started next to a Hone that is idle while the peer has its turn,
 and has to answer right before it is timed. Turns alternate and their order is turned round every pair, so that a busy
-neighbour hits both; ratios are taken within a pair. What decides is the processor time of the server's process tree per
-request: on shared cores throughput jumps by a factor of two within seconds.
-`--only mosec,litserve` and `--workloads W1,W3` measure some, and renew their rows alone.
+neighbour hits both; ratios are taken within a pair, and each pair holds a moment of bare ONNX Runtime too. What decides
+is the processor time of the server's process tree per request: on shared cores throughput jumps by a factor of two
+within seconds.
+
+`--only mosec,litserve` and `--workloads W1,W3` measure some. Each comparison is written as soon as it is made and
+renews its own row alone, so a whole may be measured in parts, and goes on after a stop with what is missing.
+`--chosen` lets Hone choose its runtime by measurement first, for rows of their own.
 """
 
 import argparse
-import statistics
+import subprocess
 import sys
-import tempfile
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from loadtests import peers_report, wrk
-from loadtests.lone import check_answer, first_answer, lone
+from loadtests import instruments, peers_report, wrk
+from loadtests.contest import BATCHES, CEILING_SECONDS, SWEEP_SECONDS, Contest, forecast, pairs_of
+from loadtests.instruments import Batches
 from loadtests.peers.environment import PeerError
 from loadtests.peers.peer import PEERS, Peer
-from loadtests.peers_report import Measured
-from loadtests.process_tree import cpu_seconds
+from loadtests.peers.tally import Tally
+from loadtests.peers_report import Measured, Pair
 from loadtests.raw_runtime import RawRuntime
-from loadtests.request import Request, output_of
-from loadtests.served import ROOT, Served, ServerError, hone, leave_on_sigterm
+from loadtests.rival import Alone, Rival
+from loadtests.served import ROOT, ServerError, hone, leave_on_sigterm
 from loadtests.turns import turned
-from loadtests.workloads.cache import write_repository
 from loadtests.workloads.catalogue import WORKLOADS, chosen
 from loadtests.workloads.workload import Workload
-
-WARM_SECONDS = 2
-LONE_SECONDS = 2.0
-PAIR_SECONDS = 5
-"""Load that each server has in a pair at least, in turns of a workload's own length."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Rival:
-    """A running server, what it is sent, and how its answers are read."""
-
-    name: str
-    served: Served
-    request: Request
-    output: Callable[[bytes], NDArray[np.float64]] = output_of
-    peer: bool = False
-
-    def alone(self, workload: Workload, runtime: RawRuntime) -> float:
-        """Median milliseconds of a lone request. Raises PeerError for a peer, OSError or ValueError for Hone."""
-        try:
-            found = lone(self.served.url, self.request, runtime, workload.sample(), seconds=LONE_SECONDS)
-        except (OSError, ValueError) as error:
-            if self.peer:
-                raise PeerError(f"failed alone: {error}") from error
-            raise
-        return statistics.median(found.requests) * 1e3
-
-    def load(self, workload: Workload, seconds: int) -> wrk.Load:
-        """So many seconds of load. Raises WrkError for Hone, PeerError for a peer; a peer may refuse some of it."""
-        try:
-            return wrk.run(
-                self.served.url,
-                self.request,
-                connections=workload.connections,
-                seconds=seconds,
-                slow=workload.slow,
-                refusals=self.peer,
-            )
-        except wrk.WrkError as error:
-            if self.peer:
-                raise PeerError(f"failed under load: {error}") from error
-            raise
 
 
 def main() -> int:
     """Measure, print and write; 1 when a target is missed."""
     options = _options()
     leave_on_sigterm()
-    met = True
-    for workload in options.workloads:
-        found = {}
-        with tempfile.TemporaryDirectory(prefix="hone-bench-") as scratch:
-            model = write_repository(Path(scratch, "models"), workload)
-            for peer in options.only:
-                found[peer.name] = _entry(workload, peer, model, options)
-                print(peers_report.line(found[peer.name]), flush=True)
-        peers_report.write(workload.name, found)
-        met = met and all(one["met"] for one in found.values())
+    print(_plan(options), flush=True)
+    met = [_measure(workload, options) for workload in options.workloads]
     print(peers_report.section(peers_report.entries()))
-    return 0 if met else 1
+    return 0 if all(met) else 1
 
 
-def _entry(workload: Workload, peer: Peer, model: Path, options: argparse.Namespace) -> dict[str, Any]:
+def _measure(workload: Workload, options: argparse.Namespace) -> bool:
+    """Every peer on one workload; False when a target is missed."""
+    met = True
+    try:
+        with Contest.of(workload, chosen=options.chosen) as contest:
+            for peer in options.only:
+                found = _entry(contest, peer, options)
+                peers_report.write(contest.name, peer.name, found)
+                print(peers_report.line(found), flush=True)
+                met = met and found["met"]
+    except (ServerError, subprocess.TimeoutExpired) as error:
+        print(f"{workload.name}: {error}", file=sys.stderr)
+        return False
+    return met
+
+
+def _entry(contest: Contest, peer: Peer, options: argparse.Namespace) -> dict[str, Any]:
     """What the comparison came to, or why there was none; that is no target missed, unless Hone is to blame."""
     try:
-        pairs = compare(workload, peer, model, options.environments, options.pairs)
+        pairs = compare(contest, peer, options.environments, options.pairs or pairs_of(contest.workload))
     except PeerError as error:
-        return peers_report.absent(workload, peer, str(error), met=True)
+        return peers_report.absent(contest.name, peer, str(error), met=True)
     except (OSError, ServerError, ValueError, wrk.WrkError) as error:
-        return peers_report.absent(workload, peer, f"Hone failed: {error}", met=False)
-    return peers_report.entry(workload, peer, pairs)
+        return peers_report.absent(contest.name, peer, f"Hone failed: {error}", met=False)
+    return peers_report.entry(contest.name, peer, pairs)
 
 
-def compare(
-    workload: Workload, peer: Peer, model: Path, environments: Path, pairs: int
-) -> list[tuple[Measured, Measured]]:
-    """Hone and the peer on the repository that holds `model`, in pairs.
+def compare(contest: Contest, peer: Peer, environments: Path, pairs: int) -> list[Pair]:
+    """Hone and the peer on the contest's model, in pairs.
 
     Raises PeerError when it is the peer that fails; ServerError, ValueError or WrkError when it is Hone.
     """
+    workload, counts = contest.workload, contest.folder / f"{peer.name}.tally"
     request = peer.requests(workload)
-    runtime = RawRuntime(model, threads=workload.threads)
-    repository = model.parents[2]
-    flags = ("--cache-dir", str(repository.parent / "cache"))
-    with hone(repository, flags=flags) as served, peer.serve(workload, model, environments) as other:
-        ours = Rival(name="hone", served=served, request=workload.request())
-        theirs = Rival(name=peer.name, served=other, request=request, output=peer.output, peer=True)
+    runtime, tally = RawRuntime(contest.model, threads=workload.threads), Tally.create(str(counts))
+    flags = ("--cache-dir", str(contest.folder / "cache"))
+    with (
+        hone(contest.folder / "models", flags=flags) as served,
+        peer.serve(workload, contest.model, environments, counts) as other,
+    ):
+        ours = Rival(
+            name="hone",
+            served=served,
+            request=workload.request(),
+            batches=lambda: instruments.batches(served.metrics_url, workload.model),
+        )
+        theirs = Rival(
+            name=peer.name,
+            served=other,
+            request=request,
+            batches=lambda: _counted(tally),
+            output=peer.output,
+            peer=True,
+        )
         expected = runtime.answer(workload.sample())
-        _prove(ours, workload, expected)
-        try:
-            _prove(theirs, workload, expected)
-        except (OSError, ValueError) as error:
-            raise PeerError(f"answers wrong: {error}") from error
-        return [_pair(workload, ours, theirs, runtime, turn) for turn in range(pairs)]
+        for rival in (ours, theirs):
+            rival.prove(workload, expected, contest.tolerance)
+        best, *_ = runtime.best_batches(workload.sample(), BATCHES, SWEEP_SECONDS)
+        return [_pair(contest, (ours, theirs), runtime, best, turn) for turn in range(pairs)]
 
 
-def _prove(rival: Rival, workload: Workload, expected: NDArray[np.float32]) -> None:
-    """Check an answer, then warm up."""
-    check_answer(rival.output(first_answer(rival.served.url, rival.request)), expected)
-    rival.load(workload, WARM_SECONDS)
+def _counted(tally: Tally) -> Batches:
+    batches, rows = tally.read()
+    return Batches(rows=rows, batches=batches)
 
 
-def _pair(workload: Workload, ours: Rival, theirs: Rival, runtime: RawRuntime, pair: int) -> tuple[Measured, Measured]:
-    """Each alone, then in turns under load; Hone's measurement first."""
-    rivals = {rival.name: rival for rival in (ours, theirs)}
-    alone: dict[str, float] = {}
-    loads: dict[str, list[wrk.Load]] = {name: [] for name in rivals}
-    used = dict.fromkeys(rivals, 0.0)
-    for name in turned(list(rivals), pair):
-        alone[name] = rivals[name].alone(workload, runtime)
-    for turn in range(max(1, round(PAIR_SECONDS / workload.turn))):
-        for name in turned(list(rivals), pair + turn):
-            before = cpu_seconds(rivals[name].served.pid)
-            loads[name].append(rivals[name].load(workload, workload.turn))
-            used[name] += cpu_seconds(rivals[name].served.pid) - before
-    first, second = (Measured.of(name, loads[name], used[name], alone[name]) for name in rivals)
-    return first, second
+def _pair(contest: Contest, rivals: tuple[Rival, Rival], runtime: RawRuntime, best: int, pair: int) -> Pair:
+    """Each alone, then in turns under load, then the runtime in batches of `best`; Hone is the first of the rivals."""
+    workload = contest.workload
+    alone: dict[str, Alone] = {}
+    loads: dict[str, list[wrk.Load]] = {rival.name: [] for rival in rivals}
+    used = dict.fromkeys(loads, 0.0)
+    for rival in turned(rivals, pair):
+        alone[rival.name] = rival.alone(workload, runtime)
+    before = {rival.name: rival.batches() for rival in rivals}
+    for turn in range(contest.turns):
+        for rival in turned(rivals, pair + turn):
+            used[rival.name] -= rival.used()
+            loads[rival.name].append(rival.load(workload, workload.turn))
+            used[rival.name] += rival.used()
+    ours, theirs = (
+        Measured.of(
+            rival.name,
+            loads[rival.name],
+            cpu=used[rival.name],
+            alone=alone[rival.name],
+            mean_batch=rival.batches().mean_since(before[rival.name]),
+        )
+        for rival in rivals
+    )
+    raw = runtime.rate(workload.sample(), best, CEILING_SECONDS)
+    return Pair(ours=ours, theirs=theirs, raw_rate=raw, raw_batch=best)
+
+
+def _plan(options: argparse.Namespace) -> str:
+    """What will be measured, and about how long it takes once everything is installed."""
+    seconds = {
+        workload.name: sum(forecast(workload, peer, options.pairs or pairs_of(workload)) for peer in options.only)
+        for workload in options.workloads
+    }
+    each = ", ".join(f"{name} {taken / 60:.0f}" for name, taken in seconds.items())
+    return f"about {sum(seconds.values()) / 60:.0f} minutes once the peers are installed ({each})"
 
 
 def _peers(names: str) -> list[Peer]:
@@ -163,7 +158,8 @@ def _options() -> argparse.Namespace:
     everybody, everything = ",".join(PEERS), ",".join(name for name in WORKLOADS if name != "W5")
     parser.add_argument("--only", type=_peers, default=everybody, help=f"which peers, of {everybody} (all)")
     parser.add_argument("--workloads", type=chosen, default=everything, help=f"which workloads ({everything})")
-    parser.add_argument("--pairs", type=int, default=8, help="interleaved pairs of each comparison (8)")
+    parser.add_argument("--pairs", type=int, help="interleaved pairs of each comparison (W1 and W2 8, others 3)")
+    parser.add_argument("--chosen", action="store_true", help="let Hone choose runtime and precision first (W3, W4)")
     parser.add_argument(
         "--environments",
         type=Path,

@@ -22,6 +22,7 @@ GOODPUT = {2.0: 0.95, 5.0: 0.9, 10.0: 0.85}
 REJECTION_MS, REJECTION_MICROS = 5.0, 60.0
 COLUMNS = (
     "times capacity",
+    "rounds",
     "offered/s",
     "capacity(k)/s",
     "goodput/s",
@@ -33,6 +34,8 @@ COLUMNS = (
     "late, expired, other",
     "skipped",
     "sent late, p99 ms",
+    "generator's cores",
+    "commit",
 )
 
 
@@ -50,7 +53,8 @@ class Point:
     """One factor in one round. Times in milliseconds, rates per second; nan where there is nothing to tell.
 
     `late` were answered with 200 after the SLO. `rejection_micros` is the processor time of the service's front beyond
-    what its accepted requests take it in the closed loop, for each rejection.
+    what its accepted requests take it in the closed loop, for each rejection; `generator_cores` is what the generator
+    took of the machine that it shares with the service.
     """
 
     factor: float
@@ -64,10 +68,13 @@ class Point:
     rejection_micros: float
     skipped: int
     lag_p99_ms: float
+    generator_cores: float
 
     @classmethod
-    def of(cls, outcome: Outcome, *, factor: float, possible: float, micros: float, slo: float) -> Self:
-        """From what became of the requests; `micros` as `rejection_micros` has them."""
+    def of(
+        cls, outcome: Outcome, *, factor: float, possible: float, micros: float, slo: float, generator: float
+    ) -> Self:
+        """From what became of the requests; `micros` as `rejection_micros` has them, `generator` in CPU seconds."""
         goodput = outcome.goodput(slo)
         return cls(
             factor=factor,
@@ -81,7 +88,13 @@ class Point:
             rejection_micros=micros,
             skipped=outcome.count((SKIPPED,)),
             lag_p99_ms=outcome.lag(99) * 1e3,
+            generator_cores=generator / outcome.seconds,
         )
+
+    @classmethod
+    def read(cls, figures: Mapping[str, Any]) -> Self:
+        """From the twin, which has null for nan."""
+        return cls(**{key: _numbers(value) for key, value in figures.items()})
 
     @property
     def other(self) -> int:
@@ -99,43 +112,83 @@ def rejection_micros(outcome: Outcome, front: float, front_each: float) -> float
     return (front - accepted * front_each) / rejected * 1e6 if rejected else float("nan")
 
 
-def figures(points: Sequence[Point], settings: Settings) -> dict[str, Any]:
-    """Everything that was measured and where, with medians and targets."""
-    factors = sorted({point.factor for point in points})
-    by_factor = {factor: [point for point in points if point.factor == factor] for factor in factors}
-    targets = [target for factor, ones in by_factor.items() for target in _targets(factor, ones, settings)]
+class Rounds:
+    """Owns the rounds of each factor that are to be written: those measured now, behind earlier ones if they are kept.
+
+    Earlier ones are kept only where they were measured at this commit, with the same SLO and length of a point.
+    """
+
+    def __init__(self, settings: Settings, *, keep: bool) -> None:
+        self._settings = settings
+        self._about = results.circumstances(PACKAGES)
+        self._before = entries() if keep else {}
+        self._points: dict[str, list[Point]] = {}
+
+    @property
+    def met(self) -> bool:
+        """Whether every target of the factors that were measured now is."""
+        return all(one["met"] for factor, one in entries().items() if factor in self._points)
+
+    def write(self, points: Sequence[Point]) -> None:
+        """Renew the rows of these points' factors with one round more; rows of other factors stay."""
+        renewed = dict(entries())
+        for point in points:
+            factor = f"{point.factor:g}"
+            ones = self._points.setdefault(factor, self._earlier(factor))
+            ones.append(point)
+            renewed[factor] = entry(ones, self._settings, self._about)
+        results.write(NAME, section(renewed), {"bench": NAME, "factors": renewed})
+
+    def _earlier(self, factor: str) -> list[Point]:
+        old = self._before.get(factor)
+        own = asdict(self._settings)
+        if old is None or old["commit"] != self._about["commit"]:
+            return []
+        if any(old["settings"][key] != own[key] for key in ("slo", "seconds")):
+            return []
+        return [Point.read(one) for one in old["points"]]
+
+
+def entry(points: Sequence[Point], settings: Settings, about: Mapping[str, Any]) -> dict[str, Any]:
+    """One factor's part of the twin: every round, the medians, the targets."""
+    targets = _targets(points[0].factor, points, settings)
     return {
-        "bench": NAME,
-        **results.circumstances(PACKAGES),
+        **about,
         "settings": asdict(settings),
         "points": [asdict(point) for point in points],
-        "medians": [_median(ones) for ones in by_factor.values()],
+        "medians": _median(points),
         "targets": [target.figures() for target in targets],
         "met": all(target.met for target in targets),
     }
 
 
-def write(found: Mapping[str, Any]) -> str:
-    """Renew the section and its twin; returns the section."""
-    settings, rounds = found["settings"], len(found["points"]) // len(found["medians"])
-    text = f"""\
+def entries() -> dict[str, Mapping[str, Any]]:
+    """Everything that was measured on this machine so far, by factor."""
+    return results.here(results.twin(NAME).get("factors", {}))
+
+
+def section(measured: Mapping[str, Mapping[str, Any]]) -> str:
+    """The section of RESULTS.md."""
+    known = [measured[factor] for factor in sorted(measured, key=float)]
+    newest = max(known, key=lambda one: str(one["date"]))
+    settings = newest["settings"]
+    return f"""\
 ## Overload: {W5.title}, SLO {settings["slo"] * 1e3:.0f} ms
 
-{results.told(found)}
+{results.told(newest)}
 
-`make bench-overload`: open loop, Poisson arrivals, latency from the scheduled send; {rounds} rounds of \
-{settings["seconds"]} s a point, medians. Closed loop: {settings["connections"]} clients. Generator and service share
-the cores. Accepted: answered, or expired after admission.
+`make bench-overload`: open loop, Poisson arrivals, latency from the scheduled send; medians over rounds. capacity(k): \
+the closed loop's throughput ({settings["connections"]} clients) while the same generator offers the rest to a bare \
+server that answers 503. Generator and service share the cores. Accepted: answered, or expired after admission.
 
-{results.table(COLUMNS, [_row(one) for one in found["medians"]])}
-{told(found["targets"])}"""
-    results.write(NAME, text, found)
-    return text
+{results.table(COLUMNS, [_row(one) for one in known])}
+{told([target for one in known for target in one["targets"]])}"""
 
 
 def line(point: Point) -> str:
     """One point, for whoever waits at the terminal."""
-    cells = zip(COLUMNS, _row(_median([point])), strict=True)
+    about = {"medians": _median([point]), "points": [point], "commit": ""}
+    cells = zip(COLUMNS, _row(about), strict=True)
     return "  ".join(f"{name}: {cell}" for name, cell in cells)
 
 
@@ -149,8 +202,9 @@ def _median(ones: Sequence[Point]) -> dict[str, Any]:
     def middles(key: str) -> list[float]:
         return [statistics.median(values) for values in zip(*(getattr(one, key) for one in ones), strict=True)]
 
+    keys = ("factor", "offered", "possible", "goodput", "rejection_micros", "lag_p99_ms", "generator_cores")
     return {
-        **{key: middle(key) for key in ("factor", "offered", "possible", "goodput", "rejection_micros", "lag_p99_ms")},
+        **{key: middle(key) for key in keys},
         **{key: middles(key) for key in ("accepted_ms", "rejection_ms")},
         "share": statistics.median(shares),
         "share_range": [min(shares), max(shares)],
@@ -162,10 +216,13 @@ def _median(ones: Sequence[Point]) -> dict[str, Any]:
     }
 
 
-def _row(one: Mapping[str, Any]) -> tuple[str, ...]:
+def _row(measured: Mapping[str, Any]) -> tuple[str, ...]:
+    one = {key: _numbers(value) for key, value in measured["medians"].items()}
     low, high = one["share_range"]
+    rounds, seconds = len(measured["points"]), measured.get("settings", {}).get("seconds")
     return (
         f"{one['factor']:g}",
+        f"{rounds} x {seconds} s" if seconds else f"{rounds}",
         f"{one['offered']:,.0f}",
         f"{one['possible']:,.1f}",
         f"{one['goodput']:,.1f}",
@@ -177,7 +234,16 @@ def _row(one: Mapping[str, Any]) -> tuple[str, ...]:
         f"{one['late']}, {one['expired']}, {one['other']}",
         str(one["skipped"]),
         f"{one['lag_p99_ms']:.1f}",
+        f"{one['generator_cores']:.2f}",
+        measured["commit"],
     )
+
+
+def _numbers(value: Any) -> Any:
+    """A value of the twin with nan where it has null."""
+    if value is None:
+        return float("nan")
+    return [_numbers(one) for one in value] if isinstance(value, list) else value
 
 
 def _targets(factor: float, ones: Sequence[Point], settings: Settings) -> list[Target]:

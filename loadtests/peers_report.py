@@ -6,11 +6,12 @@ from dataclasses import asdict, dataclass
 from typing import Any, Self
 
 from loadtests import results, wrk
+from loadtests.contest import CHOSEN
 from loadtests.peers.environment import pinned
 from loadtests.peers.peer import PEERS, Peer
+from loadtests.rival import Alone
 from loadtests.target import Target, told
 from loadtests.workloads.catalogue import WORKLOADS
-from loadtests.workloads.workload import Workload
 
 NAME = "bench-peers"
 PACKAGES = ("onnxruntime", "uvicorn", "uvloop", "httptools", "orjson")
@@ -21,6 +22,12 @@ CPU, THROUGHPUT = 0.8, 1.15
 NEVER_BEHIND = 1.0
 """Its throughput, where the network computes for milliseconds."""
 
+BY_CHOICE = 1.5
+"""The same where Hone's runtime was chosen by measurement, of W3 and W4."""
+
+CEILING = 0.97
+"""Its throughput as a share of bare ONNX Runtime's at its best batch, where the network computes for milliseconds."""
+
 ALONE = ("W1", "mosec", 0.1)
 """What a lone request may take, as a share of that peer's."""
 
@@ -30,8 +37,11 @@ COLUMNS = (
     "Hone over peer [range]",
     "CPU-µs a request: Hone, peer",
     "Hone over peer [range]",
-    "one connection, p50 ms: Hone, peer",
+    "one connection, p50 ms: Hone, peer (`session.run`)",
     "p50 ms: Hone, peer",
+    "rows a batch: Hone, peer",
+    "bare ONNX Runtime, rows/s @batch",
+    "Hone over it",
     "refused",
     "commit",
 )
@@ -39,7 +49,10 @@ COLUMNS = (
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Measured:
-    """One server in one pair. Percentiles are medians of the turns' own; `refused` is a share of all requests."""
+    """One server in one pair. Percentiles are medians of the turns' own; `refused` is a share of all requests.
+
+    `run_p50_ms` is `session.run` between its lone requests; `mean_batch` is nan for a server that doesn't say.
+    """
 
     server: str
     cpu_micros: float
@@ -48,9 +61,11 @@ class Measured:
     p99_ms: float
     refused: float
     alone_p50_ms: float
+    run_p50_ms: float
+    mean_batch: float
 
     @classmethod
-    def of(cls, server: str, loads: Sequence[wrk.Load], cpu: float, alone_p50_ms: float) -> Self:
+    def of(cls, server: str, loads: Sequence[wrk.Load], *, cpu: float, alone: Alone, mean_batch: float) -> Self:
         """The turns of a pair together; `cpu` in seconds."""
         requests, refused = sum(load.requests for load in loads), sum(load.refused for load in loads)
         seconds = sum(load.seconds for load in loads)
@@ -61,47 +76,63 @@ class Measured:
             p50_ms=statistics.median(load.p50_ms for load in loads),
             p99_ms=statistics.median(load.p99_ms for load in loads),
             refused=refused / (requests + refused),
-            alone_p50_ms=alone_p50_ms,
+            alone_p50_ms=alone.request,
+            run_p50_ms=alone.run,
+            mean_batch=mean_batch,
         )
 
 
-def entry(workload: Workload, peer: Peer, pairs: Sequence[tuple[Measured, Measured]]) -> dict[str, Any]:
-    """A comparison's part of the twin: ratios are Hone's value over the peer's."""
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Pair:
+    """Hone and the peer within a minute, and the rows per second of bare ONNX Runtime in batches of `raw_batch`."""
+
+    ours: Measured
+    theirs: Measured
+    raw_rate: float
+    raw_batch: int
+
+
+def entry(name: str, peer: Peer, pairs: Sequence[Pair]) -> dict[str, Any]:
+    """A comparison's part of the twin, of the contest `name`: ratios are Hone's value over the peer's."""
     summary = {
-        key: _ratios([getattr(ours, key) / getattr(theirs, key) for ours, theirs in pairs])
+        key: _ratios([getattr(pair.ours, key) / getattr(pair.theirs, key) for pair in pairs])
         for key in ("cpu_micros", "throughput", "alone_p50_ms")
     }
-    targets = _targets(workload.name, peer.name, {key: one["median"] for key, one in summary.items()})
+    summary["ceiling"] = _ratios([pair.ours.throughput / pair.raw_rate for pair in pairs])
+    targets = _targets(name, peer.name, {key: one["median"] for key, one in summary.items()})
     return {
-        **_about(workload, peer),
-        "pairs": [[asdict(one) for one in pair] for pair in pairs],
+        **_about(name, peer),
+        "pairs": [asdict(pair) for pair in pairs],
         "ratios": summary,
         "targets": [one.figures() for one in targets],
         "met": all(one.met for one in targets),
     }
 
 
-def absent(workload: Workload, peer: Peer, reason: str, *, met: bool) -> dict[str, Any]:
+def absent(name: str, peer: Peer, reason: str, *, met: bool) -> dict[str, Any]:
     """The same where there was nothing to compare, and whether Hone had met its targets all the same."""
-    return {**_about(workload, peer), "reason": " ".join(reason.split()), "targets": [], "met": met}
+    return {**_about(name, peer), "reason": " ".join(reason.split()), "targets": [], "met": met}
 
 
 def entries() -> dict[str, dict[str, Any]]:
-    """Everything that was measured on this machine so far, by workload and peer."""
+    """Everything that was measured on this machine so far, by contest and peer."""
     found: dict[str, Any] = results.twin(NAME).get("comparisons", {})
     return {workload: dict(results.here(ones)) for workload, ones in found.items()}
 
 
-def write(workload: str, found: Mapping[str, Any]) -> None:
-    """Renew the comparisons `found` by peer of a workload, and the section."""
+def write(name: str, peer: str, found: Mapping[str, Any]) -> None:
+    """Renew one comparison of a contest, and the section; all others stay."""
     old = entries()
-    old[workload] = {**old.get(workload, {}), **found}
+    old[name] = {**old.get(name, {}), peer: dict(found)}
     results.write(NAME, section(old), {"bench": NAME, "comparisons": old})
 
 
 def section(all_entries: Mapping[str, Mapping[str, Any]]) -> str:
     """The section of RESULTS.md."""
-    known = {name: all_entries[name] for name in WORKLOADS if name in all_entries}
+    names = [one for name in WORKLOADS for one in (name, name + CHOSEN)]
+    known = {name: all_entries[name] for name in names if all_entries.get(name)}
+    if not known:
+        return ""
     newest = max((one for ones in known.values() for one in ones.values()), key=lambda one: str(one["date"]))
     versions = {name: one["version"] for ones in known.values() for name, one in ones.items()}
     peers = ", ".join(f"{name} {version}" for name, version in versions.items())
@@ -114,7 +145,8 @@ def section(all_entries: Mapping[str, Mapping[str, Any]]) -> str:
 {peers}
 
 `make bench-peers`: the same file, threads and largest batch for both servers of a pair, the same body where the peer
-takes it; a delay of 2 ms for those that batch with a timer. Turns ABBA, wrk on the same cores; medians.
+takes it; a delay of 2 ms for those that batch with a timer. Turns ABBA, wrk on the same cores; medians. CPU time is
+that of the process tree. Each pair holds a second of bare ONNX Runtime; a row has the commit that it was measured at.
 
 {tables}"""
 
@@ -126,13 +158,14 @@ def line(one: Mapping[str, Any]) -> str:
 
 
 def _workload(name: str, ones: Mapping[str, Mapping[str, Any]]) -> str:
-    workload = WORKLOADS[name]
+    workload = WORKLOADS[name.removesuffix(CHOSEN)]
+    by_choice = "; Hone with the runtime that `hone-serve profile --write` chose" if name.endswith(CHOSEN) else ""
     ordered = [ones[peer] for peer in PEERS if peer in ones]
     rows = [_row(one) for one in ordered]
     threads = "1 thread" if workload.threads == 1 else f"{workload.threads} threads"
     verdicts = told([target for one in ordered for target in one["targets"]])
     return f"""\
-### {name}: {workload.title}; {workload.connections} connections, {threads}
+### {workload.name}: {workload.title}; {workload.connections} connections, {threads}{by_choice}
 
 {results.table(COLUMNS, rows)}
 {verdicts}"""
@@ -141,22 +174,31 @@ def _workload(name: str, ones: Mapping[str, Mapping[str, Any]]) -> str:
 def _row(one: Mapping[str, Any]) -> tuple[str, ...]:
     if "reason" in one:
         return (one["peer"], one["reason"], *[""] * (len(COLUMNS) - 3), one["commit"])
-    refused = statistics.median(theirs["refused"] for _, theirs in one["pairs"])
+    refused = statistics.median(pair["theirs"]["refused"] for pair in one["pairs"])
+    run, raw = (statistics.median(values) for values in _bare(one["pairs"]))
     return (
         one["peer"],
         _both(one, "throughput", "{:,.0f}"),
         _range(one["ratios"]["throughput"]),
         _both(one, "cpu_micros", "{:,.1f}"),
         _range(one["ratios"]["cpu_micros"]),
-        _both(one, "alone_p50_ms", "{:.2f}"),
+        f"{_both(one, 'alone_p50_ms', '{:.2f}')} ({run:.2f})",
         _both(one, "p50_ms", "{:.2f}"),
+        _both(one, "mean_batch", "{:.1f}"),
+        f"{raw:,.0f} @{one['pairs'][0]['raw_batch']}",
+        _range(one["ratios"]["ceiling"]),
         f"{refused:.1%}" if refused else "",
         one["commit"],
     )
 
 
+def _bare(pairs: Sequence[Mapping[str, Any]]) -> tuple[list[float], list[float]]:
+    """Milliseconds of `session.run` beside Hone's lone requests, and the bare runtime's rows per second."""
+    return [pair["ours"]["run_p50_ms"] for pair in pairs], [pair["raw_rate"] for pair in pairs]
+
+
 def _both(one: Mapping[str, Any], key: str, text: str) -> str:
-    ours, theirs = (statistics.median(pair[side][key] for pair in one["pairs"]) for side in (0, 1))
+    ours, theirs = (statistics.median(pair[side][key] for pair in one["pairs"]) for side in ("ours", "theirs"))
     return f"{text.format(ours)}, {text.format(theirs)}"
 
 
@@ -168,22 +210,27 @@ def _range(ratio: Mapping[str, float]) -> str:
     return f"**{ratio['median']:.2f}** [{ratio['least']:.2f}-{ratio['most']:.2f}]"
 
 
-def _targets(workload: str, peer: str, ratios: Mapping[str, float]) -> list[Target]:
-    about = f"{workload} against {peer}"
+def _targets(name: str, peer: str, ratios: Mapping[str, float]) -> list[Target]:
+    workload, about = name.removesuffix(CHOSEN), f"{name} against {peer}"
+    if name.endswith(CHOSEN):
+        return [Target(what=f"{about}: throughput", value=ratios["throughput"], limit=BY_CHOICE, at_least=True)]
     found = []
     if workload in LIGHT:
         found.append(Target(what=f"{about}: CPU time a request", value=ratios["cpu_micros"], limit=CPU))
     if workload in (*LIGHT, *HEAVY):
         least = THROUGHPUT if workload in LIGHT else NEVER_BEHIND
         found.append(Target(what=f"{about}: throughput", value=ratios["throughput"], limit=least, at_least=True))
+    if workload in HEAVY:
+        what = f"{about}: Hone over bare ONNX Runtime"
+        found.append(Target(what=what, value=ratios["ceiling"], limit=CEILING, at_least=True))
     if (workload, peer) == ALONE[:2]:
         found.append(Target(what=f"{about}: a lone request", value=ratios["alone_p50_ms"], limit=ALONE[2]))
     return found
 
 
-def _about(workload: Workload, peer: Peer) -> dict[str, Any]:
+def _about(name: str, peer: Peer) -> dict[str, Any]:
     return {
-        "workload": workload.name,
+        "workload": name,
         "peer": peer.name,
         "version": peer.version(),
         "pinned": pinned(peer.name),

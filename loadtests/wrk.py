@@ -76,7 +76,7 @@ def run(
     """Send `request` to the server at `url` over `connections` from one thread for `seconds`.
 
     `slow` takes the throughput from the times of the answers, for when few fit into the turn; it costs wrk some
-    microseconds an answer. Raises WrkError if a connection broke, or, without `refusals`, a status told of an error.
+    microseconds an answer. Raises WrkError if a connection broke or, without `refusals`, a status told of an error.
     """
     tool = shutil.which("wrk")
     if tool is None:
@@ -93,7 +93,10 @@ def run(
         script.write_text((_PACED if slow else "") + filled)
         command = [tool, "--threads", "1", "--connections", str(connections), "--duration", f"{seconds}s"]
         command += ["--timeout", "30s", "--script", str(script), url + request.path]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=seconds + 60, check=False)
+        try:
+            done = subprocess.run(command, capture_output=True, text=True, timeout=seconds + 60, check=False)
+        except subprocess.TimeoutExpired as error:
+            raise WrkError(f"wrk didn't end within {error.timeout:.0f} s") from error
     return _read(done, refusals=refusals)
 
 

@@ -14,7 +14,7 @@ DELAY_SECONDS = 0.002
 class Assignment:
     """A model file with one input and one output, [N, *dims], and what it may be served with.
 
-    `binary`: requests hold the input as bytes behind a JSON head.
+    `binary`: requests hold the input as bytes behind a JSON head. `tally` is the file that batches are counted in.
     """
 
     file: str
@@ -28,6 +28,7 @@ class Assignment:
     threads: int
     max_batch_size: int
     port: int
+    tally: str
 
     def environment(self) -> dict[str, str]:
         """The variable that carries it."""

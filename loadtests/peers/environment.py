@@ -17,12 +17,13 @@ class PeerError(Exception):
 def prepare(name: str, folder: Path, *, python: str = sys.executable) -> Path:
     """The interpreter of the environment of peer `name` under `folder`, installed now unless it is. Raises PeerError.
 
-    `python` makes the environment. Another text in the requirements file makes it anew.
+    `python` makes the environment. Another text in the requirements file makes it anew, and so does another
+    interpreter; an environment of the same one is the same.
     """
     requirements = REQUIREMENTS / f"{name}.txt"
     home = folder / name
     interpreter, installed = home / "bin" / "python", home / "installed.txt"
-    wanted = f"# {python}\n{requirements.read_text()}"
+    wanted = f"# {Path(python).resolve()}\n{requirements.read_text()}"
     if not installed.exists() or installed.read_text() != wanted:
         print(f"installing {name} into an environment of its own ...", flush=True)
         _run([python, "-m", "venv", "--clear", str(home)])

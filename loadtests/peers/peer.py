@@ -52,12 +52,15 @@ class Peer:
         return next(iter(pinned(self.name).values()))
 
     @contextmanager
-    def serve(self, workload: Workload, model: Path, folder: Path) -> Iterator[Served]:
-        """The server on `model` while the block runs, in its environment under `folder`. Raises PeerError."""
+    def serve(self, workload: Workload, model: Path, folder: Path, tally: Path) -> Iterator[Served]:
+        """The server on `model` while the block runs, in its environment under `folder`. Raises PeerError.
+
+        It counts its batches in the file `tally`.
+        """
         python = prepare(self.name, folder, python=self.python)
         port = free_port()
         command = [str(python), *self.command(port)]
-        environment = {**_clean(os.environ), **_assignment(workload, model, port).environment()}
+        environment = {**_clean(os.environ), **_assignment(workload, model, port, tally).environment()}
         environment |= {"PATH": f"{python.parent}:{os.environ['PATH']}", "BENTOML_DO_NOT_TRACK": "true"}
         environment |= {"RAY_USAGE_STATS_ENABLED": "0"}
         try:
@@ -71,7 +74,7 @@ def _clean(environment: Mapping[str, str]) -> dict[str, str]:
     return {name: value for name, value in environment.items() if not name.startswith(("HONE_", "VIRTUAL", "PYTHON"))}
 
 
-def _assignment(workload: Workload, model: Path, port: int) -> Assignment:
+def _assignment(workload: Workload, model: Path, port: int, tally: Path) -> Assignment:
     return Assignment(
         file=str(model),
         model=workload.model,
@@ -84,6 +87,7 @@ def _assignment(workload: Workload, model: Path, port: int) -> Assignment:
         threads=workload.threads,
         max_batch_size=workload.max_batch_size,
         port=port,
+        tally=str(tally),
     )
 
 
@@ -114,7 +118,10 @@ PEERS = {
             name="mosec",
             ready="/",
             path="/inference",
-            command=lambda port: (*_module("mosec")(port), "--address", "127.0.0.1", "--port", str(port)),
+            command=lambda port: (
+                *_module("mosec")(port),
+                *("--address", "127.0.0.1", "--port", str(port), "--timeout", "60000"),
+            ),
         ),
         Peer(name="litserve", ready="/health", path="/predict", command=_module("litserve"), takes=(Wire.JSON,)),
         Peer(name="mlserver", ready="/v2/health/ready", path=OIP, command=_module("mlserver"), takes=(Wire.JSON,)),

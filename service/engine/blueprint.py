@@ -36,14 +36,16 @@ class Blueprint:
             raise NotReady(f'model "{self.source.name}" is still loading')
         return self._config
 
-    def inspection(self, placement: Placement) -> Plan:
-        """The plan by which an instance at this place loads the model and reads its signature."""
+    def inspection(self, placement: Placement, path: str = "") -> Plan:
+        """The plan by which an instance at this place loads the model and reads its signature; `path` is where the
+        file can be read, if elsewhere than the source says.
+        """
         config = self.source.config
         on_gpu = placement.device != CPU
         graphs = on_gpu and config is not None and config.hone.cuda_graphs
         return Plan(
             backend=config.backend if config else "onnxruntime",
-            path=self.source.path,
+            path=path or self.source.path,
             sha256=self.source.sha256,
             precision=config.hone.precision if config else "f32",
             device=placement.device,

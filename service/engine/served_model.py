@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from service.engine.admission import Admission
 from service.engine.blueprint import Blueprint
 from service.engine.device import Devices, Placement
 from service.engine.exchange import Exchange, Receiver
+from service.engine.held_file import HeldFile
 from service.engine.launch import Launch, Launched
 from service.engine.padding import Padding
 from service.engine.profile import LatencyProfile
@@ -50,6 +51,7 @@ class ServedModel:
         self._devices = devices
         self._limits = limits
         self._quarantine = Quarantine()
+        self._file: HeldFile | None = None
         self._parts: dict[int, Parts] = {}  # by the identity of the exchange that was split
         self._scheduler: DynamicBatcher | None = None
         self._admission: Admission | None = None
@@ -77,12 +79,13 @@ class ServedModel:
     async def load(self) -> None:
         """Start the instances and wait for them. Raises ArtifactError with what is wrong with the model."""
         began = time.monotonic()
-        launched = await self._launch()
+        file = self._file = HeldFile(self._blueprint.source.path)
+        launched = await self._launch(partial(self._instance, file))
         assert self._scheduler
         self._serve(self._scheduler, launched)
         self._describe(time.monotonic() - began)
 
-    async def _launch(self) -> list[Launched]:
+    async def _launch(self, make: Callable[[Placement], Instance[Batch]]) -> list[Launched]:
         """The instances on one device after the other: all of them, or none."""
         source = self._blueprint.source
         golden = read_golden(Path(source.golden)) if source.golden else None
@@ -96,11 +99,12 @@ class ServedModel:
                     golden=golden,
                     devices=self._devices,
                     cache=self._limits.findings,
-                    make=self._instance,
+                    make=make,
                 )
                 launched.append(await launch.run())
         except BaseException:
             await asyncio.gather(*[instance.stop() for device in launched for instance in device.instances])
+            self._let_go()
             raise
         return launched
 
@@ -113,6 +117,11 @@ class ServedModel:
         self.metrics.ready = False
         if self._scheduler:
             await self._scheduler.stop()
+        self._let_go()
+
+    def _let_go(self) -> None:
+        if self._file:
+            self._file.close()
 
     # -- admission
 
@@ -186,8 +195,8 @@ class ServedModel:
 
     # -- loading
 
-    def _instance(self, placement: Placement) -> Instance[Batch]:
-        plan = self._blueprint.inspection(placement)
+    def _instance(self, file: HeldFile, placement: Placement) -> Instance[Batch]:
+        plan = self._blueprint.inspection(placement, file.path)
         return Instance(plan, partial(self._resolve, plan), self._limits.patience, f"{self.name}/{self.version}")
 
     def _resolve(self, plan: Plan, signature: Signature) -> tuple[Plan, DynamicBatcher]:

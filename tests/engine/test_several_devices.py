@@ -265,10 +265,11 @@ def test_equal_devices_are_foreseen_as_instances_of_one(devices: int, ahead: int
     assert free + ahead * per_row + own == pytest.approx(outlook.wait(rows, ahead, 0.0))
 
 
-def test_a_batch_that_stands_behind_another_is_counted_once() -> None:
+async def test_a_batch_that_stands_behind_another_is_counted_once() -> None:
     """A GPU is given a second batch while it computes the first: two batches' time is left, not three's."""
     foresight = Foresight(profile(1.0), instances=1, joins=True, delay=lambda _: 0.0)
-    first, second = Batch([]), Batch([])
+    rig = Rig()
+    first, second = (Batch([rig.exchange(1)[0]]) for _ in range(2))
     foresight.started(first, 10.0)
     foresight.started(second, 11.0)
 

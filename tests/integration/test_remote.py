@@ -73,7 +73,7 @@ async def test_a_remote_that_comes_and_goes(tmp_path: Path) -> None:
         assert 'hone_requests_total{model="m",outcome="ok",protocol="http",version="1"} 2.0' in scraped
         assert 'hone_remote_calls_total{end="ok",model="m",version="1"} 2.0' in scraped
         assert 'hone_remote_calls_total{end="ok",model="own"' not in scraped
-        assert 'hone_worker_up{model="m",version="1"}' in scraped
+        assert 'hone_worker_up{device="remote",model="m",version="1"}' in scraped
 
 
 async def binary(client: httpx.AsyncClient, array: Any) -> httpx.Response:

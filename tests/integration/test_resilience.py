@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import time
 import urllib.error
@@ -59,7 +60,7 @@ def test_a_worker_that_is_stopped_under_load_loses_no_request(tmp_path: Path, in
         assert tally.answered > before > 0
         assert victim not in served.workers()
         assert instances == workers_up(served) == len(served.workers())
-        assert 1 == sample(served, 'hone_worker_restarts_total{model="mlp",reason="silent",version="1"}')
+        assert 1 == sample(served, 'hone_worker_restarts_total{device="cpu",model="mlp",reason="silent",version="1"}')
 
 
 def test_a_request_that_ends_its_worker_each_time_is_refused(tmp_path: Path) -> None:
@@ -74,10 +75,12 @@ def test_a_request_that_ends_its_worker_each_time_is_refused(tmp_path: Path) -> 
 
         assert [(200, float(value)) for value in range(1, 8)] == [answer.result() for answer in beside]
         assert (500, "crashed_worker") == culprit.result()
-        ends = sample(served, 'hone_worker_restarts_total{model="moody",reason="batch_timeout"')
+        ends = sample(served, 'hone_worker_restarts_total{device="cpu",model="moody",reason="batch_timeout"')
         assert (500, "crashed_worker") == ask_moody(served, 666)
         assert (200, 8.0) == ask_moody(served, 8)
-        assert ends == sample(served, 'hone_worker_restarts_total{model="moody",reason="batch_timeout"') == 2
+        assert (
+            ends == sample(served, 'hone_worker_restarts_total{device="cpu",model="moody",reason="batch_timeout"') == 2
+        )
 
 
 def ask_moody(served: Served, value: float) -> tuple[int, object]:
@@ -89,6 +92,32 @@ def ask_moody(served: Served, value: float) -> tuple[int, object]:
             return answer.status, json.load(answer)["outputs"][0]["data"][0]
     except urllib.error.HTTPError as error:
         return error.code, json.load(error)["reason"]
+
+
+def test_a_model_whose_file_has_gone_starts_its_workers_anew(tmp_path: Path) -> None:
+    """What is served doesn't depend on its path any more: the file may be replaced, or its version removed."""
+    version = write_model(tmp_path, "mlp")
+    with serving(tmp_path) as served, Clients(served.address, 2, pause=0.02) as clients:
+        other = tmp_path / "other"
+        other.write_bytes(b"another file")
+        other.replace(version / "model.onnx")
+        replace_worker(served)
+        shutil.rmtree(version)
+        replace_worker(served)
+        tally = clients.stop()
+
+        assert ([], []) == (tally.wrong, tally.lost)
+        assert tally.answered
+
+
+def replace_worker(served: Served) -> None:
+    """kill -9 the only worker, and wait for the next."""
+    (victim,) = served.workers()
+    os.kill(victim, signal.SIGKILL)
+    until = time.monotonic() + 20
+    while (victim in served.workers() or workers_up(served) < 1) and time.monotonic() < until:
+        time.sleep(0.05)
+    assert workers_up(served) == 1
 
 
 def kill_one(served: Served) -> None:

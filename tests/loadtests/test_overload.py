@@ -1,13 +1,15 @@
 """The overload bench: the server that refuses, and what is made of points."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from loadtests import overload_report
+from loadtests import overload_report, results
+from loadtests.bench_overload import FACTORS, forecast
 from loadtests.overload import capacity
-from loadtests.overload_report import Point, Settings
+from loadtests.overload_report import Point, Rounds, Settings
 from loadtests.request import Request
 from service.client.open_loop import offer
 from service.client.outcome import Outcome
@@ -22,7 +24,7 @@ OUTCOME = Outcome(
 
 
 def point(factor: float = 2.0, possible: float = 50.0) -> Point:
-    return Point.of(OUTCOME, factor=factor, possible=possible, micros=40.0, slo=SETTINGS.slo)
+    return Point.of(OUTCOME, factor=factor, possible=possible, micros=40.0, slo=SETTINGS.slo, generator=0.8)
 
 
 def test_refusing_server_refuses() -> None:
@@ -55,8 +57,38 @@ def test_targets_are_held_by_the_medians() -> None:
     good = [replace(point(), accepted_ms=[200.0, 249.0, 260.0])] * 2
     bad = replace(good[0], goodput=1.0, accepted_ms=[200.0, 300.0, 300.0])
 
-    assert overload_report.figures([*good, bad], SETTINGS)["met"]
-    assert not overload_report.figures([*good, bad, bad, bad], SETTINGS)["met"]
-    assert not overload_report.figures([replace(one, possible=60.0) for one in good], SETTINGS)["met"]
-    assert not overload_report.figures([replace(good[0], rejection_micros=float("nan"))], SETTINGS)["met"]
-    assert overload_report.figures([replace(bad, factor=0.5)], SETTINGS)["met"]
+    assert met([*good, bad])
+    assert not met([*good, bad, bad, bad])
+    assert not met([replace(one, possible=60.0) for one in good])
+    assert not met([replace(good[0], rejection_micros=float("nan"))])
+    assert met([replace(bad, factor=0.5)])
+
+
+def met(points: list[Point]) -> bool:
+    return bool(overload_report.entry(points, SETTINGS, {})["met"])
+
+
+def test_rounds_and_factors_are_merged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each round is written; other factors keep their rows, and further rounds are added only where that is asked for
+    and the settings are the same.
+    """
+    monkeypatch.setattr(results.write, "__kwdefaults__", {"folder": tmp_path, "title": ""})
+    monkeypatch.setattr(results.twin, "__kwdefaults__", {"folder": tmp_path})
+    nothing_rejected = replace(point(0.5), rejection_ms=[float("nan")] * 2, rejection_micros=float("nan"))
+    Rounds(SETTINGS, keep=False).write([nothing_rejected, point(2)])
+    Rounds(SETTINGS, keep=True).write([nothing_rejected, point(5)])
+    Rounds(replace(SETTINGS, seconds=9), keep=True).write([point(5)])
+
+    assert {"0.5": 2, "2": 1, "5": 1} == {
+        factor: len(one["points"]) for factor, one in overload_report.entries().items()
+    }
+    rows = [line for line in (tmp_path / "RESULTS.md").read_text().splitlines() if line.startswith("| ")]
+    assert ["| 0.5 | 2 x 2 s |", "| 2 | 1 x 2 s |", "| 5 | 1 x 9 s |"] == [
+        " ".join(row.split(" ")[:6]).removesuffix(" s |") + " s |" for row in rows[2:]
+    ]
+
+
+def test_the_duration_is_told_beforehand() -> None:
+    """About half an hour for all of it, minutes for a part."""
+    assert 25 < forecast(FACTORS, 60, 3) / 60 < 35
+    assert forecast((2.0,), 10, 1) < 2 * 60
