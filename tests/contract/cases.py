@@ -217,8 +217,8 @@ REFUSED = (
     Case("unknown version", infer(path="/v2/models/affine/versions/9/infer"), 404, "version", "model_not_found"),
     Case("loading", infer(path="/v2/models/loading/infer"), 503, "loading", "not_ready"),
     Case(
-        "hopeless, whatever the body says",
-        post("/v2/models/overloaded/infer", b"this is not read"),
+        "hopeless",
+        infer(path="/v2/models/overloaded/infer"),
         503,
         "and 250.0 ms are left; 64 rows are to be computed before",
         "deadline_infeasible",
