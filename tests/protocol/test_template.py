@@ -14,11 +14,13 @@ from service.protocol.http.infer_request import InferDecoder
 from service.protocol.http.wanted import Wanted
 from service.protocol.limits import Limits
 from tests.contract.double_engine import DoubleEngine
-from tests.protocol.bodies import JSON_DATATYPES, binary_body, json_body, same, tensors
+from tests.protocol.bodies import JSON_DATATYPES, binary_body, json_body, same, small, tensors
 
 PLAIN = b'{"inputs":[{"name":"x","shape":[2],"datatype":"%b","data":%b}]}'
 HIDDEN = b'{"foo":{"data":[1,2]},"inputs":[{"name":"x","shape":[2],"datatype":"FP32","d\\u0061ta":[1,2]}]}'
 TWICE = b'{"inputs":[{"name":"x","shape":[2],"datatype":"FP32","data":[1,2]}],"parameters":{"data":[3]}}'
+TWO_IDS = b'{"id":"a","inputs":[{"name":"x","shape":[2],"datatype":"FP32","data":[1,2]}],"id":"a"}'
+NO_ID = b'{"parameters":{"id":"a"},"inputs":[{"name":"x","shape":[2],"datatype":"FP32","data":[1,2]}]}'
 TRICKS = (b"[1,2", b"[1,2]]", b"[true,1]", b"[null,1]", b"[[1],2]", b"[1,2,3]", b"[]", b"[1,1e999]", b'["1",2]', b"{}")
 MORE = (
     b"[1.5,2]",
@@ -79,6 +81,25 @@ def test_numbers_that_are_not_the_tensors(body: bytes) -> None:
     other = body.replace(b"[1,2]", b"[8,9]", 1)
 
     assert agree(outcome(fresh(), other), outcome(used, other))
+
+
+@pytest.mark.parametrize("body", [TWO_IDS, NO_ID])
+def test_an_id_that_is_not_the_request_s(body: bytes) -> None:
+    """What only looks like the request's id isn't taken for it."""
+    used = fresh()
+    outcome(used, body)
+    other = body.replace(b'"a"', b'"b"', 1)
+
+    assert agree(outcome(fresh(), other), outcome(used, other))
+
+
+@pytest.mark.parametrize("text", ["", "7", "a b", 'quo"te', "\\", "\u00fc", "\n"])
+def test_another_id(text: str) -> None:
+    """Each request has its own id, whatever it was before."""
+    used = fresh()
+    for one in ("first", text, "last"):
+        body = json_body(small(), id=one)
+        assert agree(outcome(fresh(), body), outcome(used, body))
 
 
 @given(

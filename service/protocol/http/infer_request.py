@@ -14,7 +14,7 @@ from service.protocol.http.document import InputEntry, NumericInputEntry, parse_
 from service.protocol.http.head import Head
 from service.protocol.http.layout import Layout, Layouts
 from service.protocol.http.raw_request import decode_raw
-from service.protocol.http.template import Templates, Terms
+from service.protocol.http.template import Decoded, Templates, Terms
 from service.protocol.http.tensors import json_array, numeric_array
 from service.protocol.http.wanted import ALL_JSON, Wanted, read_wanted
 from service.protocol.limits import Limits
@@ -22,7 +22,7 @@ from service.quoting import quoted
 
 _NONE: Mapping[str, Any] = {}
 _MICROSECOND = 1e-6
-_PLAIN = Terms(wanted=ALL_JSON, id="", parameters=_NONE, timeout=None, priority=0)
+_PLAIN = Terms(wanted=ALL_JSON, parameters=_NONE, timeout=None, priority=0)
 
 
 class InferDecoder:
@@ -50,30 +50,29 @@ class InferDecoder:
             known = self._templates.binary(body, _json_part(body, json_length, self._limits))
         else:
             return decode_raw(model, version, head, body, self._engine)
-        terms, tensors = known or self._parse(body, json_length)
+        terms, name, tensors = known or self._parse(body, json_length)
         timeout = head.timeout
         request = InferRequest(
             model=model,
             version=version,
             inputs=tensors,
             outputs=terms.wanted.names,
-            id=terms.id,
+            id=name,
             parameters=terms.parameters,
             timeout=timeout if terms.timeout is None else _smaller(timeout, terms.timeout),
             priority=terms.priority,
         )
         return request, terms.wanted
 
-    def _parse(self, body: bytes, json_length: int | None) -> tuple[Terms, tuple[Tensor, ...]]:
+    def _parse(self, body: bytes, json_length: int | None) -> Decoded:
         text = body if json_length is None else body[:json_length]
         document = parse_document(text)
         terms = _PLAIN
-        if document.parameters or document.outputs or document.id:
+        if document.parameters or document.outputs:
             parameters = document.parameters or _NONE
             _check_parameters(parameters)
             terms = Terms(
                 wanted=read_wanted(document.outputs or (), parameters, self._limits.max_tensors),
-                id=document.id or "",
                 parameters=parameters,
                 timeout=_timeout(parameters.get("timeout", 0)),
                 priority=_priority(parameters.get("priority", 0)),
@@ -81,7 +80,7 @@ class InferDecoder:
         layouts: list[Layout] = []
         tensors = self._tensors(document.inputs, body, len(text), layouts)
         self._templates.learn(body, text, document, layouts, terms)
-        return terms, tensors
+        return terms, document.id or "", tensors
 
     def _tensors(
         self, entries: tuple[InputEntry, ...], body: bytes, start: int, layouts: list[Layout]

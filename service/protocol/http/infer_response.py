@@ -23,8 +23,8 @@ def encode_infer(response: InferResponse, wanted: Wanted, max_json_bytes: int) -
     those in JSON would hold more than `max_json_bytes` of tensor data.
     """
     outputs = response.outputs
-    if wanted is ALL_JSON and len(outputs) == 1 and not response.id:
-        return None, _one_output(response.model, response.version, outputs[0], max_json_bytes)
+    if wanted is ALL_JSON and len(outputs) == 1:
+        return None, _one_output(response, outputs[0], max_json_bytes)
     text = [_opening(response.model, response.version)]
     if response.id:
         text += (b',"id":', orjson.dumps(response.id))
@@ -47,16 +47,14 @@ def encode_infer(response: InferResponse, wanted: Wanted, max_json_bytes: int) -
     return sum(map(len, text)), b"".join([*text, *parts])
 
 
-def _one_output(model: str, version: str, tensor: Tensor, max_json_bytes: int) -> bytes:
+def _one_output(response: InferResponse, tensor: Tensor, max_json_bytes: int) -> bytes:
     """The commonest answer: the only output, as JSON."""
     _check_size(tensor, max_json_bytes, max_json_bytes)
-    opening = _opening_of_one(model, version, tensor.name, tensor.datatype, tensor.array.shape)
-    return b"%b%b}]}" % (opening, _data(tensor))
-
-
-@lru_cache(_KEPT)
-def _opening_of_one(model: str, version: str, name: str, datatype: str, shape: tuple[int, ...]) -> bytes:
-    return _opening(model, version) + b',"outputs":[' + _entry(name, datatype, shape) + b'"data":'
+    opening = _opening(response.model, response.version)
+    if response.id:
+        opening = b'%b,"id":%b' % (opening, orjson.dumps(response.id))
+    entry = _entry(tensor.name, tensor.datatype, tensor.array.shape)
+    return b'%b,"outputs":[%b"data":%b}]}' % (opening, entry, _data(tensor))
 
 
 @lru_cache(_KEPT)

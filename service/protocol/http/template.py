@@ -4,9 +4,10 @@ A client mostly asks the same again with other data. What surrounds the data was
 again byte for byte, only the data is read.
 """
 
+import re
 import struct
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 import msgspec
 import numpy as np
@@ -19,6 +20,8 @@ from service.protocol.http.wanted import Wanted
 
 _KEY = b'"data"'
 _SPACE = b" \t\r\n"
+_ID_KEY = b'"id"'
+_ID = re.compile(_ID_KEY + rb'[ \t\r\n]*:[ \t\r\n]*"([A-Za-z0-9_.:/+-]*)"')
 _KEPT = 256
 _LONGEST = 4096
 """Bytes of JSON, data left aside, that are worth keeping."""
@@ -26,13 +29,16 @@ _NOT_PLAIN = frozenset({"BOOL", "BYTES"})
 
 
 class Terms(msgspec.Struct, frozen=True, kw_only=True):
-    """What a request says besides its tensors; `timeout` is in seconds."""
+    """What a request says besides its id and its tensors; `timeout` is in seconds."""
 
     wanted: Wanted
-    id: str
     parameters: Mapping[str, Any]
     timeout: float | None
     priority: int
+
+
+Decoded: TypeAlias = tuple[Terms, str, tuple[Tensor, ...]]
+"""Terms, id and tensors of a request."""
 
 
 class _Listed(msgspec.Struct, frozen=True, kw_only=True):
@@ -50,9 +56,8 @@ class _Binary(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Templates:
-    """Owns what is kept: by all that stands before the one list of numbers, and by the whole JSON before binary data.
-
-    Requests with an id aren't kept, since the next one's differs.
+    """Owns what is kept: by all that stands before the one list of numbers, and by the whole JSON before binary data,
+    each without the value of the request's id.
     """
 
     __slots__ = ("_binary", "_listed")
@@ -61,13 +66,14 @@ class Templates:
         self._listed: dict[bytes, _Listed] = {}
         self._binary: dict[bytes, _Binary] = {}
 
-    def numbers(self, body: bytes) -> tuple[Terms, tuple[Tensor, ...]] | None:
-        """Terms and tensors of a JSON body, if it differs from an earlier one in its list of numbers only.
+    def numbers(self, body: bytes) -> Decoded | None:
+        """What a JSON body says, if it differs from an earlier one in its list of numbers and its id only.
 
         None also where these aren't what the shape and the datatype demand: the parser tells what is wrong.
         """
         begin = body.find(b"[", body.find(_KEY)) + 1
-        known = self._listed.get(body[:begin])
+        frame, name = _without_id(body[:begin])
+        known = self._listed.get(frame)
         if known is None or not body.endswith(known.tail) or begin + len(known.tail) > len(body):
             return None
         numbers = body[begin - 1 : len(body) - len(known.tail) + 1]
@@ -79,52 +85,58 @@ class Templates:
         except (orjson.JSONDecodeError, struct.error, OverflowError):
             return None
         array = np.ndarray(entry.shape, layout.dtype, packed)
-        return known.terms, (Tensor(name=entry.name, datatype=entry.datatype, array=array),)
+        return known.terms, name, (Tensor(name=entry.name, datatype=entry.datatype, array=array),)
 
-    def binary(self, body: bytes, text: bytes) -> tuple[Terms, tuple[Tensor, ...]] | None:
-        """The same of a body whose JSON is `text` and that holds binary data: if it differs in that data only."""
-        known = self._binary.get(text)
+    def binary(self, body: bytes, text: bytes) -> Decoded | None:
+        """The same of a body whose JSON is `text`, with binary data behind it that is all that differs."""
+        frame, name = _without_id(text)
+        known = self._binary.get(frame)
         start = len(text)
         if known is None or known.size != len(body) - start:
             return None
-        return known.terms, tuple(
-            [
-                Tensor(
-                    name=entry.name,
-                    datatype=entry.datatype,
-                    array=np.ndarray(entry.shape, layout.dtype, body, start + offset),
-                )
-                for entry, layout, offset in known.parts
-            ]
-        )
+        tensors = [
+            Tensor(
+                name=entry.name,
+                datatype=entry.datatype,
+                array=np.ndarray(entry.shape, layout.dtype, body, start + offset),
+            )
+            for entry, layout, offset in known.parts
+        ]
+        return known.terms, name, tuple(tensors)
 
     def learn(self, body: bytes, text: bytes, document: InferDocument, layouts: Sequence[Layout], terms: Terms) -> None:
-        """Keep a request that was found to be good, if it is of a kind that can come again."""
-        if document.id:
+        """Keep a request that was found to be good, if it is of a kind that can come again.
+
+        The id must be the only value of the only key of that name, however keys may be written.
+        """
+        if text.count(_ID_KEY) > 1 or b"\\" in text:
             return
         if len(text) < len(body):
-            self._learn_binary(body, text, document.inputs, layouts, terms)
+            frame, name = _without_id(text)
+            if name == (document.id or ""):
+                self._learn_binary(frame, len(body) - len(text), document.inputs, layouts, terms)
         elif len(document.inputs) == 1 and type(document.inputs[0]) is NumericInputEntry:
-            self._learn_listed(body, document.inputs[0], layouts[0], terms)
+            self._learn_listed(body, document.id or "", document.inputs[0], layouts[0], terms)
 
-    def _learn_listed(self, body: bytes, entry: NumericInputEntry, layout: Layout, terms: Terms) -> None:
-        """The numbers must be the only value of the only key of that name, however keys may be written."""
+    def _learn_listed(self, body: bytes, name: str, entry: NumericInputEntry, layout: Layout, terms: Terms) -> None:
+        """The same goes for the numbers."""
         key = body.find(_KEY)
         begin = body.find(b"[", key) + 1
         end = body.find(b"]", begin)
         if layout.pack is None or key < 0 or len(body) - (end - begin) > _LONGEST:
             return
         is_value = body[key + len(_KEY) : begin].translate(None, _SPACE) == b":["
-        if is_value and body.count(_KEY) == 1 and b"\\" not in body:
+        frame, found = _without_id(body[:begin])
+        if is_value and body.count(_KEY) == 1 and found == name:
             bare = InputEntry(name=entry.name, shape=entry.shape, datatype=entry.datatype)
             _keep(
                 self._listed,
-                body[:begin],
+                frame,
                 _Listed(terms=terms, entry=bare, layout=layout, pack=layout.pack, tail=body[end:]),
             )
 
     def _learn_binary(
-        self, body: bytes, text: bytes, entries: Sequence[InputEntry], layouts: Sequence[Layout], terms: Terms
+        self, frame: bytes, size: int, entries: Sequence[InputEntry], layouts: Sequence[Layout], terms: Terms
     ) -> None:
         parts, offset = [], 0
         for entry, layout in zip(entries, layouts, strict=True):
@@ -133,8 +145,17 @@ class Templates:
                 return
             parts.append((entry, layout, offset))
             offset += layout.nbytes
-        if offset == len(body) - len(text) and len(text) <= _LONGEST:
-            _keep(self._binary, text, _Binary(terms=terms, parts=tuple(parts), size=offset))
+        if offset == size and len(frame) <= _LONGEST:
+            _keep(self._binary, frame, _Binary(terms=terms, parts=tuple(parts), size=size))
+
+
+def _without_id(text: bytes) -> tuple[bytes, str]:
+    """The JSON without the value of its id, and that value; an id of other than plain characters stays where it is."""
+    found = _ID.search(text)
+    if found is None:
+        return text, ""
+    begin, end = found.span(1)
+    return text[:begin] + text[end:], found[1].decode()
 
 
 def _keep(kept: dict[bytes, Any], key: bytes, value: object) -> None:
