@@ -85,7 +85,7 @@ class Settings(RepositorySettings):
     load_timeout_secs: Seconds = Field(300, description="longest time that a model may take to load")
     batch_timeout_secs: Seconds = Field(60, description="a worker that takes longer over one batch is replaced")
     worker_nice: Annotated[int, Field(ge=0, le=19)] = Field(
-        5, description="how much more polite workers on the CPU are than the server, which has to stay quick"
+        0, description="how much more polite workers on the CPU are than the server, which has to stay quick"
     )
     exit_timeout_secs: Seconds = Field(
         30, description="on SIGTERM, or when a model is replaced or unloaded, time for what was accepted to be answered"

@@ -1,6 +1,6 @@
 """Tensors as the binary tensor extension sends them: raw little-endian bytes, row by row, without padding."""
 
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,8 +12,11 @@ from service.protocol.http.document import InputEntry
 from service.protocol.http.layout import Layout
 from service.quoting import quoted
 
+Body: TypeAlias = bytes | bytearray
+"""The body of a request that holds binary data; only those may be in a bytearray."""
 
-def binary_array(entry: InputEntry, layout: Layout, body: bytes, start: int, size: int) -> NDArray[Any]:
+
+def binary_array(entry: InputEntry, layout: Layout, body: Body, start: int, size: int) -> NDArray[Any]:
     """The array that lies in `body[start : start + size]`; a view of it, except for BYTES.
 
     Raises InvalidRequest when these aren't exactly the elements of the shape.
@@ -46,7 +49,7 @@ def binary_data(tensor: Tensor) -> bytes | memoryview:
     return np.ascontiguousarray(tensor.array).data
 
 
-def _check_bools(entry: InputEntry, body: bytes, start: int, size: int) -> None:
+def _check_bools(entry: InputEntry, body: Body, start: int, size: int) -> None:
     """A byte that is neither 0 nor 1 makes an array that contradicts itself in numpy and in the runtimes."""
     values = np.frombuffer(body, np.uint8, size, start)
     if values.max() > 1:

@@ -20,6 +20,7 @@ from service.protocol.http.guarded import BETWEEN, GuardedProtocol
 from service.protocol.http.head import body_limit, body_too_large
 from service.protocol.http.infer_door import InferDoor, Route
 from service.protocol.http.known_head import KnownHead
+from service.protocol.http.large_body import LARGE, LargeBody
 from service.protocol.http.wire import JOIN_BELOW, json_success, write_answer
 from service.protocol.limits import Limits
 
@@ -73,6 +74,23 @@ class FastProtocol(GuardedProtocol):
             self.piece = data
         super().data_received(data)
         self.piece = b""
+        if self.fast.missing >= LARGE and self.is_open:
+            self._listen(LargeBody(self, *self.fast.unfinished()))
+
+    def body_received(self, body: bytearray) -> None:
+        """A large body is complete. It went past the parser, which waits for it still and isn't of use any more."""
+        self._listen(self)
+        self.renew_parser()
+        self.stage = BETWEEN
+        self.reception.stop()
+        if self.fast.route is not None:
+            self.fast.submit(body)
+
+    def _listen(self, protocol: asyncio.BaseProtocol) -> None:
+        """Let `protocol` have what is read from now on."""
+        self.transport.pause_reading()
+        self.transport.set_protocol(protocol)
+        self.transport.resume_reading()
 
     def pause_writing(self) -> None:
         """The client doesn't read its answers: its next request goes to ASGI, which waits for it."""
@@ -134,7 +152,7 @@ class FastProtocol(GuardedProtocol):
         keep_alive = parser.should_keep_alive() and not self.is_stopping
         if keep_alive and b"connection" in fields:
             keep_alive = parser.get_http_version() != "1.0"  # uvicorn closes those, whatever they ask for
-        self.fast.begin(route, fields, keep_alive)
+        self.fast.begin(route, fields, keep_alive, int(length))
         self.fast.learn(self.piece, int(length), limit)
         self._set_cycle(self.fast)
         return True

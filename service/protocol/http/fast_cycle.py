@@ -1,8 +1,10 @@
 """The request that the fast entrance has under way on a connection."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from service.engine.exchange import Exchange
+from service.protocol.http.binary import Body
+from service.protocol.http.head import JSON_LENGTH
 from service.protocol.http.infer_door import InferDoor, Route
 from service.protocol.http.known_head import KnownHead
 from service.protocol.http.reply import Reply
@@ -24,6 +26,7 @@ class FastCycle:
         "_parts",
         "keep_alive",
         "known",
+        "missing",
         "reply",
         "response_complete",
         "route",
@@ -37,16 +40,18 @@ class FastCycle:
         self._parts: list[bytes] = []
         self.keep_alive = True
         self.known: KnownHead | None = None
+        self.missing = 0  # bytes of a binary body that are still to come
         self.reply = Reply(deliver, door.limits.max_json_bytes)
         self.response_complete = True
         self.route: Route | None = None
 
-    def begin(self, route: Route, fields: Mapping[bytes, bytes], keep_alive: bool) -> None:
-        """A request whose headers are complete."""
+    def begin(self, route: Route, fields: Mapping[bytes, bytes], keep_alive: bool, length: int) -> None:
+        """A request whose headers are complete, with a body of so many bytes."""
         self.route = route
         self._fields = fields
         self.keep_alive = keep_alive
         self.response_complete = False
+        self.missing = length if JSON_LENGTH in fields else 0  # JSON is always read in pieces
 
     def learn(self, piece: bytes, length: int, limit: int) -> None:
         """Remember the headers of the request that has just begun, if `piece` is that request and nothing else."""
@@ -57,15 +62,25 @@ class FastCycle:
     def receive(self, part: bytes) -> None:
         """A piece of its body."""
         self._parts.append(part)
+        self.missing -= len(part)
 
-    def submit(self) -> None:
+    def unfinished(self) -> tuple[Sequence[bytes], int]:
+        """The parts of its body that have come, and how long all of it is."""
+        parts, self._parts = self._parts, []
+        length = self.missing + sum(map(len, parts))
+        self.missing = 0
+        return parts, length
+
+    def submit(self, body: Body | None = None) -> None:
         """The body is complete: hand the request to the engine, or deliver the refusal at once."""
         parts = self._parts
         route = self.route
         assert route is not None
-        body = parts[0] if len(parts) == 1 else b"".join(parts)
+        if body is None:
+            body = parts[0] if len(parts) == 1 else b"".join(parts)
         parts.clear()
         self.route = None
+        self.missing = 0
         self._exchange = self._door.submit(route, self._fields, body, self.reply)
         if self._exchange is None:
             self.reply.deliver()
@@ -90,6 +105,7 @@ class FastCycle:
     def abandon(self) -> None:
         """Nobody waits for the answer any more; nothing of request and answer is kept."""
         self.route = None
+        self.missing = 0
         self._parts.clear()
         if not self.response_complete:
             self.response_complete = True

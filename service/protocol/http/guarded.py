@@ -171,9 +171,13 @@ class GuardedProtocol(HttpToolsProtocol):
         makes this offer with its first request.
         """
         head = head_without_upgrade(self.parser.get_method(), self.url, self.headers)
+        self.renew_parser()
+        self.data_received(head + rest)
+
+    def renew_parser(self) -> None:
+        """Another one like that which uvicorn made."""
         self.parser = httptools.HttpRequestParser(self)
         self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
-        self.data_received(head + rest)
 
     # -- what is under way
 

@@ -10,6 +10,7 @@ from service.engine.exchange import Exchange
 from service.errors import HoneError, Unavailable
 from service.protocol.engine_port import Engine
 from service.protocol.http.answer import internal_error, refusal
+from service.protocol.http.binary import Body
 from service.protocol.http.head import Head, read_head
 from service.protocol.http.infer_request import InferDecoder
 from service.protocol.http.reply import Reply
@@ -57,7 +58,7 @@ class InferDoor:
             routes[path] = route
             return route
 
-    def submit(self, route: Route, fields: Mapping[bytes, bytes], body: bytes, reply: Reply) -> Exchange | None:
+    def submit(self, route: Route, fields: Mapping[bytes, bytes], body: Body, reply: Reply) -> Exchange | None:
         """Decode and submit. None when the request was refused at once: the refusal is then in `reply.failure`.
 
         `fields` are the headers, names in lower case. The caller delivers an immediate refusal itself.
@@ -71,7 +72,7 @@ class InferDoor:
             return None
         return self.take(route, head, body, reply)
 
-    def take(self, route: Route, head: Head, body: bytes, reply: Reply) -> Exchange | None:
+    def take(self, route: Route, head: Head, body: Body, reply: Reply) -> Exchange | None:
         """The same where the headers have been read."""
         model, version = route
         reply.reset(ALL_JSON)

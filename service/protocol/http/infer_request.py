@@ -9,7 +9,7 @@ import msgspec
 from service.errors import InvalidRequest, TooLarge, Unsupported
 from service.messages import InferRequest, Parameters, Tensor
 from service.protocol.engine_port import Engine
-from service.protocol.http.binary import binary_array
+from service.protocol.http.binary import Body, binary_array
 from service.protocol.http.document import InputEntry, NumericInputEntry, parse_document
 from service.protocol.http.head import Head
 from service.protocol.http.layout import Layout, Layouts
@@ -36,7 +36,7 @@ class InferDecoder:
         self._layouts = Layouts(limits)
         self._templates = Templates()
 
-    def decode(self, model: str, version: str | None, head: Head, body: bytes) -> tuple[InferRequest, Wanted]:
+    def decode(self, model: str, version: str | None, head: Head, body: Body) -> tuple[InferRequest, Wanted]:
         """The request that a body holds, and how its outputs are wanted.
 
         `body` is JSON, JSON followed by binary data, or binary data alone, as `head.json_length` says. Arrays may be
@@ -45,7 +45,7 @@ class InferDecoder:
         """
         json_length = head.json_length
         if json_length is None:
-            known = self._templates.numbers(body)
+            known = self._templates.numbers(bytes(body))
         elif json_length:
             known = self._templates.binary(body, _json_part(body, json_length, self._limits))
         else:
@@ -64,8 +64,8 @@ class InferDecoder:
         )
         return request, terms.wanted
 
-    def _parse(self, body: bytes, json_length: int | None) -> Decoded:
-        text = body if json_length is None else body[:json_length]
+    def _parse(self, body: Body, json_length: int | None) -> Decoded:
+        text = bytes(body if json_length is None else body[:json_length])
         document = parse_document(text)
         terms = _PLAIN
         if document.parameters or document.outputs:
@@ -83,7 +83,7 @@ class InferDecoder:
         return terms, document.id or "", tensors
 
     def _tensors(
-        self, entries: tuple[InputEntry, ...], body: bytes, start: int, layouts: list[Layout]
+        self, entries: tuple[InputEntry, ...], body: Body, start: int, layouts: list[Layout]
     ) -> tuple[Tensor, ...]:
         """One tensor for each entry; binary ones are taken from `body[start:]` in order, until nothing is left.
 
@@ -115,7 +115,7 @@ class InferDecoder:
         return tuple(tensors)
 
 
-def _json_part(body: bytes, json_length: int, limits: Limits) -> bytes:
+def _json_part(body: Body, json_length: int, limits: Limits) -> bytes:
     if json_length > len(body):
         raise InvalidRequest(f"Inference-Header-Content-Length is {json_length}, the body has {len(body)} bytes")
     if json_length > limits.max_json_bytes:
@@ -123,7 +123,7 @@ def _json_part(body: bytes, json_length: int, limits: Limits) -> bytes:
             f"the JSON part has {json_length} bytes, the limit is {limits.max_json_bytes}: "
             "send the tensors as binary data"
         )
-    return body[:json_length]
+    return bytes(body[:json_length])
 
 
 def _binary_size(entry: InputEntry, parameters: Mapping[str, Any]) -> int | None:

@@ -11,7 +11,7 @@ from service.errors import InvalidRequest
 from service.messages import InferRequest, Tensor
 from service.metadata import TensorMetadata
 from service.protocol.engine_port import Engine
-from service.protocol.http.binary import binary_array
+from service.protocol.http.binary import Body, binary_array
 from service.protocol.http.document import InputEntry
 from service.protocol.http.head import Head
 from service.protocol.http.layout import Layout
@@ -19,7 +19,7 @@ from service.protocol.http.wanted import ALL_BINARY, Wanted
 from service.quoting import quoted
 
 
-def decode_raw(model: str, version: str | None, head: Head, body: bytes, engine: Engine) -> tuple[InferRequest, Wanted]:
+def decode_raw(model: str, version: str | None, head: Head, body: Body, engine: Engine) -> tuple[InferRequest, Wanted]:
     """The whole body as the model's only input, in a batch of one; all outputs come back as binary data.
 
     Raises InvalidRequest when the model has more than one input or the size doesn't fit, and what `Engine.metadata`
@@ -33,12 +33,12 @@ def decode_raw(model: str, version: str | None, head: Head, body: bytes, engine:
     return InferRequest(model=model, version=version, inputs=(tensor,), timeout=head.timeout), ALL_BINARY
 
 
-def _array(spec: TensorMetadata, body: bytes) -> NDArray[Any]:
+def _array(spec: TensorMetadata, body: Body) -> NDArray[Any]:
     if spec.datatype == BYTES:
         if prod(abs(dim) for dim in spec.shape) != 1:
             raise InvalidRequest(f'input "{spec.name}": a raw request can hold one BYTES element only')
         element = np.empty(1, dtype=np.object_)
-        element[0] = body
+        element[0] = bytes(body)
         return element.reshape([1] * len(spec.shape))
     shape = _resolved(spec, len(body) // item_bytes(spec.datatype))
     entry = InputEntry(name=spec.name, shape=shape, datatype=spec.datatype)

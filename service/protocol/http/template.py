@@ -14,6 +14,7 @@ import numpy as np
 import orjson
 
 from service.messages import Tensor
+from service.protocol.http.binary import Body
 from service.protocol.http.document import InferDocument, InputEntry, NumericInputEntry
 from service.protocol.http.layout import Layout
 from service.protocol.http.wanted import Wanted
@@ -87,7 +88,7 @@ class Templates:
         array = np.ndarray(entry.shape, layout.dtype, packed)
         return known.terms, name, (Tensor(name=entry.name, datatype=entry.datatype, array=array),)
 
-    def binary(self, body: bytes, text: bytes) -> Decoded | None:
+    def binary(self, body: Body, text: bytes) -> Decoded | None:
         """The same of a body whose JSON is `text`, with binary data behind it that is all that differs."""
         frame, name = _without_id(text)
         known = self._binary.get(frame)
@@ -104,7 +105,7 @@ class Templates:
         ]
         return known.terms, name, tuple(tensors)
 
-    def learn(self, body: bytes, text: bytes, document: InferDocument, layouts: Sequence[Layout], terms: Terms) -> None:
+    def learn(self, body: Body, text: bytes, document: InferDocument, layouts: Sequence[Layout], terms: Terms) -> None:
         """Keep a request that was found to be good, if it is of a kind that can come again.
 
         The id must be the only value of the only key of that name, however keys may be written.
@@ -116,7 +117,7 @@ class Templates:
             if name == (document.id or ""):
                 self._learn_binary(frame, len(body) - len(text), document.inputs, layouts, terms)
         elif len(document.inputs) == 1 and type(document.inputs[0]) is NumericInputEntry:
-            self._learn_listed(body, document.id or "", document.inputs[0], layouts[0], terms)
+            self._learn_listed(text, document.id or "", document.inputs[0], layouts[0], terms)
 
     def _learn_listed(self, body: bytes, name: str, entry: NumericInputEntry, layout: Layout, terms: Terms) -> None:
         """The same goes for the numbers."""
