@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from service.engine.exchange import Exchange
+from service.errors import BackendError
 
 
 class Batch:
@@ -46,6 +47,11 @@ class Batch:
     def alive(self) -> list[Exchange]:
         """The exchanges that somebody still waits for."""
         return [exchange for exchange in self.exchanges if not exchange.ended]
+
+    def refuse(self, text: str) -> None:
+        """The model can't compute these, for the reason that the text gives."""
+        for exchange in self.exchanges:
+            exchange.fail(BackendError(text))
 
     def halves(self) -> list["Batch"]:
         """What is still waited for, in two batches, to find out which half holds the offender."""

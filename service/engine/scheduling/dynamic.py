@@ -29,7 +29,7 @@ from service.engine.scheduling.policy import BatchingPolicy
 from service.engine.scheduling.queue import RequestQueue
 from service.engine.scheduling.station import Station
 from service.engine.scheduling.suspicion import suspect
-from service.errors import BackendError, NotReady, WorkerLost
+from service.errors import NotReady, WorkerLost
 from service.metrics import ModelMetrics
 from service.workers.instance import Instance
 from service.workers.payloads import Timings
@@ -78,9 +78,9 @@ class DynamicBatcher:
 
         Without `join` every request is a batch of its own, whatever the policy allows, and isn't padded either.
         """
-        if not join:
-            self._limit = 0
-            self._closer = replace(self._closer, limit=0, preferred=())
+        if not join or not self._closer.preferred:
+            self._limit = min([self._limit, *[one.widest for one in stations if one.profile]]) if join else 0
+            self._closer = replace(self._closer, limit=self._limit, preferred=())
         for station in stations:
             station.open(self._granted, lambda: self._queue.rows, joins=self._limit > 0, pads=join)
         self._foresight = foresee(stations)
@@ -204,7 +204,7 @@ class DynamicBatcher:
             instance.run(batch, groups)
         except OSError as error:  # no memory or descriptors for a batch that doesn't fit its slot
             self._finished(batch)
-            _refuse(batch, f"no shared memory for a batch of {batch.rows} rows: {error.strerror}")
+            batch.refuse(f"no shared memory for a batch of {batch.rows} rows: {error.strerror}")
         return True
 
     def _close(self, station: Station, now: float) -> Batch | None:
@@ -286,15 +286,10 @@ class DynamicBatcher:
     def _blame(self, batch: Batch, text: str) -> None:
         """Refuse whoever is alone in a batch that failed; find out who is to blame in a larger one."""
         if len(batch.exchanges) == 1:
-            _refuse(batch, text)
+            batch.refuse(text)
         else:
             self._retry(batch.halves())
 
     def _retry(self, batches: Sequence[Batch]) -> None:
         self._queue.push_again(batches)
         self._pump_soon()
-
-
-def _refuse(batch: Batch, text: str) -> None:
-    for exchange in batch.exchanges:
-        exchange.fail(BackendError(text))

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 
 from service.engine.device import Device
-from service.engine.profile import LatencyProfile
+from service.engine.profile import LatencyProfile, widest_rows
 from service.engine.scheduling.batch import Batch
 from service.engine.scheduling.foresight import Foresight
 from service.workers.instance import Instance
@@ -60,6 +60,11 @@ class Station:
     def working(self) -> int:
         """How many of them take batches."""
         return sum([instance.ready for instance in self.instances])
+
+    @property
+    def widest(self) -> int:
+        """Rows of the largest batch that is worth computing here, by the profile."""
+        return widest_rows(self.profile.buckets) if self.profile else 0
 
     def idle(self) -> Instance[Batch] | None:
         """One that a batch can be given to now."""

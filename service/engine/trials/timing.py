@@ -11,7 +11,7 @@ from service.engine.profile import BucketTime
 from service.engine.trials.bench import Bench
 from service.workers.trial import TrialFailed
 
-SECONDS = 1.5
+SECONDS = 2.0
 """How long all of it may take, about."""
 _FEWEST, _MOST = 3, 25
 """Runs of a size that are looked at, after one that isn't: the first of a shape is slower."""
@@ -36,7 +36,8 @@ async def measure(
         expected = found[-1].median * len(batch[0]) / found[-1].rows if found else 0.0
         if found and left < (_FEWEST + 1) * expected:
             break
-        until = time.monotonic() + left / (len(batches) - number)
+        rows = [len(one[0]) for one in batches[number:]]
+        until = time.monotonic() + left * rows[0] / sum(rows)
         try:
             await bench.run(batch)
             taken: list[float] = []
