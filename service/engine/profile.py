@@ -13,7 +13,7 @@ import msgspec
 
 WORTHWHILE = 1.05
 """A batch is doubled as long as its throughput gains at least this factor."""
-ABOUT = 0.97
+ABOUT = 0.95
 """Share of the best throughput that is about as good: single measurements scatter as much."""
 BAD_NEWS, GOOD_NEWS = 0.3, 0.03
 """Shares of the distance to a new observation by which the factor moves, up and down."""

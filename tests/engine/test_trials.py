@@ -226,7 +226,7 @@ async def test_there_is_an_end_to_timing_lengths() -> None:
     function = ElementBench()
     tried = cast("Bench", function)
     tryout = Tryout(plan=msgspec.structs.replace(PLAN, inputs=IDS), golden=None, lengths=LENGTHS)
-    slow = [BucketTime(rows=rows, median=0.14 + 0.001 * rows, p95=1) for rows in (1, 2, 4, 8, 16, 32)]
+    slow = [BucketTime(rows=rows, median=0.22 + 0.001 * rows, p95=1) for rows in (1, 2, 4, 8, 16, 32)]
 
     assert 3 == len(await tryout.shares(tried, slow))
     assert 16 == max(rows for rows, _ in function.shapes)

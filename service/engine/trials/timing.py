@@ -11,13 +11,13 @@ from service.engine.profile import BucketTime
 from service.engine.trials.bench import Bench
 from service.workers.trial import TrialFailed
 
-SECONDS = 2.0
+SECONDS = 3.0
 """How long all of it may take, about."""
-_FEWEST, _MOST = 3, 25
+_MOST = 25
 """Runs of a size that are looked at, after one that isn't: the first of a shape is slower."""
 _LEAST = 0.01
 """Smallest share of the longest that is believed: less is below what can be measured."""
-ROUNDS = _FEWEST + 1
+ROUNDS = 4
 """Rounds of all lengths that are made; the first isn't looked at."""
 
 
@@ -26,31 +26,43 @@ async def measure(
 ) -> list[BucketTime]:
     """The time of each of `batches`, which have one array per input and come with rising rows.
 
-    Sizes that are refused, or that time isn't left for, are left out, but never the first. Raises TrialFailed if that
-    is refused, and WorkerEnded.
+    The sizes take turns, so that those that are compared ran at the same time. Sizes that are refused, or that time
+    isn't left for, are left out, but never the first. Raises TrialFailed if that is refused, and WorkerEnded.
     """
-    found: list[BucketTime] = []
     end = time.monotonic() + seconds
-    for number, batch in enumerate(batches):
-        left = end - time.monotonic()
-        expected = found[-1].median * len(batch[0]) / found[-1].rows if found else 0.0
-        if found and left < (_FEWEST + 1) * expected:
+    taken = await _first_looks(bench, batches, end)
+    sizes = [len(batch[0]) for batch in batches[: len(taken)]]
+    while len(taken[0]) < _MOST and time.monotonic() + sum([times[-1] for times in taken]) < end:
+        for times, batch in zip(taken, batches, strict=False):
+            times.append(await _run(bench, batch))
+    return [_bucket(rows, times) for rows, times in zip(sizes, taken, strict=True)]
+
+
+async def _first_looks(bench: Bench, batches: Sequence[Sequence[NDArray[Any]]], end: float) -> list[list[float]]:
+    """The time of each size once, after a run that isn't looked at."""
+    taken: list[list[float]] = []
+    for batch in batches:
+        rows = len(batch[0])
+        if taken and time.monotonic() + 2 * taken[-1][0] * rows / len(batches[len(taken) - 1][0]) > end:
             break
-        rows = [len(one[0]) for one in batches[number:]]
-        until = time.monotonic() + left * rows[0] / sum(rows)
         try:
             await bench.run(batch)
-            taken: list[float] = []
-            while len(taken) < _FEWEST or (len(taken) < _MOST and time.monotonic() < until):
-                timings = (await bench.run(batch)).timings
-                taken.append((timings.input + timings.infer + timings.output) / 1e9)
+            taken.append([await _run(bench, batch)])
         except TrialFailed:
-            if not found:
+            if not taken:
                 raise
             break
-        median, p95 = (float(one) for one in np.percentile(taken, (50, 95)))
-        found.append(BucketTime(rows=len(batch[0]), median=median, p95=p95))
-    return found
+    return taken
+
+
+async def _run(bench: Bench, batch: Sequence[NDArray[Any]]) -> float:
+    timings = (await bench.run(batch)).timings
+    return (timings.input + timings.infer + timings.output) / 1e9
+
+
+def _bucket(rows: int, times: Sequence[float]) -> BucketTime:
+    median, p95 = (float(one) for one in np.percentile(times, (50, 95)))
+    return BucketTime(rows=rows, median=median, p95=p95)
 
 
 async def shares(bench: Bench, batches: Sequence[Sequence[NDArray[Any]]]) -> tuple[float, ...]:
@@ -61,8 +73,7 @@ async def shares(bench: Bench, batches: Sequence[Sequence[NDArray[Any]]]) -> tup
     taken: list[list[float]] = [[] for _ in batches]
     for _ in range(ROUNDS):
         for times, batch in zip(taken, batches, strict=True):
-            timings = (await bench.run(batch)).timings
-            times.append((timings.input + timings.infer + timings.output) / 1e9)
+            times.append(await _run(bench, batch))
     rounds = np.array([times[1:] for times in taken])  # [lengths, rounds]
     found = np.median(rounds / np.maximum(rounds[-1], 1e-9), axis=1)
     never_falling = np.minimum.accumulate(np.clip(found, _LEAST, 1.0)[::-1])[::-1]
