@@ -13,8 +13,6 @@ import msgspec
 
 WORTHWHILE = 1.05
 """A batch is doubled as long as its throughput gains at least this factor."""
-ABOUT = 0.95
-"""Share of the best throughput that is about as good: single measurements scatter as much."""
 BAD_NEWS, GOOD_NEWS = 0.3, 0.03
 """Shares of the distance to a new observation by which the factor moves, up and down."""
 BENDING = 0.003
@@ -127,12 +125,6 @@ def best_rows(buckets: Sequence[BucketTime]) -> int:
         if bucket.rows / bucket.median >= WORTHWHILE * best.rows / best.median:
             best = bucket
     return best.rows
-
-
-def widest_rows(buckets: Sequence[BucketTime]) -> int:
-    """The largest batch that computes about as many rows a second as the best one: larger ones only take longer."""
-    rates = {bucket.rows: bucket.rows / bucket.median for bucket in buckets}
-    return max(rows for rows, rate in rates.items() if rate >= ABOUT * max(rates.values()))
 
 
 def bucket_sizes(max_rows: int) -> tuple[int, ...]:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.engine.profile import STALE_SECONDS, BucketTime, LatencyProfile, best_rows, bucket_sizes, widest_rows
+from service.engine.profile import STALE_SECONDS, BucketTime, LatencyProfile, best_rows, bucket_sizes
 
 
 class Clock:
@@ -131,17 +131,3 @@ def test_the_curve_bends_where_the_factor_does_not_explain() -> None:
         profile.observe(1, 0.010)
 
     assert profile.seconds(8) / profile.seconds(1) > 3.0
-
-
-@pytest.mark.parametrize(
-    "times,widest",
-    [
-        (((1, 0.010), (2, 0.012), (4, 0.016), (8, 0.026)), 8),
-        (((1, 0.010), (2, 0.020), (4, 0.040), (8, 0.080)), 8),  # nothing is gained, nothing is lost
-        (((1, 0.010), (2, 0.018), (4, 0.036), (8, 0.080)), 4),
-        (((1, 0.010), (2, 0.030)), 1),
-    ],
-)
-def test_the_widest_batch_is_the_last_that_loses_nothing(times: tuple[tuple[int, float], ...], widest: int) -> None:
-    """A larger one would only keep everybody waiting."""
-    assert widest == widest_rows(buckets(*times))

@@ -79,7 +79,7 @@ class DynamicBatcher:
         Without `join` every request is a batch of its own, whatever the policy allows, and isn't padded either.
         """
         if not join or not self._closer.preferred:
-            self._limit = min([self._limit, *[one.widest for one in stations if one.profile]]) if join else 0
+            self._limit = min([one.worthwhile(self._limit) for one in stations]) if join else 0
             self._closer = replace(self._closer, limit=self._limit, preferred=())
         for station in stations:
             station.open(self._granted, lambda: self._queue.rows, joins=self._limit > 0, pads=join)

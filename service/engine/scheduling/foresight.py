@@ -11,7 +11,7 @@ MARGIN = 0.03
 """Share of a request's time that a prediction leaves for what nobody foresees."""
 _ANSWERING = 1e-3
 """Seconds from the end of a batch to the last of its answers, about."""
-_FRONT = 1e-4
+FRONT = 1e-4
 """Seconds that a request keeps the front busy, at most."""
 _COMFORT = 16.0
 """Others on the device, the batch in flight and a slow moment are covered by this factor."""
@@ -41,7 +41,7 @@ class Foresight:
     @property
     def worker_is_slower(self) -> bool:
         """Whether a row takes its worker longer than a request takes the front: then the worker should never wait."""
-        return self.profile.seconds_per_row() > _FRONT
+        return self.profile.seconds_per_row() > FRONT
 
     def ends(self) -> Iterable[float]:
         """When each batch in flight should end."""

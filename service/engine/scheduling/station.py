@@ -5,9 +5,9 @@ from collections.abc import Callable, Sequence
 from functools import partial
 
 from service.engine.device import Device
-from service.engine.profile import LatencyProfile, widest_rows
+from service.engine.profile import LatencyProfile
 from service.engine.scheduling.batch import Batch
-from service.engine.scheduling.foresight import Foresight
+from service.engine.scheduling.foresight import FRONT, Foresight
 from service.workers.instance import Instance
 
 
@@ -61,10 +61,13 @@ class Station:
         """How many of them take batches."""
         return sum([instance.ready for instance in self.instances])
 
-    @property
-    def widest(self) -> int:
-        """Rows of the largest batch that is worth computing here, by the profile."""
-        return widest_rows(self.profile.buckets) if self.profile else 0
+    def worthwhile(self, limit: int) -> int:
+        """The largest batch that is worth computing here: of a model that keeps its worker busy, one of the best size.
+
+        A larger one would only take longer, and leave fewer requests to be the next while its answers are written.
+        """
+        is_slow = self.profile and self.profile.seconds_per_row() > FRONT
+        return min(limit, self.profile.best_rows) if self.profile and is_slow else limit
 
     def idle(self) -> Instance[Batch] | None:
         """One that a batch can be given to now."""
