@@ -115,3 +115,18 @@ def test_any_pieces(data: st.DataObject, alone: list[bytes]) -> None:
     pieces = [stream[start:end] for start, end in pairwise(edges)]
 
     assert asyncio.run(talk(pieces)) == b"".join(alone[index] for index in order)
+
+
+@pytest.mark.parametrize(
+    "begun",
+    [
+        b"POST /v2/models/anything HTTP/1.1\r\nX-A: ",  # what follows is a header's value
+        post(INFER, infer())[: -len(infer())],  # what follows is a body
+    ],
+)
+def test_what_looks_like_a_known_request_is_none_within_another(begun: bytes) -> None:
+    """A piece that begins like an earlier request is parsed where it continues one that has begun."""
+    known = infer()
+    alone = asyncio.run(talk([known]))
+
+    assert asyncio.run(talk([known, known, known + begun, known])) == 3 * alone + asyncio.run(talk([begun + known]))

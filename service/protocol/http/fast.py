@@ -14,15 +14,15 @@ from uvicorn.server import ServerState
 
 from service.protocol.engine_port import Engine
 from service.protocol.http.answer import CLOSE, refusal
-from service.protocol.http.arrivals import Arrivals
 from service.protocol.http.fast_cycle import FastCycle
 from service.protocol.http.guarded import BETWEEN, GuardedProtocol
 from service.protocol.http.head import body_limit, body_too_large
 from service.protocol.http.infer_door import InferDoor, Route
-from service.protocol.http.known_head import KnownHead
+from service.protocol.http.known_heads import END, KnownHeads
 from service.protocol.http.large_body import LARGE, LargeBody
 from service.protocol.http.wire import JOIN_BELOW, json_success, write_answer
 from service.protocol.limits import Limits
+from service.turn import Turn
 
 
 def fast_protocol(engine: Engine, limits: Limits) -> type[HttpToolsProtocol]:
@@ -30,7 +30,7 @@ def fast_protocol(engine: Engine, limits: Limits) -> type[HttpToolsProtocol]:
     return type(
         "BoundFastProtocol",
         (FastProtocol,),
-        {"door": InferDoor(engine, limits), "arrivals": Arrivals(), "limits": limits},
+        {"door": InferDoor(engine, limits), "heads": KnownHeads(), "limits": limits},
     )
 
 
@@ -38,7 +38,7 @@ class FastProtocol(GuardedProtocol):
     """Owns one connection, and the fast request that is under way on it."""
 
     door: ClassVar[InferDoor]
-    arrivals: ClassVar[Arrivals]
+    heads: ClassVar[KnownHeads]
 
     def __init__(
         self,
@@ -49,27 +49,31 @@ class FastProtocol(GuardedProtocol):
     ) -> None:
         super().__init__(config, server_state, app_state, _loop)
         self.fast = FastCycle(self.door, self._answered)
+        self.turn = Turn.of(self.loop)
         self.piece = b""  # what is being parsed, if a request may begin with it
-        self.expected: KnownHead | None = None  # headers that may come again, while the connection is free for them
+        self.is_free = False  # the parser is between two requests, and nothing is under way
 
     # -- the connection
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The client went away: cancel what it waits for."""
-        self.expected = None
+        self.is_free = False
         self.fast.abandon()
         if self.current() is self.fast:
             self._set_cycle(None)
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Answer a request that differs from the last in its body only, or parse what arrived."""
-        expected = self.expected
-        self.expected = None
-        if expected is not None and (body := expected.body(data)) is not None:
-            self.fast.repeat(expected, body)
-            self.arrivals.add(self.fast, self.loop)
-            return
+        """Take a request that differs from an earlier one in its body only, or parse what arrived."""
+        if self.is_free:
+            self.is_free = False
+            begin = data.find(END) + len(END)
+            known = self.heads.known.get(data[:begin])
+            if known is not None and known.length == len(data) - begin:
+                fast = self.fast
+                fast.repeat(known, data[begin:])
+                self.turn.take(fast.take)
+                return
         if self.stage == BETWEEN:
             self.piece = data
         super().data_received(data)
@@ -94,12 +98,12 @@ class FastProtocol(GuardedProtocol):
 
     def pause_writing(self) -> None:
         """The client doesn't read its answers: its next request goes to ASGI, which waits for it."""
-        self.expected = None
+        self.is_free = False
         super().pause_writing()
 
     def shutdown(self) -> None:
         """The server stops: the next answer is the last."""
-        self.expected = None
+        self.is_free = False
         super().shutdown()
 
     # -- the parser's callbacks
@@ -117,6 +121,7 @@ class FastProtocol(GuardedProtocol):
         if self.fast.route is not None:
             self.stage = BETWEEN
             self.reception.stop()
+            self.fast.learn(self.piece, self.heads)
             self.fast.submit()
         else:
             super().on_message_complete()
@@ -153,7 +158,6 @@ class FastProtocol(GuardedProtocol):
         if keep_alive and b"connection" in fields:
             keep_alive = parser.get_http_version() != "1.0"  # uvicorn closes those, whatever they ask for
         self.fast.begin(route, fields, keep_alive, int(length))
-        self.fast.learn(self.piece, int(length), limit)
         self._set_cycle(self.fast)
         return True
 
@@ -179,8 +183,7 @@ class FastProtocol(GuardedProtocol):
             self.on_response_complete()
             return
         state.total_requests += 1
-        if self.is_open and not self.is_stopping and not self.flow.write_paused:
-            self.expected = fast.known
+        self.is_free = self.is_open and self.stage == BETWEEN and not self.is_stopping and not self.flow.write_paused
         self.idleness.begin()
 
     def abandon(self) -> bool:

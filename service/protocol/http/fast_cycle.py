@@ -6,7 +6,7 @@ from service.engine.exchange import Exchange
 from service.protocol.http.binary import Body
 from service.protocol.http.head import JSON_LENGTH
 from service.protocol.http.infer_door import InferDoor, Route
-from service.protocol.http.known_head import KnownHead
+from service.protocol.http.known_heads import KnownHead, KnownHeads
 from service.protocol.http.reply import Reply
 from service.protocol.http.wanted import ALL_JSON
 
@@ -23,9 +23,9 @@ class FastCycle:
         "_door",
         "_exchange",
         "_fields",
+        "_known",
         "_parts",
         "keep_alive",
-        "known",
         "missing",
         "reply",
         "response_complete",
@@ -39,7 +39,7 @@ class FastCycle:
         self._fields: Mapping[bytes, bytes] = {}
         self._parts: list[bytes] = []
         self.keep_alive = True
-        self.known: KnownHead | None = None
+        self._known: KnownHead | None = None
         self.missing = 0  # bytes of a binary body that are still to come
         self.reply = Reply(deliver, door.limits.max_json_bytes)
         self.response_complete = True
@@ -53,11 +53,10 @@ class FastCycle:
         self.response_complete = False
         self.missing = length if JSON_LENGTH in fields else 0  # JSON is always read in pieces
 
-    def learn(self, piece: bytes, length: int, limit: int) -> None:
-        """Remember the headers of the request that has just begun, if `piece` is that request and nothing else."""
-        end = piece.find(b"\r\n\r\n") + 4
-        if self.keep_alive and self.route is not None and end + length == len(piece):
-            self.known = KnownHead.of(piece[:end], limit, self.route, self._fields)
+    def learn(self, piece: bytes, heads: KnownHeads) -> None:
+        """The request is complete: remember its headers, if it came in `piece` and can come again."""
+        if piece and self.keep_alive and self.route is not None:
+            heads.learn(piece, sum(map(len, self._parts)), self.route, self._fields)
 
     def receive(self, part: bytes) -> None:
         """A piece of its body."""
@@ -89,12 +88,12 @@ class FastCycle:
         """A whole request that differs from an earlier one in its body only; `take` is to follow."""
         self.keep_alive = True
         self.response_complete = False
-        self.known = known
+        self._known = known
         self._body = body
 
     def take(self) -> None:
         """Hand that request to the engine, unless it was abandoned meanwhile."""
-        known, body = self.known, self._body
+        known, body = self._known, self._body
         self._body = b""
         if known is None or self.response_complete:
             return
