@@ -71,10 +71,10 @@ class Histogram:
 class ModelMetrics:
     """All numbers of one generation of one model version; written on the event loop.
 
-    `worker_memory` is asked at a scrape, in bytes. `workers_up` counts by device, `worker_restarts` by device and
-    reason. `requests` counts by (protocol, outcome); outcomes are ok, client_error, rejected, deadline, cancelled and
-    error. `remote_calls` counts calls to the server that computes the model, if another one does, by how they ended;
-    such a server counts as one worker.
+    `pending` and `worker_memory`, in bytes, are asked at a scrape. `workers_up` counts by device, `worker_restarts` by
+    device and reason. `requests` counts by (protocol, outcome); outcomes are ok, client_error, rejected, deadline,
+    cancelled and error. `remote_calls` counts calls to the server that computes the model, if another one does, by how
+    they ended; such a server counts as one worker.
     """
 
     requests: defaultdict[tuple[str, str], int] = field(default_factory=lambda: defaultdict(int))
@@ -88,7 +88,7 @@ class ModelMetrics:
     padding_ratio: Histogram = field(default_factory=lambda: Histogram(SHARES))
     inferences: int = 0
     executions: int = 0
-    pending: int = 0
+    pending: Callable[[], int] = int
     workers_up: dict[str, int] = field(default_factory=dict)
     worker_memory: Callable[[], int] = int
     worker_restarts: dict[tuple[str, str], int] = field(default_factory=dict)
@@ -105,8 +105,8 @@ class ModelMetrics:
         self.executions += 1
         self.inferences += rows
         self.batch_size.observe(rows)
-        for phase, seconds in zip(PHASES, phases, strict=True):
-            self.compute_duration[phase].observe(seconds)
+        for histogram, seconds in zip(self.compute_duration.values(), phases, strict=True):
+            histogram.observe(seconds)
 
     def refuse(self, protocol: str, outcome: str, reason: str) -> None:
         """One more request ended with an error; a rejection is counted by its reason too."""
@@ -128,7 +128,7 @@ class ModelMetrics:
     def history(self) -> "ModelMetrics":
         """What stays to be counted of a generation that has ended."""
         left = copy(self)
-        left.pending, left.workers_up, left.worker_memory, left.ready = 0, {}, int, False
+        left.pending, left.workers_up, left.worker_memory, left.ready = int, {}, int, False
         return left
 
 
@@ -215,7 +215,7 @@ class Metrics(Collector):
                 requests.add_metric([*key, *labels], value)
             for reason, value in dict(numbers.rejected).items():
                 rejected.add_metric([*key, reason], value)
-            pending.add_metric(key, numbers.pending)
+            pending.add_metric(key, numbers.pending())
         yield requests
         yield rejected
         yield pending

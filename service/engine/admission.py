@@ -35,6 +35,7 @@ class Admission:
         self._contract = Contract(config)
         milliseconds = config.hone.deadline_ms
         self._own_deadline = None if milliseconds is None else milliseconds / 1e3
+        self._usual = self.allowance(None)
 
     def exchange(self, request: InferRequest, receiver: Receiver, owner: ExchangeOwner) -> Exchange:
         """The request's exchange, not queued yet. Raises InvalidRequest when it doesn't fit the configuration."""
@@ -56,7 +57,7 @@ class Admission:
             rows=rows,
             nbytes=inputs[0].nbytes if len(inputs) == 1 else sum([array.nbytes for array in inputs]),
             admitted=now,
-            deadline=now + self.allowance(request.timeout),
+            deadline=now + (self._usual if request.timeout is None else self.allowance(request.timeout)),
             lengths=lengths,
             weight=self.weights[padding.bucket(lengths)] if padding and self.weights else 1.0,
             level=contract.level(request.priority) if contract.has_levels else 0,

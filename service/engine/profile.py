@@ -49,6 +49,7 @@ class LatencyProfile:
         self._clock = clock
         self._observed = clock()
         self._rows = [bucket.rows for bucket in buckets]
+        self._positions = {rows: index for index, rows in enumerate(self._rows)}
         longest = 0.0
         self._seconds = [longest := max(longest, bucket.median) for bucket in buckets]
         self.seconds_alone = self._seconds[0]
@@ -109,10 +110,13 @@ class LatencyProfile:
     def _measured(self, rows: int) -> float:
         """On the measured curve: straight between its points, and through the origin's fixed cost beyond them."""
         points, times = self._rows, self._seconds
+        position = self._positions.get(rows)
+        if position is not None:
+            return times[position]
         index = bisect_left(points, rows)
         if index == len(points):
             return times[-1] * rows / points[-1]
-        if points[index] == rows or index == 0 or self._stepped:
+        if index == 0 or self._stepped:
             return times[index]
         share = (rows - points[index - 1]) / (points[index] - points[index - 1])
         return times[index - 1] + share * (times[index] - times[index - 1])

@@ -18,23 +18,21 @@ class Quarantine:
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._until: dict[bytes, float] = {}
-
-    def __bool__(self) -> bool:
-        return bool(self._until)
+        self.until: dict[bytes, float] = {}
+        """Until when each is refused; empty for as long as there is nothing to look for."""
 
     def add(self, inputs: Sequence[NDArray[Any]]) -> None:
         """Refuse these inputs from now on."""
-        if len(self._until) >= _MOST:
-            del self._until[next(iter(self._until))]
-        self._until[_digest(inputs)] = self._clock() + SECONDS
+        if len(self.until) >= _MOST:
+            del self.until[next(iter(self.until))]
+        self.until[_digest(inputs)] = self._clock() + SECONDS
 
     def holds(self, inputs: Sequence[NDArray[Any]]) -> bool:
         """Whether exactly these inputs are refused now."""
         now = self._clock()
-        for digest in [digest for digest, until in self._until.items() if until <= now]:
-            del self._until[digest]
-        return bool(self._until) and _digest(inputs) in self._until
+        for digest in [digest for digest, until in self.until.items() if until <= now]:
+            del self.until[digest]
+        return bool(self.until) and _digest(inputs) in self.until
 
 
 def _digest(inputs: Sequence[NDArray[Any]]) -> bytes:

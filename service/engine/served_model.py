@@ -131,7 +131,7 @@ class ServedModel:
         if admission is None or scheduler is None:
             raise NotReady(f'model "{self.name}" is still loading')
         exchange = admission.exchange(request, receiver, self)
-        if self._quarantine:
+        if self._quarantine.until:
             self._check_quarantine(exchange)
         if exchange.rows > self._most_rows > 0:
             self._split(exchange, scheduler)
@@ -182,7 +182,7 @@ class ServedModel:
             if self._padding:
                 array = self._padding.unpad(position, array, exchange.lengths)
             outputs.append(Tensor(name=spec.name, datatype=spec.datatype, array=array))
-        exchange.answer(
+        exchange.emit(
             InferResponse(model=self.name, version=self.version, outputs=tuple(outputs), id=exchange.request.id)
         )
 

@@ -16,7 +16,6 @@ from service.workers.frames import ATTACHED, Frame, FrameError, Kind, decode
 from service.workers.region import Region
 
 _MAX_DESCRIPTORS = 1
-_MAX_FRAMES_A_WAKE = 16
 _HANG_UP_GRACE = 1.0
 _PACKAGE_ROOT = Path(__file__).resolve().parents[2]
 _PASSED_ON = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "VIRTUAL_ENV", "LD_LIBRARY_PATH")
@@ -86,23 +85,24 @@ class WorkerProcess:
             self.kill()
             await self._gone.wait()
 
-    def _readable(self) -> None:
-        for _ in range(_MAX_FRAMES_A_WAKE):
-            try:
-                data, descriptors = wire.receive(self._socket, _MAX_DESCRIPTORS)
-            except BlockingIOError:
-                return
-            except OSError:
-                data, descriptors = b"", []
-            if not data:
-                self._loop.remove_reader(self._socket.fileno())
-                self._loop.call_later(_HANG_UP_GRACE, self.kill)  # it is ending; if it isn't, it is of no use any more
-                return
-            try:
-                self._hear(decode(data), descriptors)
-            except FrameError:
-                self.kill()
-                return
+    def _readable(self) -> bool:
+        """Hear one frame; whether there may be another. The loop calls again while there is."""
+        try:
+            data, descriptors = wire.receive(self._socket, _MAX_DESCRIPTORS)
+        except BlockingIOError:
+            return False
+        except OSError:
+            data, descriptors = b"", []
+        if not data:
+            self._loop.remove_reader(self._socket.fileno())
+            self._loop.call_later(_HANG_UP_GRACE, self.kill)  # it is ending; if it isn't, it is of no use any more
+            return False
+        try:
+            self._hear(decode(data), descriptors)
+        except FrameError:
+            self.kill()
+            return False
+        return True
 
     def _hear(self, frame: Frame, descriptors: Sequence[int]) -> None:
         if bool(frame.flags & ATTACHED) != bool(descriptors):
@@ -113,7 +113,8 @@ class WorkerProcess:
     def _ended(self) -> None:
         self._loop.remove_reader(self._pidfd)
         os.close(self._pidfd)
-        self._readable()  # what it said before it ended still counts
+        while self._readable():  # what it said before it ended still counts
+            pass
         self._loop.remove_reader(self._socket.fileno())
         self._socket.close()
         status = self._process.wait()

@@ -26,7 +26,7 @@ async def test_what_cannot_be_finished_in_time_is_refused_at_once() -> None:
     with pytest.raises(Infeasible, match=r"finished in 500\.0 ms, and 500\.0 ms are left; 9 rows are"):
         rig.submit(1, seconds=0.5)
     rig.submit(1, seconds=2)
-    assert 10 == rig.metrics.pending
+    assert 10 == rig.metrics.pending()
 
 
 async def test_an_urgent_request_counts_only_what_goes_before_it() -> None:

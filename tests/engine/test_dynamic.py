@@ -150,7 +150,7 @@ async def test_a_full_queue_refuses() -> None:
         rig.submit(3)
     exchange.cancel()
     rig.submit(3)
-    assert 2 == rig.metrics.pending
+    assert 2 == rig.metrics.pending()
 
 
 async def test_a_cancelled_request_is_not_computed() -> None:
@@ -366,7 +366,7 @@ async def play(events: list[tuple[str, int]], made: Callable[[], Rig]) -> None:
         await turn()
     await settle(rig)
 
-    assert (0, 0) == (rig.metrics.pending, len(rig.batcher._running))
+    assert (0, 0) == (rig.metrics.pending(), len(rig.batcher._running))
     assert all(device.tokens == device._free for device in rig.devices)
     assert all(size <= 4 for instance in rig.instances for size in instance.sizes)
     for _, receiver, values in admitted:
@@ -395,7 +395,7 @@ async def settle(rig: Rig) -> None:
     for _ in range(200):
         await turn()
         busy = [instance for instance in rig.instances if instance.job]
-        if not busy and not rig.metrics.pending:
+        if not busy and not rig.metrics.pending():
             return
         if not busy:
             await asyncio.sleep(0.001)

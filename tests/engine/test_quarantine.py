@@ -18,7 +18,7 @@ def test_exactly_the_condemned_inputs_are_refused_until_the_time_is_over() -> No
     assert not quarantine.holds([bad.astype(np.float64)])
     now = SECONDS
     assert not quarantine.holds([bad])
-    assert not quarantine
+    assert not quarantine.until
 
 
 def test_texts_are_told_apart() -> None:
@@ -36,5 +36,5 @@ def test_it_stays_small() -> None:
     for value in range(3000):
         quarantine.add([np.array([value])])
 
-    assert len(quarantine._until) <= 1024
+    assert len(quarantine.until) <= 1024
     assert quarantine.holds([np.array([2999])])

@@ -253,7 +253,7 @@ async def play(events: list[tuple[str, int]], *, foreseeing: bool, drain_seconds
         ended = [error for one in scene.admitted if one.model is model for error in one.receiver.endings]
         outcomes = Counter(error.outcome if error else "ok" for error in ended)
         assert outcomes == {outcome: count for (_, outcome), count in model.metrics.requests.items()}
-        assert 0 == model.metrics.pending
+        assert 0 == model.metrics.pending()
         assert 1 == model.stops or not model.instances
     device = scene.devices.get(CPU)
     assert device.tokens == device._free

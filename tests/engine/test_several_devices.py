@@ -22,6 +22,7 @@ from service.workers.payloads import Timings
 from tests.engine.doubles import ManualInstance, Recorder
 from tests.engine.rig import Rig, ending, turn
 from tests.engine.test_dynamic import EVENTS, play
+from tests.engine.virtual_time import in_virtual_time
 
 LIMIT = 4
 
@@ -79,7 +80,7 @@ async def test_the_slow_device_takes_what_stands_behind() -> None:
 
     assert [0, 1, 2, 3] == [array[0, 0] for array in fast.groups[0]]
     assert [8, 9, 10, 11] == [array[0, 0] for array in slow.groups[0]]
-    assert LIMIT == rig.metrics.pending
+    assert LIMIT == rig.metrics.pending()
 
 
 async def test_what_waits_for_a_device_that_is_late_goes_to_another() -> None:
@@ -167,6 +168,7 @@ async def ended(receivers: Sequence[Recorder], seconds: float = 30.0) -> None:
 
 
 @pytest.mark.parametrize("slow", [0.02, 0.04, 0.1])
+@in_virtual_time
 async def test_a_fast_and_a_slow_device_share_the_work_by_their_speeds(slow: float) -> None:
     """By the batches that each computed, the pair reaches at least 0.9 of the sum of both."""
     fast, count = 0.02, 60
@@ -181,6 +183,7 @@ async def test_a_fast_and_a_slow_device_share_the_work_by_their_speeds(slow: flo
 
 
 @pytest.mark.parametrize("blameless", [True, False])
+@in_virtual_time
 async def test_losing_the_fast_device_under_load_loses_no_request(blameless: bool) -> None:
     """Its batch and all that waited for it are computed by the slow one; when it is back, it is used again."""
     rig, (slow, fast) = timed(0.01, 0.002)

@@ -42,7 +42,7 @@ async def test_one_refused_part_fails_the_whole_and_spares_the_rest() -> None:
 
     assert isinstance(ending(receiver), BackendError)
     assert 1 == len(rig.instances[0].sizes) or rig.instances[0].job is None
-    assert 0 == rig.metrics.pending
+    assert 0 == rig.metrics.pending()
 
 
 async def test_who_leaves_takes_the_parts_along() -> None:
@@ -57,7 +57,7 @@ async def test_who_leaves_takes_the_parts_along() -> None:
 
     assert isinstance(ending(receiver), Cancelled)
     assert [4] == rig.instances[0].sizes
-    assert 0 == rig.metrics.pending
+    assert 0 == rig.metrics.pending()
 
 
 async def test_all_or_nothing_is_admitted() -> None:
@@ -68,4 +68,4 @@ async def test_all_or_nothing_is_admitted() -> None:
 
     with pytest.raises(QueueFull):
         split(rig, 12)
-    assert 0 == rig.metrics.pending
+    assert 0 == rig.metrics.pending()

@@ -38,10 +38,11 @@ class Batch:
             if output.ndim == 0 or len(output) != self.computed:
                 raise ValueError(f"an output of shape {list(output.shape)} for {self.computed} rows")
         start = 0
+        only = outputs[0] if len(outputs) == 1 else None
         for exchange in self.exchanges:
             stop = start + exchange.rows
             if not exchange.ended:
-                yield exchange, [output[start:stop] for output in outputs]
+                yield exchange, [only[start:stop]] if only is not None else [output[start:stop] for output in outputs]
             start = stop
 
     def alive(self) -> list[Exchange]:

@@ -31,6 +31,7 @@ from service.engine.scheduling.station import Station
 from service.engine.scheduling.suspicion import suspect
 from service.errors import NotReady, WorkerLost
 from service.metrics import ModelMetrics
+from service.turn import Turn
 from service.workers.instance import Instance
 from service.workers.payloads import Timings
 
@@ -61,6 +62,7 @@ class DynamicBatcher:
         self._respond = respond
         self._condemn = condemn
         self._loop = asyncio.get_running_loop()
+        self._turn = Turn.of(self._loop)
         self._queue = RequestQueue(
             metrics,
             policies=policy.levels,
@@ -137,7 +139,7 @@ class DynamicBatcher:
     def _pump_soon(self) -> None:
         if not self._pump_due:
             self._pump_due = True
-            self._loop.call_soon(self._pump)
+            self._turn.last(self._pump)
 
     def _pump(self) -> None:
         self._pump_due = False
@@ -243,14 +245,14 @@ class DynamicBatcher:
         if self._queue.rows >= self._limit > 0 and station.foresight and station.foresight.worker_is_slower:
             self._pump()  # a full batch waits already: let the worker go on while these answers are written
         self._linger.answered(job.rows)
-        if not self._policy.max_rows:
-            self._respond(job.exchanges[0], outputs)
-            return
         try:
-            for exchange, rows in job.scatter(outputs):
+            for exchange, rows in job.scatter(outputs) if self._policy.max_rows else [(job.exchanges[0], outputs)]:
                 self._respond(exchange, rows)
         except ValueError as error:
             self._blame(job, f"the model doesn't answer row by row: {error}")
+            return
+        for exchange in job.exchanges:  # written one after the other, when all are encoded: clients wake up once
+            exchange.finish()
 
     def job_failed(self, instance: Instance[Batch], job: Batch, text: str) -> None:
         """See `InstanceListener`."""
@@ -281,7 +283,8 @@ class DynamicBatcher:
         if station.foresight:
             station.foresight.ended(batch, seconds)
         station.release(seconds)
-        self._pump_soon()
+        if len(self._queue):
+            self._pump_soon()
 
     def _blame(self, batch: Batch, text: str) -> None:
         """Refuse whoever is alone in a batch that failed; find out who is to blame in a larger one."""

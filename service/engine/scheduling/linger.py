@@ -39,10 +39,12 @@ class Linger:
         if not self._answered or not 0 < waiting < limit:
             self._answered = 0
             return 0.0
-        together = min(waiting + self._answered, limit)
         alone = profile.seconds(waiting)
-        saving = alone + profile.seconds(together - waiting) - profile.seconds(together)
-        wait = min(saving * self.trust / 2, alone * SHARE, LONGEST)
+        wait = min(alone * SHARE, LONGEST)
+        if wait >= RESOLUTION:
+            together = min(waiting + self._answered, limit)
+            saving = alone + profile.seconds(together - waiting) - profile.seconds(together)
+            wait = min(saving * self.trust / 2, wait)
         if wait < RESOLUTION:
             self.trust = min(self.trust + FORGETTING, 1.0)
             self._answered = 0

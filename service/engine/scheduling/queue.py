@@ -22,10 +22,10 @@ class _Level:
     """The waiting exchanges of one priority level, the earliest deadline first; `delayed` ones after all others.
 
     Entries carry a running number, so that equal deadlines keep the order of arrival. Exchanges that were taken or have
-    ended are still in the lists for a while: `rows` and `count` don't count them.
+    ended are still in the lists for a while: `rows` and `count` don't count them. `most` may wait.
     """
 
-    policy: QueuePolicy
+    most: int
     waiting: list[tuple[float, int, Exchange]]
     delayed: list[tuple[float, int, Exchange]]
     count: int = 0
@@ -46,6 +46,11 @@ class _Level:
         if len(found) == self.count or len(found) == most:
             return found
         return [entry[3] for entry in islice(self.entries(), most)]
+
+    def leave(self, requests: int, rows: int) -> None:
+        """So many don't wait any more."""
+        self.count -= requests
+        self.rows -= rows
 
     def sweep(self) -> None:
         """Forget what is gone, when that is most of it, or stands at the front."""
@@ -71,9 +76,7 @@ class RequestQueue:
     def __init__(
         self, metrics: ModelMetrics, *, policies: Sequence[QueuePolicy], max_requests: int, max_bytes: int
     ) -> None:
-        self._metrics = metrics
-        self._levels = [_Level(policy, [], []) for policy in policies]
-        self._max_requests = max_requests
+        self._levels = [_Level(policy.max_queue_size or max_requests, [], []) for policy in policies]
         self._max_bytes = max_bytes
         self._retries: deque[Batch] = deque()
         self._number = 0
@@ -81,6 +84,7 @@ class RequestQueue:
         self.rows = 0
         """Rows of all that is waiting."""
         self._bytes = 0
+        metrics.pending = self.__len__
 
     def __len__(self) -> int:
         return self._count
@@ -96,23 +100,22 @@ class RequestQueue:
     def push(self, exchange: Exchange) -> None:
         """Add one in its level by its deadline. Raises QueueFull."""
         level = self._levels[exchange.level]
-        most = level.policy.max_queue_size or self._max_requests
-        if level.count >= most:
-            raise QueueFull(f"{level.count} requests are waiting, the limit of this model's queue is {most}")
+        if level.count >= level.most:
+            raise QueueFull(f"{level.count} requests are waiting, the limit of this model's queue is {level.most}")
         nbytes = self._bytes + exchange.nbytes
         if nbytes > self._max_bytes:
             raise QueueFull(f"{self._bytes} bytes are waiting; {exchange.nbytes} more exceed this model's queue")
         self._number += 1
-        entry = (exchange.deadline, self._number, exchange)
-        if not level.waiting or entry > level.waiting[-1]:
-            level.waiting.append(entry)
+        waiting, deadline, rows = level.waiting, exchange.deadline, exchange.rows
+        if not waiting or deadline >= waiting[-1][0]:
+            waiting.append((deadline, self._number, exchange))
         else:
-            insort(level.waiting, entry)
+            insort(waiting, (deadline, self._number, exchange))
         level.count += 1
-        level.rows += exchange.rows
-        self.rows += exchange.rows
+        level.rows += rows
+        self.rows += rows
         self._bytes = nbytes
-        self._count = self._metrics.pending = self._count + 1
+        self._count += 1
 
     def push_again(self, batches: Sequence[Batch]) -> None:
         """Put batches that were taken before ahead of everything else; they have been admitted, so no bound applies."""
@@ -123,18 +126,16 @@ class RequestQueue:
                 self._count += 1
                 self.rows += exchange.rows
                 self._bytes += exchange.nbytes
-        self._metrics.pending = self._count
         self._retries.extend(batches)
 
     def leave(self, exchange: Exchange) -> None:
         """It ended while it waited: it doesn't count any more."""
         self.rows -= exchange.rows
         self._bytes -= exchange.nbytes
-        self._count = self._metrics.pending = self._count - 1
+        self._count -= 1
         if not exchange.again:
             level = self._levels[exchange.level]
-            level.count -= 1
-            level.rows -= exchange.rows
+            level.leave(1, exchange.rows)
             level.sweep()
 
     def delay(self, exchange: Exchange) -> None:
@@ -171,18 +172,22 @@ class RequestQueue:
 
     def taken(self, batch: Batch, now: float) -> None:
         """These have left for a worker."""
+        exchanges, levels = batch.exchanges, self._levels
         nbytes = 0
-        for exchange in batch.exchanges:
+        for exchange in exchanges:
             exchange.started = now
             nbytes += exchange.nbytes
-            if not exchange.again:
-                level = self._levels[exchange.level]
-                level.count -= 1
-                level.rows -= exchange.rows
         self.rows -= batch.rows
         self._bytes -= nbytes
-        self._count = self._metrics.pending = self._count - len(batch.exchanges)
-        for level in self._levels:
+        self._count -= len(exchanges)
+        if exchanges[0].again:
+            return  # so are the others: a batch is tried again without company
+        if len(levels) == 1:
+            levels[0].leave(len(exchanges), batch.rows)
+        else:
+            for exchange in exchanges:
+                levels[exchange.level].leave(1, exchange.rows)
+        for level in levels:
             level.sweep()
 
     def rows_before(self, number: int, deadline: float) -> int:

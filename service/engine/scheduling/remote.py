@@ -62,6 +62,7 @@ class RemoteScheduler:
         self._max_bytes = max_bytes
         self._budget = RetryBudget()
         self._tasks: dict[Exchange, asyncio.Task[None]] = {}
+        metrics.pending = self._tasks.__len__
         self._bytes = 0
         self._loop = asyncio.get_running_loop()
         self._expiry = Expiry(lambda: self._tasks, (), _never)  # queue timeouts are the remote's
@@ -80,7 +81,6 @@ class RemoteScheduler:
         self._budget.earn()
         self._bytes += exchange.nbytes
         self._tasks[exchange] = self._loop.create_task(self._carry(exchange))
-        self._metrics.pending = len(self._tasks)
         self._expiry.watch(exchange.deadline)
 
     def precheck(self, allowance: float) -> None:  # noqa: ARG002
@@ -111,7 +111,6 @@ class RemoteScheduler:
         task = self._tasks.pop(exchange, None)
         if task:
             self._bytes -= exchange.nbytes
-            self._metrics.pending = len(self._tasks)
         return task
 
     async def _carry(self, exchange: Exchange) -> None:

@@ -13,6 +13,7 @@ from service.protocol.http.wanted import ALL_JSON, Wanted
 from service.quoting import quoted
 
 _KEPT = 1024
+(_N,) = b"n"
 
 
 def encode_infer(response: InferResponse, wanted: Wanted, max_json_bytes: int) -> tuple[int | None, bytes]:
@@ -49,7 +50,8 @@ def encode_infer(response: InferResponse, wanted: Wanted, max_json_bytes: int) -
 
 def _one_output(response: InferResponse, tensor: Tensor, max_json_bytes: int) -> bytes:
     """The commonest answer: the only output, as JSON."""
-    _check_size(tensor, max_json_bytes, max_json_bytes)
+    if tensor.datatype == BYTES or tensor.array.nbytes > max_json_bytes:
+        _check_size(tensor, max_json_bytes, max_json_bytes)
     opening = _opening(response.model, response.version)
     if response.id:
         opening = b'%b,"id":%b' % (opening, orjson.dumps(response.id))
@@ -82,6 +84,6 @@ def _data(tensor: Tensor) -> bytes:
     """The JSON writer has null for what isn't finite; the protocol's tokens are written instead."""
     data = json_data(tensor)
     text = orjson.dumps(data, option=orjson.OPT_SERIALIZE_NUMPY)
-    if b"null" in text and not isinstance(data, list):
+    if _N in text and b"null" in text and not isinstance(data, list):
         return orjson.dumps(bare_tokens(data))
     return text

@@ -23,6 +23,7 @@ _KEY = b'"data"'
 _SPACE = b" \t\r\n"
 _ID_KEY = b'"id"'
 _ID = re.compile(_ID_KEY + rb'[ \t\r\n]*:[ \t\r\n]*"([A-Za-z0-9_.:/+-]*)"')
+_T, _F = b"tf"
 _KEPT = 256
 _LONGEST = 4096
 """Bytes of JSON, data left aside, that are worth keeping."""
@@ -73,12 +74,17 @@ class Templates:
         None also where these aren't what the shape and the datatype demand: the parser tells what is wrong.
         """
         begin = body.find(b"[", body.find(_KEY)) + 1
-        frame, name = _without_id(body[:begin])
+        frame, name = body[:begin], ""
+        if frame.find(_ID_KEY) >= 0:
+            frame, name = _without_id(frame)
         known = self._listed.get(frame)
-        if known is None or not body.endswith(known.tail) or begin + len(known.tail) > len(body):
+        if known is None:
             return None
-        numbers = body[begin - 1 : len(body) - len(known.tail) + 1]
-        if b"t" in numbers or b"f" in numbers:  # true and false would be packed as 1 and 0
+        end = len(body) - len(known.tail)
+        if end < begin or not body.endswith(known.tail):
+            return None
+        numbers = body[begin - 1 : end + 1]
+        if _T in numbers or _F in numbers:  # true and false would be packed as 1 and 0
             return None
         entry, layout = known.entry, known.layout
         try:

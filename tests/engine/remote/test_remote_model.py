@@ -162,7 +162,7 @@ async def test_deadline_goes_along() -> None:
         assert 0.15 < time.monotonic() - began < 2
         assert 0 < triton.remaining[0] < 0.3  # rounded on its way
         await until(lambda: triton.cancelled == 1)
-        assert 0 == model.metrics.pending
+        assert 0 == model.metrics.pending()
 
 
 @pytest.mark.parametrize("honoured", [False, True])
@@ -188,7 +188,7 @@ async def test_client_that_leaves() -> None:
 
         await until(lambda: triton.cancelled == 1)
         assert "cancelled" == getattr(client.endings[0], "reason", None)
-        assert 0 == model.metrics.pending
+        assert 0 == model.metrics.pending()
         assert await model.drain(0)
 
 
@@ -459,7 +459,7 @@ async def test_metrics() -> None:
         await ask(model, rows(1, 2, 3))
 
         metrics = model.metrics
-        assert (3, 1, 0) == (metrics.inferences, metrics.executions, metrics.pending)
+        assert (3, 1, 0) == (metrics.inferences, metrics.executions, metrics.pending())
         assert 3 == metrics.batch_size.total
         assert 0 < metrics.compute_duration["infer"].total <= metrics.request_duration.total
         assert 1 == sum(metrics.queue_duration.counts)

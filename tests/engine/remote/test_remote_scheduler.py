@@ -109,4 +109,4 @@ async def _every_request_ends_once(steps: list[tuple[str, float]], script: list[
     assert [1] * len(asked) == [len(client.endings) for client, _ in asked]
     assert {exchange: 1 for _, exchange in asked} == owner.endings
     assert len(endings) == sum(owner.metrics.requests.values())
-    assert 0 == owner.metrics.pending
+    assert 0 == owner.metrics.pending()
