@@ -37,6 +37,10 @@ from service.workers.patience import Patience
 
 _BACKLOG = 2048
 _TELL_SECONDS = 0.05
+_GARBAGE = 20_000
+"""Objects after which the collector looks for cycles: a request leaves hardly any, so that the interpreter's 700 would
+cost some percent of a loaded server for nothing.
+"""
 _CORES_A_LOAD = 2
 """Cores that a load keeps busy, about: more at once would disturb what each measures."""
 _log = structlog.get_logger()
@@ -133,6 +137,7 @@ class Server:
         await self._engine.start()
         gc.collect()
         gc.freeze()  # models, routes and modules stay: the collector need not walk them during requests
+        gc.set_threshold(_GARBAGE)
         return any(self._catalog.models()) or self._control.may_be_empty
 
     def _announce(self) -> None:

@@ -12,8 +12,8 @@ from service.protocol.http.document import InputEntry
 from service.protocol.http.layout import Layout
 from service.quoting import quoted
 
-Body: TypeAlias = bytes | bytearray
-"""The body of a request that holds binary data; only those may be in a bytearray."""
+Body: TypeAlias = bytes | bytearray | memoryview
+"""The body of a request; only one that holds binary data may be other than bytes."""
 
 
 def binary_array(entry: InputEntry, layout: Layout, body: Body, start: int, size: int) -> NDArray[Any]:

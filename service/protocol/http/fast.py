@@ -71,7 +71,8 @@ class FastProtocol(GuardedProtocol):
             known = self.heads.known.get(data[:begin])
             if known is not None and known.length == len(data) - begin:
                 fast = self.fast
-                fast.repeat(known, data[begin:])
+                is_json = known.head.json_length is None
+                fast.repeat(known, data[begin:] if is_json else memoryview(data)[begin:])  # no second copy of a picture
                 self.turn.take(fast.take)
                 return
         if self.stage == BETWEEN:

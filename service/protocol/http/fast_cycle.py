@@ -33,7 +33,7 @@ class FastCycle:
     )
 
     def __init__(self, door: InferDoor, deliver: Callable[[], None]) -> None:
-        self._body = b""
+        self._body: Body = b""
         self._door = door
         self._exchange: Exchange | None = None
         self._fields: Mapping[bytes, bytes] = {}
@@ -84,7 +84,7 @@ class FastCycle:
         if self._exchange is None:
             self.reply.deliver()
 
-    def repeat(self, known: KnownHead, body: bytes) -> None:
+    def repeat(self, known: KnownHead, body: Body) -> None:
         """A whole request that differs from an earlier one in its body only; `take` is to follow."""
         self.keep_alive = True
         self.response_complete = False
