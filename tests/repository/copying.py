@@ -6,7 +6,7 @@ import shutil
 from multiprocessing.sharedctypes import Synchronized
 from pathlib import Path
 
-from service.artifact.card import Card, Machine, dump_card, record_files
+from tests.repository.cards import card_of
 
 VERSIONS = (1, 2, 3)
 CONFIG = "version_policy { all { } }"
@@ -56,7 +56,7 @@ class Copier:
         content = self._random.randbytes(self._random.randrange(1, 100_000))
         self._copy(content + hashlib.sha256(content).digest(), folder / "model.onnx")
         if card:
-            self._copy(_card(folder), folder / "card.json")
+            self._copy(card_of(folder), folder / "card.json")
 
     def _copy(self, content: bytes, path: Path) -> None:
         with path.open("wb", buffering=0) as file:
@@ -64,22 +64,6 @@ class Copier:
                 file.write(content[piece * len(content) // _PIECES : (piece + 1) * len(content) // _PIECES])
                 with self._written.get_lock():
                     self._written.value += 1
-
-
-def _card(folder: Path) -> bytes:
-    card = Card(
-        schema=1,
-        family="f",
-        variant="v",
-        parent=None,
-        chosen=None,
-        files=record_files(folder, ("model.onnx",)),
-        metrics={},
-        evidence={},
-        transforms={},
-        machine=Machine(architecture="x", cpu="x", cores=1, cpu_flags=(), versions={}),
-    )
-    return dump_card(card)
 
 
 def copy(root: Path, written: "Synchronized[int]", stop: "Synchronized[int]", seed: int) -> None:

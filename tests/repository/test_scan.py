@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from service.artifact.card import Card, Machine, dump_card, record_files
 from service.errors import ArtifactError
 from service.repository.checks import Checks
 from service.repository.folder import ModelFolder
 from service.repository.scan import scan, scan_model
+from tests.repository.cards import card_of
 
 AddVersion = Callable[..., Path]
 
@@ -30,27 +30,10 @@ def add(root: Path) -> AddVersion:
         folder.mkdir(parents=True)
         (folder / "model.onnx").write_bytes(content)
         if card:
-            write_card(folder, ("model.onnx",))
+            (folder / "card.json").write_bytes(card_of(folder))
         return folder
 
     return add_version
-
-
-def write_card(folder: Path, files: tuple[str, ...]) -> None:
-    machine = Machine(architecture="x86_64", cpu="test", cores=1, cpu_flags=(), versions={})
-    card = Card(
-        schema=1,
-        family="f",
-        variant="v",
-        parent=None,
-        chosen=None,
-        files=record_files(folder, files),
-        metrics={},
-        evidence={},
-        transforms={},
-        machine=machine,
-    )
-    (folder / "card.json").write_bytes(dump_card(card))
 
 
 def only(root: Path, checks: Checks | None = None) -> ModelFolder:
@@ -189,7 +172,7 @@ def test_card_must_name_the_model(root: Path, add: AddVersion) -> None:
     """A card that doesn't vouch for the model file doesn't vouch for the version."""
     folder = add("m")
     (folder / "other").write_bytes(b"x")
-    write_card(folder, ("other",))
+    (folder / "card.json").write_bytes(card_of(folder, ("other",)))
 
     assert only(root).problem == "m/1/card.json: files doesn't name model.onnx"
 

@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from service.artifact.card import Card, Machine, dump_card, record_files
 from service.errors import ArtifactError
 from service.repository.checks import Checks
 from service.repository.folder import ModelFolder, VersionFolder
 from service.repository.watch import MOMENTS, Changes, Watch
+from tests.repository.cards import card_of
 
 NOTHING = Changes(folders=[], gone=[])
 
@@ -48,24 +48,8 @@ def write(root: Path, version: int = 1, content: bytes = b"model", *, card: bool
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "model.onnx").write_bytes(content)
     if card:
-        write_card(folder)
+        (folder / "card.json").write_bytes(card_of(folder))
     return folder
-
-
-def write_card(folder: Path) -> None:
-    card = Card(
-        schema=1,
-        family="f",
-        variant="v",
-        parent=None,
-        chosen=None,
-        files=record_files(folder, ("model.onnx",)),
-        metrics={},
-        evidence={},
-        transforms={},
-        machine=Machine(architecture="x", cpu="x", cores=1, cpu_flags=(), versions={}),
-    )
-    (folder / "card.json").write_bytes(dump_card(card))
 
 
 def only(changes: Changes) -> ModelFolder:
@@ -333,7 +317,7 @@ def change(folder: Path, edit: str) -> None:
         with path.open("ab") as file:
             file.write(b"more")
         if edit == "card":
-            write_card(folder)
+            (folder / "card.json").write_bytes(card_of(folder))
 
 
 def contents(root: Path) -> dict[int, bytes]:
