@@ -17,10 +17,9 @@ _TURNS: "WeakKeyDictionary[asyncio.AbstractEventLoop, Turn]" = WeakKeyDictionary
 class Turn:
     """Owns what is still to be done in this turn of one event loop."""
 
-    __slots__ = ("__weakref__", "_due", "_last", "_loop", "_taken")
+    __slots__ = ("__weakref__", "_due", "_last", "_taken")
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._loop = loop
+    def __init__(self) -> None:
         self._taken: deque[Callable[[], None]] = deque()
         self._last: deque[Callable[[], None]] = deque()
         self._due = False
@@ -30,7 +29,7 @@ class Turn:
         """The one that belongs to `loop`, whoever asks."""
         turn = _TURNS.get(loop)
         if turn is None:
-            turn = _TURNS[loop] = cls(loop)
+            turn = _TURNS[loop] = cls()
         return turn
 
     def take(self, callback: Callable[[], None]) -> None:
@@ -46,7 +45,7 @@ class Turn:
     def _begin(self) -> None:
         if not self._due:
             self._due = True
-            self._loop.call_soon(self._run)
+            asyncio.get_running_loop().call_soon(self._run)
 
     def _run(self) -> None:
         taken, last = self._taken, self._last

@@ -1,5 +1,6 @@
 """One request and its answers."""
 
+import logging
 from collections.abc import Sequence
 from typing import Any, Protocol
 
@@ -9,6 +10,8 @@ from numpy.typing import NDArray
 from service.artifact.signature import TensorSpec
 from service.errors import Cancelled, HoneError
 from service.messages import InferRequest, InferResponse
+
+_LOG = logging.getLogger(__name__)
 
 
 class Receiver(Protocol):
@@ -87,5 +90,8 @@ class Exchange(msgspec.Struct, kw_only=True, eq=False):
             return False
         self.ended = True
         self.owner.ended(self, error)
-        self.receiver.finish(error)
+        try:
+            self.receiver.finish(error)
+        except Exception:
+            _LOG.exception("can't hand an answer on")  # whoever else is answered now doesn't suffer for it
         return True

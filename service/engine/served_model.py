@@ -29,7 +29,7 @@ from service.engine.scheduling.station import Station
 from service.engine.source import EngineLimits, ModelSource
 from service.engine.splitting import Parts
 from service.engine.trials.findings import Findings
-from service.errors import HoneError, NotReady, PoisonRequest
+from service.errors import BackendError, HoneError, NotReady, PoisonRequest
 from service.messages import InferRequest, InferResponse, Tensor
 from service.metrics import ModelMetrics
 from service.workers.instance import Instance
@@ -176,15 +176,19 @@ class ServedModel:
     # -- answers
 
     def _respond(self, exchange: Exchange, arrays: Sequence[NDArray[Any]]) -> None:
-        outputs = []
-        for position, spec in exchange.outputs:
-            array = arrays[position]
-            if self._padding:
-                array = self._padding.unpad(position, array, exchange.lengths)
-            outputs.append(Tensor(name=spec.name, datatype=spec.datatype, array=array))
-        exchange.emit(
-            InferResponse(model=self.name, version=self.version, outputs=tuple(outputs), id=exchange.request.id)
-        )
+        try:
+            outputs = []
+            for position, spec in exchange.outputs:
+                array = arrays[position]
+                if self._padding:
+                    array = self._padding.unpad(position, array, exchange.lengths)
+                outputs.append(Tensor(name=spec.name, datatype=spec.datatype, array=array))
+            exchange.emit(
+                InferResponse(model=self.name, version=self.version, outputs=tuple(outputs), id=exchange.request.id)
+            )
+        except Exception:
+            _log.exception("can't make an answer", model=self.name)
+            exchange.fail(BackendError("an answer couldn't be made of what the model computed"))
 
     def _waste(self, exchanges: Sequence[Exchange]) -> float:
         assert self._padding

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from service.engine.exchange import Exchange
 from service.engine.scheduling.scheduler import Scheduler
-from service.errors import HoneError
+from service.errors import BackendError, HoneError
 from service.messages import InferResponse, Tensor
 
 
@@ -60,10 +60,16 @@ class Parts:
         self._answers[number] = response.outputs
         self._missing -= 1
         if not self._missing:
-            joined = [
-                Tensor(name=same[0].name, datatype=same[0].datatype, array=np.concatenate([one.array for one in same]))
-                for same in zip(*self._answers, strict=True)
-            ]
+            try:
+                joined = [
+                    Tensor(
+                        name=one[0].name, datatype=one[0].datatype, array=np.concatenate([part.array for part in one])
+                    )
+                    for one in zip(*self._answers, strict=True)
+                ]
+            except (ValueError, MemoryError) as error:
+                self._whole.fail(BackendError(f"the answers to its parts can't be joined: {error}"))
+                return
             self._whole.answer(msgspec.structs.replace(response, outputs=tuple(joined)))
 
     def _part(self, number: int, start: int, stop: int) -> Exchange:

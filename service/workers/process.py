@@ -113,13 +113,15 @@ class WorkerProcess:
     def _ended(self) -> None:
         self._loop.remove_reader(self._pidfd)
         os.close(self._pidfd)
-        while self._readable():  # what it said before it ended still counts
-            pass
-        self._loop.remove_reader(self._socket.fileno())
-        self._socket.close()
-        status = self._process.wait()
-        self._gone.set()
-        self._listener.exited(status, killed_by_us=self._killed)
+        try:
+            while self._readable():  # what it said before it ended still counts
+                pass
+        finally:
+            self._loop.remove_reader(self._socket.fileno())
+            self._socket.close()
+            status = self._process.wait()
+            self._gone.set()
+            self._listener.exited(status, killed_by_us=self._killed)
 
 
 def _spawn(descriptor: int) -> subprocess.Popen[bytes]:

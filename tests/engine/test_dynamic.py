@@ -19,6 +19,7 @@ from service.errors import (
     BackendError,
     Cancelled,
     DeadlineExceeded,
+    HoneError,
     Infeasible,
     NotReady,
     PoisonRequest,
@@ -106,6 +107,23 @@ async def test_without_dynamic_batching_nothing_is_joined() -> None:
     await turn()
 
     assert [1, 2] == rig.instances[0].sizes
+
+
+async def test_who_cannot_take_an_answer_keeps_it_from_nobody() -> None:
+    """A receiver that fails is reported in the log; those behind it in the batch are answered."""
+    rig = Rig()
+    receivers = [rig.submit(value)[1] for value in range(3)]
+
+    def fail(error: HoneError | None) -> None:
+        raise RuntimeError(error)
+
+    receivers[0].finish = fail  # type: ignore[method-assign]
+    await turn()
+    rig.instances[0].answer()
+
+    assert [1, 1, 1] == [len(receiver.answers) for receiver in receivers]
+    assert [[None], [None]] == [receiver.endings for receiver in receivers[1:]]
+    assert not list(rig.batcher._unfinished())
 
 
 async def test_only_rows_of_one_shape_are_joined() -> None:

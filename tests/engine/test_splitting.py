@@ -69,3 +69,18 @@ async def test_all_or_nothing_is_admitted() -> None:
     with pytest.raises(QueueFull):
         split(rig, 12)
     assert 0 == rig.metrics.pending()
+
+
+async def test_parts_that_do_not_fit_together_hurt_nobody_else() -> None:
+    """Where the width of an answer depends on its batch the whole is refused, and who shared the batch is answered."""
+    rig = Rig()
+    _, receiver, _ = split(rig, 6)
+    _, mate = rig.submit(7, 8)
+    for _ in range(2):
+        await turn()
+        rig.instances[0].answer(lambda x: x[:, : 1 + int(x[0, 0] == 0)])
+
+    assert [4, 4] == rig.instances[0].sizes
+    assert isinstance(ending(receiver), BackendError)
+    assert ending(mate) is None
+    assert 0 == rig.metrics.pending()

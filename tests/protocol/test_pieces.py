@@ -1,6 +1,7 @@
 """However requests are cut into pieces on their way, the answers are the same."""
 
 import asyncio
+from collections.abc import Collection
 from functools import cache
 from itertools import pairwise
 
@@ -33,6 +34,8 @@ REQUESTS = (
     chunked(INFER, document()[:30], document()[30:]),
     get("/v2/health/live"),
     post("/v2/models/failing/infer", document()),
+    post("/v2/models/wrong/infer", document()),
+    post(INFER, infer()),
     infer() + b"\r\n",
     b"\r\n" + infer(),
 )
@@ -45,9 +48,14 @@ class MemoryTransport(asyncio.Transport):
         super().__init__()
         self.written = b""
         self.closed = False
+        self.ended = False
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
+        assert not self.ended, "nothing can be written after the end"
         self.written += bytes(data)
+
+    def write_eof(self) -> None:
+        self.ended = True
 
     def close(self) -> None:
         self.closed = True
@@ -56,7 +64,7 @@ class MemoryTransport(asyncio.Transport):
         return self.closed
 
     def can_write_eof(self) -> bool:
-        return False
+        return True
 
     def pause_reading(self) -> None:
         """Nothing to do: the test hands over what it likes."""
@@ -75,14 +83,18 @@ def server() -> tuple[type[HttpToolsProtocol], Config]:
     )
 
 
-async def talk(pieces: list[bytes]) -> bytes:
-    """All that a connection answers to these pieces, each of them given when all before is answered."""
+async def talk(pieces: list[bytes], at_once: Collection[int] = ()) -> bytes:
+    """All that a connection answers to these pieces, each of them given when all before is answered; those of the
+    numbers `at_once` right after the one before.
+    """
     protocol_class, config = server()
     protocol = protocol_class(config, ServerState(), {})
     transport = MemoryTransport()
     protocol.connection_made(transport)
-    for piece in pieces:
+    for number, piece in enumerate(pieces):
         protocol.data_received(piece)
+        if number + 1 in at_once:
+            continue
         written = -1
         while ENGINE.waiting or protocol.tasks or written != len(transport.written):
             written = len(transport.written)
@@ -113,8 +125,9 @@ def test_any_pieces(data: st.DataObject, alone: list[bytes]) -> None:
     whole = data.draw(st.sets(st.sampled_from(ends))) if ends else set()
     edges = sorted({0, len(stream)} | cuts | whole)
     pieces = [stream[start:end] for start, end in pairwise(edges)]
+    at_once = data.draw(st.sets(st.integers(0, len(pieces) - 1)))
 
-    assert asyncio.run(talk(pieces)) == b"".join(alone[index] for index in order)
+    assert asyncio.run(talk(pieces, at_once)) == b"".join(alone[index] for index in order)
 
 
 @pytest.mark.parametrize(
@@ -130,3 +143,25 @@ def test_what_looks_like_a_known_request_is_none_within_another(begun: bytes) ->
     alone = asyncio.run(talk([known]))
 
     assert asyncio.run(talk([known, known, known + begun, known])) == 3 * alone + asyncio.run(talk([begun + known]))
+
+
+REFUSED = post("/v2/models/wrong/infer", document())
+"""Answered while it is being parsed."""
+
+
+@pytest.mark.parametrize(
+    "rest",
+    [
+        infer(),  # under way when the next piece comes
+        get("/v2/health/live"),
+        post(INFER, infer())[: -len(infer())],  # the next piece is its body
+        b"no HTTP at all\r\n\r\n",  # the next piece is dropped
+    ],
+)
+def test_what_follows_a_refusal_in_its_piece_comes_first(rest: bytes) -> None:
+    """A refusal is answered at once, but its connection isn't free while more of the same piece is to be read."""
+    known = infer()
+    pieces = [known, known, REFUSED + rest, known]
+    first = 2 * asyncio.run(talk([known]))
+
+    assert asyncio.run(talk(pieces, at_once={3})) == first + asyncio.run(talk([REFUSED + rest + known]))

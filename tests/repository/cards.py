@@ -1,12 +1,11 @@
 """Cards that vouch for files, and say nothing else."""
 
-from collections.abc import Sequence
 from pathlib import Path
 
 from service.artifact.card import Card, Machine, dump_card, record_files
 
 
-def card_of(folder: Path, files: Sequence[str] = ("model.onnx",)) -> bytes:
+def card_of(folder: Path, files: tuple[str, ...] = ("model.onnx",)) -> bytes:
     """A card.json with the digests of these files in `folder`."""
     card = Card(
         schema=1,

@@ -37,6 +37,9 @@ class Batch:
         for output in outputs:
             if output.ndim == 0 or len(output) != self.computed:
                 raise ValueError(f"an output of shape {list(output.shape)} for {self.computed} rows")
+        return self._scattered(outputs)
+
+    def _scattered(self, outputs: Sequence[NDArray[Any]]) -> Iterator[tuple[Exchange, Sequence[NDArray[Any]]]]:
         start = 0
         only = outputs[0] if len(outputs) == 1 else None
         for exchange in self.exchanges:

@@ -246,11 +246,12 @@ class DynamicBatcher:
             self._pump()  # a full batch waits already: let the worker go on while these answers are written
         self._linger.answered(job.rows)
         try:
-            for exchange, rows in job.scatter(outputs) if self._policy.max_rows else [(job.exchanges[0], outputs)]:
-                self._respond(exchange, rows)
+            answers = job.scatter(outputs) if self._policy.max_rows else [(job.exchanges[0], outputs)]
         except ValueError as error:
             self._blame(job, f"the model doesn't answer row by row: {error}")
             return
+        for exchange, rows in answers:
+            self._respond(exchange, rows)
         for exchange in job.exchanges:  # written one after the other, when all are encoded: clients wake up once
             exchange.finish()
 

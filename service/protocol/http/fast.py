@@ -79,6 +79,8 @@ class FastProtocol(GuardedProtocol):
             self.piece = data
         super().data_received(data)
         self.piece = b""
+        if self.is_free:  # a refusal came before the end of this piece
+            self.is_free = self.is_open and self.stage == BETWEEN and not self.is_busy()
         if self.fast.missing >= LARGE and self.is_open:
             self._listen(LargeBody(self, *self.fast.unfinished()))
 

@@ -45,6 +45,6 @@ class KnownHeads:
             head = read_head(fields)
         except InvalidRequest:
             return
-        if len(self.known) >= _MOST:  # somebody sends others every time: start over rather than grow
-            self.known.clear()
+        if len(self.known) >= _MOST:
+            del self.known[next(iter(self.known))]
         self.known[piece[:end]] = KnownHead(route, head, length)
