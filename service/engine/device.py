@@ -65,6 +65,15 @@ class Device:
             del self._active[claimant]
         self._grant()
 
+    def renew(self, claimant: Claimant, seconds: float) -> None:
+        """The tokens of one batch were used for so long, and go on to another of the same claimant."""
+        self._had[claimant] += seconds * self._cost(claimant) / self.tokens
+        self._level = max(self._level, self._had[claimant])
+
+    def is_alone(self, claimant: Claimant) -> bool:
+        """Whether nobody but this claimant uses the device or waits for it."""
+        return not self._waiting and self._active.keys() <= {claimant}
+
     def withdraw(self, claimant: Claimant) -> None:
         """The claimant is gone: it wants nothing any more."""
         if claimant not in self._active:

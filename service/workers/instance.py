@@ -33,9 +33,9 @@ Job = TypeVar("Job")
 class Instance(Generic[Job]):
     """Owns one worker process at a time, its slots and the jobs it holds, and starts the next process when it ends.
 
-    A process that was of use (it answered a job, lived for some time, or was ready and ended from outside) is
-    followed at once, any other after a back-off that doubles. `resolve`
-    turns the signature that the runtime found into the plan to run by and the listener; it may raise ArtifactError.
+    A process that was of use (it answered a job, lived for some time, or was ready and ended from outside) is followed
+    at once, any other after a back-off that doubles. `resolve` turns the signature that the runtime found into the plan
+    to run by and the listener; it may raise ArtifactError.
     """
 
     def __init__(
@@ -76,6 +76,11 @@ class Instance(Generic[Job]):
         return self.ready and bool(self._free) and len(self._runs) < self._plan.in_flight
 
     @property
+    def takes_another(self) -> bool:
+        """Whether a job can be given behind the one that it has."""
+        return self.ready and bool(self._free) and len(self._runs) == 1
+
+    @property
     def failures(self) -> int:
         """Starts in a row that were of no use."""
         return self._backoff.failures
@@ -109,7 +114,7 @@ class Instance(Generic[Job]):
                 return
 
     def run(self, job: Job, groups: Sequence[Sequence[NDArray[Any]]]) -> None:
-        """Give it a job: per input of the plan, the arrays to be joined along the batch axis. Needs `idle`."""
+        """Give it a job: per input of the plan, the arrays to be joined along the batch axis. Needs a free slot."""
         self._send(job, groups)
 
     async def attempt(self, inputs: Sequence[NDArray[Any]]) -> Tried:
@@ -131,10 +136,8 @@ class Instance(Generic[Job]):
         self._sequence = (self._sequence + 1) & 0xFFFFFFFF
         self._runs[self._sequence] = Run(job, number)
         spilled = region is not slot
-        flags = ATTACHED if spilled else 0
-        frame = Frame(
-            kind=Kind.RUN, sequence=self._sequence, plan=self._plan_number, slot=number, flags=flags, tensors=extents
-        )
+        frame = Frame(kind=Kind.RUN, sequence=self._sequence, plan=self._plan_number, slot=number, tensors=extents)
+        frame.flags = ATTACHED if spilled else 0
         process.send(frame, [region] if spilled else ())
         if spilled:
             region.close()
@@ -164,9 +167,7 @@ class Instance(Generic[Job]):
             await self._plan_worker(process, plan, self._slots)
         except (OSError, FrameError) as error:
             raise ArtifactError(f"no worker could be started for the model: {error}") from error
-        self.problem = ""
-        self._free = list(range(plan.slots))
-        self.ready = True
+        self.problem, self._free, self.ready = "", list(range(plan.slots)), True
         asyncio.get_running_loop().call_later(self._patience.beat, self._watch, process)
         self._listener = listener
         listener.instance_ready(self)
@@ -232,17 +233,18 @@ class Instance(Generic[Job]):
 
     def exited(self, status: int, *, killed_by_us: bool) -> None:
         """See `ProcessListener`."""
-        was_ready, self.ready = self.ready, False
-        self._process = None
+        was_ready, self.ready, self._process = self.ready, False, None
         cause = (self._verdict or "protocol") if killed_by_us else cause_of(status)
         if self._planned and not self._planned.done():
             self._planned.set_exception(WorkerEnded(f"the worker ended while it loaded the model ({cause})"))
         for slot in self._slots:
             slot.close()
-        jobs = [run.job for run in self._runs.values() if not isinstance(run.job, Trial)]
+        jobs: list[Job] = []
         for run in self._runs.values():
             if isinstance(run.job, Trial):
                 run.job.fail(WorkerEnded(f"the worker ended while the model was tried ({cause})"))
+            else:
+                jobs.append(run.job)
         self._slots, self._free, self._runs = [], [], {}
         blameless = cause == SILENT or (not killed_by_us and status == -signal.SIGKILL)
         if not self._stopping and self._listener:

@@ -331,6 +331,7 @@ EVENTS = st.lists(
         st.tuples(st.just("cancel"), st.integers(0, 30)),
         st.tuples(st.just("turn"), st.just(0)),
         st.tuples(st.just("wait"), st.just(0)),
+        st.tuples(st.just("ahead"), st.just(0)),
         *[
             st.tuples(st.just(name), st.integers(0, 1))
             for name in ("answer", "answer", "answer", "refuse", "crash", "kill", "revive")
@@ -379,6 +380,8 @@ async def play(events: list[tuple[str, int]], made: Callable[[], Rig]) -> None:
             admitted[argument][0].cancel()
         elif event == "wait":
             await asyncio.sleep(0.005)
+        elif event == "ahead":
+            send_ahead(rig)
         else:
             act(rig.instances[argument % len(rig.instances)], event)
         await turn()
@@ -393,6 +396,13 @@ async def play(events: list[tuple[str, int]], made: Callable[[], Rig]) -> None:
         if error is None:
             expected = np.repeat(np.array(values, np.float32)[:, None], 3, axis=1) * 2
             np.testing.assert_array_equal(expected, receiver.answers[0])
+
+
+def send_ahead(rig: Rig) -> None:
+    """As the timer does that is set for a batch which takes long enough."""
+    if len(rig.stations) == len(rig.instances) == 1:
+        for batch, station in list(rig.batcher._running.items()):
+            rig.batcher._send_ahead(station, station.instances[0], batch)
 
 
 def act(instance: ManualInstance, event: str) -> None:

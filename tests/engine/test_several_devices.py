@@ -5,11 +5,9 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from numpy.typing import NDArray
 
 from service.engine.device import Device
 from service.engine.profile import BucketTime, LatencyProfile
@@ -18,8 +16,7 @@ from service.engine.scheduling.foresight import Foresight
 from service.engine.scheduling.outlook import Outlook
 from service.engine.scheduling.station import Station
 from service.errors import Infeasible
-from service.workers.payloads import Timings
-from tests.engine.doubles import ManualInstance, Recorder
+from tests.engine.doubles import ManualInstance, Recorder, TimedInstance
 from tests.engine.rig import Rig, ending, turn
 from tests.engine.test_dynamic import EVENTS, play
 from tests.engine.virtual_time import in_virtual_time
@@ -123,30 +120,6 @@ async def test_without_profiles_whoever_is_idle_computes() -> None:
     await turn()
 
     assert [[4], [4]] == [instance.sizes for instance in rig.instances]
-
-
-class TimedInstance(ManualInstance):
-    """Answers by itself after the programmed time of a batch, and says that it took exactly that."""
-
-    def __init__(self, listener: Any, seconds: float) -> None:
-        super().__init__(listener)
-        self._seconds = seconds
-        self._timer: asyncio.TimerHandle | None = None
-
-    def run(self, job: Batch, groups: Sequence[Sequence[NDArray[Any]]]) -> None:
-        super().run(job, groups)
-        self._timer = asyncio.get_running_loop().call_later(self._seconds, self._done)
-
-    def die(self, *, blameless: bool = False) -> None:
-        if self._timer:
-            self._timer.cancel()
-        super().die(blameless=blameless)
-
-    def _done(self) -> None:
-        assert self.job
-        job, self.job = self.job, None
-        timings = Timings(input=0, infer=int(self._seconds * 1e9), output=0)
-        self._listener.job_done(self, job, [np.concatenate(list(self.groups[0])) * 2], timings)  # type: ignore[arg-type]
 
 
 def timed(*seconds: float) -> tuple[Rig, list[TimedInstance]]:

@@ -71,9 +71,8 @@ class DynamicBatcher:
         )
         self._running: dict[Batch, Station] = {}
         self._expiry = Expiry(self._unfinished, policy.levels, self._queue.delay)
-        self._linger = Linger()
+        self._linger = Linger(policy.delay, self._pump)
         self._pump_due = False
-        self._delayed: asyncio.TimerHandle | None = None
 
     def serve(self, stations: Sequence[Station], *, join: bool = True) -> None:
         """Hand batches to the instances at these stations from now on.
@@ -126,8 +125,7 @@ class DynamicBatcher:
     async def stop(self) -> None:
         """See `Scheduler`."""
         self._expiry.stop()
-        if self._delayed:
-            self._delayed.cancel()
+        self._linger.stop()
         if self._choice:
             self._choice.stop()
         await self.crew.stop()
@@ -143,7 +141,7 @@ class DynamicBatcher:
 
     def _pump(self) -> None:
         self._pump_due = False
-        while len(self._queue) and (station := self._next()) and not self._worth_waiting(station):
+        while len(self._queue) and (station := self._next()) and not self._holds(station):
             if station.claim():
                 if not self._dispatch(station):
                     return
@@ -164,35 +162,22 @@ class DynamicBatcher:
         self._dispatch(station)
         self._pump_soon()
 
-    def _worth_waiting(self, station: Station) -> bool:
-        """Whether a fuller batch may still come, within the configured delay or a linger; then a timer is set."""
-        rows = self._queue.rows
-        if rows >= self._limit or self._queue.has_retries:
-            return False
-        now = time.monotonic()
-        profile = None if self._policy.waste else station.profile  # whoever comes next may be of another length
-        until = self._linger.until(rows, self._limit, now, profile) if profile else 0.0
-        if self._policy.delay and (oldest := self._queue.oldest) is not None:
-            until = max(until, oldest + self._policy.delay)
-        if until <= now:
-            return False
-        if self._delayed is None:
-            self._delayed = self._loop.call_later(until - now, self._delay_over)
-        return True
-
-    def _delay_over(self) -> None:
-        self._delayed = None
-        self._pump()
+    def _holds(self, station: Station) -> bool:
+        # whoever comes next may be of another length
+        return self._linger.holds(self._queue, self._limit, None if self._policy.waste else station.profile)
 
     def _dispatch(self, station: Station) -> bool:
         """Run one batch with the tokens at hand, or give them back; whether anything has left the queue."""
-        instance = station.idle()
-        now = time.monotonic()
-        before = len(self._queue)
-        batch = self._close(station, now) if instance else None
-        if instance is None or batch is None:
+        instance, before = station.idle(), len(self._queue)
+        if instance is None or not self._start(station, instance, time.monotonic()):
             station.release()
-            return len(self._queue) < before
+        return len(self._queue) < before
+
+    def _start(self, station: Station, instance: Instance[Batch], now: float) -> bool:
+        """Give an instance the next batch, which it will compute from `now` on; whether there was one."""
+        batch = self._close(station, now)
+        if batch is None:
+            return False
         self._queue.taken(batch, now)
         self._metrics.queue_duration.observe_all([now - exchange.admitted for exchange in batch.exchanges])
         groups = batch.gather(station.padded(batch.rows))
@@ -207,7 +192,18 @@ class DynamicBatcher:
         except OSError as error:  # no memory or descriptors for a batch that doesn't fit its slot
             self._finished(batch)
             batch.refuse(f"no shared memory for a batch of {batch.rows} rows: {error.strerror}")
+            return True
+        if not self._choice and (seconds := station.ahead_after(batch)):
+            self._loop.call_later(seconds, self._send_ahead, station, instance, batch)
         return True
+
+    def _send_ahead(self, station: Station, instance: Instance[Batch], batch: Batch) -> None:
+        """Its batch is nearly done: an instance is given the next one now, if that is full, and goes on without us."""
+        full = self._queue.rows >= self._limit > 0 and not self._queue.has_retries
+        if full and batch in self._running and instance.takes_another and station.claim_ahead():
+            done = station.free_at(time.monotonic())[0]
+            if not self._start(station, instance, done):
+                station.withdraw_ahead()
 
     def _close(self, station: Station, now: float) -> Batch | None:
         """The batch to compute next; who can't be finished in time is told so."""
@@ -265,9 +261,9 @@ class DynamicBatcher:
         """See `InstanceListener`."""
         del instance
         self.crew.count()
-        for job in jobs:
+        for position, job in enumerate(jobs):  # only the first was being computed
             self._finished(job)
-            self._retry(suspect(job, blameless=blameless, condemn=self._condemn))
+            self._retry(suspect(job, blameless=blameless or position > 0, condemn=self._condemn))
         if self.crew.is_hopeless:
             for exchange in list(self._unfinished()):
                 exchange.fail(WorkerLost("the model's worker ends as soon as it starts"))
@@ -283,7 +279,7 @@ class DynamicBatcher:
         station = self._running.pop(batch)
         if station.foresight:
             station.foresight.ended(batch, seconds)
-        station.release(seconds)
+        station.finished(seconds)
         if len(self._queue):
             self._pump_soon()
 

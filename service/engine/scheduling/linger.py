@@ -6,7 +6,12 @@ when something is waiting already, only for as long as a joint batch would save,
 A lone request never waits.
 """
 
+import asyncio
+import time
+from collections.abc import Callable
+
 from service.engine.profile import LatencyProfile
+from service.engine.scheduling.queue import RequestQueue
 
 SHARE = 0.05
 """At most this share of the batch at hand's own time is spent on waiting."""
@@ -17,10 +22,17 @@ LEARNING, FORGETTING = 0.2, 0.001
 
 
 class Linger:
-    """Owns what is expected of clients: `trust` is the share of answered rows that came back within the wait."""
+    """Owns what is expected of clients, and the timer of a wait: `trust` is the share of answered rows that came back.
 
-    def __init__(self) -> None:
+    `delay` is the wait that the configuration wants for the oldest request, in seconds; when a wait ends, `over` is
+    called.
+    """
+
+    def __init__(self, delay: float = 0.0, over: Callable[[], None] = lambda: None) -> None:
         self.trust = 1.0
+        self._delay = delay
+        self._over = over
+        self._timer: asyncio.TimerHandle | None = None
         self._answered = 0
         self._until = 0.0
         self._had = 0
@@ -28,6 +40,30 @@ class Linger:
     def answered(self, rows: int) -> None:
         """A batch of so many rows has just been answered."""
         self._answered = rows
+
+    def holds(self, queue: RequestQueue, limit: int, profile: LatencyProfile | None) -> bool:
+        """Whether what waits in `queue` should wait for company still; the end of that is watched."""
+        rows = queue.rows
+        if rows >= limit or queue.has_retries:
+            return False
+        now = time.monotonic()
+        until = self.until(rows, limit, now, profile) if profile else 0.0
+        if self._delay and (oldest := queue.oldest) is not None:
+            until = max(until, oldest + self._delay)
+        if until <= now:
+            return False
+        if self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(until - now, self._ended)
+        return True
+
+    def stop(self) -> None:
+        """Watch nothing."""
+        if self._timer:
+            self._timer.cancel()
+
+    def _ended(self) -> None:
+        self._timer = None
+        self._over()
 
     def until(self, waiting: int, limit: int, now: float, profile: LatencyProfile) -> float:
         """Until when (in the clock of `now`) a batch of `waiting` rows should wait for company; 0 for not at all."""

@@ -10,6 +10,13 @@ from service.engine.scheduling.batch import Batch
 from service.engine.scheduling.foresight import FRONT, Foresight
 from service.workers.instance import Instance
 
+AHEAD = 0.85
+"""Share of a batch's predicted time after which the next one may be sent to its worker."""
+SHORTEST = 0.01
+"""Seconds that a batch takes at least for that: the next is decided by what waits then, so it is decided late, and
+timers aren't finer than a millisecond.
+"""
+
 
 class Station:
     """Owns a model's claim on one device, and how long its batches take there. Implements `Claimant`.
@@ -35,6 +42,7 @@ class Station:
         self.foresight: Foresight | None = None
         self.share = 1.0
         self.claiming = False  # waits for the device's tokens
+        self._ahead = 0  # batches that were sent before the tokens were theirs
         self._device = device
         self.buckets = buckets
         self._granted: Callable[[Station], None] = Station.release
@@ -97,9 +105,37 @@ class Station:
         self.claiming = not self._device.claim(self)
         return not self.claiming
 
-    def release(self, seconds: float = 0.0) -> None:
-        """Give the tokens of one batch back, that were used for so long."""
-        self._device.release(self, seconds)
+    def release(self) -> None:
+        """Give the tokens of one batch back, that weren't used."""
+        self._device.release(self)
+
+    def finished(self, seconds: float) -> None:
+        """One batch is done, and has used its tokens for so long; the next has them, if it was sent ahead."""
+        if self._ahead:
+            self._ahead -= 1
+            self._device.renew(self, seconds)
+        else:
+            self._device.release(self, seconds)
+
+    def ahead_after(self, batch: Batch) -> float:
+        """Seconds until its worker may be given another batch behind this one; 0 where that isn't worth a timer."""
+        if not self.profile or len(self.instances) > 1 or self.instances[0].plan.in_flight > 1:
+            return 0.0
+        seconds = self.profile.seconds(batch.rows) * batch.weight
+        return seconds * AHEAD if seconds > SHORTEST else 0.0
+
+    def claim_ahead(self) -> bool:
+        """Whether a batch may be sent behind one that is being computed, to have its tokens after it: only while
+        nobody else uses the device, since it can't be called back.
+        """
+        if not self._device.is_alone(self):
+            return False
+        self._ahead += 1
+        return True
+
+    def withdraw_ahead(self) -> None:
+        """There was none to send."""
+        self._ahead -= 1
 
     def withdraw(self) -> None:
         """Nothing more is to be computed here."""
