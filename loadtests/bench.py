@@ -75,7 +75,6 @@ def _round(workload: Workload, served: Served, runtime: RawRuntime, best: Sequen
             measured = _service(workload, served, runtime)
     assert measured is not None
     alone, load, cpu, mean = measured
-    batch = max(rates, key=lambda size: rates[size])
     return Round(
         throughput=load.throughput,
         p50_ms=load.p50_ms,
@@ -85,8 +84,7 @@ def _round(workload: Workload, served: Served, runtime: RawRuntime, best: Sequen
         alone_p50_ms=float(np.percentile(alone.requests, 50)) * 1e3,
         alone_p99_ms=float(np.percentile(alone.requests, 99)) * 1e3,
         run_p50_ms=float(np.percentile(alone.runs, 50)) * 1e3,
-        raw_rate=rates[batch],
-        raw_batch=batch,
+        raw_rates=rates,
     )
 
 

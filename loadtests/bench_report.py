@@ -2,10 +2,11 @@
 
 import statistics
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 from loadtests import results
+from loadtests.ceiling import against
 from loadtests.target import Target, told
 from loadtests.workloads.catalogue import WORKLOADS
 from loadtests.workloads.workload import Workload
@@ -45,13 +46,12 @@ class Round:
     alone_p50_ms: float
     alone_p99_ms: float
     run_p50_ms: float
-    raw_rate: float
-    raw_batch: int
+    raw_rates: Mapping[int, float]
 
 
 def entry(workload: Workload, rounds: Sequence[Round]) -> dict[str, Any]:
     """One workload's part of the twin."""
-    shares = [one.throughput / one.raw_rate for one in rounds]
+    figures, shares = against(rounds)
     over = statistics.median(one.alone_p50_ms - one.run_p50_ms for one in rounds)
     share = statistics.median(shares)
     targets = []
@@ -67,7 +67,7 @@ def entry(workload: Workload, rounds: Sequence[Round]) -> dict[str, Any]:
         "connections": workload.connections,
         "threads": workload.threads,
         "seconds": workload.turn,
-        "rounds": [asdict(one) for one in rounds],
+        "rounds": figures,
         "share": share,
         "share_range": [min(shares), max(shares)],
         "alone_over_run_ms": over,
@@ -121,7 +121,6 @@ def _row(one: Mapping[str, Any]) -> tuple[str, ...]:
         return float(statistics.median(each[key] for each in rounds))
 
     low, high = one["share_range"]
-    best = max(rounds, key=lambda each: each["raw_rate"])["raw_batch"]
     return (
         one["workload"],
         f"{median('throughput'):,.0f}",
@@ -130,7 +129,7 @@ def _row(one: Mapping[str, Any]) -> tuple[str, ...]:
         f"{median('run_p50_ms'):.3f}",
         f"{median('cpu_micros'):,.1f}",
         f"{median('mean_batch'):.1f}",
-        f"{median('raw_rate'):,.0f} @{best}",
+        f"{median('raw_rate'):,.0f} @{rounds[0]['raw_batch']}",
         f"{one['share']:.3f} [{low:.2f}-{high:.2f}]",
         one["commit"],
     )

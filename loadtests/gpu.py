@@ -199,15 +199,13 @@ def _round(
             measured = _service(workload, served, seconds)
     assert measured is not None
     load, cpu, mean = measured
-    batch = max(rates, key=lambda size: rates[size])
     return Round(
         throughput=load.throughput,
         p50_ms=load.p50_ms,
         p99_ms=load.p99_ms,
         cpu_micros=cpu / load.requests * 1e6,
         mean_batch=mean,
-        raw_rate=rates[batch],
-        raw_batch=batch,
+        raw_rates=rates,
     )
 
 

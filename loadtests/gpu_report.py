@@ -5,10 +5,11 @@ import shutil
 import statistics
 import subprocess
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 from loadtests import results
+from loadtests.ceiling import against
 from loadtests.target import Target, told
 from loadtests.workloads.workload import Workload
 
@@ -37,13 +38,12 @@ class Round:
     p99_ms: float
     cpu_micros: float
     mean_batch: float
-    raw_rate: float
-    raw_batch: int
+    raw_rates: Mapping[int, float]
 
 
 def entry(workload: Workload, rounds: Sequence[Round], setup: Setup) -> dict[str, Any]:
     """One network's part of the twin."""
-    shares = [one.throughput / one.raw_rate for one in rounds]
+    figures, shares = against(rounds)
     what = f"{workload.name}: share of ONNX Runtime's rows per second"
     target = Target(what=what, value=statistics.median(shares), limit=CEILING, at_least=True)
     return {
@@ -54,7 +54,7 @@ def entry(workload: Workload, rounds: Sequence[Round], setup: Setup) -> dict[str
         "instances": setup.instances,
         "graphs": setup.graphs,
         "connections": workload.connections,
-        "rounds": [asdict(one) for one in rounds],
+        "rounds": figures,
         "share": target.value,
         "share_range": [min(shares), max(shares)],
         # On a processor the service and what asks it share the cores with the network, so nothing is demanded.
@@ -86,14 +86,13 @@ def _row(one: Mapping[str, Any]) -> tuple[str, ...]:
         return float(statistics.median(each[key] for each in one["rounds"]))
 
     low, high = one["share_range"]
-    best = max(one["rounds"], key=lambda each: each["raw_rate"])["raw_batch"]
     return (
         one["workload"],
         f"{median('throughput'):,.0f}",
         f"{median('p50_ms'):.2f} / {median('p99_ms'):.2f}",
         f"{median('cpu_micros'):,.1f}",
         f"{median('mean_batch'):.1f}",
-        f"{median('raw_rate'):,.0f} @{best}",
+        f"{median('raw_rate'):,.0f} @{one['rounds'][0]['raw_batch']}",
         f"{one['share']:.3f} [{low:.2f}-{high:.2f}]",
     )
 

@@ -13,8 +13,8 @@ from service.artifact.signature import TensorSpec
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """Payload of a PLAN frame. `device` is "cpu" or "cuda:N"; dims of `inputs` and `outputs` are without the batch
     axis when `max_batch_size` is above 0, and -1 where they vary. Of its `slots` a worker is given `in_flight` batches
-    at a time: on a CPU one, and another when that is nearly done. Batches have one of `batch_buckets` rows, if there are
-    any; with `cuda_graphs` a GPU records a graph for each of them. `nice` is added to the process's niceness.
+    at a time: on a CPU one, and another when that is nearly done. Batches have one of `batch_buckets` rows, if there
+    are any; with `cuda_graphs` a GPU records a graph for each of them. `nice` is added to the process's niceness.
     """
 
     backend: str

@@ -23,8 +23,7 @@ ROUND = Round(
     alone_p50_ms=1.2,
     alone_p99_ms=2.0,
     run_p50_ms=1.0,
-    raw_rate=100.0,
-    raw_batch=16,
+    raw_rates={16: 100.0},
 )
 
 
@@ -35,13 +34,22 @@ def test_order_is_abba() -> None:
 
 def test_share_is_the_median_of_rounds() -> None:
     """The share of the runtime is taken within each round, so a slow minute hits both sides."""
-    rounds = [replace(ROUND, throughput=rate, raw_rate=raw) for rate, raw in ((98, 100), (490, 500), (10, 100))]
+    rounds = [replace(ROUND, throughput=rate, raw_rates={16: raw}) for rate, raw in ((98, 100), (490, 500), (10, 100))]
     found = bench_report.entry(W3, rounds)
 
     assert 0.98 == found["share"]
     assert [0.1, 0.98] == found["share_range"]
     assert found["met"]
     assert not bench_report.entry(W3, [ROUND])["met"]
+
+
+def test_the_ceiling_is_one_batch_size_in_all_rounds() -> None:
+    """The one that is best by its median: what was best in a single round was lucky there."""
+    rates = [{8: 100.0, 16: 90.0}, {8: 104.0, 16: 150.0}, {8: 102.0, 16: 91.0}]
+    found = bench_report.entry(W3, [replace(ROUND, throughput=102.0, raw_rates=each) for each in rates])
+
+    assert [(8, 100.0), (8, 104.0), (8, 102.0)] == [(one["raw_batch"], one["raw_rate"]) for one in found["rounds"]]
+    assert 1.0 == found["share"]
 
 
 def test_a_lone_request_is_held_against_the_runtime() -> None:

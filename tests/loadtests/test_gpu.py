@@ -15,7 +15,7 @@ from loadtests.workloads.workload import Workload
 from service.artifact.config import InstanceGroup, parse_config
 
 ON_GPU = Setup(device="cuda", number=1, instances=2, graphs=True)
-ROUND = Round(throughput=95.0, p50_ms=1.0, p99_ms=2.0, cpu_micros=50.0, mean_batch=30.0, raw_rate=100.0, raw_batch=32)
+ROUND = Round(throughput=95.0, p50_ms=1.0, p99_ms=2.0, cpu_micros=50.0, mean_batch=30.0, raw_rates={32: 100.0})
 
 
 def test_it_runs_on_the_processor(
