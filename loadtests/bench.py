@@ -16,7 +16,7 @@ import numpy as np
 from loadtests import bench_report, instruments, wrk
 from loadtests.bench_report import Round
 from loadtests.lone import Lone, check_answer, first_answer, lone
-from loadtests.process_tree import cpu_seconds
+from loadtests.process_tree import cpu_seconds, wait_until_idle
 from loadtests.raw_runtime import RawRuntime
 from loadtests.request import output_of
 from loadtests.served import Served, ServerError, hone, leave_on_sigterm
@@ -100,6 +100,7 @@ def _service(workload: Workload, served: Served, runtime: RawRuntime) -> tuple[L
         slow=workload.slow,
     )
     used = cpu_seconds(served.pid) - used
+    wait_until_idle(served.pid)
     return alone, load, used, instruments.batches(served.metrics_url, workload.model).mean_since(before)
 
 

@@ -122,6 +122,7 @@ def _pair(contest: Contest, rivals: tuple[Rival, Rival], runtime: RawRuntime, be
             used[rival.name] -= rival.used()
             loads[rival.name].append(rival.load(workload, workload.turn))
             used[rival.name] += rival.used()
+            rival.rest()
     ours, theirs = (
         Measured.of(
             rival.name,

@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from loadtests import instruments, results, wrk
 from loadtests.gpu_report import Round, Setup, entry, section
 from loadtests.lone import check_answer, first_answer
-from loadtests.process_tree import cpu_seconds
+from loadtests.process_tree import cpu_seconds, wait_until_idle
 from loadtests.request import JSON_LENGTH, Request, output_of
 from loadtests.served import Served, ServerError, hone, leave_on_sigterm
 from loadtests.turns import turned
@@ -214,6 +214,7 @@ def _service(workload: Workload, served: Served, seconds: int) -> tuple[wrk.Load
     before, used = instruments.batches(served.metrics_url, workload.model), cpu_seconds(served.pid)
     load = wrk.run(served.url, lean(workload), connections=workload.connections, seconds=seconds)
     used = cpu_seconds(served.pid) - used
+    wait_until_idle(served.pid)
     return load, used, instruments.batches(served.metrics_url, workload.model).mean_since(before)
 
 

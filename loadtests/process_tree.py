@@ -1,11 +1,14 @@
 """What a server costs: the processor time of a process and everything it started, from /proc."""
 
 import os
+import time
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+IDLE_PATIENCE = 5.0
+_LOOK = 0.3
 _TICKS = os.sysconf("SC_CLK_TCK")
 
 
@@ -33,6 +36,20 @@ def cpu_seconds(root: int) -> float:
 def own_cpu_seconds(pid: int) -> float:
     """The same of one process alone."""
     return sum(one.own for one in _stats() if one.process.pid == pid)
+
+
+def wait_until_idle(root: int, patience: float = IDLE_PATIENCE) -> bool:
+    """Wait until the tree of `root` uses less than a tenth of a core, for `patience` seconds at most; whether it does.
+
+    A server may go on computing what its clients gave up, and whoever is measured next would pay for it.
+    """
+    end = time.monotonic() + patience
+    while time.monotonic() < end:
+        used = cpu_seconds(root)
+        time.sleep(_LOOK)
+        if cpu_seconds(root) - used < _LOOK / 10:
+            return True
+    return False
 
 
 def descendants(root: int) -> set[Process]:

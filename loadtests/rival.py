@@ -11,7 +11,7 @@ from loadtests import wrk
 from loadtests.instruments import Batches
 from loadtests.lone import check_answer, first_answer, lone
 from loadtests.peers.environment import PeerError
-from loadtests.process_tree import cpu_seconds
+from loadtests.process_tree import cpu_seconds, wait_until_idle
 from loadtests.raw_runtime import RawRuntime
 from loadtests.request import Request, output_of
 from loadtests.served import Served
@@ -49,6 +49,7 @@ class Rival:
                 raise PeerError(f"answers wrong: {error}") from error
             raise
         self.load(workload, WARM_SECONDS)
+        self.rest()
 
     def alone(self, workload: Workload, runtime: RawRuntime) -> Alone:
         """One connection. Raises PeerError for a peer, OSError or ValueError for Hone."""
@@ -75,6 +76,10 @@ class Rival:
             if self.peer:
                 raise PeerError(f"failed under load: {error}") from error
             raise
+
+    def rest(self) -> None:
+        """Let it finish what nobody waits for any more, so that the next turn is the other's alone."""
+        wait_until_idle(self.served.pid)
 
     def used(self) -> float:
         """Processor seconds of its process tree so far."""

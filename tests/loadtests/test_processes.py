@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from loadtests.process_tree import cpu_seconds
+from loadtests.process_tree import cpu_seconds, wait_until_idle
 from loadtests.served import ServerError, free_port, is_free, serving
 
 BURN = "import time\nwhile time.process_time() < 0.3: pass"
@@ -25,6 +25,16 @@ def test_a_tree_is_charged_for_its_children() -> None:
         process.stdout.readline()
         assert 0.25 < cpu_seconds(process.pid) < 5
         process.communicate("\n")
+
+
+@pytest.mark.parametrize("most, rests", [(0.3, True), (60.0, False)])
+def test_what_is_still_computed_is_waited_for(most: float, rests: bool) -> None:
+    """Until the process rests, but not for ever."""
+    code = f"import time\nwhile time.process_time() < {most}: pass\ninput()"
+    with subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, text=True) as process:
+        assert rests == wait_until_idle(process.pid, patience=30.0 if rests else 1.0)
+        assert cpu_seconds(process.pid) >= 0.25
+        process.kill()
 
 
 def test_server_is_ended_with_its_children() -> None:
