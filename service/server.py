@@ -37,9 +37,9 @@ from service.workers.patience import Patience
 
 _BACKLOG = 2048
 _TELL_SECONDS = 0.05
-_GARBAGE = 20_000
-"""Objects after which the collector looks for cycles: a request leaves hardly any, so that the interpreter's 700 would
-cost some percent of a loaded server for nothing.
+_GARBAGE = 5_000
+"""Objects after which the collector looks for cycles. A request leaves hardly any, a connection that ends does: the
+interpreter's 700 cost some percent of a loaded server, many more would keep the memory of those that have ended.
 """
 _CORES_A_LOAD = 2
 """Cores that a load keeps busy, about: more at once would disturb what each measures."""
