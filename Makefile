@@ -3,7 +3,7 @@
 # tests), ONCE=1 (demo: stop after the predictions).
 
 # The distribution's interpreter where it is new enough: it is built with profile-guided optimization, without which
-# (as pyenv compiles one) a request takes 1.2 times the processor time.
+# (as pyenv compiles one) a tiny request took up to 1.2 times the processor time.
 PYTHON   ?= $(or $(shell for it in /usr/bin/python3 python3; do \
 	"$$it" -c 'import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo "$$it" && break; \
 	done),python3)

@@ -11,8 +11,13 @@ from service.turn import Turn
 async def test_what_came_is_taken_before_anything_follows_from_it() -> None:
     """In the order of arrival, also what is added on the way; and all of it in one step of the loop."""
     turn, done = Turn.of(asyncio.get_running_loop()), list[str]()
+
+    def first() -> None:
+        done.append("first")
+        turn.last(lambda: done.append("follows"))
+
     turn.last(lambda: done.append("last"))
-    turn.take(lambda: (done.append("first"), turn.last(lambda: done.append("follows"))))  # type: ignore[func-returns-value,arg-type]
+    turn.take(first)
     turn.take(lambda: done.append("second"))
     assert not done
 
