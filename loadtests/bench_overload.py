@@ -102,7 +102,7 @@ class Bench:
             point = Point.of(
                 outcome,
                 factor=factor,
-                possible=possible.throughput,
+                possible=possible,
                 micros=overload_report.rejection_micros(outcome, front, alone.front_cpu),
                 slo=settings.slo,
                 generator=generator,

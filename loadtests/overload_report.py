@@ -6,13 +6,13 @@ from dataclasses import asdict, dataclass
 from typing import Any, Self
 
 from loadtests import results
+from loadtests.overload.capacity import REFUSED, Capacity
 from loadtests.target import Target, told
 from loadtests.workloads.catalogue import W5
 from service.client.outcome import SKIPPED, Outcome
 
 NAME = "bench-overload"
 PACKAGES = ("onnxruntime", "uvicorn", "uvloop", "httptools", "orjson", "torch", "transformers")
-REJECTED = 503
 ACCEPTED = (200, 504)
 """Statuses of what the service took on: answered, or too late for an answer."""
 
@@ -30,7 +30,7 @@ COLUMNS = (
     "accepted: p50 / p99 / p99.9 ms",
     "rejected",
     "rejection: p50 / p99 ms",
-    "front's CPU-µs a rejection",
+    "front's CPU-µs a rejection (the bare server's)",
     "late, expired, other",
     "skipped",
     "sent late, p99 ms",
@@ -53,7 +53,8 @@ class Point:
     """One factor in one round. Times in milliseconds, rates per second; nan where there is nothing to tell.
 
     `late` were answered with 200 after the SLO. `rejection_micros` is the processor time of the service's front beyond
-    what its accepted requests take it in the closed loop, for each rejection; `generator_cores` is what the generator
+    what its accepted requests take it in the closed loop, for each rejection, `bare_micros` what the bare server takes
+    for a 503 beside the closed loop; `generator_cores` is what the generator
     took of the machine that it shares with the service.
     """
 
@@ -66,26 +67,28 @@ class Point:
     accepted_ms: list[float]
     rejection_ms: list[float]
     rejection_micros: float
+    bare_micros: float
     skipped: int
     lag_p99_ms: float
     generator_cores: float
 
     @classmethod
     def of(
-        cls, outcome: Outcome, *, factor: float, possible: float, micros: float, slo: float, generator: float
+        cls, outcome: Outcome, *, factor: float, possible: Capacity, micros: float, slo: float, generator: float
     ) -> Self:
         """From what became of the requests; `micros` as `rejection_micros` has them, `generator` in CPU seconds."""
         goodput = outcome.goodput(slo)
         return cls(
             factor=factor,
             offered=outcome.offered,
-            possible=possible,
+            possible=possible.throughput,
             goodput=goodput,
             counts=outcome.counts(),
             late=outcome.count((200,)) - round(goodput * outcome.seconds),
             accepted_ms=[value * 1e3 for value in outcome.percentiles(ACCEPTED, (50, 99, 99.9))],
-            rejection_ms=[value * 1e3 for value in outcome.percentiles((REJECTED,), (50, 99))],
+            rejection_ms=[value * 1e3 for value in outcome.percentiles((REFUSED,), (50, 99))],
             rejection_micros=micros,
+            bare_micros=possible.refusal_cpu * 1e6,
             skipped=outcome.count((SKIPPED,)),
             lag_p99_ms=outcome.lag(99) * 1e3,
             generator_cores=generator / outcome.seconds,
@@ -108,7 +111,7 @@ def rejection_micros(outcome: Outcome, front: float, front_each: float) -> float
 
     nan when nothing was rejected.
     """
-    rejected, accepted = outcome.count((REJECTED,)), outcome.count(ACCEPTED)
+    rejected, accepted = outcome.count((REFUSED,)), outcome.count(ACCEPTED)
     return (front - accepted * front_each) / rejected * 1e6 if rejected else float("nan")
 
 
@@ -202,13 +205,22 @@ def _median(ones: Sequence[Point]) -> dict[str, Any]:
     def middles(key: str) -> list[float]:
         return [statistics.median(values) for values in zip(*(getattr(one, key) for one in ones), strict=True)]
 
-    keys = ("factor", "offered", "possible", "goodput", "rejection_micros", "lag_p99_ms", "generator_cores")
+    keys = (
+        "factor",
+        "offered",
+        "possible",
+        "goodput",
+        "rejection_micros",
+        "bare_micros",
+        "lag_p99_ms",
+        "generator_cores",
+    )
     return {
         **{key: middle(key) for key in keys},
         **{key: middles(key) for key in ("accepted_ms", "rejection_ms")},
         "share": statistics.median(shares),
         "share_range": [min(shares), max(shares)],
-        "rejected": statistics.median(one.counts.get(str(REJECTED), 0) / sum(one.counts.values()) for one in ones),
+        "rejected": statistics.median(one.counts.get(str(REFUSED), 0) / sum(one.counts.values()) for one in ones),
         "late": sum(one.late for one in ones),
         "expired": sum(one.counts.get("504", 0) for one in ones),
         "other": sum(one.other for one in ones),
@@ -230,7 +242,7 @@ def _row(measured: Mapping[str, Any]) -> tuple[str, ...]:
         " / ".join(f"{value:.0f}" for value in one["accepted_ms"]),
         f"{one['rejected']:.1%}",
         " / ".join(f"{value:.2f}" for value in one["rejection_ms"]) if one["rejected"] else "",
-        f"{one['rejection_micros']:.0f}" if one["rejected"] else "",
+        f"{one['rejection_micros']:.0f} ({one['bare_micros']:.0f})".removesuffix(" (nan)") if one["rejected"] else "",
         f"{one['late']}, {one['expired']}, {one['other']}",
         str(one["skipped"]),
         f"{one['lag_p99_ms']:.1f}",

@@ -4,7 +4,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from loadtests import wrk
 from loadtests.process_tree import own_cpu_seconds
@@ -13,6 +13,7 @@ from loadtests.served import HOST, Served, free_port, serving
 from service.client.arrivals import poisson
 from service.client.open_loop import Offer, offer
 
+REFUSED = 503
 CONNECTIONS = (4, 8, 12, 16, 20, 24, 32)
 """Clients of a closed loop, and so at most the rows of a batch, among which the best is looked for."""
 
@@ -23,11 +24,15 @@ class SloError(Exception):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Capacity:
-    """Requests per second of a closed loop, its p99 in seconds, and the front's own CPU seconds for each of them."""
+    """Requests per second of a closed loop, its p99 in seconds, and the front's own CPU seconds for each of them.
+
+    `refusal_cpu` is what another server took for each request that it refused meanwhile; nan when there was none.
+    """
 
     throughput: float
     p99: float
     front_cpu: float
+    refusal_cpu: float = float("nan")
 
 
 @contextmanager
@@ -63,8 +68,10 @@ def beside(
     """The same while the generator offers `rest` requests per second to the server `other`."""
     with ThreadPoolExecutor(1) as threads:
         capacity = threads.submit(closed_loop, served, request, connections, seconds)
-        offer(to(other, request, poisson(rest, seconds, seed), seconds))
-        return capacity.result()
+        before = own_cpu_seconds(other.pid)
+        refused = offer(to(other, request, poisson(rest, seconds, seed), seconds)).count((REFUSED,))
+        used = own_cpu_seconds(other.pid) - before
+        return replace(capacity.result(), refusal_cpu=used / refused if refused else float("nan"))
 
 
 def to(served: Served, request: Request, arrivals: Sequence[float], seconds: float) -> Offer:

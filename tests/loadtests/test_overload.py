@@ -9,6 +9,7 @@ import pytest
 from loadtests import overload_report, results
 from loadtests.bench_overload import FACTORS, forecast
 from loadtests.overload import capacity
+from loadtests.overload.capacity import Capacity
 from loadtests.overload_report import Point, Rounds, Settings
 from loadtests.request import Request
 from service.client.open_loop import offer
@@ -24,7 +25,8 @@ OUTCOME = Outcome(
 
 
 def point(factor: float = 2.0, possible: float = 50.0) -> Point:
-    return Point.of(OUTCOME, factor=factor, possible=possible, micros=40.0, slo=SETTINGS.slo, generator=0.8)
+    best = Capacity(throughput=possible, p99=0.2, front_cpu=1e-4, refusal_cpu=3e-5)
+    return Point.of(OUTCOME, factor=factor, possible=best, micros=40.0, slo=SETTINGS.slo, generator=0.8)
 
 
 def test_refusing_server_refuses() -> None:
