@@ -13,6 +13,8 @@ import msgspec
 
 WORTHWHILE = 1.05
 """A batch is doubled as long as its throughput gains at least this factor."""
+BETWEEN = 5e-4
+"""Seconds that a worker stands still between two batches, about: a larger batch gains that much too."""
 BAD_NEWS, GOOD_NEWS = 0.3, 0.03
 """Shares of the distance to a new observation by which the factor moves, up and down."""
 BENDING = 0.003
@@ -126,7 +128,7 @@ def best_rows(buckets: Sequence[BucketTime]) -> int:
     """The batch size from which on a larger one gains less than WORTHWHILE in throughput."""
     best = buckets[0]
     for bucket in buckets[1:]:
-        if bucket.rows / bucket.median >= WORTHWHILE * best.rows / best.median:
+        if bucket.rows / (bucket.median + BETWEEN) >= WORTHWHILE * best.rows / (best.median + BETWEEN):
             best = bucket
     return best.rows
 

@@ -13,9 +13,11 @@ from service.workers.trial import TrialFailed
 
 SECONDS = 3.0
 """How long all of it may take, about."""
-_MOST = 25
-"""Runs of a size that are looked at, after one that isn't: the first of a shape is slower."""
-_LEAST = 0.01
+LEAST, MOST = 2, 25
+"""Rounds of all sizes that there should be time for, and that are made at most; the first run of a shape is slower, and
+isn't looked at.
+"""
+_SMALLEST = 0.01
 """Smallest share of the longest that is believed: less is below what can be measured."""
 ROUNDS = 4
 """Rounds of all lengths that are made; the first isn't looked at."""
@@ -32,18 +34,18 @@ async def measure(
     end = time.monotonic() + seconds
     taken = await _first_looks(bench, batches, end)
     sizes = [len(batch[0]) for batch in batches[: len(taken)]]
-    while len(taken[0]) < _MOST and time.monotonic() + sum([times[-1] for times in taken]) < end:
+    while len(taken[0]) < MOST and time.monotonic() + sum([times[-1] for times in taken]) < end:
         for times, batch in zip(taken, batches, strict=False):
             times.append(await _run(bench, batch))
     return [_bucket(rows, times) for rows, times in zip(sizes, taken, strict=True)]
 
 
 async def _first_looks(bench: Bench, batches: Sequence[Sequence[NDArray[Any]]], end: float) -> list[list[float]]:
-    """The time of each size once, after a run that isn't looked at."""
+    """The time of each size once, after a run that isn't looked at. A round takes twice its largest size, about."""
     taken: list[list[float]] = []
     for batch in batches:
         rows = len(batch[0])
-        if taken and time.monotonic() + 2 * taken[-1][0] * rows / len(batches[len(taken) - 1][0]) > end:
+        if taken and time.monotonic() + LEAST * 2 * taken[-1][0] * rows / len(batches[len(taken) - 1][0]) > end:
             break
         try:
             await bench.run(batch)
@@ -76,5 +78,5 @@ async def shares(bench: Bench, batches: Sequence[Sequence[NDArray[Any]]]) -> tup
             times.append(await _run(bench, batch))
     rounds = np.array([times[1:] for times in taken])  # [lengths, rounds]
     found = np.median(rounds / np.maximum(rounds[-1], 1e-9), axis=1)
-    never_falling = np.minimum.accumulate(np.clip(found, _LEAST, 1.0)[::-1])[::-1]
+    never_falling = np.minimum.accumulate(np.clip(found, _SMALLEST, 1.0)[::-1])[::-1]
     return (*(float(share) for share in never_falling[:-1]), 1.0)
