@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import math
 import time
 from collections.abc import Sequence
 
@@ -69,6 +70,11 @@ class Admission:
         if timeout is None:
             return self._default_deadline if own is None else own
         return timeout if own is None else min(timeout, own)
+
+    def longest(self, timeout: float | None) -> float:
+        """Seconds that a request may take at most, by its headers: without limit where only its body can say."""
+        known = [one for one in (timeout, self._own_deadline) if one is not None]
+        return min(known, default=math.inf)
 
     def ended(self, exchange: Exchange, error: HoneError | None) -> None:
         """Count an exchange that has ended."""

@@ -31,7 +31,7 @@ class Servable(Protocol):
         """Load, verify and warm it. Raises ArtifactError with what is wrong, and then leaves nothing behind."""
 
     def precheck(self, timeout: float | None) -> None:
-        """Raises a HoneError for a request that would be refused whatever it holds, by the time that it grants."""
+        """Raises a HoneError for a request that would be refused whatever it holds, by its headers."""
 
     def submit(self, request: InferRequest, receiver: Receiver) -> Exchange:
         """Admit a request. Raises a HoneError when it isn't taken."""

@@ -1,14 +1,18 @@
 """Admission: what can't be finished in time is refused at once, and what waits too long leaves as its policy says."""
 
 import asyncio
+from math import inf
 
 import pytest
 
+from service.artifact.config import parse_config
 from service.artifact.queue_policy import QueuePolicy
+from service.engine.admission import Admission
 from service.engine.profile import BucketTime, LatencyProfile
 from service.engine.scheduling.batch import Batch
 from service.engine.scheduling.foresight import Foresight
 from service.errors import DeadlineExceeded, Infeasible, QueueFull, QueueTimeout
+from service.metrics import ModelMetrics
 from tests.engine.rig import Rig, ending, turn
 
 
@@ -61,6 +65,18 @@ async def test_the_door_may_refuse_by_headers() -> None:
     with pytest.raises(Infeasible):
         rig.batcher.precheck(0.5)
     rig.batcher.precheck(5.0)
+
+
+@pytest.mark.parametrize(
+    "own, header, most", [("", None, inf), ("", 0.5, 0.5), ("200", None, 0.2), ("200", 0.5, 0.2), ("200", 0.1, 0.1)]
+)
+async def test_the_door_refuses_by_what_headers_and_model_say(own: str, header: float | None, most: float) -> None:
+    """Where neither bounds the time, a body may grant more than the server's default: only it can tell."""
+    said = f'parameters {{ key: "hone.deadline_ms" value {{ string_value: "{own}" }} }}' if own else ""
+    config = parse_config("max_batch_size: 4 " + said, name="m")
+    admission = Admission(config, ModelMetrics(), default_deadline=0.25)
+
+    assert most == admission.longest(header)
 
 
 async def test_a_slow_machine_is_learnt_from() -> None:
