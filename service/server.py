@@ -37,9 +37,10 @@ from service.workers.patience import Patience
 
 _BACKLOG = 2048
 _TELL_SECONDS = 0.05
-_GARBAGE = 5_000
-"""Objects after which the collector looks for cycles. A request leaves hardly any, a connection that ends does: the
-interpreter's 700 cost some percent of a loaded server, many more would keep the memory of those that have ended.
+_GARBAGE = (5_000, 1, 1)
+"""Objects after which the collector looks for cycles, and how often it looks at old ones too. Requests and connections
+leave none, a model that was replaced does: the interpreter's 700 cost some percent of a loaded server, and with its 10
+and 10 replaced models were kept for a quarter of an hour.
 """
 _CORES_A_LOAD = 2
 """Cores that a load keeps busy, about: more at once would disturb what each measures."""
@@ -137,7 +138,7 @@ class Server:
         await self._engine.start()
         gc.collect()
         gc.freeze()  # models, routes and modules stay: the collector need not walk them during requests
-        gc.set_threshold(_GARBAGE)
+        gc.set_threshold(*_GARBAGE)
         return any(self._catalog.models()) or self._control.may_be_empty
 
     def _announce(self) -> None:

@@ -1,11 +1,13 @@
 """What happens between requests: connections that stay, end, are slow, or ask for too much."""
 
+import gc
 import json
 import time
 from collections.abc import Iterator
 
 import pytest
 
+from service.protocol.http.guarded import GuardedProtocol
 from service.protocol.limits import Limits
 from tests.contract.live import LIMITS, Client, Live, ask, body, eventually, serve, status
 from tests.contract.raw import INFER, chunked, document, get, infer, post, tensor
@@ -363,3 +365,26 @@ def test_what_isnt_http_after_an_answer_ends_the_connection(fast_server: Live) -
         client.send(infer())
         client.socket.shutdown(1)
         assert client.is_closed()
+
+
+def test_a_connection_that_ended_is_forgotten() -> None:
+    """Its memory is free at once, without the collector of cycles, whatever was sent on it and however it ended."""
+
+    def kept() -> list[GuardedProtocol]:
+        return [one for one in gc.get_objects() if isinstance(one, GuardedProtocol)]
+
+    with serve(fast=True) as live:
+        gc.collect()
+        gc.disable()
+        try:
+            before = len(kept())
+            for request in (b"", infer(), get("/v2/health/live"), infer()[:-3], infer(path=NEVER), b"nonsense\r\n\r\n"):
+                with Client(live.port) as client:
+                    client.send(request)
+                    if request == infer():
+                        client.answer()
+                    else:
+                        time.sleep(0.05)
+            eventually(lambda: len(kept()) == before)
+        finally:
+            gc.enable()

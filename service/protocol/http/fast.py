@@ -58,7 +58,7 @@ class FastProtocol(GuardedProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """The client went away: cancel what it waits for."""
         self.is_free = False
-        self.fast.abandon()
+        self.fast.end()
         if self.current() is self.fast:
             self._set_cycle(None)
         super().connection_lost(exc)

@@ -101,6 +101,11 @@ class FastCycle:
         if self._exchange is None:
             self.reply.deliver()
 
+    def end(self) -> None:
+        """The connection has ended: nobody waits for an answer, and nobody is told of it."""
+        self.abandon()
+        self.reply.deliver = _untold
+
     def abandon(self) -> None:
         """Nobody waits for the answer any more; nothing of request and answer is kept."""
         self.route = None
@@ -112,3 +117,7 @@ class FastCycle:
                 self._exchange.cancel()
         self._exchange = None
         self.reply.reset(ALL_JSON)
+
+
+def _untold() -> None:
+    """What takes the place of the connection that was to be told of an answer."""

@@ -26,7 +26,11 @@ BETWEEN, HEAD, BODY = range(3)
 
 
 class GuardedProtocol(HttpToolsProtocol):
-    """Owns one connection. A subclass may take requests for itself in `dispatch`."""
+    """Owns one connection. A subclass may take requests for itself in `dispatch`.
+
+    What it owns refers back to it until the connection is lost, and not longer: so its memory is free then, and needn't
+    wait for the collector of cycles, which looks for old ones once in many thousand connections.
+    """
 
     limits: ClassVar[Limits]
 
@@ -58,8 +62,8 @@ class GuardedProtocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """The client went away, or was sent away."""
         self.is_open = False
-        self.reception.stop()
-        self.idleness.stop()
+        self.reception.end()
+        self.idleness.end()
         if self.linger_timer is not None:
             self.linger_timer.cancel()
         if self.unread_timer is not None:

@@ -34,12 +34,16 @@ class Idleness:
 
     def last_call(self) -> None:
         """The server stops: close after LAST_CALL seconds, unless a request is under way then."""
-        self.stop()
+        self._stop()
         self._seconds = min(self._seconds, LAST_CALL)
         self.begin()
 
-    def stop(self) -> None:
-        """The connection has ended."""
+    def end(self) -> None:
+        """The connection has ended, and isn't referred to from here any more (see `GuardedProtocol`)."""
+        self._stop()
+        del self._is_idle, self._close
+
+    def _stop(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None

@@ -31,12 +31,17 @@ class Reception:
             self._timer = self._loop.call_later(self._seconds, self._expire)
 
     def stop(self) -> None:
-        """The request is complete, or the connection has ended."""
+        """The request is complete, or none is expected any more."""
         self._quiet = 0
         self.got_body = False
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+
+    def end(self) -> None:
+        """The connection has ended, and isn't referred to from here any more (see `GuardedProtocol`)."""
+        self.stop()
+        del self._expired
 
     def may_exceed(self, received: int) -> bool:
         """Whether headers that were complete within the last `received` bytes can be larger than the limit at all."""
