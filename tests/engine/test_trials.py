@@ -174,21 +174,21 @@ async def test_no_larger_inputs_are_made_up_than_there_is_memory_for() -> None:
         tried, _ = bench(fussy)
         assert (await Tryout(plan=plan, golden=None).influence(tried)).change is None
 
-    assert {(1, 1, 3), (32, 32, 3), (224, 224, 3), (1, 1, 1, 1)} == shapes
+    assert {(1, 1, 3), (32, 32, 3), (224, 224, 3), (1, 1, 1, 1), (32, 32, 32, 32)} == shapes
 
 
 async def test_batches_are_timed_as_far_as_the_model_takes_them() -> None:
     """Every size that is computed has its median; one that is refused ends the list, but not the first."""
-    sizes = [np.zeros((rows, 3), np.float32) for rows in (1, 2, 4, 8)]
+    batches = {rows: [np.zeros((rows, 3), np.float32)] for rows in (1, 2, 4, 8)}
     tried, _ = bench(lambda x: x, most=4)
 
-    found = await measure(tried, [[batch] for batch in sizes], seconds=0.2)
+    found = await measure(tried, batches, seconds=0.2)
     assert [1, 2, 4] == [one.rows for one in found]
     assert [0.001, 0.002, 0.004] == pytest.approx([one.median for one in found])
 
     tried, _ = bench(lambda x: x, most=0)
     with pytest.raises(TrialFailed):
-        await measure(tried, [[batch] for batch in sizes])
+        await measure(tried, batches)
 
 
 class ElementBench:
@@ -234,6 +234,35 @@ async def test_there_is_an_end_to_timing_lengths() -> None:
     assert () == await tryout.shares(tried, [])
 
 
+async def test_large_inputs_are_tried_in_small_batches() -> None:
+    """The event loop copies what is tried: batches of more than 32 MB are left out, a row of more than 256 MB too."""
+    tried, function = bench(lambda x: x)
+    picture = Tryout(plan=msgspec.structs.replace(PLAN, inputs=(pixels(3 << 20),)), golden=None)
+    assert [1, 2] == [bucket.rows for bucket in await picture.time(tried)]
+    assert 0 == (await picture.influence(tried)).change
+    assert 2 == max(function.sizes)
+
+    function.sizes.clear()
+    scan = Tryout(plan=msgspec.structs.replace(PLAN, inputs=(pixels(1 << 27),)), golden=None)
+    assert () == await scan.time(tried)
+    assert "too large to be made up" in (await scan.influence(tried)).problem
+    assert [] == function.sizes
+
+
+async def test_the_length_of_golden_samples_counts() -> None:
+    """Where an input's length varies, made up rows are as long as the samples."""
+    plan = msgspec.structs.replace(PLAN, inputs=(pixels(-1),))
+    samples = np.zeros((1, 3 << 20), np.float32)
+    tried, function = bench(lambda x: x)
+    await Tryout(plan=plan, golden=Golden(inputs={"x": samples}, outputs={})).influence(tried)
+
+    assert 2 == max(function.sizes)
+
+
+def pixels(size: int) -> TensorSpec:
+    return TensorSpec(name="x", datatype="FP32", dims=(size,))
+
+
 async def test_lengths_that_are_not_declared_are_not_timed() -> None:
     """Nobody knows which will come, also where golden samples have one."""
     plan = msgspec.structs.replace(PLAN, inputs=IDS)
@@ -247,7 +276,7 @@ async def test_lengths_that_are_not_declared_are_not_timed() -> None:
 async def test_timing_takes_no_longer_than_it_may() -> None:
     """A slow model is timed for the sizes that time is left for; the first always is."""
     tried, function = bench(lambda x: x)
-    found = await measure(tried, [[np.zeros((rows, 3), np.float32)] for rows in (1, 4096)], seconds=0.01)
+    found = await measure(tried, {rows: [np.zeros((rows, 3), np.float32)] for rows in (1, 4096)}, seconds=0.01)
 
     assert [1] == [one.rows for one in found]
     assert set(function.sizes) == {1}

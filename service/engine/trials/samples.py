@@ -93,12 +93,10 @@ def _ordinary(spec: TensorSpec, shape: tuple[int, ...], generator: np.random.Gen
         return np.full(shape, b"", object)
     dtype = NUMPY_DTYPES[spec.datatype]
     if spec.datatype == BF16:
-        return _to_bf16(generator.normal(size=shape).astype(np.float32))
+        return _to_bf16(generator.standard_normal(shape, np.float32))
     if np.issubdtype(dtype, np.floating):
-        return generator.normal(size=shape).astype(dtype)
-    if spec.datatype == "UINT8":
-        return generator.integers(0, 256, shape).astype(dtype)
-    return generator.integers(0, 2, shape).astype(dtype)
+        return generator.standard_normal(shape, np.float32).astype(dtype, copy=False)
+    return generator.integers(0, 256 if spec.datatype == "UINT8" else 2, shape, dtype)
 
 
 def _to_bf16(array: NDArray[np.float32]) -> NDArray[np.uint16]:

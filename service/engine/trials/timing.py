@@ -1,7 +1,7 @@
 """Measures how long batches of each size take, and batches of shorter inputs beside the longest."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -24,36 +24,39 @@ ROUNDS = 4
 
 
 async def measure(
-    bench: Bench, batches: Sequence[Sequence[NDArray[Any]]], seconds: float = SECONDS
+    bench: Bench, batches: Mapping[int, Sequence[NDArray[Any]]], seconds: float = SECONDS
 ) -> list[BucketTime]:
-    """The time of each of `batches`, which have one array per input and come with rising rows.
+    """The time of each of `batches`, which have one array per input, by their rows, which rise.
 
     The sizes take turns, so that those that are compared ran at the same time. Sizes that are refused, or that time
     isn't left for, are left out, but never the first. Raises TrialFailed if that is refused, and WorkerEnded.
     """
     end = time.monotonic() + seconds
     taken = await _first_looks(bench, batches, end)
-    sizes = [len(batch[0]) for batch in batches[: len(taken)]]
-    while len(taken[0]) < MOST and time.monotonic() + sum([times[-1] for times in taken]) < end:
-        for times, batch in zip(taken, batches, strict=False):
-            times.append(await _run(bench, batch))
-    return [_bucket(rows, times) for rows, times in zip(sizes, taken, strict=True)]
+    first = next(iter(taken.values()))
+    while len(first) < MOST and time.monotonic() + sum([times[-1] for times in taken.values()]) < end:
+        for rows, times in taken.items():
+            times.append(await _run(bench, batches[rows]))
+    return [_bucket(rows, times) for rows, times in taken.items()]
 
 
-async def _first_looks(bench: Bench, batches: Sequence[Sequence[NDArray[Any]]], end: float) -> list[list[float]]:
+async def _first_looks(
+    bench: Bench, batches: Mapping[int, Sequence[NDArray[Any]]], end: float
+) -> dict[int, list[float]]:
     """The time of each size once, after a run that isn't looked at. A round takes twice its largest size, about."""
-    taken: list[list[float]] = []
-    for batch in batches:
-        rows = len(batch[0])
-        if taken and time.monotonic() + LEAST * 2 * taken[-1][0] * rows / len(batches[len(taken) - 1][0]) > end:
+    taken: dict[int, list[float]] = {}
+    a_row = 0.0
+    for rows, batch in batches.items():
+        if taken and time.monotonic() + LEAST * 2 * a_row * rows > end:
             break
         try:
             await bench.run(batch)
-            taken.append([await _run(bench, batch)])
+            taken[rows] = [await _run(bench, batch)]
         except TrialFailed:
             if not taken:
                 raise
             break
+        a_row = taken[rows][0] / rows
     return taken
 
 

@@ -1,5 +1,6 @@
 """Everything that a model goes through between being loaded and serving."""
 
+import asyncio
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from service.artifact.golden import Golden
 from service.artifact.lengths import Length
 from service.artifact.signature import TensorSpec
 from service.backends.plan import Plan
+from service.datatypes import NUMPY_DTYPES
 from service.engine.profile import BucketTime, best_rows, bucket_sizes
 from service.engine.trials import golden as golden_trial
 from service.engine.trials.bench import Bench
@@ -24,8 +26,10 @@ MATES = 8
 SIZES = (1, 32, 224)
 """What dims that vary are tried with, until the runtime takes one: anything, some steps of a sequence, an image."""
 
-_MOST_ELEMENTS = 1 << 22
-"""A larger input isn't made up: where many dims vary, the memory would be gone before the runtime refused it."""
+_MOST_BYTES = 1 << 25
+"""A larger batch isn't made up, unless it is of one row: the event loop copies it, and has others to serve."""
+_MOST_BYTES_OF_A_ROW = 1 << 28
+"""A larger row isn't made up at all: it would be the first that anybody sent, or never come."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -57,27 +61,35 @@ class Tryout:
         rows, problem = min(self.plan.max_batch_size, MATES), ""
         if rows < 2:
             return self.untried(problem)
-        for size in self._sizes(rows):
-            for mates in sorted({rows, 2}, reverse=True):
+        sizes = self._sizes()
+        for size in sizes:
+            for mates in sorted({min(rows, max(self._fitting(0, size), 2)), 2}, reverse=True):
                 try:
-                    change = await influence(bench, self.plan.inputs, self.calm(mates, size=size))
+                    batch = await asyncio.to_thread(self.calm, mates, size=size)
+                    change = await influence(bench, self.plan.inputs, batch)
                 except TrialFailed as error:
                     problem = str(error)
                 else:
                     return Influence(change=change)
-        return self.untried(problem)
+        return self.untried(problem if sizes else "a row of its inputs is too large to be made up")
 
     def untried(self, problem: str) -> Influence:
         """What is known of mates where they couldn't be tried: nothing, unless there can't be any."""
         return Influence(change=None, problem=problem) if self.plan.max_batch_size > 1 else Influence(change=0.0)
 
     async def time(self, bench: Bench) -> tuple[BucketTime, ...]:
-        """How long batches of the longest inputs take; nothing where it isn't declared how long those may be."""
-        if any(-1 in spec.shape for spec in self._specs(self._longest)):
+        """How long batches of the longest inputs take; nothing where it isn't declared how long those may be, or a
+        row of them is too large to be made up.
+        """
+        fitting = self._fitting(self._longest)
+        if not fitting or any(-1 in spec.shape for spec in self._specs(self._longest)):
             return ()
         sizes = self.plan.batch_buckets or bucket_sizes(self.plan.max_batch_size)
+        sizes = tuple(rows for rows in sizes if rows <= max(fitting, sizes[0]))
+        largest = await asyncio.to_thread(self.longest, sizes[-1])
+        batches = {rows: [array[:rows] for array in largest] if self._batched else largest for rows in sizes}
         try:
-            return tuple(await measure(bench, [self.longest(rows) for rows in sizes]))
+            return tuple(await measure(bench, batches))
         except TrialFailed:
             return ()
 
@@ -91,7 +103,8 @@ class Tryout:
         fitting = [bucket.rows for bucket in buckets if bucket.rows <= best and bucket.median <= most]
         if not self._longest or not fitting:
             return ()
-        batches = [self.calm(fitting[-1], number=number) for number in range(self._longest + 1)]
+        numbers = range(self._longest + 1)
+        batches = [await asyncio.to_thread(self.calm, fitting[-1], number=number) for number in numbers]
         try:
             return await shares(bench, batches)
         except TrialFailed:
@@ -119,17 +132,25 @@ class Tryout:
         """The number of the last bucket."""
         return max((len(length.buckets) for length in self.lengths), default=1) - 1
 
-    def _sizes(self, rows: int) -> Sequence[int]:
-        """What to try for dims that vary of which neither the configuration nor golden samples say what they may be."""
+    def _sizes(self) -> Sequence[int]:
+        """What to try for dims that vary of which neither the configuration nor golden samples say what they may be:
+        nothing where even two rows of the smallest are too large.
+        """
         samples = self.golden.inputs if self.golden else {}
-        unknown = [spec.shape for spec in self._specs(0) if -1 in spec.shape and spec.name not in samples]
-        if not unknown:
-            return SIZES[:1]
+        unknown = any(-1 in spec.shape and spec.name not in samples for spec in self._specs(0))
+        return [size for size in (SIZES if unknown else SIZES[:1]) if self._fitting(0, size) > (size > SIZES[0])]
 
-        def elements(size: int) -> int:
-            return rows * max(math.prod(size if dim < 0 else dim for dim in shape) for shape in unknown)
-
-        return [size for size in SIZES if size == SIZES[0] or elements(size) <= _MOST_ELEMENTS]
+    def _fitting(self, number: int, size: int = 1) -> int:
+        """How many rows may be made up, at bucket `number` of declared lengths, with other dims that vary at `size`."""
+        samples = self.golden.inputs if self.golden else {}
+        row = 0
+        for spec in self._specs(number):
+            shape, sample = spec.shape, samples.get(spec.name)
+            if sample is not None and sample.ndim == len(shape) + self._batched:  # its dims are kept where they vary
+                own = sample.shape[self._batched :]
+                shape = tuple(theirs if dim < 0 else dim for dim, theirs in zip(shape, own, strict=True))
+            row += math.prod(size if dim < 0 else dim for dim in shape) * NUMPY_DTYPES[spec.datatype].itemsize
+        return max(_MOST_BYTES // max(row, 1), 1) if row <= _MOST_BYTES_OF_A_ROW else 0
 
     @property
     def _batched(self) -> bool:
