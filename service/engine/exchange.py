@@ -1,17 +1,17 @@
 """One request and its answers."""
 
-import logging
 from collections.abc import Sequence
 from typing import Any, Protocol
 
 import msgspec
+import structlog
 from numpy.typing import NDArray
 
 from service.artifact.signature import TensorSpec
 from service.errors import Cancelled, HoneError
 from service.messages import InferRequest, InferResponse
 
-_LOG = logging.getLogger(__name__)
+_log = structlog.get_logger()
 
 
 class Receiver(Protocol):
@@ -93,5 +93,5 @@ class Exchange(msgspec.Struct, kw_only=True, eq=False):
         try:
             self.receiver.finish(error)
         except Exception:
-            _LOG.exception("can't hand an answer on")  # whoever else is answered now doesn't suffer for it
+            _log.exception("can't hand an answer on")  # whoever else is answered now doesn't suffer for it
         return True

@@ -388,3 +388,13 @@ def test_a_connection_that_ended_is_forgotten() -> None:
             eventually(lambda: len(kept()) == before)
         finally:
             gc.enable()
+
+
+def test_all_that_a_lost_connection_waits_for_is_given_up(caplog: pytest.LogCaptureFixture) -> None:
+    """Of several requests that went to ASGI one is answered after the other: those behind aren't begun any more."""
+    with serve(fast=True) as live:
+        with Client(live.port) as client:
+            client.send(chunked(NEVER, document()) + chunked(SLOW, document()) + infer())
+            eventually(lambda: live.server.server_state.tasks)
+        eventually(lambda: not live.server.server_state.tasks)
+    assert not caplog.records

@@ -49,6 +49,7 @@ class GuardedProtocol(HttpToolsProtocol):
         self.received = 0  # bytes in the piece that is being parsed
         self.is_open = True  # false once the last answer is decided: what still arrives is dropped
         self.is_stopping = False  # the next answer is the last
+        self.begun: list[RequestResponseCycle] = []  # requests that went to ASGI and have no whole answer
         self.linger_timer: asyncio.TimerHandle | None = None
         self.unread_timer: asyncio.TimerHandle | None = None  # runs while answers pile up
 
@@ -68,6 +69,10 @@ class GuardedProtocol(HttpToolsProtocol):
             self.linger_timer.cancel()
         if self.unread_timer is not None:
             self.unread_timer.cancel()
+        for cycle in self.begun:  # uvicorn tells the last one only
+            cycle.disconnected = True
+            cycle.message_event.set()
+        self.pipeline.clear()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -147,6 +152,7 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def on_response_complete(self) -> None:
         """An answer went out through ASGI, or others wait behind this one."""
+        self.begun = [cycle for cycle in self.begun if not cycle.response_complete]
         super().on_response_complete()
         self._unset_keepalive_if_required()  # `idleness` takes its place
         self.idleness.begin()
@@ -161,6 +167,7 @@ class GuardedProtocol(HttpToolsProtocol):
         self.headers.extend(headers)
         self.expect_100_continue = expects
         super().on_headers_complete()
+        self.begun.append(self.cycle)
         if self.is_stopping:
             self.cycle.keep_alive = False
 

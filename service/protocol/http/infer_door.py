@@ -1,10 +1,11 @@
 """What both entrances do with an inference request once its body is there."""
 
-import logging
 import re
 import time
 from collections.abc import Mapping
 from typing import TypeAlias
+
+import structlog
 
 from service.engine.exchange import Exchange
 from service.errors import HoneError, Unavailable
@@ -18,7 +19,7 @@ from service.protocol.http.wanted import ALL_JSON
 from service.protocol.limits import Limits
 from service.quoting import quoted
 
-_LOG = logging.getLogger(__name__)
+_log = structlog.get_logger()
 _NAME = rb"([A-Za-z0-9][A-Za-z0-9._-]{0,127})"
 _PATH = re.compile(rb"/v2/models/" + _NAME + rb"(?:/versions/" + _NAME + rb")?/infer")
 _MOST_ROUTES = 1024
@@ -91,7 +92,7 @@ class InferDoor:
                 self._refusing[route] = time.monotonic()
             reply.failure = refusal(error)
         except Exception:
-            _LOG.exception("can't take a request for model %s", quoted(model))
+            _log.exception("can't take a request", model=quoted(model))
             reply.failure = internal_error()
         return None
 

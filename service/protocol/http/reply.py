@@ -1,7 +1,8 @@
 """The receiver of one request that takes exactly one answer."""
 
-import logging
 from collections.abc import Callable
+
+import structlog
 
 from service.errors import BackendError, HoneError
 from service.messages import InferResponse
@@ -9,7 +10,7 @@ from service.protocol.http.answer import Answer, internal_error, refusal, succes
 from service.protocol.http.infer_response import encode_infer
 from service.protocol.http.wanted import ALL_JSON, Wanted
 
-_LOG = logging.getLogger(__name__)
+_log = structlog.get_logger()
 
 
 class Reply:
@@ -43,7 +44,7 @@ class Reply:
         except HoneError as error:
             self.failure = refusal(error)
         except Exception:
-            _LOG.exception("can't encode an answer of model %s", response.model)
+            _log.exception("can't encode an answer", model=response.model)
             self.failure = internal_error()
 
     def finish(self, error: HoneError | None) -> None:

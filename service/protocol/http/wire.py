@@ -1,15 +1,15 @@
 """Answers as bytes on a connection, exactly as uvicorn writes what comes through ASGI."""
 
-import logging
 from asyncio import Transport
 from collections.abc import Iterable
 
 import httptools
+import structlog
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
 from service.protocol.http.answer import CLOSE, Answer, internal_error, transport_refusal
 
-_LOG = logging.getLogger(__name__)
+_log = structlog.get_logger()
 
 JOIN_BELOW = 65536
 """Bytes up to which copying a body behind its head is cheaper than writing two pieces."""
@@ -54,7 +54,7 @@ def parser_refusal(error: httptools.HttpParserError) -> Answer:
     if isinstance(error, httptools.HttpParserCallbackError) and not isinstance(
         cause, httptools.HttpParserError | UnicodeDecodeError
     ):
-        _LOG.error("can't handle a request", exc_info=cause)
+        _log.error("can't handle a request", exc_info=cause)
         answer = internal_error()
         return Answer(status=answer.status, headers=(*answer.headers, CLOSE), body=answer.body)
     return transport_refusal(400, "this isn't a valid HTTP request", CLOSE)
