@@ -138,6 +138,8 @@ def complete(config: ModelConfig | None, name: str, signature: Signature, *, max
         completed.hone.unpads,
         inputs={spec.name: _full_shape(completed, spec) for spec in completed.inputs},
         outputs={spec.name: _full_shape(completed, spec) for spec in completed.outputs},
+        datatypes={spec.name: spec.datatype for spec in completed.inputs},
+        batched=completed.max_batch_size > 0,
         source=f"{name}/config.pbtxt",
     )
     for role, specs in (("inputs", completed.inputs), ("outputs", completed.outputs)):

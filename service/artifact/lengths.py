@@ -6,8 +6,13 @@ In a config's parameters: `hone.length.<input>` = `axis=1 buckets=16,32,64 pad=0
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import isfinite
+from typing import Any
+
+import numpy as np
 
 from service.artifact.pbtxt import nearest
+from service.datatypes import BF16, BYTES, NUMPY_DTYPES
 from service.errors import ArtifactError
 
 LENGTH, UNPAD = "hone.length.", "hone.unpad."
@@ -65,11 +70,15 @@ def check_lengths(
     *,
     inputs: Mapping[str, tuple[int, ...]],
     outputs: Mapping[str, tuple[int, ...]],
+    datatypes: Mapping[str, str],
+    batched: bool,
     source: str,
 ) -> None:
-    """Raises ArtifactError where a parameter names a tensor or an axis that isn't there, or that doesn't vary.
+    """Raises ArtifactError where a parameter names a tensor or an axis that isn't there, or that doesn't vary, or pads
+    with what the input can't hold.
 
-    `inputs` and `outputs` are full shapes by name, -1 for what varies.
+    `inputs` and `outputs` are full shapes by name, -1 for what varies; `datatypes` are those of the inputs. With
+    `batched` axis 0 is that of the batch.
     """
     named = [(f"{LENGTH}{one.input}", inputs, one.input, one.axis) for one in lengths]
     named += [(f"{LENGTH}{one.input}: mask", inputs, one.mask, one.axis) for one in lengths if one.mask]
@@ -79,10 +88,32 @@ def check_lengths(
             raise ArtifactError(f'{source}: {key}: there is no tensor "{name}"{nearest(name, list(shapes))}')
         if axis >= len(shapes[name]) or shapes[name][axis] != -1:
             raise ArtifactError(f'{source}: {key}: axis {axis} of "{name}" doesn\'t vary')
+        if batched and axis == 0:
+            raise ArtifactError(f"{source}: {key}: axis 0 is that of the batch, whose rows are requests' own")
+    for one in lengths:
+        _check_values(one, datatypes, f"{source}: {LENGTH}{one.input}")
     padded = {one.input for one in lengths}
     for unpad in unpads:
         if unpad.like not in padded:
             raise ArtifactError(f'{source}: {UNPAD}{unpad.output}: "{unpad.like}" isn\'t padded')
+
+
+def _check_values(length: Length, datatypes: Mapping[str, str], place: str) -> None:
+    datatype = datatypes[length.input]
+    if length.mask == length.input:
+        raise ArtifactError(f"{place}: mask is the input itself, expected another input or none")
+    if datatypes.get(length.mask) == BYTES:
+        raise ArtifactError(f'{place}: mask "{length.mask}" holds texts, expected numbers')
+    if datatype not in (BF16, BYTES) and not _holds(NUMPY_DTYPES[datatype], length.pad):
+        raise ArtifactError(f"{place}: pad is {length.pad:g}, which {datatype} can't hold")
+
+
+def _holds(dtype: np.dtype[Any], value: float) -> bool:
+    """Whether an element can have this value; a float may round it."""
+    if dtype.kind == "f":
+        return not isfinite(value) or abs(value) <= np.finfo(dtype).max
+    limits = (0, 1) if dtype.kind == "b" else (np.iinfo(dtype).min, np.iinfo(dtype).max)
+    return isfinite(value) and value == int(value) and limits[0] <= int(value) <= limits[1]
 
 
 def _words(text: str, known: tuple[str, ...], needed: tuple[str, ...], place: str) -> dict[str, str]:
