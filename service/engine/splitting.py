@@ -17,7 +17,8 @@ class Parts:
     """Owns the parts of one exchange, `whole`. Implements `ExchangeOwner` for them.
 
     The first part that fails ends the whole and with it the others; when the whole ends for another reason (the client
-    left), or isn't admitted, so do its parts.
+    left), or isn't admitted, so do its parts. They take one place in the queue together: the last one's, so that it is
+    given back when all of them have left.
     """
 
     def __init__(self, whole: Exchange, scheduler: Scheduler) -> None:
@@ -89,6 +90,7 @@ class Parts:
             lengths=whole.lengths,
             weight=whole.weight,
             level=whole.level,
+            rides=stop < whole.rows,
         )
 
 

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from service.artifact.queue_policy import QueuePolicy
 from service.engine.exchange import Exchange
 from service.engine.profile import BucketTime, LatencyProfile
 from service.engine.splitting import Parts
@@ -89,6 +90,32 @@ async def test_all_or_nothing_is_admitted(room: int, seconds: float, refusal: ty
     rig.instances[0].answer()
     await turn()
     assert [4] == rig.instances[0].sizes
+
+
+@pytest.mark.parametrize("levels", [1, 2])
+async def test_a_queue_counts_a_request_once_however_many_parts_it_has(levels: int) -> None:
+    """A place in the queue is enough for twelve rows; they give it back when the last of them has left it."""
+    rig = Rig(levels=[QueuePolicy(max_queue_size=2)] * levels)
+    rig.submit(1, 2, 3, 4)
+    await turn()
+    split(rig, 12)
+    whole, _, parts = split(rig, 12)
+    for refused in (1, 12):
+        with pytest.raises(QueueFull, match="2 requests are waiting, the limit of this model's queue is 2"):
+            split(rig, refused)
+
+    whole.cancel()
+    parts.abandon()
+    rig.submit(5)
+    for left in (2, 1):
+        rig.instances[0].answer()
+        await turn()
+        assert 1 + left == rig.metrics.pending()
+        with pytest.raises(QueueFull):
+            rig.submit(6)
+    rig.instances[0].answer()
+    await turn()
+    split(rig, 12)
 
 
 async def test_parts_that_do_not_fit_together_hurt_nobody_else() -> None:
