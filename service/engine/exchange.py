@@ -40,7 +40,8 @@ class Exchange(msgspec.Struct, kw_only=True, eq=False):
     `lengths` are those that padded inputs had; `weight` is what a batch of that length takes, as a share of one of the
     longest inputs; `level` is its priority, 0 the first; `expires` is when it has waited as
     long as the model's queue policy allows. `deaths` counts the workers that crashed while they held it, `kills` those
-    that somebody else killed; `again` says that it is to be tried again.
+    that somebody else killed; `again` says that it is to be tried again; `rides` that in the queue's bound on requests
+    another part of the same request, which is taken later, counts for it too.
     """
 
     request: InferRequest
@@ -59,6 +60,7 @@ class Exchange(msgspec.Struct, kw_only=True, eq=False):
     level: int = 0
     expires: float = float("inf")
     again: bool = False
+    rides: bool = False
     deaths: int = 0
     kills: int = 0
 

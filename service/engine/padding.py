@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from service.artifact.config import ModelConfig
 from service.artifact.lengths import Length
+from service.artifact.signature import TensorSpec
 from service.datatypes import NUMPY_DTYPES
 from service.errors import InvalidRequest
 from service.messages import InferRequest, Tensor
@@ -28,8 +29,13 @@ class Padding:
         outputs = {spec.name: position for position, spec in enumerate(config.outputs)}
         order = {length.input: number for number, length in enumerate(lengths)}
         self._lengths = [(positions[length.input], length) for length in lengths]
-        self._masks = [(number, positions[length.mask]) for number, length in enumerate(lengths) if length.mask]
         self._specs = {spec.name: spec for spec in config.inputs}
+        batched = int(config.max_batch_size > 0)
+        self._masks = [
+            (number, positions[length.mask], _open_axes(self._specs[length.mask], batched, length.axis))
+            for number, length in enumerate(lengths)
+            if length.mask
+        ]
         self._unpads = {outputs[unpad.output]: (unpad.axis, order[unpad.like]) for unpad in unpads}
 
     def __bool__(self) -> bool:
@@ -51,7 +57,7 @@ class Padding:
     def pad(self, inputs: Sequence[NDArray[Any]]) -> tuple[list[NDArray[Any]], Lengths]:
         """The inputs, in the model's order, padded to their buckets, and the lengths that they had.
 
-        Raises InvalidRequest for one that is longer than the largest bucket.
+        Raises InvalidRequest for one that is longer than the largest bucket, or that a mask doesn't fit.
         """
         padded = list(inputs)
         had, made = [], []
@@ -60,8 +66,12 @@ class Padding:
             had.append(array.shape[length.axis])
             made.append(self._bucket(length, had[-1]))
             padded[position] = _padded(array, length.axis, made[-1], length.pad)
-        for number, position in self._masks:
-            padded[position] = _padded(padded[position], self._lengths[number][1].axis, made[number], 0)
+        for number, position, axes in self._masks:
+            source, length = self._lengths[number]
+            for axis in axes:
+                if inputs[position].shape[axis] != inputs[source].shape[axis]:
+                    raise _misfit(length, axis, inputs[position], inputs[source])
+            padded[position] = _padded(padded[position], length.axis, made[number], 0)
         return padded, tuple(had)
 
     def unpad(self, position: int, output: NDArray[Any], had: Lengths) -> NDArray[Any]:
@@ -90,6 +100,18 @@ class Padding:
                 f" {length.buckets[-1]}"
             )
         return length.buckets[index]
+
+
+def _open_axes(mask: TensorSpec, batched: int, last: int) -> tuple[int, ...]:
+    """The axes of a mask, up to the padded one, whose size is left to the request; the batch axis has been compared."""
+    return tuple(axis for axis, size in enumerate(mask.shape, batched) if size == -1 and axis <= last)
+
+
+def _misfit(length: Length, axis: int, mask: NDArray[Any], source: NDArray[Any]) -> InvalidRequest:
+    return InvalidRequest(
+        f"input {quoted(length.mask)} has length {mask.shape[axis]} along axis {axis}, {quoted(length.input)}, whose"
+        f" mask it is, has length {source.shape[axis]}"
+    )
 
 
 def _padded(array: NDArray[Any], axis: int, size: int, value: float) -> NDArray[Any]:

@@ -157,12 +157,9 @@ class ServedModel:
 
     def _split(self, exchange: Exchange, scheduler: DynamicBatcher) -> None:
         exchange.started = exchange.admitted  # it never waits itself, its parts do
-        parts = self._parts[id(exchange)] = Parts(exchange, scheduler)
-        try:
-            parts.submit(self._most_rows)
-        except HoneError:
-            del self._parts[id(exchange)]
-            raise
+        parts = Parts(exchange, scheduler)
+        parts.submit(self._most_rows)
+        self._parts[id(exchange)] = parts
 
     def ended(self, exchange: Exchange, error: HoneError | None) -> None:
         """See `ExchangeOwner`."""

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from service.engine.exchange import Exchange
 from service.engine.scheduling.scheduler import Scheduler
-from service.errors import BackendError, HoneError
+from service.errors import BackendError, Cancelled, HoneError
 from service.messages import InferResponse, Tensor
 
 
@@ -17,7 +17,8 @@ class Parts:
     """Owns the parts of one exchange, `whole`. Implements `ExchangeOwner` for them.
 
     The first part that fails ends the whole and with it the others; when the whole ends for another reason (the client
-    left), so do its parts.
+    left), or isn't admitted, so do its parts. They take one place in the queue together: the last one's, so that it is
+    given back when all of them have left.
     """
 
     def __init__(self, whole: Exchange, scheduler: Scheduler) -> None:
@@ -36,10 +37,9 @@ class Parts:
         try:
             for number, start in enumerate(starts):
                 part = self._part(number, start, min(start + most, whole.rows))
-                self._exchanges.append(part)
                 self._scheduler.submit(part)
+                self._exchanges.append(part)
         except HoneError:
-            self._exchanges.pop()
             self.abandon()
             raise
 
@@ -52,7 +52,9 @@ class Parts:
         """See `ExchangeOwner`."""
         if not exchange.started:
             self._scheduler.left(exchange)
-        if error is not None and self._whole.fail(error):
+        if error is None or isinstance(error, Cancelled):  # it is we who cancel parts, and for the whole's sake
+            return
+        if self._whole.fail(error):
             self.abandon()
 
     def answered(self, number: int, response: InferResponse) -> None:
@@ -88,6 +90,7 @@ class Parts:
             lengths=whole.lengths,
             weight=whole.weight,
             level=whole.level,
+            rides=stop < whole.rows,
         )
 
 

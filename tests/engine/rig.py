@@ -31,13 +31,17 @@ class Rig:
         join: bool = True,
         delay: float = 0,
         most: int = 1000,
+        room: int = 10**6,
         profile: LatencyProfile | None = None,
         profiles: Sequence[LatencyProfile | None] = (),
         buckets: Sequence[int] = (),
         levels: Sequence[QueuePolicy] = (QueuePolicy(),),
         device: Device | None = None,
     ) -> None:
-        """With `profiles` there is a device for each of them, all with as many `instances` and `tokens`."""
+        """With `profiles` there is a device for each of them, all with as many `instances` and `tokens`.
+
+        `most` requests may wait, and `room` bytes.
+        """
         self.metrics = ModelMetrics()
         self.levels = levels
         self.device = device or Device(tokens)
@@ -49,7 +53,7 @@ class Rig:
             join=join,
             delay=delay,
             max_queued_requests=most,
-            max_queued_bytes=10**6,
+            max_queued_bytes=room,
             shapes_vary=True,
             levels=levels,
         )

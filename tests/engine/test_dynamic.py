@@ -1,9 +1,9 @@
 """The dynamic batcher: batches form by themselves, and every request ends exactly once, whatever happens."""
 
 import asyncio
-import contextlib
 import time
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import pytest
@@ -328,6 +328,7 @@ EVENTS = st.lists(
         st.tuples(st.just("submit"), st.integers(1, 4)),
         st.tuples(st.just("urgent"), st.integers(1, 4)),
         st.tuples(st.just("large"), st.integers(5, 14)),
+        st.tuples(st.just("large_urgent"), st.integers(5, 14)),
         st.tuples(st.just("cancel"), st.integers(0, 30)),
         st.tuples(st.just("turn"), st.just(0)),
         st.tuples(st.just("wait"), st.just(0)),
@@ -346,15 +347,27 @@ LEVELS = (
 )
 
 
-@given(EVENTS, st.integers(1, 2), st.integers(1, 2), st.booleans(), st.booleans())
+BOUNDS = st.sampled_from([(1000, 10**6), (3, 10**6), (1000, 400)])
+"""Requests and bytes that may wait; the largest request has 168 bytes."""
+
+
+@given(EVENTS, st.integers(1, 2), st.integers(1, 2), st.booleans(), st.booleans(), BOUNDS)
 def test_every_request_ends_exactly_once(
-    events: list[tuple[str, int]], instances: int, tokens: int, foreseeing: bool, levels: bool
+    events: list[tuple[str, int]],
+    instances: int,
+    tokens: int,
+    foreseeing: bool,
+    levels: bool,
+    bounds: tuple[int, int],
 ) -> None:
-    """Under any mix of arrivals, deadlines, queue timeouts, cancellations, refusals, deaths and rebirths: each request
-    ends once, with its own rows if it is answered; no batch exceeds the limit; all tokens come back.
+    """Under any mix of arrivals, deadlines, queue timeouts, full queues, cancellations, refusals, deaths and rebirths:
+    each admitted request ends once, with its own rows if it is answered; who is refused, whole or halfway, hears of it
+    by that alone; no batch exceeds the limit; all tokens come back.
     """
     profile = LatencyProfile(PROFILE) if foreseeing else None
-    asyncio.run(play(events, lambda: Rig(instances=instances, tokens=tokens, profile=profile, levels=policies(levels))))
+    most, room = bounds
+    made = partial(Rig, instances=instances, tokens=tokens, most=most, room=room, profile=profile)
+    asyncio.run(play(events, partial(made, levels=policies(levels))))
 
 
 def policies(levels: bool) -> tuple[QueuePolicy, ...]:
@@ -364,17 +377,20 @@ def policies(levels: bool) -> tuple[QueuePolicy, ...]:
 async def play(events: list[tuple[str, int]], made: Callable[[], Rig]) -> None:
     rig = made()
     admitted: list[tuple[Exchange, Recorder, list[float]]] = []
+    refused: list[Recorder] = []
     for number, (event, argument) in enumerate(events):
-        if event in ("submit", "urgent", "large"):
+        if event in ("submit", "urgent", "large", "large_urgent"):
             values = [number + row / 100 for row in range(argument)]
-            seconds = 0.004 if event == "urgent" else 60.0
+            seconds = {"urgent": 0.004, "large_urgent": 0.007}.get(event, 60.0)
             exchange, receiver = rig.exchange(*values, seconds=seconds, level=number % len(rig.levels))
-            with contextlib.suppress(Infeasible, NotReady):
-                if event == "large":
-                    exchange.started = exchange.admitted
-                    Parts(exchange, rig.batcher).submit(4)
-                else:
-                    rig.batcher.submit(exchange)
+            try:
+                submit(rig, exchange)
+            except QueueFull:
+                assert rig.metrics.pending()
+                refused.append(receiver)
+            except (Infeasible, NotReady):
+                refused.append(receiver)
+            else:
                 admitted.append((exchange, receiver, values))
         elif event == "cancel" and argument < len(admitted):
             admitted[argument][0].cancel()
@@ -387,6 +403,8 @@ async def play(events: list[tuple[str, int]], made: Callable[[], Rig]) -> None:
         await turn()
     await settle(rig)
 
+    assert len(admitted) == rig.owner.ended_count
+    assert not any(receiver.endings for receiver in refused)
     assert (0, 0) == (rig.metrics.pending(), len(rig.batcher._running))
     assert all(device.tokens == device._free for device in rig.devices)
     assert all(size <= 4 for instance in rig.instances for size in instance.sizes)
@@ -396,6 +414,15 @@ async def play(events: list[tuple[str, int]], made: Callable[[], Rig]) -> None:
         if error is None:
             expected = np.repeat(np.array(values, np.float32)[:, None], 3, axis=1) * 2
             np.testing.assert_array_equal(expected, receiver.answers[0])
+
+
+def submit(rig: Rig, exchange: Exchange) -> None:
+    """Whole, or in parts where it has more rows than a batch."""
+    if exchange.rows > 4:
+        exchange.started = exchange.admitted
+        Parts(exchange, rig.batcher).submit(4)
+    else:
+        rig.batcher.submit(exchange)
 
 
 def send_ahead(rig: Rig) -> None:

@@ -70,6 +70,67 @@ def test_a_mask_that_was_sent_is_kept() -> None:
     np.testing.assert_array_equal([[1, 0, 1, 0]], mask)
 
 
+OPEN = """
+backend: "onnxruntime"
+max_batch_size: 8
+input [ { name: "x" data_type: TYPE_INT64 dims: [ %s, -1 ] }, { name: "mask" data_type: TYPE_INT64 dims: [ %s, -1 ] } ]
+output { name: "y" data_type: TYPE_FP32 dims: [ 1 ] }
+parameters { key: "hone.length.x" value { string_value: "axis=2 buckets=4,8 mask=mask" } }
+"""
+
+
+@given(st.integers(1, 8), st.integers(0, 12))
+def test_a_mask_is_as_long_as_its_input(length: int, masked: int) -> None:
+    """Any other mask would call padding real, or leave positions without a word: the error names both lengths."""
+    arrays = [ids(1, length), ids(1, masked)]
+    if masked == length:
+        Padding(config()).pad(arrays)
+        return
+    text = f'"attention_mask" has length {masked} along axis 1, "input_ids", whose mask it is, has length {length}'
+    with pytest.raises(InvalidRequest, match=text):
+        Padding(config()).pad(arrays)
+
+
+@pytest.mark.parametrize(
+    "dims, given, fits",
+    [((-1, -1), 2, True), ((-1, -1), 1, False), ((3, 1), 1, True), ((2, -1), 2, True), ((2, -1), 3, False)],
+)
+def test_a_mask_has_the_shape_of_its_input_as_far_as_the_length(
+    dims: tuple[int, int], given: int, *, fits: bool
+) -> None:
+    """Where its config leaves a dim open, that is; a mask of a fixed dim may be meant for all of the input's."""
+    padding = Padding(parse_config(OPEN % dims, name="m"))
+    arrays = [np.ones((2, 3 if dims[0] == 3 else 2, 4)), np.ones((2, given, 4))]
+    if fits:
+        padding.pad(arrays)
+    else:
+        with pytest.raises(InvalidRequest, match=f'"mask" has length {given} along axis 1, "x", .* has length 2'):
+            padding.pad(arrays)
+
+
+PAIR = """
+backend: "onnxruntime"
+max_batch_size: 8
+input [
+  { name: "a" data_type: TYPE_INT64 dims: [ -1 ] },
+  { name: "b" data_type: TYPE_INT64 dims: [ -1 ] },
+  { name: "mask" data_type: TYPE_INT64 dims: [ -1 ] }
+]
+output { name: "y" data_type: TYPE_FP32 dims: [ 1 ] }
+parameters { key: "hone.length.a" value { string_value: "axis=1 buckets=4,8 mask=mask" } }
+parameters { key: "hone.length.b" value { string_value: "axis=1 buckets=4,8 %s" } }
+"""
+
+
+def test_inputs_that_share_a_mask_share_a_length() -> None:
+    """Two inputs may have lengths of their own, as those of an encoder and a decoder have; not with one mask."""
+    arrays = [ids(1, 3), ids(1, 4), ids(1, 3)]
+
+    assert [3, 4] == sorted(Padding(parse_config(PAIR % "", name="m")).pad(arrays)[1])
+    with pytest.raises(InvalidRequest, match='"b", whose mask it is, has length 4'):
+        Padding(parse_config(PAIR % "mask=mask", name="m")).pad(arrays)
+
+
 def test_too_long_is_refused() -> None:
     """Beyond the largest bucket the model wasn't meant to be used: the error names the limit."""
     with pytest.raises(InvalidRequest, match='"input_ids" has length 9, the longest that this model takes is 8'):

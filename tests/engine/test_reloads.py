@@ -33,7 +33,7 @@ backend: "onnxruntime"
 max_batch_size: 4
 input { name: "x" data_type: TYPE_FP32 dims: [ 3 ] }
 output { name: "y" data_type: TYPE_FP32 dims: [ 3 ] }
-dynamic_batching { }
+dynamic_batching { default_queue_policy { max_queue_size: 4 } }
 version_policy { latest { num_versions: 2 } }
 """
 SIGNATURE = Signature(
@@ -120,7 +120,7 @@ class Play:
 
     async def act(self, event: str, number: int) -> None:
         """One event; `number` says which, or how many."""
-        if event in ("ask", "ask_urgently", "ask_much", "ask_of_version"):
+        if event in ("ask", "ask_urgently", "ask_much", "ask_much_urgently", "ask_of_version"):
             self._ask(event, number)
         elif event == "cancel" and self.admitted:
             self.admitted[number % len(self.admitted)].exchange.cancel()
@@ -139,9 +139,10 @@ class Play:
             self._at_workers(event, number)
 
     def _ask(self, event: str, number: int) -> None:
-        rows = number % 10 + 5 if event == "ask_much" else number % 4 + 1
+        rows = number % 10 + 5 if event.startswith("ask_much") else number % 4 + 1
         values = [len(self.admitted) + row / 100 for row in range(rows)]
-        asked = request(*values, timeout=0.004 if event == "ask_urgently" else 60.0)
+        seconds = {"ask_urgently": 0.004, "ask_much_urgently": 0.007}.get(event, 60.0)
+        asked = request(*values, timeout=seconds)
         version = str(number % 4 + 1) if event == "ask_of_version" else None
         receiver = Recorder()
         try:
@@ -207,7 +208,7 @@ class Play:
 
 
 WORKERS = ("answer", "answer", "answer", "refuse", "crash", "kill", "revive")
-REQUESTS = ("ask", "ask", "ask", "ask_urgently", "ask_much", "ask_of_version", "cancel")
+REQUESTS = ("ask", "ask", "ask", "ask_urgently", "ask_much", "ask_much_urgently", "ask_of_version", "cancel")
 MODELS = ("look", "look", "loaded", "loaded", "loaded", "spoilt", "unload")
 EVENTS = st.lists(
     st.tuples(st.sampled_from((*REQUESTS, *WORKERS, *MODELS, "turn", "wait")), st.integers(0, 59)), max_size=60
@@ -219,10 +220,10 @@ EVENTS = st.lists(
 def test_every_request_ends_exactly_once_under_any_mix_with_reloads(
     events: list[tuple[str, int]], foreseeing: bool, patient: bool, settled: bool
 ) -> None:
-    """Arrivals, deadlines, cancellations, refusals, deaths, loads that take their time or fail, swaps, unloads, drains
-    that are cut short, and a stop in the midst of it: each admitted request ends once, right by the generation that
-    admitted it if it is answered, and is lost only to a stop or a drain cut short; that generation counted it; each
-    stops once, and all tokens come back.
+    """Arrivals, deadlines, full queues, cancellations, refusals, deaths, loads that take their time or fail, swaps,
+    unloads, drains that are cut short, and a stop in the midst of it: each admitted request ends once, right by the
+    generation that admitted it if it is answered, and is lost only to a stop or a drain cut short; that generation
+    counted it, and none that it refused, whole or halfway; each stops once, and all tokens come back.
     """
     asyncio.run(play(events, foreseeing=foreseeing, drain_seconds=60.0 if patient else 0.01, settled=settled))
 
@@ -254,6 +255,7 @@ async def play(events: list[tuple[str, int]], *, foreseeing: bool, drain_seconds
         outcomes = Counter(error.outcome if error else "ok" for error in ended)
         assert outcomes == {outcome: count for (_, outcome), count in model.metrics.requests.items()}
         assert 0 == model.metrics.pending()
+        assert model._admission is None or 0 == model._admission.live
         assert 1 == model.stops or not model.instances
     device = scene.devices.get(CPU)
     assert device.tokens == device._free

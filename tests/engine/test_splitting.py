@@ -3,20 +3,27 @@
 import numpy as np
 import pytest
 
+from service.artifact.queue_policy import QueuePolicy
 from service.engine.exchange import Exchange
+from service.engine.profile import BucketTime, LatencyProfile
 from service.engine.splitting import Parts
-from service.errors import BackendError, Cancelled, QueueFull
+from service.errors import BackendError, Cancelled, HoneError, Infeasible, QueueFull
 from tests.engine.doubles import Recorder
 from tests.engine.rig import Rig, ending, turn
 
 
 def split(rig: Rig, rows: int) -> tuple[Exchange, Recorder, Parts]:
     """An exchange of so many rows, numbered, that is submitted in parts of four."""
-    whole, receiver = rig.exchange(*range(rows))
-    whole.started = whole.admitted
-    parts = Parts(whole, rig.batcher)
+    whole, receiver, parts = unsubmitted(rig, rows)
     parts.submit(4)
     return whole, receiver, parts
+
+
+def unsubmitted(rig: Rig, rows: int, seconds: float = 60) -> tuple[Exchange, Recorder, Parts]:
+    """The same before it is submitted."""
+    whole, receiver = rig.exchange(*range(rows), seconds=seconds)
+    whole.started = whole.admitted
+    return whole, receiver, Parts(whole, rig.batcher)
 
 
 async def test_the_parts_are_put_together_in_order() -> None:
@@ -60,15 +67,55 @@ async def test_who_leaves_takes_the_parts_along() -> None:
     assert 0 == rig.metrics.pending()
 
 
-async def test_all_or_nothing_is_admitted() -> None:
-    """When the queue is full halfway, the parts that had been queued leave it."""
-    rig = Rig(most=2)
+@pytest.mark.parametrize(
+    "room, seconds, refusal, text",
+    [
+        (100, 60, QueueFull, "96 bytes are waiting; 48 more exceed"),
+        (1000, 0.8, Infeasible, "8 rows are to be computed before"),
+    ],
+)
+async def test_all_or_nothing_is_admitted(room: int, seconds: float, refusal: type[HoneError], text: str) -> None:
+    """Where the third part is refused the parts before it leave the queue, and who asked hears of the refusal alone."""
+    times = [BucketTime(rows=rows, median=0.05 * rows, p95=0.05 * rows) for rows in (1, 2, 4)]
+    rig = Rig(room=room, profile=LatencyProfile(times))
     rig.submit(1, 2, 3, 4)
     await turn()
+    whole, receiver, parts = unsubmitted(rig, 12, seconds)
 
-    with pytest.raises(QueueFull):
-        split(rig, 12)
+    with pytest.raises(refusal, match=text):
+        parts.submit(4)
+    await turn()
+    assert ([], False, 0) == (receiver.endings, whole.ended, rig.owner.ended_count)
     assert 0 == rig.metrics.pending()
+    rig.instances[0].answer()
+    await turn()
+    assert [4] == rig.instances[0].sizes
+
+
+@pytest.mark.parametrize("levels", [1, 2])
+async def test_a_queue_counts_a_request_once_however_many_parts_it_has(levels: int) -> None:
+    """A place in the queue is enough for twelve rows; they give it back when the last of them has left it."""
+    rig = Rig(levels=[QueuePolicy(max_queue_size=2)] * levels)
+    rig.submit(1, 2, 3, 4)
+    await turn()
+    split(rig, 12)
+    whole, _, parts = split(rig, 12)
+    for refused in (1, 12):
+        with pytest.raises(QueueFull, match="2 requests are waiting, the limit of this model's queue is 2"):
+            split(rig, refused)
+
+    whole.cancel()
+    parts.abandon()
+    rig.submit(5)
+    for left in (2, 1):
+        rig.instances[0].answer()
+        await turn()
+        assert 1 + left == rig.metrics.pending()
+        with pytest.raises(QueueFull):
+            rig.submit(6)
+    rig.instances[0].answer()
+    await turn()
+    split(rig, 12)
 
 
 async def test_parts_that_do_not_fit_together_hurt_nobody_else() -> None:

@@ -1,6 +1,7 @@
 """What a model or a request may not do to the server, however it tries."""
 
 import threading
+import urllib.request
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -36,6 +37,24 @@ def test_outputs_beyond_the_limit_are_refused_and_smaller_ones_answered(tmp_path
             thread.join(20)
 
         assert (16, 10) == ask(served, "mlp", 16).shape
+
+
+def test_a_large_request_without_room_is_refused_once_and_not_counted_as_admitted(tmp_path: Path) -> None:
+    """Room for three of its ten batches: its client hears that the queue is full, and no drain waits for it."""
+    write_model(tmp_path, "mlp")
+    flags = ("--model-control-mode", "explicit", "--load-model", "mlp", "--max-queue-bytes", "16000")
+    with serving(tmp_path, *flags) as served, ThreadPoolExecutor() as pool:
+        with pytest.raises(InferenceServerException, match="12288 bytes are waiting; 4096 more exceed") as caught:
+            ask(served, "mlp", 160)
+        assert "503" == caught.value.status()
+        with urllib.request.urlopen(f"{served.metrics}/metrics") as answer:
+            lines = answer.read().decode().splitlines()
+        counts = [line.rpartition(" ")[2] for line in lines if line.startswith("hone_requests_total{")]
+        assert ["1.0"] == [count for count in counts if float(count)]
+        assert (16, 10) == ask(served, "mlp", 16).shape
+        with triton.InferenceServerClient(served.http.removeprefix("http://")) as client:
+            pool.submit(client.unload_model, "mlp").result(10)
+    assert [] == [line for line in served.log if line.get("level") in ("warning", "error")]
 
 
 def test_a_parameter_of_somebody_else_may_be_large(tmp_path: Path) -> None:

@@ -22,7 +22,8 @@ class _Level:
     """The waiting exchanges of one priority level, the earliest deadline first; `delayed` ones after all others.
 
     Entries carry a running number, so that equal deadlines keep the order of arrival. Exchanges that were taken or have
-    ended are still in the lists for a while: `rows` and `count` don't count them. `most` may wait.
+    ended are still in the lists for a while: `rows` and `count` don't count them. `most` may wait, parts that ride left
+    aside, which are `riding`.
     """
 
     most: int
@@ -30,6 +31,7 @@ class _Level:
     delayed: list[tuple[float, int, Exchange]]
     count: int = 0
     rows: int = 0
+    riding: int = 0
 
     def entries(self) -> Iterator[tuple[bool, float, int, Exchange]]:
         """What really waits, in order: whether it is delayed, deadline, number, exchange."""
@@ -47,10 +49,12 @@ class _Level:
             return found
         return [entry[3] for entry in islice(self.entries(), most)]
 
-    def leave(self, requests: int, rows: int) -> None:
-        """So many don't wait any more."""
-        self.count -= requests
+    def leave(self, exchanges: Sequence[Exchange], rows: int) -> None:
+        """These, which have so many rows, don't wait any more."""
+        self.count -= len(exchanges)
         self.rows -= rows
+        if self.riding:
+            self.riding -= sum([exchange.rides for exchange in exchanges])
 
     def sweep(self) -> None:
         """Forget what is gone, when that is most of it, or stands at the front."""
@@ -69,8 +73,9 @@ class _Level:
 class RequestQueue:
     """Owns a model's waiting exchanges by priority level, and ahead of them the batches to be tried again.
 
-    `policies` has one entry per level, the first level first. Every level is bounded in requests, all of them together
-    in bytes. An exchange that ends while it waits leaves the counts at once and the lists when its turn comes.
+    `policies` has one entry per level, the first level first. Every level is bounded in requests (one that was split
+    is one), all of them together in bytes. An exchange that ends while it waits leaves the counts at once and the lists
+    when its turn comes.
     """
 
     def __init__(
@@ -100,8 +105,9 @@ class RequestQueue:
     def push(self, exchange: Exchange) -> None:
         """Add one in its level by its deadline. Raises QueueFull."""
         level = self._levels[exchange.level]
-        if level.count >= level.most:
-            raise QueueFull(f"{level.count} requests are waiting, the limit of this model's queue is {level.most}")
+        requests = level.count - level.riding
+        if requests >= level.most:
+            raise QueueFull(f"{requests} requests are waiting, the limit of this model's queue is {level.most}")
         nbytes = self._bytes + exchange.nbytes
         if nbytes > self._max_bytes:
             raise QueueFull(f"{self._bytes} bytes are waiting; {exchange.nbytes} more exceed this model's queue")
@@ -113,6 +119,8 @@ class RequestQueue:
             insort(waiting, (deadline, self._number, exchange))
         level.count += 1
         level.rows += rows
+        if exchange.rides:
+            level.riding += 1
         self.rows += rows
         self._bytes = nbytes
         self._count += 1
@@ -135,7 +143,7 @@ class RequestQueue:
         self._count -= 1
         if not exchange.again:
             level = self._levels[exchange.level]
-            level.leave(1, exchange.rows)
+            level.leave((exchange,), exchange.rows)
             level.sweep()
 
     def delay(self, exchange: Exchange) -> None:
@@ -183,10 +191,10 @@ class RequestQueue:
         if exchanges[0].again:
             return  # so are the others: a batch is tried again without company
         if len(levels) == 1:
-            levels[0].leave(len(exchanges), batch.rows)
+            levels[0].leave(exchanges, batch.rows)
         else:
             for exchange in exchanges:
-                levels[exchange.level].leave(1, exchange.rows)
+                levels[exchange.level].leave((exchange,), exchange.rows)
         for level in levels:
             level.sweep()
 
