@@ -186,6 +186,7 @@ BAD_DOCUMENTS = (
     _bad("priority is true", "parameter priority is True", parameters={"priority": True}),
     _bad("fraction of a priority", "parameter priority is 1.5", parameters={"priority": 1.5}),
     _bad("timeout header is text", "X-Request-Timeout-Ms", headers=("X-Request-Timeout-Ms: soon",)),
+    _bad("timeout header isn't decimal", "X-Request-Timeout-Ms", headers=("X-Request-Timeout-Ms: 1_000",)),
     _bad("timeout header is negative", "X-Request-Timeout-Ms", headers=("X-Request-Timeout-Ms: -5",)),
     _bad("timeout header is no number", "X-Request-Timeout-Ms", headers=("X-Request-Timeout-Ms: nan",)),
     _bad("gzip", 'Content-Encoding \\"gzip\\" isn\'t supported', headers=("Content-Encoding: gzip",)),
@@ -209,7 +210,7 @@ BAD_BINARY = (
     Case("BYTES beyond the end", binary(np.array([9], np.uint32), "BYTES"), 400, "says 9 bytes, 0 are left"),
     Case("FP16 wanted as JSON", binary(np.array([[1]], np.float16), "FP16"), 400, "FP16 can't be written in JSON"),
     Case("BYTES that are no text", binary(np.array([1, 255], "<u4").view("u1")[:5].copy(), "BYTES"), 400),
-    Case("raw of a wrong size", post(INFER, b"12345", "Inference-Header-Content-Length: 0"), 400, "needs"),
+    Case("raw of a wrong size", post(INFER, b"12345", "Inference-Header-Content-Length: 0"), 400, "a multiple of 16"),
     Case("JSON part too large", _length("65537", b"{}".ljust(65540)), 413, "the JSON part has 65537", "too_large"),
 )
 REFUSED = (

@@ -61,7 +61,7 @@ def _timeout(value: bytes | None) -> float | None:
     if value is None:
         return None
     try:
-        milliseconds = float(value)
+        milliseconds = -1.0 if b"_" in value else float(value)  # Python's own notation isn't for headers
     except ValueError:
         milliseconds = -1.0
     if not isfinite(milliseconds) or milliseconds < 0:

@@ -40,7 +40,15 @@ def _array(spec: TensorMetadata, body: Body) -> NDArray[Any]:
         element = np.empty(1, dtype=np.object_)
         element[0] = bytes(body)
         return element.reshape([1] * len(spec.shape))
-    shape = _resolved(spec, len(body) // item_bytes(spec.datatype))
+    item = item_bytes(spec.datatype)
+    shape = _resolved(spec, len(body) // item)
+    if 0 in shape or prod(shape) * item != len(body):
+        known = prod(dim for dim in spec.shape if dim != -1) * item
+        wanted = f"a multiple of {known}" if -1 in spec.shape else f"{known}"
+        raise InvalidRequest(
+            f'the body has {len(body)} bytes, a raw request for input "{spec.name}" of shape {list(spec.shape)} and'
+            f" datatype {spec.datatype} has {wanted}"
+        )
     entry = InputEntry(name=spec.name, shape=shape, datatype=spec.datatype)
     return binary_array(entry, Layout(spec.datatype, shape), body, 0, len(body))
 
