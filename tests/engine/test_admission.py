@@ -162,6 +162,38 @@ async def test_queue_timeouts_reject() -> None:
     assert [] == computing.endings
 
 
+async def test_what_was_taken_in_time_is_retried_within_its_deadline() -> None:
+    """A queue timeout is for those that no worker takes: whose worker has died waits for the next one."""
+    rig = Rig(levels=[QueuePolicy(default_timeout_microseconds=20_000)])
+    _, taken = rig.submit(1)
+    await turn()
+    rig.instances[0].die()
+    _, waiting = rig.submit(2)
+    await asyncio.sleep(0.05)
+    rig.instances[0].revive()
+    await turn()
+    rig.instances[0].answer()
+
+    assert isinstance(ending(waiting), QueueTimeout)
+    assert ending(taken) is None
+
+
+async def test_a_half_of_a_refused_batch_is_retried_within_its_deadline() -> None:
+    """The second half waits for the first, however long that takes."""
+    rig = Rig(levels=[QueuePolicy(default_timeout_microseconds=20_000)])
+    receivers = [rig.submit(value)[1] for value in (1, 2)]
+    await turn()
+    rig.instances[0].refuse()
+    await turn()
+    rig.submit(3)
+    await asyncio.sleep(0.05)
+    for _ in receivers:
+        rig.instances[0].answer()
+        await turn()
+
+    assert [None, None] == [ending(receiver) for receiver in receivers]
+
+
 async def test_queue_timeouts_delay() -> None:
     """With the action DELAY it is computed all the same, after those that are in time."""
     rig = Rig(join=False, levels=[QueuePolicy(default_timeout_microseconds=20_000, timeout_action="delay")])

@@ -104,7 +104,7 @@ class DynamicBatcher:
         if foresight and not foresight.is_plenty(
             self._queue.rows + self._limit + exchange.rows, exchange.deadline - exchange.admitted
         ):
-            ahead = self._queue.rows_before(exchange.level, exchange.deadline)
+            ahead = self._queue.rows_before(exchange.level, exchange.admitted, exchange.deadline)
             foresight.check(exchange.rows, ahead, exchange.admitted, exchange.deadline, exchange.weight)
         self._queue.push(exchange)
         self._expiry.admit(exchange)
@@ -116,7 +116,7 @@ class DynamicBatcher:
         """See `Scheduler`. Looks ahead only where all requests are equal."""
         if self._foresight and len(self._policy.levels) == 1 and not self._policy.waste:
             now = time.monotonic()
-            self._foresight.check(1, self._queue.rows_before(0, now + allowance), now, now + allowance)
+            self._foresight.check(1, self._queue.rows_before(0, now, now + allowance), now, now + allowance)
 
     def left(self, exchange: Exchange) -> None:
         """See `Scheduler`."""
