@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import pytest
@@ -24,6 +24,7 @@ from service.errors import (
     NotReady,
     PoisonRequest,
     QueueFull,
+    QueueTimeout,
     WorkerLost,
 )
 from tests.engine.doubles import ManualInstance, Recorder
@@ -330,7 +331,7 @@ EVENTS = st.lists(
         st.tuples(st.just("large"), st.integers(5, 14)),
         st.tuples(st.just("cancel"), st.integers(0, 30)),
         st.tuples(st.just("turn"), st.just(0)),
-        st.tuples(st.just("wait"), st.just(0)),
+        *[st.tuples(st.just("wait"), st.just(0))] * 2,
         st.tuples(st.just("ahead"), st.just(0)),
         *[
             st.tuples(st.just(name), st.integers(0, 1))
@@ -340,25 +341,40 @@ EVENTS = st.lists(
     max_size=60,
 )
 PROFILE = tuple(BucketTime(rows=rows, median=0.001 * rows, p95=0.001 * rows) for rows in (1, 2, 4))
-LEVELS = (
-    QueuePolicy(default_timeout_microseconds=3000, timeout_action="delay"),
-    QueuePolicy(default_timeout_microseconds=4000),
+DELAYED = QueuePolicy(default_timeout_microseconds=3000, timeout_action="delay")
+REJECTED = QueuePolicy(default_timeout_microseconds=4000)
+POLICIES = ((QueuePolicy(),), (DELAYED,), (REJECTED,), (DELAYED, REJECTED), (DELAYED, DELAYED, QueuePolicy()))
+WAITS = ((0.0, ()), (0.0, (2, 3)), (0.004, ()), (0.004, (2,)), (0.004, (2, 3)))
+"""Queue delays in seconds, with preferred sizes."""
+
+
+@given(
+    EVENTS,
+    st.integers(1, 2),
+    st.integers(1, 2),
+    st.booleans(),
+    st.sampled_from(POLICIES),
+    st.sampled_from(WAITS),
 )
-
-
-@given(EVENTS, st.integers(1, 2), st.integers(1, 2), st.booleans(), st.booleans())
 def test_every_request_ends_exactly_once(
-    events: list[tuple[str, int]], instances: int, tokens: int, foreseeing: bool, levels: bool
+    events: list[tuple[str, int]],
+    instances: int,
+    tokens: int,
+    foreseeing: bool,
+    levels: Sequence[QueuePolicy],
+    wait: tuple[float, Sequence[int]],
 ) -> None:
-    """Under any mix of arrivals, deadlines, queue timeouts, cancellations, refusals, deaths and rebirths: each request
-    ends once, with its own rows if it is answered; no batch exceeds the limit; all tokens come back.
+    """Under any mix of arrivals, deadlines, priority levels, queue timeouts, voluntary waits, cancellations, refusals,
+    deaths and rebirths: each request ends once, with its own rows if it is answered; no batch exceeds the limit; all
+    tokens come back.
     """
     profile = LatencyProfile(PROFILE) if foreseeing else None
-    asyncio.run(play(events, lambda: Rig(instances=instances, tokens=tokens, profile=profile, levels=policies(levels))))
+    delay, preferred = wait
 
+    def made() -> Rig:
+        return Rig(instances=instances, tokens=tokens, profile=profile, levels=levels, delay=delay, preferred=preferred)
 
-def policies(levels: bool) -> tuple[QueuePolicy, ...]:
-    return LEVELS if levels else (QueuePolicy(),)
+    asyncio.run(play(events, made))
 
 
 async def play(events: list[tuple[str, int]], made: Callable[[], Rig]) -> None:
@@ -390,8 +406,9 @@ async def play(events: list[tuple[str, int]], made: Callable[[], Rig]) -> None:
     assert (0, 0) == (rig.metrics.pending(), len(rig.batcher._running))
     assert all(device.tokens == device._free for device in rig.devices)
     assert all(size <= 4 for instance in rig.instances for size in instance.sizes)
-    for _, receiver, values in admitted:
+    for exchange, receiver, values in admitted:
         error = ending(receiver)
+        assert not (isinstance(error, QueueTimeout) and exchange.again), "a worker had taken it"
         assert (error is None) == bool(receiver.answers)
         if error is None:
             expected = np.repeat(np.array(values, np.float32)[:, None], 3, axis=1) * 2

@@ -71,7 +71,7 @@ class DynamicBatcher:
         )
         self._running: dict[Batch, Station] = {}
         self._expiry = Expiry(self._unfinished, policy.levels, self._queue.delay)
-        self._linger = Linger(policy.delay, self._pump)
+        self._linger = Linger(policy.delay, self._pump, alike=not policy.waste)
         self._pump_due = False
 
     def serve(self, stations: Sequence[Station], *, join: bool = True) -> None:
@@ -163,8 +163,9 @@ class DynamicBatcher:
         self._pump_soon()
 
     def _holds(self, station: Station) -> bool:
-        # whoever comes next may be of another length
-        return self._linger.holds(self._queue, self._limit, None if self._policy.waste else station.profile)
+        if self._closer.preferred and self._closer.makes_preferred(self._queue.first(self._limit, time.monotonic())):
+            return False
+        return self._linger.holds(self._queue, self._limit, station)
 
     def _dispatch(self, station: Station) -> bool:
         """Run one batch with the tokens at hand, or give them back; whether anything has left the queue."""

@@ -219,13 +219,6 @@ class RequestQueue:
         later = waiting[bisect(waiting, (place, math.inf)) :]
         return [exchange for _, _, exchange in later if not exchange.ended and not exchange.started]
 
-    @property
-    def oldest(self) -> float | None:
-        """When the one that waits longest was admitted; None when nothing waits, or something is to be tried again."""
-        if self._retries or not self._count:
-            return None
-        return min(exchange.admitted for exchange in self)
-
 
 def _place(admitted: float, deadline: float) -> float:
     latest = admitted + PASSED_OVER
