@@ -26,6 +26,7 @@ from service.engine.scheduling.foresight import Foresight
 from service.engine.scheduling.linger import Linger
 from service.engine.scheduling.outlook import Outlook, foresee
 from service.engine.scheduling.policy import BatchingPolicy
+from service.engine.scheduling.promise import check_promises
 from service.engine.scheduling.queue import RequestQueue
 from service.engine.scheduling.station import Station
 from service.engine.scheduling.suspicion import suspect
@@ -104,8 +105,7 @@ class DynamicBatcher:
         if foresight and not foresight.is_plenty(
             self._queue.rows + self._limit + exchange.rows, exchange.deadline - exchange.admitted
         ):
-            ahead = self._queue.rows_before(exchange.level, exchange.admitted, exchange.deadline)
-            foresight.check(exchange.rows, ahead, exchange.admitted, exchange.deadline, exchange.weight)
+            check_promises(foresight, self._queue, exchange)
         self._queue.push(exchange)
         self._expiry.admit(exchange)
         if not self._pump_due:
