@@ -85,7 +85,7 @@ class DynamicBatcher:
             self._closer = replace(self._closer, limit=self._limit, preferred=())
         for station in stations:
             station.open(self._granted, lambda: self._queue.rows, joins=self._limit > 0, pads=join)
-        self._foresight = foresee(stations)
+        self._foresight = self._queue.foresight = foresee(stations)
         self._choice = Choice(stations, self._pump_soon) if len(stations) > 1 else None
         self.crew.hire(stations)
         self._pump_soon()

@@ -106,7 +106,8 @@ def check_time(wait: float, ahead: int, now: float, deadline: float) -> None:
     if wait + _ANSWERING > allowed * (1 - MARGIN):
         raise Infeasible(
             f"would be finished in {wait * 1e3:.1f} ms, and {allowed * 1e3:.1f} ms are left;"
-            f" {ahead} rows are to be computed before"
+            f" {ahead} rows are to be computed before",
+            wait - allowed,
         )
 
 

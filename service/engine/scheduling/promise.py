@@ -28,6 +28,7 @@ def check_promises(foresight: Foresight | Outlook, queue: RequestQueue, exchange
         if due(other) < finish <= other.deadline + delay:
             raise Infeasible(
                 f"would push one that was admitted before, and has {(other.deadline - now) * 1e3:.1f} ms left, back to"
-                f" {(finish - now) * 1e3:.1f} ms from now; {ahead} rows are to be computed before both"
+                f" {(finish - now) * 1e3:.1f} ms from now; {ahead} rows are to be computed before both",
+                finish - other.deadline,
             )
         finish += other.rows * per_row
