@@ -10,7 +10,7 @@ HoneError
   Unsupported               a part of the protocol that isn't implemented
   Unavailable               try again later; `retry_after` says when
     QueueFull               the model's queue is at its bound
-    Infeasible              its deadline can't be met, as far as can be foreseen
+    Infeasible              a deadline can't be met, its own or that of one before it, as far as can be foreseen
     QueueTimeout            it waited longer than the model's queue policy allows
     NotReady                the model is loading, or has no worker that runs
     Draining                the server is stopping
@@ -23,6 +23,7 @@ HoneError
 one word that bodies, trailing metadata and metric labels share; `outcome` the coarser one that requests are counted by.
 """
 
+import math
 from typing import ClassVar
 
 
@@ -81,10 +82,13 @@ class Unsupported(HoneError):
 
 
 class Unavailable(HoneError):
-    """A refusal that may be retried after `retry_after` seconds."""
+    """A refusal that may be retried after `retry_after` seconds: one, or as many as `wait` is foreseen to take."""
 
     outcome = "rejected"
-    retry_after: ClassVar[int] = 1
+
+    def __init__(self, text: str, wait: float = 0.0) -> None:
+        super().__init__(text)
+        self.retry_after = max(math.ceil(wait), 1)
 
 
 class QueueFull(Unavailable):
@@ -94,7 +98,7 @@ class QueueFull(Unavailable):
 
 
 class Infeasible(Unavailable):
-    """Refused at once, since it would not be finished by its deadline; the text says when it would."""
+    """Refused at once, since it, or one that was admitted before, would not be finished in time; the text says when."""
 
     reason = "deadline_infeasible"
 

@@ -48,6 +48,22 @@ async def test_an_urgent_request_counts_only_what_goes_before_it() -> None:
     assert 14 == urgent.answers[0][0, 0]
 
 
+async def test_a_refusal_says_when_to_come_again() -> None:
+    """After as many seconds as its time is too short by, or as what waits will take; one where that is less."""
+    rig = Rig(profile=profile(0.5), most=9)
+    for _ in range(9):
+        rig.submit(1, seconds=5)
+
+    with pytest.raises(Infeasible) as late:
+        rig.submit(1, 2, 3, 4, seconds=5)
+    with pytest.raises(QueueFull, match=r"the limit of this model's queue is 9; .* finished in 5000\.0 ms") as full:
+        rig.submit(1)
+    rig.batcher.precheck(5.3)
+    with pytest.raises(Infeasible) as soon:
+        rig.batcher.precheck(5.0)
+    assert (2, 5, 1) == tuple(caught.value.retry_after for caught in (late, full, soon))
+
+
 async def test_a_request_alone_is_refused_if_even_so_it_would_be_late() -> None:
     """An idle model doesn't start what it can't finish."""
     rig = Rig(profile=profile())
@@ -176,6 +192,38 @@ async def test_queue_timeouts_reject() -> None:
 
     assert isinstance(ending(waiting), QueueTimeout)
     assert [] == computing.endings
+
+
+async def test_what_was_taken_in_time_is_retried_within_its_deadline() -> None:
+    """A queue timeout is for those that no worker takes: whose worker has died waits for the next one."""
+    rig = Rig(levels=[QueuePolicy(default_timeout_microseconds=20_000)])
+    _, taken = rig.submit(1)
+    await turn()
+    rig.instances[0].die()
+    _, waiting = rig.submit(2)
+    await asyncio.sleep(0.05)
+    rig.instances[0].revive()
+    await turn()
+    rig.instances[0].answer()
+
+    assert isinstance(ending(waiting), QueueTimeout)
+    assert ending(taken) is None
+
+
+async def test_a_half_of_a_refused_batch_is_retried_within_its_deadline() -> None:
+    """The second half waits for the first, however long that takes."""
+    rig = Rig(levels=[QueuePolicy(default_timeout_microseconds=20_000)])
+    receivers = [rig.submit(value)[1] for value in (1, 2)]
+    await turn()
+    rig.instances[0].refuse()
+    await turn()
+    rig.submit(3)
+    await asyncio.sleep(0.05)
+    for _ in receivers:
+        rig.instances[0].answer()
+        await turn()
+
+    assert [None, None] == [ending(receiver) for receiver in receivers]
 
 
 async def test_queue_timeouts_delay() -> None:

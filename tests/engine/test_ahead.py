@@ -13,9 +13,9 @@ SECONDS = 0.05
 LIMIT = 4
 
 
-def timed(device: Device, seconds: float = SECONDS) -> tuple[Rig, TimedInstance]:
-    """A model whose batches take so long, alone in its worker on a device."""
-    rig = Rig()
+def timed(device: Device, seconds: float = SECONDS, delay: float = 0) -> tuple[Rig, TimedInstance]:
+    """A model whose batches take so long, alone in its worker on a device; with a queue delay if one is given."""
+    rig = Rig(delay=delay)
     instance = TimedInstance(rig.batcher, seconds)
     profile = LatencyProfile([BucketTime(rows=rows, median=seconds, p95=seconds) for rows in (1, 2, LIMIT)])
     rig.batcher.serve([Station(device, [instance], name="cpu", tokens=1, profile=profile)])  # type: ignore[list-item]

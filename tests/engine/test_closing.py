@@ -17,7 +17,7 @@ PROFILE = LatencyProfile(
 """10 ms for a row, 6 ms for each more."""
 
 
-def waiting(deadline: float, rows: int = 1, width: int = 3, weight: float = 1.0) -> Exchange:
+def waiting(deadline: float, rows: int = 1, width: int = 3, weight: float = 1.0, level: int = 0) -> Exchange:
     asked = request(*[0.0] * rows, width=width)
     arrays: list[Any] = [asked.inputs[0].array]
     return Exchange(
@@ -31,6 +31,7 @@ def waiting(deadline: float, rows: int = 1, width: int = 3, weight: float = 1.0)
         admitted=0.0,
         deadline=deadline,
         weight=weight,
+        level=level,
     )
 
 
@@ -74,12 +75,45 @@ def test_the_same_head_is_computed_when_there_is_time() -> None:
     assert ([0], []) == closed(waiting(0.011), *[waiting(1.0) for _ in range(7)])
 
 
+def test_nobody_is_sacrificed_to_the_less_important() -> None:
+    """The same head isn't dropped for seven of a lower priority level; for two of its own, and five more, it is."""
+    low = [waiting(0.052, level=1) for _ in range(7)]
+    equals = [waiting(0.023) for _ in range(3)]
+
+    assert ([0], []) == closed(waiting(0.011), *low)
+    assert ([1, 2, 3], [0]) == closed(waiting(0.011), *equals, *low)
+    assert ([1, 2, 3, 4, 5, 6, 7], [0]) == closed(waiting(0.011, level=1), *low)
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 2), st.floats(0.01, 0.1), st.integers(1, 3)), min_size=1, max_size=20),
+    st.integers(3, 8),
+)
+def test_who_is_dropped_in_time_would_have_been_dropped_without_the_less_important(
+    asked: list[tuple[int, float, int]], limit: int
+) -> None:
+    """Whatever waits behind the last level that loses somebody changes nothing about that."""
+    exchanges = [waiting(deadline, rows, level=level) for level, deadline, rows in sorted(asked)]
+    closer = Closer(limit=limit, alike=alike)
+    for lost in closer.close(exchanges, 0.0, PROFILE).dropped:
+        equals = [one for one in exchanges if one.level <= lost.level]
+        assert lost in closer.close(equals, 0.0, PROFILE).dropped
+
+
 def test_the_largest_preferred_size_is_made() -> None:
     """With six rows waiting a preferred size of four is made; with three there is none to be made."""
     six = [waiting(1.0) for _ in range(6)]
 
     assert ([0, 1, 2, 3], []) == closed(*six, preferred=(2, 4, 8))
     assert ([0, 1, 2], []) == closed(*six[:3], preferred=(4, 8))
+
+
+def test_a_preferred_size_is_made_by_rows_or_not_at_all() -> None:
+    """Requests of three and two rows make no four, so that both are taken; with one row more four could be made."""
+    three, two, one = waiting(1.0, rows=3), waiting(1.0, rows=2), waiting(1.0)
+
+    assert ([0, 1], []) == closed(three, two, preferred=(4,))
+    assert ([0, 1], []) == closed(three, one, two, preferred=(4,))
 
 
 def test_without_joining_one_request_is_taken() -> None:

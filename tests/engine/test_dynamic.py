@@ -2,8 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable
-from functools import partial
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import pytest
@@ -24,6 +23,7 @@ from service.errors import (
     NotReady,
     PoisonRequest,
     QueueFull,
+    QueueTimeout,
     WorkerLost,
 )
 from tests.engine.doubles import ManualInstance, Recorder
@@ -331,7 +331,7 @@ EVENTS = st.lists(
         st.tuples(st.just("large_urgent"), st.integers(5, 14)),
         st.tuples(st.just("cancel"), st.integers(0, 30)),
         st.tuples(st.just("turn"), st.just(0)),
-        st.tuples(st.just("wait"), st.just(0)),
+        *[st.tuples(st.just("wait"), st.just(0))] * 2,
         st.tuples(st.just("ahead"), st.just(0)),
         *[
             st.tuples(st.just(name), st.integers(0, 1))
@@ -341,37 +341,54 @@ EVENTS = st.lists(
     max_size=60,
 )
 PROFILE = tuple(BucketTime(rows=rows, median=0.001 * rows, p95=0.001 * rows) for rows in (1, 2, 4))
-LEVELS = (
-    QueuePolicy(default_timeout_microseconds=3000, timeout_action="delay"),
-    QueuePolicy(default_timeout_microseconds=4000),
-)
-
-
-BOUNDS = st.sampled_from([(1000, 10**6), (3, 10**6), (1000, 400)])
+DELAYED = QueuePolicy(default_timeout_microseconds=3000, timeout_action="delay")
+REJECTED = QueuePolicy(default_timeout_microseconds=4000)
+POLICIES = ((QueuePolicy(),), (DELAYED,), (REJECTED,), (DELAYED, REJECTED), (DELAYED, DELAYED, QueuePolicy()))
+WAITS = ((0.0, ()), (0.0, (2, 3)), (0.004, ()), (0.004, (2,)), (0.004, (2, 3)))
+"""Queue delays in seconds, with preferred sizes."""
+BOUNDS = ((1000, 10**6), (3, 10**6), (1000, 400))
 """Requests and bytes that may wait; the largest request has 168 bytes."""
 
 
-@given(EVENTS, st.integers(1, 2), st.integers(1, 2), st.booleans(), st.booleans(), BOUNDS)
+@given(
+    EVENTS,
+    st.integers(1, 2),
+    st.integers(1, 2),
+    st.booleans(),
+    st.sampled_from(POLICIES),
+    st.sampled_from(WAITS),
+    st.sampled_from(BOUNDS),
+)
 def test_every_request_ends_exactly_once(
     events: list[tuple[str, int]],
     instances: int,
     tokens: int,
     foreseeing: bool,
-    levels: bool,
+    levels: Sequence[QueuePolicy],
+    wait: tuple[float, Sequence[int]],
     bounds: tuple[int, int],
 ) -> None:
-    """Under any mix of arrivals, deadlines, queue timeouts, full queues, cancellations, refusals, deaths and rebirths:
-    each admitted request ends once, with its own rows if it is answered; who is refused, whole or halfway, hears of it
-    by that alone; no batch exceeds the limit; all tokens come back.
+    """Under any mix of arrivals, deadlines, priority levels, queue timeouts, full queues, voluntary waits,
+    cancellations, refusals, deaths and rebirths: each admitted request ends once, with its own rows if it is answered;
+    who is refused, whole or halfway, hears of it by that alone; no batch exceeds the limit; all tokens come back.
     """
     profile = LatencyProfile(PROFILE) if foreseeing else None
+    delay, preferred = wait
     most, room = bounds
-    made = partial(Rig, instances=instances, tokens=tokens, most=most, room=room, profile=profile)
-    asyncio.run(play(events, partial(made, levels=policies(levels))))
 
+    def made() -> Rig:
+        return Rig(
+            instances=instances,
+            tokens=tokens,
+            profile=profile,
+            levels=levels,
+            delay=delay,
+            preferred=preferred,
+            most=most,
+            room=room,
+        )
 
-def policies(levels: bool) -> tuple[QueuePolicy, ...]:
-    return LEVELS if levels else (QueuePolicy(),)
+    asyncio.run(play(events, made))
 
 
 async def play(events: list[tuple[str, int]], made: Callable[[], Rig]) -> None:
@@ -408,8 +425,9 @@ async def play(events: list[tuple[str, int]], made: Callable[[], Rig]) -> None:
     assert (0, 0) == (rig.metrics.pending(), len(rig.batcher._running))
     assert all(device.tokens == device._free for device in rig.devices)
     assert all(size <= 4 for instance in rig.instances for size in instance.sizes)
-    for _, receiver, values in admitted:
+    for exchange, receiver, values in admitted:
         error = ending(receiver)
+        assert not (isinstance(error, QueueTimeout) and exchange.again), "a worker had taken it"
         assert (error is None) == bool(receiver.answers)
         if error is None:
             expected = np.repeat(np.array(values, np.float32)[:, None], 3, axis=1) * 2

@@ -2,7 +2,7 @@
 
 As many as fit go together, but a batch never grows beyond what its tightest deadline allows. Who would miss its
 deadline even alone is dropped before it costs anything. So is, when the queue falls behind, a head that would force a
-small batch: all behind it would pay for that.
+small batch: all behind it would pay for that. Nobody is dropped for the sake of less important priority levels.
 
 Source of the early drop: H. Shen et al., "Nexus: A GPU Cluster Engine for Accelerating DNN-Based Video Analysis",
 SOSP 2019, section 6.3.
@@ -10,6 +10,7 @@ SOSP 2019, section 6.3.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 
 from service.engine.exchange import Exchange
 from service.engine.profile import LatencyProfile
@@ -93,20 +94,31 @@ class Closer:
     def _falls_behind(
         self, taken: Sequence[Exchange], window: Sequence[Exchange], now: float, profile: LatencyProfile
     ) -> bool:
-        """Whether, after a batch of `taken`, the others in the window would be late even in the best batches."""
+        """Whether, after a batch of `taken`, the others in the window would be late even in the best batches.
+
+        The others that count are of the head's priority level, or of a more important one.
+        """
+        head = taken[0]
         rows = sum([exchange.rows for exchange in taken])
-        rest = sum([exchange.rows * exchange.weight for exchange in window]) - rows * taken[0].weight
-        done = now + profile.seconds(rows) * taken[0].weight + rest * profile.seconds_per_row()
-        return done > max([exchange.deadline for exchange in window])
+        equals = [exchange for exchange in window if exchange.level <= head.level]
+        rest = sum([exchange.rows * exchange.weight for exchange in equals])
+        rest -= sum([exchange.rows for exchange in taken if exchange.level <= head.level]) * head.weight
+        done = now + profile.seconds(rows) * head.weight + rest * profile.seconds_per_row()
+        return done > max([exchange.deadline for exchange in equals])
+
+    def makes_preferred(self, waiting: Sequence[Exchange]) -> bool:
+        """Whether the first of `waiting`, who wait in this order, make a batch of a preferred size."""
+        return self._preferred([one for one in waiting if not self.alike or self.alike(waiting[0], one)]) > 0
+
+    def _preferred(self, taken: Sequence[Exchange]) -> int:
+        """How many of the first make the largest preferred size that is reached; 0 if none is."""
+        totals = accumulate([exchange.rows for exchange in taken])
+        return max((count for count, rows in enumerate(totals, 1) if rows in self.preferred), default=0)
 
     def _trimmed(self, taken: list[Exchange]) -> list[Exchange]:
         """Cut back to the largest preferred size, if one was reached."""
-        if not self.preferred:
-            return taken
-        rows = sum([exchange.rows for exchange in taken])
-        reached = max((size for size in self.preferred if size <= rows), default=0)
-        while reached and rows > reached and len(taken) > 1:
-            rows -= taken.pop().rows
+        if self.preferred and (count := self._preferred(taken)):
+            return taken[:count]
         return taken
 
 

@@ -26,6 +26,7 @@ from service.engine.scheduling.foresight import Foresight
 from service.engine.scheduling.linger import Linger
 from service.engine.scheduling.outlook import Outlook, foresee
 from service.engine.scheduling.policy import BatchingPolicy
+from service.engine.scheduling.promise import check_promises
 from service.engine.scheduling.queue import RequestQueue
 from service.engine.scheduling.station import Station
 from service.engine.scheduling.suspicion import suspect
@@ -71,7 +72,7 @@ class DynamicBatcher:
         )
         self._running: dict[Batch, Station] = {}
         self._expiry = Expiry(self._unfinished, policy.levels, self._queue.delay)
-        self._linger = Linger(policy.delay, self._pump)
+        self._linger = Linger(policy.delay, self._pump, alike=not policy.waste)
         self._pump_due = False
 
     def serve(self, stations: Sequence[Station], *, join: bool = True) -> None:
@@ -84,7 +85,7 @@ class DynamicBatcher:
             self._closer = replace(self._closer, limit=self._limit, preferred=())
         for station in stations:
             station.open(self._granted, lambda: self._queue.rows, joins=self._limit > 0, pads=join)
-        self._foresight = foresee(stations)
+        self._foresight = self._queue.foresight = foresee(stations)
         self._choice = Choice(stations, self._pump_soon) if len(stations) > 1 else None
         self.crew.hire(stations)
         self._pump_soon()
@@ -104,8 +105,7 @@ class DynamicBatcher:
         if foresight and not foresight.is_plenty(
             self._queue.rows + self._limit + exchange.rows, exchange.deadline - exchange.admitted
         ):
-            ahead = self._queue.rows_before(exchange.level, exchange.deadline)
-            foresight.check(exchange.rows, ahead, exchange.admitted, exchange.deadline, exchange.weight)
+            check_promises(foresight, self._queue, exchange)
         self._queue.push(exchange)
         self._expiry.admit(exchange)
         if not self._pump_due:
@@ -116,7 +116,7 @@ class DynamicBatcher:
         """See `Scheduler`. Looks ahead only where all requests are equal."""
         if self._foresight and len(self._policy.levels) == 1 and not self._policy.waste:
             now = time.monotonic()
-            self._foresight.check(1, self._queue.rows_before(0, now + allowance), now, now + allowance)
+            self._foresight.check(1, self._queue.rows_before(0, now, now + allowance), now, now + allowance)
 
     def left(self, exchange: Exchange) -> None:
         """See `Scheduler`."""
@@ -163,8 +163,9 @@ class DynamicBatcher:
         self._pump_soon()
 
     def _holds(self, station: Station) -> bool:
-        # whoever comes next may be of another length
-        return self._linger.holds(self._queue, self._limit, None if self._policy.waste else station.profile)
+        if self._closer.preferred and self._closer.makes_preferred(self._queue.first(self._limit, time.monotonic())):
+            return False
+        return self._linger.holds(self._queue, self._limit, station)
 
     def _dispatch(self, station: Station) -> bool:
         """Run one batch with the tokens at hand, or give them back; whether anything has left the queue."""

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Iterable
 
+from service.engine.exchange import Exchange
 from service.engine.profile import LatencyProfile
 from service.engine.scheduling.batch import Batch
 from service.errors import Infeasible
@@ -71,8 +72,12 @@ class Foresight:
 
     def check(self, rows: int, ahead: int, now: float, deadline: float, weight: float = 1.0) -> None:
         """Raises Infeasible unless `rows` rows of this weight, behind `ahead` others, will be done by `deadline`."""
+        check_time(self.wait(rows, ahead, now, weight), ahead, now, deadline)
+
+    def wait(self, rows: int, ahead: int, now: float, weight: float = 1.0) -> float:
+        """Seconds until `rows` rows of this weight, behind `ahead` others, will be done."""
         free, per_row, own = self.parts(rows, ahead, now, weight)
-        check_time(free + ahead * per_row + own, ahead, now, deadline)
+        return free + ahead * per_row + own
 
     def parts(self, rows: int, ahead: int, now: float, weight: float = 1.0) -> tuple[float, float, float]:
         """What a request of `rows` rows of this weight, behind `ahead` others, has to wait for, others on the device
@@ -101,5 +106,11 @@ def check_time(wait: float, ahead: int, now: float, deadline: float) -> None:
     if wait + _ANSWERING > allowed * (1 - MARGIN):
         raise Infeasible(
             f"would be finished in {wait * 1e3:.1f} ms, and {allowed * 1e3:.1f} ms are left;"
-            f" {ahead} rows are to be computed before"
+            f" {ahead} rows are to be computed before",
+            wait - allowed,
         )
+
+
+def due(exchange: Exchange) -> float:
+    """When it should have been computed to be answered in time, by the same margins as at its admission."""
+    return exchange.deadline - (exchange.deadline - exchange.admitted) * MARGIN - _ANSWERING

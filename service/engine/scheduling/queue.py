@@ -1,6 +1,7 @@
 """What waits for a worker, in the order in which it will be taken."""
 
-from bisect import insort
+import math
+from bisect import bisect, insort
 from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -9,21 +10,26 @@ from itertools import islice
 from service.artifact.queue_policy import QueuePolicy
 from service.engine.exchange import Exchange
 from service.engine.scheduling.batch import Batch
+from service.engine.scheduling.foresight import Foresight
+from service.engine.scheduling.outlook import Outlook
 from service.errors import QueueFull
 from service.metrics import ModelMetrics
 
 AGEING_SECONDS = 1.0
-"""Waiting so long is worth one priority level, so that no level starves."""
+"""Waiting so long is worth one priority level, up to the first, so that no level starves."""
+PASSED_OVER = 5.0
+"""Seconds after which nobody who comes goes before one that waits in the same level, however soon they are due."""
 _DEAD_TOLERATED = 64
 
 
 @dataclass(slots=True)
 class _Level:
-    """The waiting exchanges of one priority level, the earliest deadline first; `delayed` ones after all others.
+    """The waiting exchanges of one priority level in the order of their places; `delayed` ones after all others.
 
-    Entries carry a running number, so that equal deadlines keep the order of arrival. Exchanges that were taken or have
-    ended are still in the lists for a while: `rows` and `count` don't count them. `most` may wait, parts that ride left
-    aside, which are `riding`.
+    A place is the deadline, or PASSED_OVER seconds after the admission where that is earlier. Entries carry a running
+    number, so that equal places keep the order of arrival. Exchanges that were taken or have ended are still in the
+    lists for a while: `rows` and `count` don't count them. `most` may wait, parts that ride left aside, which are
+    `riding`.
     """
 
     most: int
@@ -34,11 +40,11 @@ class _Level:
     riding: int = 0
 
     def entries(self) -> Iterator[tuple[bool, float, int, Exchange]]:
-        """What really waits, in order: whether it is delayed, deadline, number, exchange."""
+        """What really waits, in order: whether it is delayed, place, number, exchange."""
         for delayed, entries in ((False, self.waiting), (True, self.delayed)):
-            for deadline, number, exchange in entries:
+            for place, number, exchange in entries:
                 if not exchange.ended and not exchange.started:
-                    yield delayed, deadline, number, exchange
+                    yield delayed, place, number, exchange
 
     def first(self, most: int) -> list[Exchange]:
         """The same in a list, `most` at most."""
@@ -76,6 +82,11 @@ class RequestQueue:
     `policies` has one entry per level, the first level first. Every level is bounded in requests (one that was split
     is one), all of them together in bytes. An exchange that ends while it waits leaves the counts at once and the lists
     when its turn comes.
+
+    The earliest deadline goes first within a level, and nobody starves: one that waits rises a level every
+    AGEING_SECONDS, and within the first level it is passed over for PASSED_OVER seconds at most. Delayed ones don't
+    age: as in Triton, they go after all others of their own and of more important levels, as long as such wait, and
+    before those of less important ones. Only their deadlines end that.
     """
 
     def __init__(
@@ -89,6 +100,8 @@ class RequestQueue:
         self.rows = 0
         """Rows of all that is waiting."""
         self._bytes = 0
+        self.foresight: Foresight | Outlook | None = None
+        """Tells those that are refused what they would have waited for; None where nothing is foreseen."""
         metrics.pending = self.__len__
 
     def __len__(self) -> int:
@@ -103,20 +116,24 @@ class RequestQueue:
                 yield entry[3]
 
     def push(self, exchange: Exchange) -> None:
-        """Add one in its level by its deadline. Raises QueueFull."""
+        """Add one in its level, in its place. Raises QueueFull."""
         level = self._levels[exchange.level]
         requests = level.count - level.riding
         if requests >= level.most:
-            raise QueueFull(f"{requests} requests are waiting, the limit of this model's queue is {level.most}")
+            text = f"{requests} requests are waiting, the limit of this model's queue is {level.most}"
+            raise self._full(text, exchange)
         nbytes = self._bytes + exchange.nbytes
         if nbytes > self._max_bytes:
-            raise QueueFull(f"{self._bytes} bytes are waiting; {exchange.nbytes} more exceed this model's queue")
+            text = f"{self._bytes} bytes are waiting; {exchange.nbytes} more exceed this model's queue"
+            raise self._full(text, exchange)
         self._number += 1
-        waiting, deadline, rows = level.waiting, exchange.deadline, exchange.rows
-        if not waiting or deadline >= waiting[-1][0]:
-            waiting.append((deadline, self._number, exchange))
+        waiting, rows, place = level.waiting, exchange.rows, exchange.admitted + PASSED_OVER
+        if exchange.deadline < place:  # noqa: PLR1730  # as `_place`, but three times as fast, for every request
+            place = exchange.deadline
+        if not waiting or place >= waiting[-1][0]:
+            waiting.append((place, self._number, exchange))
         else:
-            insort(waiting, (deadline, self._number, exchange))
+            insort(waiting, (place, self._number, exchange))
         level.count += 1
         level.rows += rows
         if exchange.rides:
@@ -125,11 +142,21 @@ class RequestQueue:
         self._bytes = nbytes
         self._count += 1
 
+    def _full(self, text: str, exchange: Exchange) -> QueueFull:
+        if self.foresight is None:
+            return QueueFull(text)
+        wait = self.foresight.wait(exchange.rows, self.rows, exchange.admitted)
+        return QueueFull(f"{text}; behind them it would be finished in {wait * 1e3:.1f} ms", wait)
+
     def push_again(self, batches: Sequence[Batch]) -> None:
-        """Put batches that were taken before ahead of everything else; they have been admitted, so no bound applies."""
+        """Put batches that were taken before ahead of everything else.
+
+        They have been admitted, so no bound applies, and were taken in time, so that only their deadlines end the wait.
+        """
         for batch in batches:
             for exchange in batch.exchanges:
                 exchange.started = 0.0
+                exchange.expires = math.inf
                 exchange.again = True
                 self._count += 1
                 self.rows += exchange.rows
@@ -151,7 +178,7 @@ class RequestQueue:
         level = self._levels[exchange.level]
         level.waiting = [entry for entry in level.waiting if entry[2] is not exchange]
         self._number += 1
-        level.delayed.append((exchange.deadline, self._number, exchange))
+        insort(level.delayed, (_place(exchange.admitted, exchange.deadline), self._number, exchange))
 
     def retry(self) -> Batch | None:
         """The next batch that is to be tried again, marked as none yet; None when there is none."""
@@ -171,7 +198,7 @@ class RequestQueue:
         if len(self._levels) == 1:
             return self._levels[0].first(most)
         ranked = [
-            (number - (now - entry[3].admitted) // AGEING_SECONDS, *entry)
+            (number if entry[0] else max(number - (now - entry[3].admitted) // AGEING_SECONDS, 0), *entry)
             for number, level in enumerate(self._levels)
             for entry in level.entries()
         ]
@@ -198,17 +225,23 @@ class RequestQueue:
         for level in levels:
             level.sweep()
 
-    def rows_before(self, number: int, deadline: float) -> int:
-        """Rows that would be computed before a request of this level with this deadline, ageing left aside."""
+    def rows_before(self, number: int, now: float, deadline: float) -> int:
+        """Rows that would be computed before a request of this level that came now; that others rise is left aside."""
         rows = sum([batch.rows for batch in self._retries]) + sum([level.rows for level in self._levels[:number]])
-        level = self._levels[number]
-        if not level.waiting or level.waiting[-1][0] <= deadline:
+        level, place = self._levels[number], _place(now, deadline)
+        if not level.delayed and (not level.waiting or level.waiting[-1][0] <= place):
             return rows + level.rows
-        return rows + sum(entry[3].rows for entry in level.entries() if not entry[0] and entry[1] <= deadline)
+        return rows + sum(entry[3].rows for entry in level.entries() if not entry[0] and entry[1] <= place)
 
-    @property
-    def oldest(self) -> float | None:
-        """When the one that waits longest was admitted; None when nothing waits, or something is to be tried again."""
-        if self._retries or not self._count:
-            return None
-        return min(exchange.admitted for exchange in self)
+    def behind(self, number: int, now: float, deadline: float) -> list[Exchange]:
+        """Who would be computed after such a request though they came before, in order; delayed ones left aside."""
+        waiting, place = self._levels[number].waiting, _place(now, deadline)
+        if not waiting or waiting[-1][0] <= place:
+            return []
+        later = waiting[bisect(waiting, (place, math.inf)) :]
+        return [exchange for _, _, exchange in later if not exchange.ended and not exchange.started]
+
+
+def _place(admitted: float, deadline: float) -> float:
+    latest = admitted + PASSED_OVER
+    return min(latest, deadline)
