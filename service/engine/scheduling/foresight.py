@@ -105,10 +105,16 @@ def check_time(wait: float, ahead: int, now: float, deadline: float) -> None:
     allowed = deadline - now
     if wait + _ANSWERING > allowed * (1 - MARGIN):
         raise Infeasible(
-            f"would be finished in {wait * 1e3:.1f} ms, and {allowed * 1e3:.1f} ms are left;"
+            f"would be finished in {milliseconds(wait)}, and {milliseconds(allowed)} are left;"
             f" {ahead} rows are to be computed before",
             wait - allowed,
         )
+
+
+def milliseconds(seconds: float) -> str:
+    """A time for a message; one that would be rounded to nothing with two digits."""
+    value = seconds * 1e3
+    return f"{value:.1f} ms" if abs(value) >= 0.1 or not value else f"{value:.2g} ms"
 
 
 def due(exchange: Exchange) -> float:

@@ -6,7 +6,7 @@ until they are late.
 """
 
 from service.engine.exchange import Exchange
-from service.engine.scheduling.foresight import Foresight, due
+from service.engine.scheduling.foresight import Foresight, due, milliseconds
 from service.engine.scheduling.outlook import Outlook
 from service.engine.scheduling.queue import RequestQueue
 from service.errors import Infeasible
@@ -27,8 +27,8 @@ def check_promises(foresight: Foresight | Outlook, queue: RequestQueue, exchange
     for other in behind:
         if due(other) < finish <= other.deadline + delay:
             raise Infeasible(
-                f"would push one that was admitted before, and has {(other.deadline - now) * 1e3:.1f} ms left, back to"
-                f" {(finish - now) * 1e3:.1f} ms from now; {ahead} rows are to be computed before both",
+                f"would push one that was admitted before, and has {milliseconds(other.deadline - now)} left, back to"
+                f" {milliseconds(finish - now)} from now; {ahead} rows are to be computed before both",
                 finish - other.deadline,
             )
         finish += other.rows * per_row

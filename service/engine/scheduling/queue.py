@@ -10,7 +10,7 @@ from itertools import islice
 from service.artifact.queue_policy import QueuePolicy
 from service.engine.exchange import Exchange
 from service.engine.scheduling.batch import Batch
-from service.engine.scheduling.foresight import Foresight
+from service.engine.scheduling.foresight import Foresight, milliseconds
 from service.engine.scheduling.outlook import Outlook
 from service.errors import QueueFull
 from service.metrics import ModelMetrics
@@ -146,7 +146,7 @@ class RequestQueue:
         if self.foresight is None:
             return QueueFull(text)
         wait = self.foresight.wait(exchange.rows, self.rows, exchange.admitted)
-        return QueueFull(f"{text}; behind them it would be finished in {wait * 1e3:.1f} ms", wait)
+        return QueueFull(f"{text}; behind them it would be finished in {milliseconds(wait)}", wait)
 
     def push_again(self, batches: Sequence[Batch]) -> None:
         """Put batches that were taken before ahead of everything else.
