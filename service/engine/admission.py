@@ -71,6 +71,11 @@ class Admission:
             return self._default_deadline if own is None else own
         return timeout if own is None else min(timeout, own)
 
+    @property
+    def least_weight(self) -> float:
+        """That of an exchange in the first bucket of declared lengths."""
+        return self.weights[0] if self.weights else 1.0
+
     def longest(self, timeout: float | None) -> float:
         """Seconds that a request may take at most, by its headers: without limit where only its body can say."""
         known = [one for one in (timeout, self._own_deadline) if one is not None]

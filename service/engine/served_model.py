@@ -143,7 +143,7 @@ class ServedModel:
     def precheck(self, timeout: float | None) -> None:
         """Raises a HoneError for a request that would be refused whatever it holds, by its headers."""
         if self._scheduler and self._admission:
-            self._scheduler.precheck(self._admission.longest(timeout))
+            self._scheduler.precheck(self._admission.longest(timeout), self._admission.least_weight)
 
     def _check_quarantine(self, exchange: Exchange) -> None:
         """By the inputs as a worker gets them: padded, and cut into the parts that are computed by themselves."""

@@ -58,9 +58,9 @@ async def test_a_refusal_says_when_to_come_again() -> None:
         rig.submit(1, 2, 3, 4, seconds=5)
     with pytest.raises(QueueFull, match=r"the limit of this model's queue is 9; .* finished in 5000\.0 ms") as full:
         rig.submit(1)
-    rig.batcher.precheck(5.3)
+    rig.batcher.precheck(5.3, 1.0)
     with pytest.raises(Infeasible) as soon:
-        rig.batcher.precheck(5.0)
+        rig.batcher.precheck(5.0, 1.0)
     assert (2, 5, 1) == tuple(caught.value.retry_after for caught in (late, full, soon))
 
 
@@ -79,8 +79,23 @@ async def test_the_door_may_refuse_by_headers() -> None:
         rig.submit(1, seconds=0.5)
 
     with pytest.raises(Infeasible):
-        rig.batcher.precheck(0.5)
-    rig.batcher.precheck(5.0)
+        rig.batcher.precheck(0.5, 1.0)
+    rig.batcher.precheck(5.0, 1.0)
+
+
+@pytest.mark.parametrize("level", [0, 1])
+async def test_the_door_takes_the_best_for_granted(level: int) -> None:
+    """What only a body says, its level and its length, is taken to be such that the request is finished soonest."""
+    rig = Rig(profile=profile(), levels=[QueuePolicy(), QueuePolicy()])
+    for _ in range(9):
+        rig.submit(1, seconds=0.5, level=level)
+
+    if level:
+        rig.batcher.precheck(0.5, 1.0)
+    else:
+        with pytest.raises(Infeasible):
+            rig.batcher.precheck(0.5, 1.0)
+        rig.batcher.precheck(0.5, 0.1)
 
 
 @pytest.mark.parametrize(

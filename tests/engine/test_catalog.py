@@ -54,7 +54,7 @@ class DoubleModel:
         return self._batcher.ready
 
     def precheck(self, timeout: float | None) -> None:
-        self._batcher.precheck(timeout or 60.0)
+        self._batcher.precheck(timeout or 60.0, 1.0)
 
     async def load(self) -> None:
         await self.loading

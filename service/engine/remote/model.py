@@ -109,7 +109,7 @@ class RemoteModel:
     def precheck(self, timeout: float | None) -> None:
         """Raises NotReady or QueueFull for a request that would be refused whatever it holds."""
         admission, scheduler = self._serving()
-        scheduler.precheck(admission.longest(timeout))
+        scheduler.precheck(admission.longest(timeout), admission.least_weight)
 
     def submit(self, request: InferRequest, receiver: Receiver) -> Exchange:
         """Check the request against the configuration and pass it through. Raises a HoneError when it isn't taken."""

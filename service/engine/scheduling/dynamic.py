@@ -112,11 +112,12 @@ class DynamicBatcher:
             # Later in this turn of the loop: what other connections send in the same turn joins the batch.
             self._pump_soon()
 
-    def precheck(self, allowance: float) -> None:
-        """See `Scheduler`. Looks ahead only where all requests are equal."""
-        if self._foresight and len(self._policy.levels) == 1 and not self._policy.waste:
+    def precheck(self, allowance: float, weight: float) -> None:
+        """See `Scheduler`. Whatever priority its body asks for, the first level goes before all others."""
+        if self._foresight:
             now = time.monotonic()
-            self._foresight.check(1, self._queue.rows_before(0, now, now + allowance), now, now + allowance)
+            ahead = self._queue.rows_before(0, now, now + allowance)
+            self._foresight.check(1, ahead, now, now + allowance, weight)
 
     def left(self, exchange: Exchange) -> None:
         """See `Scheduler`."""

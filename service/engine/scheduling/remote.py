@@ -83,7 +83,7 @@ class RemoteScheduler:
         self._tasks[exchange] = self._loop.create_task(self._carry(exchange))
         self._expiry.watch(exchange.deadline)
 
-    def precheck(self, allowance: float) -> None:  # noqa: ARG002
+    def precheck(self, allowance: float, weight: float) -> None:  # noqa: ARG002
         """See `Scheduler`; how long the remote will take can't be foreseen."""
         self._breaker.check()
         self._check_room()

@@ -11,8 +11,9 @@ class Scheduler(Protocol):
     def submit(self, exchange: Exchange) -> None:
         """Queue it. Raises QueueFull or NotReady when it can't be taken; otherwise it ends later, never in here."""
 
-    def precheck(self, allowance: float) -> None:
-        """Raises QueueFull or Infeasible if a request that may take `allowance` seconds would be refused for sure.
+    def precheck(self, allowance: float, weight: float) -> None:
+        """Raises QueueFull or Infeasible if a request that may take `allowance` seconds would be refused for sure, even
+        with a single row of the least `weight`.
 
         Cheap, and asked before a body is parsed; it needn't see everything that `submit` does.
         """
