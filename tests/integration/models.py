@@ -35,6 +35,16 @@ def centred() -> bytes:
     )
 
 
+def fixed() -> bytes:
+    """x FP32 [1, 4] plus itself: there is no batch axis."""
+    return _model(
+        [helper.make_node("Add", ["x", "x"], ["y"])],
+        inputs=[("x", TensorProto.FLOAT, [1, 4])],
+        outputs=[("y", TensorProto.FLOAT, [1, 4])],
+        constants={},
+    )
+
+
 def single() -> bytes:
     """x FP32 [N, T] plus one, which is looked up at N - 1 in a table of one: more rows than that are refused."""
     return _model(
