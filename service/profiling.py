@@ -81,9 +81,17 @@ async def _measure(source: ModelSource, console: Console) -> list[Outcome]:
 
 def _write(folder: ModelFolder, chosen: Outcome) -> None:
     path: Path = folder.path / CONFIG_NAME
-    before = path.read_text(encoding="utf-8") if path.exists() else ""
+    before = path.read_text(encoding="utf-8") if path.exists() else _batching(chosen)
     text = with_runtime(before, backend=chosen.backend, precision=chosen.precision)
     parse_config(text, name=folder.name)
     scratch = path.with_name(f".{CONFIG_NAME}.new")
     scratch.write_text(text, encoding="utf-8")
     scratch.replace(path)
+
+
+def _batching(chosen: Outcome) -> str:
+    """How requests are joined where no configuration says it: once there is one, it has to be written there."""
+    config = chosen.config
+    if config is None or config.dynamic_batching is None:
+        return ""
+    return f"max_batch_size: {config.max_batch_size}\ndynamic_batching {{ }}\n"

@@ -90,7 +90,8 @@ class Catalog:
 
         What is to be replaced serves until the new generation is ready: one that waits for its remote server takes
         nothing over from one that can answer. A version that the folder has no longer is let go once all others are
-        loaded; while any can't be, nothing is let go, and the folder is to be looked at again without them.
+        loaded; while any can't be, nothing is let go, and the folder is to be looked at again without them. Where none
+        is left then, all that answers goes on: only a folder without any version takes the last ones along.
         """
         self._list_refusals(folder)
         serves = any(model.ready for model in self._models(folder.name))
@@ -207,11 +208,15 @@ class Catalog:
             _give_reason(generation, reason)
 
     def _let_go_of_others(self, folder: ModelFolder) -> None:
-        """Let go of what the folder has no longer; versions that it can't replace stay as they are."""
+        """Let go of what the folder has no longer; versions that it can't replace stay as they are, and all that
+        answer where it has nothing sound to replace any of them.
+        """
         kept = {version.version for version in folder.versions} | folder.waiting | folder.refused.keys()
         if folder.problem:
             kept |= folder.present
         stays = {str(version) for version in kept}
+        if folder.present and not folder.versions:
+            stays.update(self.versions(folder.name))
         if folder.problem and not folder.refused and not self.versions(folder.name):
             stays.add("")  # the line that says what is wrong with the model
         for generation in list(self._generations.get(folder.name, {}).values()):

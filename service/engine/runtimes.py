@@ -44,11 +44,13 @@ ROWS = 8
 class Outcome:
     """What became of one runtime at one precision: findings, or the `problem` that kept it from being tried.
 
+    `config` is the configuration that it was tried with, completed from the model; None where nobody could read it.
     `error` is the largest difference of its answers from the reference's (see `trials/difference.py`).
     """
 
     backend: str
     precision: Precision
+    config: ModelConfig | None = None
     findings: Findings | None = None
     error: float = 0.0
     problem: str = ""
@@ -87,7 +89,7 @@ async def compare(source: ModelSource, devices: Devices, limits: EngineLimits) -
             candidate = _Candidate(source, devices, limits, golden, Outcome(backend=backend, precision=precision))
             candidates.append(candidate)
             await candidate.start()
-            config = config or candidate.config
+            config = config or candidate.outcome.config
         started = [candidate for candidate in candidates if not candidate.outcome.problem]
         async with devices.quiet:
             times = await measure(started)
@@ -130,11 +132,6 @@ class _Candidate:
         self._tryout: Tryout | None = None
 
     @property
-    def config(self) -> ModelConfig | None:
-        """The configuration as completed from the model; None where nobody could read it."""
-        return None if self.outcome.problem else self._blueprint.config
-
-    @property
     def buckets(self) -> Sequence[BucketTime]:
         """See `Contender`."""
         return self.outcome.findings.buckets if self.outcome.findings else ()
@@ -157,7 +154,7 @@ class _Candidate:
         except (ArtifactError, TrialFailed) as error:
             self._fail(str(error))
             return
-        self.outcome = replace(self.outcome, findings=launched.findings)
+        self.outcome = replace(self.outcome, config=self._blueprint.config, findings=launched.findings)
 
     async def sample(self, rows: int) -> list[float]:
         """See `Contender`."""

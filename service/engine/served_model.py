@@ -79,7 +79,7 @@ class ServedModel:
     async def load(self) -> None:
         """Start the instances and wait for them. Raises ArtifactError with what is wrong with the model."""
         began = time.monotonic()
-        file = self._file = HeldFile(self._blueprint.source.path)
+        file = self._file = await asyncio.to_thread(HeldFile, self._blueprint.source.path)
         launched = await self._launch(partial(self._instance, file))
         assert self._scheduler
         self._serve(self._scheduler, launched)

@@ -68,8 +68,6 @@ def scan_model(root: Path, name: str, check: VersionCheck | None = None, serving
         sound, refused = _versions(lambda version: check(version, config), policy, present, serving)
         if not sound:
             problem = next(iter(refused.values()), None) or _nothing(name, policy, present)
-            if config and config.hone.remote:
-                present = present.union(serving)  # what serves stays for as long as the remote server has nothing
     except (ArtifactError, OSError) as error:
         problem = f"{name}: {error.strerror}" if isinstance(error, OSError) else str(error)
     return ModelFolder(

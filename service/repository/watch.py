@@ -65,7 +65,8 @@ class Watch:
     def take(self, names: Iterable[str], serving: Mapping[str, Collection[int]]) -> list[ModelFolder]:
         """These models now, or as soon as nothing has been written to them for a moment.
 
-        One that doesn't calm down is taken without the versions that it concerns, or not at all.
+        One that doesn't calm down is taken without the versions that it concerns, or not at all. What serves counts as
+        present, also where its folder has gone: to take it away is not what was asked for.
         """
         if self._root.is_file():
             return [scan_file(self._root, self._checks)]
@@ -124,17 +125,16 @@ class Watch:
         folder = self._scan(known, now, _same(now, before), serving) if now.own == before.own else None
         if folder is None or (folder.waiting and not folder.versions):
             problem = f"{name}: its files are still being written"
-            present = frozenset(now.versions).union(serving)
-            return ModelFolder(name=name, path=self._root / name, problem=problem, present=present)
-        return folder
+            folder = ModelFolder(name=name, path=self._root / name, problem=problem, present=frozenset(now.versions))
+        return replace(folder, present=folder.present.union(serving))
 
     def _look(self, name: str, serving: Collection[int]) -> ModelFolder | None:
         known = self._of(name)
         now, before, taken = glimpse(self._root / name), known.seen, known.taken
         known.seen = now
-        missing = set(serving) - now.versions.keys() - known.remote
-        if before is None or now.own != before.own or (now == taken and not missing):
+        if before is None or now.own != before.own or now == taken:
             return None
+        missing = set(serving) - now.versions.keys() - known.remote
         if missing & before.versions.keys():
             return None
         settled = _same(now, before) | (_same(now, taken) if taken else set())

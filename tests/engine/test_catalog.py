@@ -4,6 +4,7 @@ import asyncio
 import tempfile
 from collections import Counter
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -134,6 +135,13 @@ class Rig:
                     model.loading.set_result(None)
         return await bringing
 
+    async def follow(self, folder: ModelFolder, *, bad: str = "") -> bool:
+        """Bring a folder, and again without what couldn't be loaded; whether anything could."""
+        if failed := await self.bring(folder, bad=bad):
+            again = replace(folder, versions=(), problem=bad, refused=failed, present=frozenset(failed))
+            assert {} == await self.bring(again)
+        return not failed
+
     def ask(self, version: str | None = None) -> Recorder:
         """Submit a request."""
         recorder = Recorder()
@@ -238,13 +246,30 @@ async def test_what_has_not_changed_is_not_loaded_again(rig: Rig) -> None:
 
 
 async def test_a_broken_config_changes_nothing(rig: Rig) -> None:
-    """All versions that are still there go on, each with the reason; those that were removed end."""
+    """All versions go on, each with the reason, also one that was removed: nothing sound is there in its place."""
     await rig.bring(rig.folder(1, 2))
     await rig.bring(rig.folder(problem="m/config.pbtxt: unknown key", present=frozenset({1})))
     await turns()
 
-    assert {"1": ("READY", "m/config.pbtxt: unknown key")} == rig.index()
+    assert dict.fromkeys("12", ("READY", "m/config.pbtxt: unknown key")) == rig.index()
     rig.ask()
+
+
+async def test_a_removed_version_goes_on_until_something_sound_takes_its_place(rig: Rig) -> None:
+    """Its successor can't be loaded, nor can the next; a good one takes over. With no version left it would go too."""
+    await rig.bring(rig.folder(1))
+    assert not await rig.follow(rig.folder(2), bad="no good")
+    assert {"1": ("READY", ""), "2": ("UNAVAILABLE", "no good")} == rig.index()
+    assert not await rig.follow(rig.folder(3), bad="no good either")
+    assert {"1": ("READY", ""), "3": ("UNAVAILABLE", "no good either")} == rig.index()
+    rig.ask()
+    assert await rig.follow(rig.folder(4))
+    await turns()
+    assert {"1": ("UNLOADING", ""), "4": ("READY", "")} == rig.index()
+
+    await rig.bring(rig.folder(problem="m: no version folder"))
+    with pytest.raises(ModelNotFound, match="was unloaded"):
+        rig.ask()
 
 
 async def test_versions_answer_side_by_side(rig: Rig) -> None:
@@ -339,7 +364,9 @@ async def test_counters_go_on_over_generations(rig: Rig) -> None:
 
 
 OPERATIONS = st.lists(
-    st.sampled_from(["ask", "ask", "ask", "answer", "refuse", "die", "cancel", "swap", "bad", "new", "unload"]),
+    st.sampled_from(
+        ["ask", "ask", "ask", "answer", "refuse", "die", "cancel", "swap", "bad", "new", "new and bad", "unload"]
+    ),
     max_size=30,
 )
 
@@ -347,8 +374,9 @@ OPERATIONS = st.lists(
 @settings(max_examples=100)
 @given(OPERATIONS)
 async def test_every_request_ends_exactly_once_whatever_comes_and_goes(operations: list[str]) -> None:
-    """Arrivals, cancellations, failures, deaths, swaps, refused swaps and unloads in any order: each request that was
-    admitted ends once, and none is refused while the model is loaded.
+    """Arrivals, cancellations, failures, deaths, swaps, unloads, and swaps that are refused with or without the folder
+    of what serves, in any order: each request that was admitted ends once, and none is refused while the model is
+    loaded.
     """
     with tempfile.TemporaryDirectory() as folder:
         rig = Rig(Path(folder), drain_seconds=60)
@@ -361,12 +389,11 @@ async def test_every_request_ends_exactly_once_whatever_comes_and_goes(operation
                 waiting.append((recorder, rig.catalog.find("m", None).submit(request(1.0), recorder)))
             elif operation == "cancel" and waiting:
                 waiting[len(waiting) // 2][1].cancel()
-            elif operation in ("swap", "bad", "new"):
+            elif operation in ("swap", "bad", "new", "new and bad"):
                 edition += 1
-                good = version + (operation == "new")
-                failed = await rig.bring(rig.folder(good, edition=edition), bad="bad" if operation == "bad" else "")
-                if not failed:
-                    version, loaded = good, True
+                there = version + operation.startswith("new")
+                if await rig.follow(rig.folder(there, edition=edition), bad="bad" if "bad" in operation else ""):
+                    version, loaded = there, True
             elif operation == "unload":
                 rig.catalog.unload("m", forget=True)
                 loaded = False

@@ -6,6 +6,7 @@ from typing import Any, cast
 
 import msgspec
 import numpy as np
+import onnxruntime
 import pytest
 import structlog
 from hypothesis import given
@@ -23,12 +24,14 @@ from service.engine.trials.bench import Bench
 from service.engine.trials.difference import BEYOND
 from service.engine.trials.findings import Findings, FindingsCache
 from service.engine.trials.independence import TOLERANCE, influence
-from service.engine.trials.samples import calm, extreme
+from service.engine.trials.mates import CONTRASTS, Contrast, beside
+from service.engine.trials.samples import calm
 from service.engine.trials.timing import measure
-from service.engine.trials.tryout import Tryout
+from service.engine.trials.tryout import Influence, Tryout
 from service.errors import ArtifactError
 from service.workers.payloads import Timings
 from service.workers.trial import TrialFailed, Tried
+from tests.integration import models
 
 Compute = Callable[[NDArray[Any]], NDArray[Any]]
 X = (TensorSpec(name="x", datatype="FP32", dims=(3,)),)
@@ -97,20 +100,36 @@ async def test_mates_before_and_behind_are_tried(*, last: bool) -> None:
     assert await influence(tried, X, [ROWS]) > TOLERANCE["f32"]
 
 
-@pytest.mark.parametrize("datatype", ["FP16", "BF16", "FP32", "FP64", "INT8", "UINT8"])
-def test_extreme_mates_are_far_beyond_calm_ones(datatype: str) -> None:
+@pytest.mark.parametrize("quantized", [True, False])
+async def test_mates_are_found_where_there_are_only_ids(*, quantized: bool) -> None:
+    """A real runtime, and ids that are positions in a table: with the same ids in every row, ordinary mates show
+    nothing of a range that is learnt from the batch.
+    """
+    session = onnxruntime.InferenceSession(models.embedding(quantized=quantized), providers=["CPUExecutionProvider"])
+    tried, _ = bench(lambda ids: np.asarray(session.run(["y"], {"ids": ids})[0]))
+    ids = TensorSpec(name="ids", datatype="INT64", dims=(16,))
+    tryout = Tryout(plan=msgspec.structs.replace(PLAN, inputs=(ids,)), golden=None)
+
+    change = (await tryout.influence(tried)).change
+    assert change is not None
+    assert quantized == (change > TOLERANCE["f32"])
+
+
+@pytest.mark.parametrize("datatype", ["FP16", "BF16", "FP32", "FP64"])
+@pytest.mark.parametrize("contrast", CONTRASTS[:3])
+def test_mates_are_so_many_times_as_large(datatype: str, contrast: Contrast) -> None:
     """In every datatype that has room for it, and whatever calm rows hold; they are finite all the same."""
     specs = [TensorSpec(name="x", datatype=datatype, dims=(4,))]
     (rows,) = calm(specs, 3, {})
     if rows.dtype.kind == "f":
         rows[0, 0] = np.nan
-    (mates,) = extreme(specs, [rows])
+    (batch,) = beside(specs, [rows], 2, contrast)
 
-    values, ordinary = _values(datatype, mates), _values(datatype, rows)
+    np.testing.assert_array_equal(rows[2], batch[2])
+    values, largest = _values(datatype, batch[:2]), np.nanmax(np.abs(_values(datatype, rows)))
     assert np.isfinite(values).all()
-    assert (np.abs(values) >= min(100 * np.nanmax(np.abs(ordinary)), 1e4)).all() or datatype in {"INT8", "UINT8"}
-    assert (values.min(), values.max()) != (np.nanmin(ordinary), np.nanmax(ordinary)) or datatype == "UINT8"
-    assert values.min() < values.max()
+    np.testing.assert_allclose(np.abs(values), contrast.factor * largest, rtol=0.01)
+    assert values.min() < 0 < values.max()
 
 
 def _values(datatype: str, array: NDArray[Any]) -> NDArray[np.float64]:
@@ -119,16 +138,61 @@ def _values(datatype: str, array: NDArray[Any]) -> NDArray[np.float64]:
     return array.astype(np.float64)
 
 
-async def test_a_model_may_refuse_extreme_mates() -> None:
-    """Then calm ones have to do."""
+@pytest.mark.parametrize("position", [0, 2])
+def test_integers_are_at_the_ends_or_elsewhere(position: int) -> None:
+    """Bytes at the ends of their datatype, others at those of what was seen; else all is what calm rows hold."""
+    specs = [TensorSpec(name=datatype, datatype=datatype, dims=(2,)) for datatype in ("INT8", "INT64", "BOOL", "BYTES")]
+    rows: list[NDArray[Any]] = [
+        np.array([[5, 6], [7, 8], [9, 3]], np.int8),
+        np.array([[5, 6], [7, 8], [9, 3]]),
+        np.array([[True, False], [True, True], [True, True]]),
+        np.array([[b"a", b"b"], [b"c", b"d"], [b"e", b"f"]], object),
+    ]
+    tiny, ids, flags, texts = beside(specs, rows, position, CONTRASTS[0])
+    mates = [other for other in range(3) if other != position]
+
+    np.testing.assert_array_equal(rows[0][position], tiny[position])
+    assert {-128, 127} == set(tiny[mates].ravel())
+    assert ({3}, {9})[:: -1 if position else 1] == (set(ids[position]), set(ids[mates].ravel()))
+    assert ({False}, {True})[:: -1 if position else 1] == (set(flags[position]), set(flags[mates].ravel()))
+    np.testing.assert_array_equal(rows[3][position], texts[position])
+    for before, after in zip(rows, beside(specs, rows, position, CONTRASTS[1]), strict=True):
+        np.testing.assert_array_equal(before[position], after[position])
+        assert set(after.ravel()) <= set(before.ravel())
+        assert not np.array_equal(before, after)
+
+
+@pytest.mark.parametrize("most", [20000, 200])
+async def test_milder_mates_are_tried_where_extreme_ones_are_refused(most: float) -> None:
+    """Of a model that learns its range from the batch they tell enough, where those of ordinary rows are all alike."""
 
     def fussy(x: NDArray[Any]) -> NDArray[Any]:
-        if np.abs(x).max() > 100:
+        if np.abs(x).max() > most:
+            raise TrialFailed("out of range")
+        return dynamic_int8(x)
+
+    tried, _ = bench(fussy)
+    rows = np.array([[1, 2, 9], [9, 1, 2], [2, 9, 1]], np.float32)
+    assert await influence(tried, X, [rows]) > TOLERANCE["f32"]
+
+
+async def test_a_model_may_refuse_all_that_is_beyond_its_range() -> None:
+    """Then mates at the ends of it have to do; calm ones alone would be no evidence, and nothing is known."""
+
+    def bounded(x: NDArray[Any]) -> NDArray[Any]:
+        if x.min() < ROWS.min() or x.max() > ROWS.max():
             raise TrialFailed("out of range")
         return x
 
-    tried, _ = bench(fussy)
-    assert 0.0 == await influence(tried, X, [ROWS])
+    def narrow(x: NDArray[Any]) -> NDArray[Any]:
+        if not all((row == ROWS).all(axis=1).any() for row in x):
+            raise TrialFailed("never seen")
+        return x
+
+    tryout = Tryout(plan=PLAN, golden=Golden(inputs={"x": ROWS}, outputs={}))
+    assert Influence(change=0.0) == await tryout.influence(bench(bounded)[0])
+    told = "it refuses batch-mates unlike the rows that it is tried with: never seen"
+    assert Influence(change=None, problem=told) == await tryout.influence(bench(narrow)[0])
 
 
 async def test_what_is_refused_is_tried_with_less() -> None:
@@ -320,13 +384,14 @@ def test_what_is_no_file_of_samples_is_named(tmp_path: Path) -> None:
 
 @given(st.sampled_from(sorted(NUMPY_DTYPES)), st.integers(1, 5), st.lists(st.sampled_from([-1, 1, 2]), max_size=3))
 def test_inputs_can_be_made_up_for_every_datatype(datatype: str, rows: int, dims: list[int]) -> None:
-    """Rows and datatype are those asked for, dims that vary are 1, and extreme mates look the same from outside."""
+    """Rows and datatype are those asked for, dims that vary are 1, and other mates look the same from outside."""
     specs = [TensorSpec(name="x", datatype=datatype, dims=tuple(dims))]
     (array,) = calm(specs, rows, {})
-    (mates,) = extreme(specs, [array])
-
-    assert (rows, *[abs(dim) for dim in dims]) == array.shape == mates.shape
-    assert NUMPY_DTYPES[datatype] == array.dtype == mates.dtype
+    assert (rows, *[abs(dim) for dim in dims]) == array.shape
+    assert NUMPY_DTYPES[datatype] == array.dtype
+    for contrast in CONTRASTS:
+        (mates,) = beside(specs, [array], rows - 1, contrast)
+        assert (array.shape, array.dtype) == (mates.shape, mates.dtype)
 
 
 def test_golden_inputs_are_preferred() -> None:

@@ -35,6 +35,42 @@ def centred() -> bytes:
     )
 
 
+def embedding(*, quantized: bool) -> bytes:
+    """`ids` INT64 [N, 16], 0 to 9, to `y` FP32 [N, 4]: the mean of their embeddings through one layer. `quantized`, it
+    learns the scale of what goes in from the whole batch.
+    """
+    rng = np.random.default_rng(0)
+    constants = {"table": rng.normal(size=(10, 32)).astype(np.float32), "axis": np.array([1])}
+    nodes = [helper.make_node("Gather", ["table", "ids"], ["words"])]
+    if quantized:
+        constants["weights"] = rng.integers(-127, 128, (32, 4)).astype(np.int8)
+        nodes += [
+            helper.make_node("DynamicQuantizeLinear", ["words"], ["steps", "scale", "zero"]),
+            helper.make_node("MatMulInteger", ["steps", "weights", "zero"], ["sums"]),
+            helper.make_node("Cast", ["sums"], ["floats"], to=TensorProto.FLOAT),
+            helper.make_node("Mul", ["floats", "scale"], ["states"]),
+        ]
+    else:
+        constants["weights"] = rng.normal(size=(32, 4)).astype(np.float32)
+        nodes.append(helper.make_node("MatMul", ["words", "weights"], ["states"]))
+    return _model(
+        [*nodes, helper.make_node("ReduceMean", ["states", "axis"], ["y"], keepdims=0)],
+        inputs=[("ids", TensorProto.INT64, ["N", 16])],
+        outputs=[("y", TensorProto.FLOAT, ["N", 4])],
+        constants=constants,
+    )
+
+
+def fixed() -> bytes:
+    """x FP32 [1, 4] plus itself: there is no batch axis."""
+    return _model(
+        [helper.make_node("Add", ["x", "x"], ["y"])],
+        inputs=[("x", TensorProto.FLOAT, [1, 4])],
+        outputs=[("y", TensorProto.FLOAT, [1, 4])],
+        constants={},
+    )
+
+
 def single() -> bytes:
     """x FP32 [N, T] plus one, which is looked up at N - 1 in a table of one: more rows than that are refused."""
     return _model(

@@ -1,14 +1,17 @@
 """`hone-serve profile`: every runtime that is installed is measured, and the best is written if asked."""
 
 import json
+import urllib.request
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from service.command_line import dispatch
 from service.exit_code import ExitCode
 from tests.integration import models
-from tests.integration.served import write_model
+from tests.integration.served import Served, serving, write_model
 
 CONFIG = "max_batch_size: 4 dynamic_batching { }"
 LENGTHS = """
@@ -29,6 +32,28 @@ def test_all_runtimes_are_measured_and_the_best_is_written(tmp_path: Path, capsy
     assert ("onnxruntime", 0.0) == (found[0]["backend"], found[0]["error"])
     for one in found:
         assert one["problem"] or [1, 2, 4] == [batch["rows"] for batch in one["batches"]]
+
+
+@pytest.mark.parametrize("model", [models.centred, models.fixed])
+def test_nothing_but_the_runtime_changes_where_there_was_no_config(tmp_path: Path, model: Callable[[], bytes]) -> None:
+    """Written are also the batches that the model was served in without one; inputs and outputs are still its own."""
+    write_model(tmp_path, "m", config=None, model=model())
+    with serving(tmp_path) as served:
+        before = config_of(served)
+    assert ExitCode.OK == dispatch(["profile", "m", "--model-repository", str(tmp_path), "--write"])
+    assert "input" not in (tmp_path / "m" / "config.pbtxt").read_text()
+    with serving(tmp_path) as served:
+        after = config_of(served)
+
+    chosen = {key: after[key] for key in ("backend", "platform", "parameters")}
+    assert "hone.precision" in chosen["parameters"]
+    assert before | chosen == after
+
+
+def config_of(served: Served) -> dict[str, Any]:
+    with urllib.request.urlopen(f"{served.http}/v2/models/m/config", timeout=5) as response:
+        config: dict[str, Any] = json.load(response)
+    return config
 
 
 def test_what_cannot_be_measured_is_not_chosen(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -14,6 +14,7 @@ import tritonclient.http as triton
 from tritonclient.utils import InferenceServerException
 
 from tests.integration.load import Clients, Tally
+from tests.integration.models import lengths
 from tests.integration.served import CONFIG, Served, mlp, run_to_end, serving, write_model
 
 POLL = ("--model-control-mode", "poll", "--repository-poll-secs")
@@ -163,6 +164,41 @@ def test_models_are_loaded_and_unloaded_by_request(tmp_path: Path) -> None:
         assert [] == tally.lost
         assert all(wrong.startswith("404 ") and "model_not_found" in wrong for wrong in tally.wrong)
         eventually(lambda: not served.workers(), lambda: "workers are left")
+
+
+def test_a_removed_version_goes_on_while_its_successor_is_bad(tmp_path: Path) -> None:
+    """Polled: a folder that took the place of the old one by two renames has a version that doesn't fit its config.
+    Loaded by request: there is no version, then a broken one. What has gone altogether, or is unloaded, is gone.
+    """
+    repository, new = tmp_path / "repository", tmp_path / "new"
+    write_model(repository, "mlp")
+    write_model(new, "mlp", model=lengths(), version=2)
+    with serving(repository, *POLL, "0.2") as served, Clients(served.address, 1, seeds={"1": 0, "3": 3}) as clients:
+        index = Index(served)
+        (repository / "mlp").rename(tmp_path / "old")
+        (new / "mlp").rename(repository / "mlp")
+        index.wait(mlp_1="READY", mlp_2="UNAVAILABLE")
+        time.sleep(1)  # some looks more
+        write_model(repository, "mlp", config=None, model=mlp(3), version=3)
+        index.wait(mlp_3="READY")
+        tally = clients.stop()
+        assert ([], []) == (tally.wrong, tally.lost)
+        assert_swapped(tally, "1", "3")
+        shutil.rmtree(repository / "mlp")
+        index.wait()
+
+    (tmp_path / "old").rename(repository / "mlp")
+    with serving(repository, *EXPLICIT, "--load-model", "mlp") as served:
+        client = Index(served).client
+        shutil.rmtree(repository / "mlp" / "1")
+        with pytest.raises(InferenceServerException, match=r"no version folder.*version 1 goes on serving"):
+            client.load_model("mlp")
+        write_model(repository, "mlp", config=None, model=b"nonsense", version=2)
+        with pytest.raises(InferenceServerException, match=r"isn't ONNX.*version 1 goes on serving"):
+            client.load_model("mlp")
+        assert client.is_model_ready("mlp")
+        client.unload_model("mlp")
+        assert not client.is_model_ready("mlp")
 
 
 def test_loading_needs_the_mode_and_a_model_that_is_there(tmp_path: Path) -> None:

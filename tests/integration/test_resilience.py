@@ -39,6 +39,23 @@ def test_killing_workers_a_hundred_times_under_load_loses_no_request(tmp_path: P
         assert open_descriptors(served) <= descriptors + 2  # client connections closed, nothing else opened
 
 
+@pytest.mark.parametrize("flags", [(), ("--model-control-mode", "poll", "--repository-poll-secs", "0.2")])
+def test_a_worker_comes_back_after_its_file_was_overwritten(tmp_path: Path, flags: tuple[str, ...]) -> None:
+    """Where it lies, by other bytes that are no model: those that were loaded are loaded again, and nobody notices."""
+    config = CONFIG + f"instance_group [ {{ count: {INSTANCES} kind: KIND_CPU }} ]"
+    version = write_model(tmp_path, "mlp", config=config)
+    with serving(tmp_path, *flags) as served, Clients(served.address, 2, pause=0.02) as clients:
+        (version / "model.onnx").write_bytes(b"nonsense")
+        time.sleep(1)  # for some looks
+        for _ in range(INSTANCES):
+            kill_one(served)
+        assert INSTANCES == workers_up(served)
+        tally = clients.stop()
+
+        assert ([], []) == (tally.wrong, tally.lost)
+        assert tally.answered
+
+
 @pytest.mark.parametrize("instances", [1, 2])
 def test_a_worker_that_is_stopped_under_load_loses_no_request(tmp_path: Path, instances: int) -> None:
     """SIGSTOP silences a worker: it is ended when its heartbeat has been missing, what it held is computed by another,

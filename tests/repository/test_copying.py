@@ -38,6 +38,8 @@ class Server:
             failed = {found.version: "changed" for found in folder.versions if not self._load(found)}
             if not failed:
                 kept = folder.present | folder.waiting
+                if folder.present and not folder.versions:
+                    kept |= self.served.keys()
                 self.served = {version: content for version, content in self.served.items() if version in kept}
                 return
             folder = self._watch.again("m", failed, set(self.served))

@@ -226,6 +226,32 @@ def test_a_version_that_could_not_be_loaded_stays_refused(root: Path, watch: Wat
     assert [2] == settle(watch, [1])
 
 
+def test_a_version_that_serves_without_its_folder_is_no_news(root: Path, watch: Watch) -> None:
+    """While what lies in its place is refused it goes on, and nothing is brought again until something changes."""
+    write(root, 1)
+    settle(watch)
+    shutil.rmtree(root / "m" / "1")
+    write(root, 2)
+    assert [2] == settle(watch, [1])
+    refused = watch.again("m", {2: "no good"}, {1})
+    assert refused
+    assert ([], {2}) == (versions(refused), set(refused.present))
+    assert [NOTHING] * 3 == [watch.look({"m": {1}}) for _ in range(3)]
+
+    write(root, 2, b"better")
+    assert [2] == settle(watch, [1])
+
+
+def test_a_load_by_request_takes_nothing_away(root: Path, watch: Watch) -> None:
+    """What serves counts as present, though its folder has gone and no other is there."""
+    write(root, 1)
+    settle(watch)
+    shutil.rmtree(root / "m" / "1")
+    (folder,) = watch.take(["m"], {"m": {1}})
+
+    assert (True, {1}) == (folder.problem is not None, set(folder.present))
+
+
 def test_busy_models_are_left_out(root: Path, watch: Watch) -> None:
     """A model that is being loaded is looked at when that is over."""
     write(root)
@@ -300,7 +326,8 @@ def test_only_complete_versions_are_taken_and_all_of_them_in_the_end(edits: list
             for found in watch.look({"m": set(served)}).folders:
                 for new in found.versions:
                     assert new.card or before.get(new.version) == now[new.version]
-                kept = {version: content for version, content in served.items() if version in found.present}
+                stay = served.keys() if found.present and not found.versions else found.present
+                kept = {version: content for version, content in served.items() if version in stay}
                 served = kept | {new.version: now[new.version] for new in found.versions}
             before = now
 

@@ -15,7 +15,7 @@ from service.engine.profile import BucketTime
 
 _log = structlog.get_logger()
 
-_VERSION = 2
+_VERSION = 3
 _MAX_BYTES = 1 << 16
 
 

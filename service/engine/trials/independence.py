@@ -1,20 +1,20 @@
 """Does a batch-mate change an answer? Some models' do: dynamic INT8 learns its ranges from the whole batch.
 
-A few rows are computed together, and so is one of them among extreme mates; what comes out for it must be what comes
-out alone, but for the order of sums. That is done with the first row and with the last, since mates may matter only to
-those behind them.
+A few rows are computed together, and so is one among mates as unlike it as the runtime takes (see `mates`); what comes
+out for it must be what comes out alone, but for the order of sums. That is done with the first row and with the last,
+since mates may matter only to those behind them.
 """
 
+import asyncio
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from service.artifact.signature import TensorSpec
 from service.engine.trials.bench import Bench
 from service.engine.trials.difference import BEYOND, difference
-from service.engine.trials.samples import extreme
+from service.engine.trials.mates import CONTRASTS, beside
 from service.workers.trial import TrialFailed
 
 TOLERANCE = {"f32": 1e-3, "bf16": 3e-2, "f16": 3e-2}
@@ -25,13 +25,12 @@ async def influence(bench: Bench, specs: Sequence[TensorSpec], batch: Sequence[N
     """The largest change of an answer that mates bring about (see `difference`).
 
     `batch` has one array per input, of at least two calm rows. BEYOND where outputs don't have a row for each.
-    Raises WorkerEnded, and TrialFailed if the runtime refuses calm rows, alone or together; extreme ones it may refuse.
+    Raises WorkerEnded, and TrialFailed if the runtime refuses calm rows, alone or together, or all other mates.
     """
     rows = len(batch[0])
-    mates = extreme(specs, batch)
-    ends = ((0, slice(0, 1), slice(1, rows)), (rows - 1, slice(rows - 1, rows), slice(0, rows - 1)))
+    ends = (0, rows - 1)
     try:
-        alone = [(await bench.run([array[own] for array in batch])).outputs for _, own, _ in ends]
+        alone = [await _alone(bench, batch, position) for position in ends]
     except TrialFailed as error:
         raise TrialFailed(
             f"it refuses the inputs it is tried with, golden.npz can hold better ones: {error}"
@@ -40,15 +39,30 @@ async def influence(bench: Bench, specs: Sequence[TensorSpec], batch: Sequence[N
         together = (await bench.run(batch)).outputs
     except TrialFailed as error:
         raise TrialFailed(f"it refuses rows together that it computes alone: {error}") from error
-    worst = max(_change(one, together, position, rows) for one, (position, _, _) in zip(alone, ends, strict=True))
-    for one, (position, own, others) in zip(alone, ends, strict=True):
-        parts = [[array[own], mate[others]] for array, mate in zip(batch, mates, strict=True)]
+    worst = max(_change(one, together, position, rows) for one, position in zip(alone, ends, strict=True))
+    refusal = ""
+    for contrast in CONTRASTS:
         try:
-            beside = await bench.run([np.concatenate(pair if position == 0 else pair[::-1]) for pair in parts])
-        except TrialFailed:
-            return worst
-        worst = max(worst, _change(one, beside.outputs, position, rows))
-    return worst
+            changes = [
+                await _changed(bench, await asyncio.to_thread(beside, specs, batch, position, contrast), position)
+                for position in ends
+            ]
+        except TrialFailed as error:
+            refusal = str(error)
+        else:
+            return max(worst, *changes)
+    raise TrialFailed(f"it refuses batch-mates unlike the rows that it is tried with: {refusal}")
+
+
+async def _changed(bench: Bench, batch: Sequence[NDArray[Any]], position: int) -> float:
+    """How much its mates change the row at this position."""
+    alone = await _alone(bench, batch, position)
+    return _change(alone, (await bench.run(batch)).outputs, position, len(batch[0]))
+
+
+async def _alone(bench: Bench, batch: Sequence[NDArray[Any]], position: int) -> Sequence[NDArray[Any]]:
+    """What comes out for the row at this position by itself."""
+    return (await bench.run([array[position : position + 1] for array in batch])).outputs
 
 
 def _change(alone: Sequence[NDArray[Any]], together: Sequence[NDArray[Any]], position: int, rows: int) -> float:

@@ -12,8 +12,6 @@ from service.artifact.signature import TensorSpec
 from service.datatypes import BF16, BYTES, NUMPY_DTYPES
 
 _SEED = 2026
-_EXTREME = 1e3
-"""How many times as large as calm values extreme ones are: beyond what a range that was learnt from data covers."""
 
 
 def calm(
@@ -49,37 +47,6 @@ def at_lengths(
     )
 
 
-def extreme(specs: Sequence[TensorSpec], mates: Sequence[NDArray[Any]]) -> list[NDArray[Any]]:
-    """Batch-mates of the same shapes with values as no training data has them.
-
-    Signed and unsigned integers of more than a byte stay as they are: they may be positions in a table.
-    """
-    found: list[NDArray[Any]] = []
-    for spec, mate in zip(specs, mates, strict=True):
-        if spec.datatype == BF16:
-            found.append(_to_bf16(_extreme_floats((mate.astype(np.uint32) << 16).view(np.float32))))
-        elif mate.dtype.kind == "f":
-            found.append(_extreme_floats(mate))
-        elif spec.datatype in {"UINT8", "INT8"}:
-            limits = np.iinfo(mate.dtype)
-            found.append(np.where(_alternating(mate), limits.min, limits.max).astype(mate.dtype))
-        else:
-            found.append(mate)
-    return found
-
-
-def _extreme_floats(mate: NDArray[Any]) -> NDArray[Any]:
-    """Far beyond its largest finite value, with alternating signs; still finite in its datatype."""
-    sizes = np.abs(mate.astype(np.float64))
-    largest = float(sizes.max(initial=0.0, where=np.isfinite(sizes))) or 1.0
-    value = min(largest * _EXTREME, float(np.finfo(mate.dtype).max) / 2)
-    return np.where(_alternating(mate), -value, value).astype(mate.dtype)
-
-
-def _alternating(array: NDArray[Any]) -> NDArray[np.bool_]:
-    return (np.arange(array.size).reshape(array.shape) % 2).astype(np.bool_)
-
-
 def _repeated(array: NDArray[Any], shape: Sequence[int]) -> NDArray[Any]:
     """The array cut, or repeated from its start, to this shape along each axis; -1 leaves an axis as it is."""
     for axis, size in enumerate(shape):
@@ -93,12 +60,16 @@ def _ordinary(spec: TensorSpec, shape: tuple[int, ...], generator: np.random.Gen
         return np.full(shape, b"", object)
     dtype = NUMPY_DTYPES[spec.datatype]
     if spec.datatype == BF16:
-        return _to_bf16(generator.standard_normal(shape, np.float32))
+        return to_bf16(generator.standard_normal(shape, np.float32))
     if np.issubdtype(dtype, np.floating):
         return generator.standard_normal(shape, np.float32).astype(dtype, copy=False)
-    return generator.integers(0, 256 if spec.datatype == "UINT8" else 2, shape, dtype)
+    if spec.datatype == "UINT8":
+        return generator.integers(0, 256, shape, dtype)
+    found = generator.integers(0, 2, shape, dtype)
+    found.reshape(-1)[:2] = (0, 1)[: found.size]  # both are there, if both can be
+    return found
 
 
-def _to_bf16(array: NDArray[np.float32]) -> NDArray[np.uint16]:
+def to_bf16(array: NDArray[np.float32]) -> NDArray[np.uint16]:
     """The bit patterns of the upper halves."""
     return (np.atleast_1d(array).view(np.uint32) >> 16).astype(np.uint16).reshape(array.shape)
