@@ -38,6 +38,8 @@ class ManualInstance:
     def __init__(self, listener: DynamicBatcher) -> None:
         self.ready = True
         self.failures = 0
+        self.lacks: OSError | MemoryError | None = None
+        """What the next batch will not find."""
         self.restarts: dict[str, int] = {}
         self.stats = None
         self.plan = Plan(backend="", path="")
@@ -62,6 +64,9 @@ class ManualInstance:
 
     def run(self, job: Batch, groups: Sequence[Sequence[NDArray[Any]]]) -> None:
         assert self.idle or self.takes_another
+        if error := self.lacks:
+            self.lacks = None
+            raise error
         self.jobs.append(job)
         self.all_groups.append(groups)
         self.groups = self.all_groups[0]

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import errno
 import time
 from collections.abc import Callable
 
@@ -289,6 +290,38 @@ async def test_a_model_whose_workers_never_come_up_says_so() -> None:
         rig.submit(2)
 
 
+@pytest.mark.parametrize("error", [OSError(errno.EMFILE, "Too many open files"), MemoryError("Unable to allocate")])
+async def test_a_batch_that_finds_no_memory_is_refused_and_costs_nothing(error: OSError | MemoryError) -> None:
+    """Who is in it is told why; the device's tokens come back, and the next is computed."""
+    rig = Rig(tokens=1, profile=LatencyProfile(PROFILE))
+    rig.instances[0].lacks = error
+    _, first = rig.submit(1)
+    await turn()
+    _, second = rig.submit(2)
+    await turn()
+    rig.instances[0].answer()
+
+    assert f"no memory for a batch of 1 rows: {error}" == str(ending(first))
+    assert isinstance(ending(first), BackendError)
+    assert ending(second) is None
+    assert (0, 1) == (len(rig.batcher._running), rig.device._free)
+
+
+async def test_a_batch_that_cannot_be_padded_for_lack_of_memory_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Gathering takes memory too."""
+
+    def fail(*args: object) -> None:
+        raise MemoryError
+
+    rig = Rig(buckets=(4,))
+    monkeypatch.setattr("service.engine.scheduling.batch.np.resize", fail)
+    _, receiver = rig.submit(1)
+    await turn()
+
+    assert isinstance(ending(receiver), BackendError)
+    assert (0, rig.device.tokens) == (len(rig.batcher._running), rig.device._free)
+
+
 async def test_a_wrong_number_of_rows_is_blamed_on_who_causes_it() -> None:
     """Some models answer fewer rows for some inputs: an error for those requests, and right answers for their mates."""
     rig = Rig()
@@ -334,7 +367,7 @@ EVENTS = st.lists(
         st.tuples(st.just("ahead"), st.just(0)),
         *[
             st.tuples(st.just(name), st.integers(0, 1))
-            for name in ("answer", "answer", "answer", "refuse", "crash", "kill", "revive")
+            for name in ("answer", "answer", "answer", "refuse", "crash", "kill", "revive", "starve")
         ],
     ),
     max_size=60,
@@ -350,8 +383,9 @@ LEVELS = (
 def test_every_request_ends_exactly_once(
     events: list[tuple[str, int]], instances: int, tokens: int, foreseeing: bool, levels: bool
 ) -> None:
-    """Under any mix of arrivals, deadlines, queue timeouts, cancellations, refusals, deaths and rebirths: each request
-    ends once, with its own rows if it is answered; no batch exceeds the limit; all tokens come back.
+    """Under any mix of arrivals, deadlines, queue timeouts, cancellations, refusals, deaths, rebirths and lack of
+    memory: each request ends once, with its own rows if it is answered; no batch exceeds the limit; all tokens come
+    back.
     """
     profile = LatencyProfile(PROFILE) if foreseeing else None
     asyncio.run(play(events, lambda: Rig(instances=instances, tokens=tokens, profile=profile, levels=policies(levels))))
@@ -412,6 +446,8 @@ def act(instance: ManualInstance, event: str) -> None:
         instance.refuse()
     elif event in ("crash", "kill") and instance.ready:
         instance.die(blameless=event == "kill")
+    elif event == "starve":
+        instance.lacks = MemoryError()
     elif event == "revive" and not instance.ready:
         instance.revive()
 

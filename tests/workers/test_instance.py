@@ -2,6 +2,7 @@
 
 import asyncio
 import dataclasses
+import errno
 import os
 import signal
 from collections.abc import Sequence
@@ -19,6 +20,7 @@ from service.errors import ArtifactError
 from service.workers.instance import Instance
 from service.workers.patience import Patience
 from service.workers.payloads import Timings
+from service.workers.region import Region
 
 QUICK = Patience(load=10.0, batch=60.0, beat=0.05)
 
@@ -51,8 +53,9 @@ class Recorder:
 class Rig:
     """An instance with its recorder."""
 
-    def __init__(self, patience: Patience = QUICK, **options: str) -> None:
+    def __init__(self, patience: Patience = QUICK, slots: int = 1, **options: str) -> None:
         self.recorder = Recorder()
+        self._slots = slots
         plan = Plan(backend="fake", path="", options=options)
         self.instance: Instance[str] = Instance(plan, self.resolve(plan), patience)
 
@@ -62,7 +65,7 @@ class Rig:
                 tuple(dataclasses.replace(spec, dims=spec.dims[1:]) for spec in specs)
                 for specs in (signature.inputs, signature.outputs)
             )
-            full = msgspec.structs.replace(plan, max_batch_size=8, inputs=inputs, outputs=outputs, slots=1)
+            full = msgspec.structs.replace(plan, max_batch_size=8, inputs=inputs, outputs=outputs, slots=self._slots)
             return full, self.recorder
 
         return resolved
@@ -110,6 +113,51 @@ async def test_what_does_not_fit_the_slot_travels_in_memory_of_its_own() -> None
         assert before == len(os.listdir("/proc/self/fd"))
         rig.instance.run("small again", [[rows(1)]])
         await rig.recorder.next("done")
+
+
+@pytest.mark.parametrize("where", ["service.workers.region.Region.create", "service.workers.wire.send"])
+async def test_a_batch_that_finds_no_memory_costs_no_slot(monkeypatch: pytest.MonkeyPatch, where: str) -> None:
+    """Whether its memory can't be had or can't be sent: no job is taken, and the next finds slots and descriptors."""
+    async with Rig(slots=2) as rig:
+        before = len(os.listdir("/proc/self/fd"))
+        for _ in range(3):
+            with monkeypatch.context() as patch:
+                patch.setattr(where, out_of_descriptors)
+                with pytest.raises(OSError, match="open files"):
+                    rig.instance.run("large", [[rows(*range(20_000))]])
+        assert rig.instance.idle
+        assert before == len(os.listdir("/proc/self/fd"))
+
+        rig.instance.run("first", [[rows(1)]])
+        assert rig.instance.takes_another
+        assert "first" == (await rig.recorder.next("done"))[0]
+
+
+def out_of_descriptors(*args: object) -> None:
+    raise OSError(errno.EMFILE, "Too many open files")
+
+
+async def test_slots_that_cannot_all_be_made_are_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The instance isn't started, says why, and keeps nothing."""
+    async with Rig():
+        pass
+    create = Region.create
+    sizes: list[int] = []
+
+    def only_one(size: int) -> Region:
+        sizes.append(size)
+        if len(sizes) > 1:
+            out_of_descriptors()
+        return create(size)
+
+    rig = Rig(slots=2)
+    before = len(os.listdir("/proc/self/fd"))
+    monkeypatch.setattr(Region, "create", only_one)
+    with pytest.raises(ArtifactError, match="Too many open files"):
+        await rig.instance.start()
+
+    assert rig.instance.pid is None
+    assert before == len(os.listdir("/proc/self/fd"))
 
 
 async def test_a_refused_batch_leaves_the_worker_alive() -> None:
