@@ -35,8 +35,8 @@ class Instance(Generic[Job]):
     """Owns one worker process at a time, its slots and the jobs it holds, and starts the next process when it ends.
 
     A process that was of use (it answered a job, lived for some time, or was ready and ended from outside) is followed
-    at once, any other after a back-off that doubles. `resolve` turns the signature that the runtime found into the plan
-    to run by and the listener; it may raise ArtifactError.
+    at once, and so is one that a job has ended (`excuse`); any other after a back-off that doubles. `resolve` turns the
+    signature that the runtime found into the plan to run by and the listener; it may raise ArtifactError.
     """
 
     def __init__(
@@ -149,6 +149,10 @@ class Instance(Generic[Job]):
         self._free.pop()  # only now that it is on its way
         self._runs[self._sequence] = Run(job, number)
 
+    def excuse(self) -> None:
+        """Its process has ended because of a job: that, and how it ended before, says nothing against the instance."""
+        self._backoff.excuse()
+
     async def stop(self) -> None:
         """End the process, and start no other. Jobs it still holds are lost."""
         self._stopping = True
@@ -181,8 +185,8 @@ class Instance(Generic[Job]):
         self._plan_number, self._listener = self._planning.number, listener
         listener.instance_ready(self)
 
-    async def _relaunch(self, delay: float) -> None:
-        await asyncio.sleep(delay)
+    async def _relaunch(self) -> None:
+        await asyncio.sleep(self._backoff.delay)  # asked now that the listener has looked for a job to blame
         try:
             await self._launch()
         except ArtifactError as error:
@@ -251,7 +255,8 @@ class Instance(Generic[Job]):
         process.kill()
 
     def _restart_later(self, *, useful: bool) -> None:
-        self._restart = asyncio.get_running_loop().create_task(self._relaunch(self._backoff.next(useful=useful)))
+        self._backoff.ended(useful=useful)
+        self._restart = asyncio.get_running_loop().create_task(self._relaunch())
 
     def _running_for(self) -> InstanceListener[Job]:
         if self._listener is None:
@@ -284,6 +289,7 @@ class Instance(Generic[Job]):
         if run is None:
             raise FrameError(f"a failure of sequence {frame.sequence}, which isn't running")
         self._useful = True
+        self._backoff.succeeded()
         self._free.append(run.slot)
         if isinstance(run.job, Trial):
             run.job.fail(TrialFailed(text))

@@ -38,6 +38,7 @@ class ManualInstance:
     def __init__(self, listener: DynamicBatcher) -> None:
         self.ready = True
         self.failures = 0
+        self.excused = 0
         self.lacks: OSError | MemoryError | None = None
         """What the next batch will not find."""
         self.restarts: dict[str, int] = {}
@@ -94,6 +95,9 @@ class ManualInstance:
         self.ready = False
         jobs, self.jobs, self.all_groups = self.jobs, [], []
         self._listener.instance_lost(self, jobs, blameless=blameless)  # type: ignore[arg-type]
+
+    def excuse(self) -> None:
+        self.excused += 1
 
     def revive(self) -> None:
         """Take batches again."""

@@ -261,6 +261,21 @@ async def test_who_is_alone_at_a_second_crash_is_refused() -> None:
     assert ending(innocent) is None
 
 
+async def test_only_a_condemned_request_excuses_its_worker() -> None:
+    """Not one that somebody in a batch may have crashed, nor one that was killed: one whose cause was found."""
+    rig = Rig()
+    rig.submit(1)
+    rig.submit(2)
+    await turn()
+    for blameless, excused in [(False, 0), (True, 0), (False, 1)]:
+        rig.instances[0].die(blameless=blameless)
+        assert excused == rig.instances[0].excused
+        rig.instances[0].revive()
+        await turn()
+
+    assert 1 == len(rig.condemned)
+
+
 async def test_kills_from_outside_are_no_evidence() -> None:
     """An operator's or the kernel's SIGKILL is retried, again and again; at last it is given up, and not condemned."""
     rig = Rig()

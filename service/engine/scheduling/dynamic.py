@@ -258,11 +258,15 @@ class DynamicBatcher:
 
     def instance_lost(self, instance: Instance[Batch], jobs: Sequence[Batch], *, blameless: bool) -> None:
         """See `InstanceListener`."""
-        del instance
-        self.crew.count()
+
+        def condemn(exchange: Exchange) -> None:
+            instance.excuse()
+            self._condemn(exchange)
+
         for position, job in enumerate(jobs):  # only the first was being computed
             self._finished(job)
-            self._retry(suspect(job, blameless=blameless or position > 0, condemn=self._condemn))
+            self._retry(suspect(job, blameless=blameless or position > 0, condemn=condemn))
+        self.crew.count()
         if self.crew.is_hopeless:
             for exchange in list(self._unfinished()):
                 exchange.fail(WorkerLost("the model's worker ends as soon as it starts"))
