@@ -168,6 +168,7 @@ class Instance(Generic[Job]):
         self._watchdog, self._useful, self._verdict = Watchdog(self._patience), False, ""
         try:
             process = self._process = WorkerProcess(self)
+            asyncio.get_running_loop().call_later(self._patience.beat, self._watch, process)
             self._planning = Planning(process, self._patience.load)
             ready = await self._planning.load(self._inspect, [])
             # Every later process must load this very file.
@@ -181,7 +182,6 @@ class Instance(Generic[Job]):
         except (OSError, FrameError) as error:
             raise ArtifactError(f"no worker could be started for the model: {error}") from error
         self.problem, self._free, self.ready = "", list(range(plan.slots)), True
-        asyncio.get_running_loop().call_later(self._patience.beat, self._watch, process)
         self._plan_number, self._listener = self._planning.number, listener
         listener.instance_ready(self)
 
@@ -201,10 +201,12 @@ class Instance(Generic[Job]):
         """One beat has passed."""
         if process is not self._process:
             return
-        if verdict := self._watchdog.beat(self._runs.values()):
+        watchdog, runs = self._watchdog, self._runs.values()
+        verdict = watchdog.beat(runs) if self.ready else watchdog.loading(stopped=process.is_stopped)
+        if verdict:
             self._end(process, verdict)
             return
-        if self._watchdog.is_healthy and not self._useful:
+        if watchdog.is_healthy and not self._useful:
             self._useful = True
             self._backoff.succeeded()
         asyncio.get_running_loop().call_later(self._patience.beat, self._watch, process)

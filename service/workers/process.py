@@ -61,6 +61,14 @@ class WorkerProcess:
         """Process id."""
         return self._process.pid
 
+    @property
+    def is_stopped(self) -> bool:
+        """Whether somebody has stopped it (SIGSTOP) and not let it go on."""
+        try:
+            return os.waitid(os.P_PID, self.pid, os.WSTOPPED | os.WNOHANG | os.WNOWAIT) is not None
+        except ChildProcessError:
+            return False  # it has ended
+
     def send(self, frame: Frame, regions: Sequence[Region] = ()) -> None:
         """Send a frame, with the descriptors of `regions`. A process that is gone is not an error: `exited` follows.
 

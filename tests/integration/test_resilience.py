@@ -98,6 +98,27 @@ def test_several_requests_that_end_their_workers_keep_nobody_from_an_answer(tmp_
         assert [(200, 7000.0 + number) for number in range(len(beside))] == [answer.result() for answer in beside]
 
 
+def test_a_worker_that_is_stopped_while_it_starts_is_replaced(tmp_path: Path) -> None:
+    """SIGSTOP before the new worker's first heartbeat: it is ended too, and who waits gets an answer."""
+    write_model(tmp_path, "moody", config=None, model=hanging(666))
+    with serving(tmp_path) as served:
+        (first,) = served.workers()
+        os.kill(first, signal.SIGKILL)
+        until = time.monotonic() + 10
+        while not (young := [pid for pid in served.workers() if pid != first and is_worker(pid)]):
+            assert time.monotonic() < until
+            time.sleep(0.001)
+        os.kill(young[0], signal.SIGSTOP)
+
+        assert (200, 1.0) == ask_moody(served, 1)
+        assert young[0] not in served.workers()
+
+
+def is_worker(pid: int) -> bool:
+    """Whether the process runs a worker's program already; until then its parent waits for it, in the kernel."""
+    return b"service.workers.main" in Path(f"/proc/{pid}/cmdline").read_bytes()
+
+
 def ask_moody(served: Served, *values: float) -> tuple[int, object]:
     """Status and the first answer, or the reason why there is none."""
     x = {"name": "x", "datatype": "FP32", "shape": [len(values), 1], "data": values}

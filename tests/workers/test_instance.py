@@ -231,6 +231,57 @@ async def test_a_stopped_worker_is_found_by_its_missing_heartbeat() -> None:
         assert {"silent": 1} == rig.instance.restarts
 
 
+@pytest.mark.parametrize("after", [0.0, 0.5])
+async def test_a_worker_that_is_stopped_while_it_starts_is_replaced(after: float) -> None:
+    """It says nothing then in any case, but that it is stopped is known: in its first moments, and while it loads."""
+    async with Rig(load_latency="0.6") as rig:
+        old = rig.instance.pid
+        assert old
+        os.kill(old, signal.SIGKILL)
+        await rig.recorder.next("lost")
+        while rig.instance.pid is None:
+            await asyncio.sleep(0.01)
+        await asyncio.sleep(after)
+        assert not rig.instance.ready
+        os.kill(rig.instance.pid, signal.SIGSTOP)
+
+        assert ([], True) == await asyncio.wait_for(rig.recorder.next("lost"), 3)
+        await rig.recorder.next("ready")
+        assert {"sigkill": 1, "silent": 1} == rig.instance.restarts
+
+
+async def test_the_first_worker_is_replaced_too_if_it_is_stopped() -> None:
+    """Before there is anybody to tell."""
+    rig = Rig(load_latency="0.5")
+    starting = asyncio.create_task(rig.instance.start())
+    while rig.instance.pid is None:
+        await asyncio.sleep(0.01)
+    stopped = rig.instance.pid
+    os.kill(stopped, signal.SIGSTOP)
+
+    await asyncio.wait_for(starting, 10)
+
+    assert stopped != rig.instance.pid
+    await rig.instance.stop()
+
+
+async def test_a_slow_load_is_not_taken_for_silence() -> None:
+    """A process that loads for many beats and says nothing all the while is left alone, stopped for a moment or not."""
+    rig = Rig(Patience(load=10.0, beat=0.02), load_latency="1.5")
+    starting = asyncio.create_task(rig.instance.start())
+    await asyncio.sleep(0.5)
+    pid = rig.instance.pid
+    assert pid
+    os.kill(pid, signal.SIGSTOP)
+    await asyncio.sleep(0.05)
+    os.kill(pid, signal.SIGCONT)
+
+    await asyncio.wait_for(starting, 10)
+
+    assert pid == rig.instance.pid
+    await rig.instance.stop()
+
+
 async def test_a_batch_that_never_ends_is_ended() -> None:
     """A worker whose heart beats but whose batch takes longer than allowed is replaced."""
     async with Rig(Patience(load=10, batch=0.3, beat=0.05), hang_on="7") as rig:
