@@ -18,9 +18,10 @@ from service.workers.frames import ATTACHED, NO_SLOT, Frame, FrameError, Kind, v
 from service.workers.listener import InstanceListener
 from service.workers.patience import Patience
 from service.workers.payloads import Failure, Ready, Stats, Timings
+from service.workers.planning import Planning
 from service.workers.process import WorkerProcess, cause_of
 from service.workers.region import Region, TensorWriter, slot_bytes
-from service.workers.run import Run
+from service.workers.run import Run, lost
 from service.workers.trial import Trial, TrialFailed, Tried, WorkerEnded
 from service.workers.watchdog import SILENT, Watchdog
 
@@ -34,8 +35,8 @@ class Instance(Generic[Job]):
     """Owns one worker process at a time, its slots and the jobs it holds, and starts the next process when it ends.
 
     A process that was of use (it answered a job, lived for some time, or was ready and ended from outside) is followed
-    at once, any other after a back-off that doubles. `resolve` turns the signature that the runtime found into the plan
-    to run by and the listener; it may raise ArtifactError.
+    at once, and so is one that a job has ended (`excuse`); any other after a back-off that doubles. `resolve` turns the
+    signature that the runtime found into the plan to run by and the listener; it may raise ArtifactError.
     """
 
     def __init__(
@@ -53,7 +54,7 @@ class Instance(Generic[Job]):
         self._process: WorkerProcess | None = None
         self._plan = inspect
         self._plan_number = 0
-        self._planned: asyncio.Future[Ready] | None = None
+        self._planning: Planning | None = None
         self._slots: list[Region] = []
         self._free: list[int] = []
         self._runs: dict[int, Run[Job]] = {}
@@ -114,7 +115,10 @@ class Instance(Generic[Job]):
                 return
 
     def run(self, job: Job, groups: Sequence[Sequence[NDArray[Any]]]) -> None:
-        """Give it a job: per input of the plan, the arrays to be joined along the batch axis. Needs a free slot."""
+        """Give it a job: per input of the plan, the arrays to be joined along the batch axis. Needs a free slot.
+
+        Where it finds no memory, or no descriptors, it raises OSError or MemoryError and hasn't taken the job.
+        """
         self._send(job, groups)
 
     async def attempt(self, inputs: Sequence[NDArray[Any]]) -> Tried:
@@ -130,17 +134,24 @@ class Instance(Generic[Job]):
         process = self._process
         if process is None or not self._free:
             raise RuntimeError("the instance isn't idle")
-        number = self._free.pop()
+        number = self._free[-1]
         slot = self._slots[number]
         extents, region = TensorWriter(slot).pack([spec.datatype for spec in self._plan.inputs], groups)
         self._sequence = (self._sequence + 1) & 0xFFFFFFFF
-        self._runs[self._sequence] = Run(job, number)
         spilled = region is not slot
         frame = Frame(kind=Kind.RUN, sequence=self._sequence, plan=self._plan_number, slot=number, tensors=extents)
         frame.flags = ATTACHED if spilled else 0
-        process.send(frame, [region] if spilled else ())
-        if spilled:
-            region.close()
+        try:
+            process.send(frame, [region] if spilled else ())
+        finally:
+            if spilled:
+                region.close()
+        self._free.pop()  # only now that it is on its way
+        self._runs[self._sequence] = Run(job, number)
+
+    def excuse(self) -> None:
+        """Its process has ended because of a job: that, and how it ended before, says nothing against the instance."""
+        self._backoff.excuse()
 
     async def stop(self) -> None:
         """End the process, and start no other. Jobs it still holds are lost."""
@@ -157,35 +168,25 @@ class Instance(Generic[Job]):
         self._watchdog, self._useful, self._verdict = Watchdog(self._patience), False, ""
         try:
             process = self._process = WorkerProcess(self)
-            ready = await self._plan_worker(process, self._inspect, [])
+            asyncio.get_running_loop().call_later(self._patience.beat, self._watch, process)
+            self._planning = Planning(process, self._patience.load)
+            ready = await self._planning.load(self._inspect, [])
             # Every later process must load this very file.
             self._inspect = msgspec.structs.replace(self._inspect, sha256=ready.sha256)
             self.runtime = ready.runtime
             resolved, listener = self._resolve(ready.signature)
             plan = self._plan = msgspec.structs.replace(resolved, beat_seconds=self._patience.beat, sha256=ready.sha256)
-            self._slots = [Region.create(slot_bytes(plan)) for _ in range(plan.slots)]
-            await self._plan_worker(process, plan, self._slots)
+            for _ in range(plan.slots):
+                self._slots.append(Region.create(slot_bytes(plan)))
+            await self._planning.load(plan, self._slots)
         except (OSError, FrameError) as error:
             raise ArtifactError(f"no worker could be started for the model: {error}") from error
         self.problem, self._free, self.ready = "", list(range(plan.slots)), True
-        asyncio.get_running_loop().call_later(self._patience.beat, self._watch, process)
-        self._listener = listener
+        self._plan_number, self._listener = self._planning.number, listener
         listener.instance_ready(self)
 
-    async def _plan_worker(self, process: WorkerProcess, plan: Plan, slots: Sequence[Region]) -> Ready:
-        self._plan_number += 1
-        planned = self._planned = asyncio.get_running_loop().create_future()
-        process.send(Frame(kind=Kind.PLAN, plan=self._plan_number, payload=msgspec.json.encode(plan)), slots)
-        try:
-            return await asyncio.wait_for(planned, self._patience.load)
-        except TimeoutError:
-            self._end(process, "load_timeout")
-            raise ArtifactError(f"the model wasn't loaded within {self._patience.load:g} s") from None
-        finally:
-            self._planned = None
-
-    async def _relaunch(self, delay: float) -> None:
-        await asyncio.sleep(delay)
+    async def _relaunch(self) -> None:
+        await asyncio.sleep(self._backoff.delay)  # asked now that the listener has looked for a job to blame
         try:
             await self._launch()
         except ArtifactError as error:
@@ -200,10 +201,12 @@ class Instance(Generic[Job]):
         """One beat has passed."""
         if process is not self._process:
             return
-        if verdict := self._watchdog.beat(self._runs.values()):
+        watchdog, runs = self._watchdog, self._runs.values()
+        verdict = watchdog.beat(runs) if self.ready else watchdog.loading(stopped=process.is_stopped)
+        if verdict:
             self._end(process, verdict)
             return
-        if self._watchdog.is_healthy and not self._useful:
+        if watchdog.is_healthy and not self._useful:
             self._useful = True
             self._backoff.succeeded()
         asyncio.get_running_loop().call_later(self._patience.beat, self._watch, process)
@@ -219,8 +222,8 @@ class Instance(Generic[Job]):
             elif frame.kind is Kind.FAIL:
                 self._failed(frame)
             elif frame.kind is Kind.READY:
-                if self._planned and not self._planned.done():
-                    self._planned.set_result(msgspec.json.decode(frame.payload, type=Ready))
+                if self._planning:
+                    self._planning.loaded(msgspec.json.decode(frame.payload, type=Ready))
             elif frame.kind is Kind.STATS:
                 self.stats = msgspec.json.decode(frame.payload, type=Stats)
             elif frame.kind is not Kind.BEAT:
@@ -235,16 +238,11 @@ class Instance(Generic[Job]):
         """See `ProcessListener`."""
         was_ready, self.ready, self._process = self.ready, False, None
         cause = (self._verdict or "protocol") if killed_by_us else cause_of(status)
-        if self._planned and not self._planned.done():
-            self._planned.set_exception(WorkerEnded(f"the worker ended while it loaded the model ({cause})"))
+        if self._planning:
+            self._planning.ended(cause)
         for slot in self._slots:
             slot.close()
-        jobs: list[Job] = []
-        for run in self._runs.values():
-            if isinstance(run.job, Trial):
-                run.job.fail(WorkerEnded(f"the worker ended while the model was tried ({cause})"))
-            else:
-                jobs.append(run.job)
+        jobs = lost(self._runs.values(), cause)
         self._slots, self._free, self._runs = [], [], {}
         blameless = cause == SILENT or (not killed_by_us and status == -signal.SIGKILL)
         if not self._stopping and self._listener:
@@ -259,7 +257,8 @@ class Instance(Generic[Job]):
         process.kill()
 
     def _restart_later(self, *, useful: bool) -> None:
-        self._restart = asyncio.get_running_loop().create_task(self._relaunch(self._backoff.next(useful=useful)))
+        self._backoff.ended(useful=useful)
+        self._restart = asyncio.get_running_loop().create_task(self._relaunch())
 
     def _running_for(self) -> InstanceListener[Job]:
         if self._listener is None:
@@ -286,13 +285,13 @@ class Instance(Generic[Job]):
 
     def _failed(self, frame: Frame) -> None:
         text = msgspec.json.decode(frame.payload, type=Failure).text
-        if self._planned and not self._planned.done() and frame.slot == NO_SLOT:
-            self._planned.set_exception(ArtifactError(text))
+        if self._planning and frame.slot == NO_SLOT and self._planning.refused(text):
             return
         run = self._runs.pop(frame.sequence, None)
         if run is None:
             raise FrameError(f"a failure of sequence {frame.sequence}, which isn't running")
         self._useful = True
+        self._backoff.succeeded()
         self._free.append(run.slot)
         if isinstance(run.job, Trial):
             run.job.fail(TrialFailed(text))

@@ -23,4 +23,7 @@ class InstanceListener(Protocol[Job_contra]):
         """The runtime refused the job; the worker goes on."""
 
     def instance_lost(self, instance: Any, jobs: Sequence[Job_contra], *, blameless: bool) -> None:
-        """The worker ended while it held `jobs`; `blameless` when it was killed or stopped from outside."""
+        """The worker ended while it held `jobs`; `blameless` when it was killed or stopped from outside.
+
+        `instance.excuse()`, called now, says that it was a job that ended it.
+        """

@@ -61,13 +61,24 @@ class WorkerProcess:
         """Process id."""
         return self._process.pid
 
+    @property
+    def is_stopped(self) -> bool:
+        """Whether somebody has stopped it (SIGSTOP) and not let it go on."""
+        try:
+            return os.waitid(os.P_PID, self.pid, os.WSTOPPED | os.WNOHANG | os.WNOWAIT) is not None
+        except ChildProcessError:
+            return False  # it has ended
+
     def send(self, frame: Frame, regions: Sequence[Region] = ()) -> None:
-        """Send a frame, with the descriptors of `regions`. A process that is gone is not an error: `exited` follows."""
+        """Send a frame, with the descriptors of `regions`. A process that is gone is not an error: `exited` follows.
+
+        Raises OSError when there is no memory for it, or too many descriptors are under way.
+        """
         try:
             wire.send(self._socket, frame, regions)
         except BlockingIOError:
             self.kill()  # the socket holds hundreds of frames: this worker has stopped reading
-        except OSError:
+        except ConnectionError:
             return
 
     def kill(self) -> None:
@@ -78,10 +89,10 @@ class WorkerProcess:
 
     async def stop(self, grace: float) -> None:
         """Ask the process to end, and end it after `grace` seconds."""
-        self.send(Frame(kind=Kind.STOP))
         try:
+            self.send(Frame(kind=Kind.STOP))
             await asyncio.wait_for(self._gone.wait(), grace)
-        except TimeoutError:
+        except OSError:  # it wasn't asked, or too much time has passed (TimeoutError)
             self.kill()
             await self._gone.wait()
 

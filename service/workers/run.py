@@ -1,9 +1,10 @@
 """What a slot of an instance is used for."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from service.workers.trial import Trial
+from service.workers.trial import Trial, WorkerEnded
 
 Job = TypeVar("Job")
 
@@ -15,3 +16,14 @@ class Run(Generic[Job]):
     job: Job | Trial
     slot: int
     beats: int = 0
+
+
+def lost(runs: Iterable[Run[Job]], cause: str) -> list[Job]:
+    """The jobs of a worker that has ended; who waits for a trial is told at once."""
+    jobs: list[Job] = []
+    for run in runs:
+        if isinstance(run.job, Trial):
+            run.job.fail(WorkerEnded(f"the worker ended while the model was tried ({cause})"))
+        else:
+            jobs.append(run.job)
+    return jobs

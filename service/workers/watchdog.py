@@ -28,8 +28,16 @@ class Watchdog:
         """The process said something."""
         self._silent = 0
 
+    def loading(self, *, stopped: bool) -> str:
+        """One beat has passed for a process that isn't ready yet; why it should be ended, empty if it shouldn't.
+
+        How long it says nothing is no evidence then, but that somebody has stopped it, and doesn't let it go on, is.
+        """
+        self._silent = self._silent + 1 if stopped else 0
+        return SILENT if self._silent > MISSED_BEATS else ""
+
     def beat(self, runs: Iterable[Run[Any]]) -> str:
-        """One beat has passed; why the process should be ended, empty if it shouldn't."""
+        """One beat has passed for a process that is ready; why it should be ended, empty if it shouldn't."""
         self._silent += 1
         self._beats += 1
         verdict = SILENT if self._silent > MISSED_BEATS else ""
@@ -41,5 +49,5 @@ class Watchdog:
 
     @property
     def is_healthy(self) -> bool:
-        """Whether the process has lived long enough to be called of use."""
+        """Whether the process has been ready for long enough to be called of use."""
         return self._beats >= HEALTHY_BEATS

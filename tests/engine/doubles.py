@@ -38,6 +38,9 @@ class ManualInstance:
     def __init__(self, listener: DynamicBatcher) -> None:
         self.ready = True
         self.failures = 0
+        self.excused = 0
+        self.lacks: OSError | MemoryError | None = None
+        """What the next batch will not find."""
         self.restarts: dict[str, int] = {}
         self.stats = None
         self.plan = Plan(backend="", path="")
@@ -62,6 +65,9 @@ class ManualInstance:
 
     def run(self, job: Batch, groups: Sequence[Sequence[NDArray[Any]]]) -> None:
         assert self.idle or self.takes_another
+        if error := self.lacks:
+            self.lacks = None
+            raise error
         self.jobs.append(job)
         self.all_groups.append(groups)
         self.groups = self.all_groups[0]
@@ -89,6 +95,9 @@ class ManualInstance:
         self.ready = False
         jobs, self.jobs, self.all_groups = self.jobs, [], []
         self._listener.instance_lost(self, jobs, blameless=blameless)  # type: ignore[arg-type]
+
+    def excuse(self) -> None:
+        self.excused += 1
 
     def revive(self) -> None:
         """Take batches again."""

@@ -1,6 +1,7 @@
 """The dynamic batcher: batches form by themselves, and every request ends exactly once, whatever happens."""
 
 import asyncio
+import errno
 import time
 from collections.abc import Callable, Sequence
 
@@ -260,6 +261,21 @@ async def test_who_is_alone_at_a_second_crash_is_refused() -> None:
     assert ending(innocent) is None
 
 
+async def test_only_a_condemned_request_excuses_its_worker() -> None:
+    """Not one that somebody in a batch may have crashed, nor one that was killed: one whose cause was found."""
+    rig = Rig()
+    rig.submit(1)
+    rig.submit(2)
+    await turn()
+    for blameless, excused in [(False, 0), (True, 0), (False, 1)]:
+        rig.instances[0].die(blameless=blameless)
+        assert excused == rig.instances[0].excused
+        rig.instances[0].revive()
+        await turn()
+
+    assert 1 == len(rig.condemned)
+
+
 async def test_kills_from_outside_are_no_evidence() -> None:
     """An operator's or the kernel's SIGKILL is retried, again and again; at last it is given up, and not condemned."""
     rig = Rig()
@@ -287,6 +303,38 @@ async def test_a_model_whose_workers_never_come_up_says_so() -> None:
     assert isinstance(ending(receiver), WorkerLost)
     with pytest.raises(NotReady):
         rig.submit(2)
+
+
+@pytest.mark.parametrize("error", [OSError(errno.EMFILE, "Too many open files"), MemoryError("Unable to allocate")])
+async def test_a_batch_that_finds_no_memory_is_refused_and_costs_nothing(error: OSError | MemoryError) -> None:
+    """Who is in it is told why; the device's tokens come back, and the next is computed."""
+    rig = Rig(tokens=1, profile=LatencyProfile(PROFILE))
+    rig.instances[0].lacks = error
+    _, first = rig.submit(1)
+    await turn()
+    _, second = rig.submit(2)
+    await turn()
+    rig.instances[0].answer()
+
+    assert f"no memory for a batch of 1 rows: {error}" == str(ending(first))
+    assert isinstance(ending(first), BackendError)
+    assert ending(second) is None
+    assert (0, 1) == (len(rig.batcher._running), rig.device._free)
+
+
+async def test_a_batch_that_cannot_be_padded_for_lack_of_memory_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Gathering takes memory too."""
+
+    def fail(*args: object) -> None:
+        raise MemoryError
+
+    rig = Rig(buckets=(4,))
+    monkeypatch.setattr("service.engine.scheduling.batch.np.resize", fail)
+    _, receiver = rig.submit(1)
+    await turn()
+
+    assert isinstance(ending(receiver), BackendError)
+    assert (0, rig.device.tokens) == (len(rig.batcher._running), rig.device._free)
 
 
 async def test_a_wrong_number_of_rows_is_blamed_on_who_causes_it() -> None:
@@ -335,7 +383,7 @@ EVENTS = st.lists(
         st.tuples(st.just("ahead"), st.just(0)),
         *[
             st.tuples(st.just(name), st.integers(0, 1))
-            for name in ("answer", "answer", "answer", "refuse", "crash", "kill", "revive")
+            for name in ("answer", "answer", "answer", "refuse", "crash", "kill", "revive", "starve")
         ],
     ),
     max_size=60,
@@ -369,8 +417,9 @@ def test_every_request_ends_exactly_once(
     bounds: tuple[int, int],
 ) -> None:
     """Under any mix of arrivals, deadlines, priority levels, queue timeouts, full queues, voluntary waits,
-    cancellations, refusals, deaths and rebirths: each admitted request ends once, with its own rows if it is answered;
-    who is refused, whole or halfway, hears of it by that alone; no batch exceeds the limit; all tokens come back.
+    cancellations, refusals, deaths, rebirths and lack of memory: each admitted request ends once, with its own rows if
+    it is answered; who is refused, whole or halfway, hears of it by that alone; no batch exceeds the limit; all tokens
+    come back.
     """
     profile = LatencyProfile(PROFILE) if foreseeing else None
     delay, preferred = wait
@@ -457,6 +506,8 @@ def act(instance: ManualInstance, event: str) -> None:
         instance.refuse()
     elif event in ("crash", "kill") and instance.ready:
         instance.die(blameless=event == "kill")
+    elif event == "starve":
+        instance.lacks = MemoryError()
     elif event == "revive" and not instance.ready:
         instance.revive()
 

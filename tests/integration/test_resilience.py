@@ -8,7 +8,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -100,9 +100,45 @@ def test_a_request_that_ends_its_worker_each_time_is_refused(tmp_path: Path) -> 
         )
 
 
-def ask_moody(served: Served, value: float) -> tuple[int, object]:
-    """Status and the answer, or the reason why there is none."""
-    x = {"name": "x", "datatype": "FP32", "shape": [1, 1], "data": [value]}
+def test_several_requests_that_end_their_workers_keep_nobody_from_an_answer(tmp_path: Path) -> None:
+    """Different ones at once are each refused as what they are, and those who ask meanwhile are answered."""
+    write_model(tmp_path, "moody", config=None, model=hanging(666))
+    with serving(tmp_path, "--batch-timeout-secs", "1") as served, ThreadPoolExecutor(16) as pool:
+        assert (200, 1.0) == ask_moody(served, 1)
+        culprits = [pool.submit(ask_moody, served, 666, number) for number in range(4)]
+        beside: list[Future[tuple[int, object]]] = []
+        while not all(culprit.done() for culprit in culprits):
+            beside.append(pool.submit(ask_moody, served, 7000 + len(beside)))
+            time.sleep(0.5)
+
+        assert [(500, "crashed_worker")] * 4 == [culprit.result() for culprit in culprits]
+        assert [(200, 7000.0 + number) for number in range(len(beside))] == [answer.result() for answer in beside]
+
+
+def test_a_worker_that_is_stopped_while_it_starts_is_replaced(tmp_path: Path) -> None:
+    """SIGSTOP before the new worker's first heartbeat: it is ended too, and who waits gets an answer."""
+    write_model(tmp_path, "moody", config=None, model=hanging(666))
+    with serving(tmp_path) as served:
+        (first,) = served.workers()
+        os.kill(first, signal.SIGKILL)
+        until = time.monotonic() + 10
+        while not (young := [pid for pid in served.workers() if pid != first and is_worker(pid)]):
+            assert time.monotonic() < until
+            time.sleep(0.001)
+        os.kill(young[0], signal.SIGSTOP)
+
+        assert (200, 1.0) == ask_moody(served, 1)
+        assert young[0] not in served.workers()
+
+
+def is_worker(pid: int) -> bool:
+    """Whether the process runs a worker's program already; until then its parent waits for it, in the kernel."""
+    return b"service.workers.main" in Path(f"/proc/{pid}/cmdline").read_bytes()
+
+
+def ask_moody(served: Served, *values: float) -> tuple[int, object]:
+    """Status and the first answer, or the reason why there is none."""
+    x = {"name": "x", "datatype": "FP32", "shape": [len(values), 1], "data": values}
     url = f"{served.http}/v2/models/moody/infer"
     try:
         with urllib.request.urlopen(url, json.dumps({"inputs": [x]}).encode(), timeout=30) as answer:

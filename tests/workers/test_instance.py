@@ -2,6 +2,7 @@
 
 import asyncio
 import dataclasses
+import errno
 import os
 import signal
 from collections.abc import Sequence
@@ -19,6 +20,7 @@ from service.errors import ArtifactError
 from service.workers.instance import Instance
 from service.workers.patience import Patience
 from service.workers.payloads import Timings
+from service.workers.region import Region
 
 QUICK = Patience(load=10.0, batch=60.0, beat=0.05)
 
@@ -51,8 +53,9 @@ class Recorder:
 class Rig:
     """An instance with its recorder."""
 
-    def __init__(self, patience: Patience = QUICK, **options: str) -> None:
+    def __init__(self, patience: Patience = QUICK, slots: int = 1, **options: str) -> None:
         self.recorder = Recorder()
+        self._slots = slots
         plan = Plan(backend="fake", path="", options=options)
         self.instance: Instance[str] = Instance(plan, self.resolve(plan), patience)
 
@@ -62,7 +65,7 @@ class Rig:
                 tuple(dataclasses.replace(spec, dims=spec.dims[1:]) for spec in specs)
                 for specs in (signature.inputs, signature.outputs)
             )
-            full = msgspec.structs.replace(plan, max_batch_size=8, inputs=inputs, outputs=outputs, slots=1)
+            full = msgspec.structs.replace(plan, max_batch_size=8, inputs=inputs, outputs=outputs, slots=self._slots)
             return full, self.recorder
 
         return resolved
@@ -110,6 +113,51 @@ async def test_what_does_not_fit_the_slot_travels_in_memory_of_its_own() -> None
         assert before == len(os.listdir("/proc/self/fd"))
         rig.instance.run("small again", [[rows(1)]])
         await rig.recorder.next("done")
+
+
+@pytest.mark.parametrize("where", ["service.workers.region.Region.create", "service.workers.wire.send"])
+async def test_a_batch_that_finds_no_memory_costs_no_slot(monkeypatch: pytest.MonkeyPatch, where: str) -> None:
+    """Whether its memory can't be had or can't be sent: no job is taken, and the next finds slots and descriptors."""
+    async with Rig(slots=2) as rig:
+        before = len(os.listdir("/proc/self/fd"))
+        for _ in range(3):
+            with monkeypatch.context() as patch:
+                patch.setattr(where, out_of_descriptors)
+                with pytest.raises(OSError, match="open files"):
+                    rig.instance.run("large", [[rows(*range(20_000))]])
+        assert rig.instance.idle
+        assert before == len(os.listdir("/proc/self/fd"))
+
+        rig.instance.run("first", [[rows(1)]])
+        assert rig.instance.takes_another
+        assert "first" == (await rig.recorder.next("done"))[0]
+
+
+def out_of_descriptors(*args: object) -> None:
+    raise OSError(errno.EMFILE, "Too many open files")
+
+
+async def test_slots_that_cannot_all_be_made_are_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The instance isn't started, says why, and keeps nothing."""
+    async with Rig():
+        pass
+    create = Region.create
+    sizes: list[int] = []
+
+    def only_one(size: int) -> Region:
+        sizes.append(size)
+        if len(sizes) > 1:
+            out_of_descriptors()
+        return create(size)
+
+    rig = Rig(slots=2)
+    before = len(os.listdir("/proc/self/fd"))
+    monkeypatch.setattr(Region, "create", only_one)
+    with pytest.raises(ArtifactError, match="Too many open files"):
+        await rig.instance.start()
+
+    assert rig.instance.pid is None
+    assert before == len(os.listdir("/proc/self/fd"))
 
 
 async def test_a_refused_batch_leaves_the_worker_alive() -> None:
@@ -181,6 +229,57 @@ async def test_a_stopped_worker_is_found_by_its_missing_heartbeat() -> None:
         assert ([], True) == (jobs, blameless)
         await rig.recorder.next("ready")
         assert {"silent": 1} == rig.instance.restarts
+
+
+@pytest.mark.parametrize("after", [0.0, 0.5])
+async def test_a_worker_that_is_stopped_while_it_starts_is_replaced(after: float) -> None:
+    """It says nothing then in any case, but that it is stopped is known: in its first moments, and while it loads."""
+    async with Rig(load_latency="0.6") as rig:
+        old = rig.instance.pid
+        assert old
+        os.kill(old, signal.SIGKILL)
+        await rig.recorder.next("lost")
+        while rig.instance.pid is None:
+            await asyncio.sleep(0.01)
+        await asyncio.sleep(after)
+        assert not rig.instance.ready
+        os.kill(rig.instance.pid, signal.SIGSTOP)
+
+        assert ([], True) == await asyncio.wait_for(rig.recorder.next("lost"), 3)
+        await rig.recorder.next("ready")
+        assert {"sigkill": 1, "silent": 1} == rig.instance.restarts
+
+
+async def test_the_first_worker_is_replaced_too_if_it_is_stopped() -> None:
+    """Before there is anybody to tell."""
+    rig = Rig(load_latency="0.5")
+    starting = asyncio.create_task(rig.instance.start())
+    while rig.instance.pid is None:
+        await asyncio.sleep(0.01)
+    stopped = rig.instance.pid
+    os.kill(stopped, signal.SIGSTOP)
+
+    await asyncio.wait_for(starting, 10)
+
+    assert stopped != rig.instance.pid
+    await rig.instance.stop()
+
+
+async def test_a_slow_load_is_not_taken_for_silence() -> None:
+    """A process that loads for many beats and says nothing all the while is left alone, stopped for a moment or not."""
+    rig = Rig(Patience(load=10.0, beat=0.02), load_latency="1.5")
+    starting = asyncio.create_task(rig.instance.start())
+    await asyncio.sleep(0.5)
+    pid = rig.instance.pid
+    assert pid
+    os.kill(pid, signal.SIGSTOP)
+    await asyncio.sleep(0.05)
+    os.kill(pid, signal.SIGCONT)
+
+    await asyncio.wait_for(starting, 10)
+
+    assert pid == rig.instance.pid
+    await rig.instance.stop()
 
 
 async def test_a_batch_that_never_ends_is_ended() -> None:

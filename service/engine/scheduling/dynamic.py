@@ -182,19 +182,18 @@ class DynamicBatcher:
             return False
         self._queue.taken(batch, now)
         self._metrics.queue_duration.observe_all([now - exchange.admitted for exchange in batch.exchanges])
-        groups = batch.gather(station.padded(batch.rows))
-        if self._policy.waste or station.buckets:
-            real = 1 - self._policy.waste(batch.exchanges) if self._policy.waste else 1.0
-            self._metrics.padding_ratio.observe(1 - real * batch.rows / batch.computed)
         self._running[batch] = station
         if station.foresight:
             station.foresight.started(batch, station.free_at(now)[0] if self._choice else now)
         try:
-            instance.run(batch, groups)
-        except OSError as error:  # no memory or descriptors for a batch that doesn't fit its slot
+            instance.run(batch, batch.gather(station.padded(batch.rows)))
+        except (OSError, MemoryError) as error:  # none to pad it with, or none for what doesn't fit its slot
             self._finished(batch)
-            batch.refuse(f"no shared memory for a batch of {batch.rows} rows: {error.strerror}")
+            batch.refuse(f"no memory for a batch of {batch.rows} rows: {error}")
             return True
+        if self._policy.waste or station.buckets:
+            real = 1 - self._policy.waste(batch.exchanges) if self._policy.waste else 1.0
+            self._metrics.padding_ratio.observe(1 - real * batch.rows / batch.computed)
         if not self._choice and (seconds := station.ahead_after(batch)):
             self._loop.call_later(seconds, self._send_ahead, station, instance, batch)
         return True
@@ -261,11 +260,15 @@ class DynamicBatcher:
 
     def instance_lost(self, instance: Instance[Batch], jobs: Sequence[Batch], *, blameless: bool) -> None:
         """See `InstanceListener`."""
-        del instance
-        self.crew.count()
+
+        def condemn(exchange: Exchange) -> None:
+            instance.excuse()
+            self._condemn(exchange)
+
         for position, job in enumerate(jobs):  # only the first was being computed
             self._finished(job)
-            self._retry(suspect(job, blameless=blameless or position > 0, condemn=self._condemn))
+            self._retry(suspect(job, blameless=blameless or position > 0, condemn=condemn))
+        self.crew.count()
         if self.crew.is_hopeless:
             for exchange in list(self._unfinished()):
                 exchange.fail(WorkerLost("the model's worker ends as soon as it starts"))

@@ -13,8 +13,9 @@ KILLS = 10
 def suspect(batch: Batch, *, blameless: bool, condemn: Callable[[Exchange], None]) -> list[Batch]:
     """Note that a worker died with `batch`; what is to be tried again, each request alone.
 
-    Who was alone at a second crash is refused and condemned. That a worker was killed or stopped from outside
-    (`blameless`) says nothing about a request; after KILLS of them it is given up, and may be sent again.
+    Who was alone at a second crash is refused, and given to `condemn` as the cause of both. That a worker was killed or
+    stopped from outside (`blameless`) says nothing about a request; after KILLS of them it is given up, and may be sent
+    again.
     """
     for exchange in batch.alive():
         exchange.kills += blameless
