@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import sys
 from pathlib import Path
 from typing import Annotated, Literal
@@ -71,6 +72,8 @@ def _find(settings: ProfileSettings) -> ModelFolder:
         raise ArtifactError(f"{named[0].name}: a remote server computes it, so there is nothing to measure here")
     if settings.write and settings.model_repository.is_file():
         raise ArtifactError("a single file has no config.pbtxt to write into; put it into a model repository")
+    if settings.write and not os.access(named[0].path, os.W_OK):
+        raise ArtifactError(f"{named[0].name}/{CONFIG_NAME} can't be written: the folder is read-only for this user")
     return named[0]
 
 
@@ -85,8 +88,11 @@ def _write(folder: ModelFolder, chosen: Outcome) -> None:
     text = with_runtime(before, backend=chosen.backend, precision=chosen.precision)
     parse_config(text, name=folder.name)
     scratch = path.with_name(f".{CONFIG_NAME}.new")
-    scratch.write_text(text, encoding="utf-8")
-    scratch.replace(path)
+    try:
+        scratch.write_text(text, encoding="utf-8")
+        scratch.replace(path)
+    except OSError as error:
+        raise ArtifactError(f"{folder.name}/{CONFIG_NAME} can't be written: {error.strerror}") from error
 
 
 def _batching(chosen: Outcome) -> str:

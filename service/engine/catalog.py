@@ -265,5 +265,6 @@ def _give_reason(generation: Generation, reason: str) -> None:
     if generation.model is None:
         generation.state = UNAVAILABLE
     if reason != generation.reason:
-        _log.error("not served", model=generation.name, version=generation.version, reason=reason)
+        event = "goes on serving what was loaded" if generation.model else "not served"
+        _log.error(event, model=generation.name, version=generation.version, reason=reason)
     generation.reason = reason

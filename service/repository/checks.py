@@ -53,7 +53,7 @@ class Checks:
 
     def _model_file(self, path: Path, place: str) -> None:
         if not path.is_file():
-            raise ArtifactError(f"{place}: no such file")
+            raise ArtifactError(f"{place}: {'is no regular file' if path.exists() else 'no such file'}")
         size = path.stat().st_size
         if size == 0:
             raise ArtifactError(f"{place}: is empty")

@@ -191,7 +191,8 @@ class Instance(Generic[Job]):
             await self._launch()
         except ArtifactError as error:
             self.problem = str(error)
-            self._log.error("worker not restarted", reason=self.problem)
+            if not isinstance(error, WorkerEnded):  # that was said when it ended
+                self._log.error("worker not restarted yet", reason=self.problem)
             if self._process:
                 self._end(self._process, "load_failed")  # `exited` decides when to try again
             elif not isinstance(error, WorkerEnded):

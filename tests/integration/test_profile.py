@@ -1,6 +1,7 @@
 """`hone-serve profile`: every runtime that is installed is measured, and the best is written if asked."""
 
 import json
+import os
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
@@ -48,6 +49,24 @@ def test_nothing_but_the_runtime_changes_where_there_was_no_config(tmp_path: Pat
     chosen = {key: after[key] for key in ("backend", "platform", "parameters")}
     assert "hone.precision" in chosen["parameters"]
     assert before | chosen == after
+
+
+def test_what_cannot_be_written_is_said_in_a_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Before anything is measured where that is known already, and without a trace where it turns out later."""
+    write_model(tmp_path, "m", config=CONFIG, model=models.centred())
+    words = ["profile", "m", "--model-repository", str(tmp_path), "--write"]
+    (tmp_path / "m" / ".config.pbtxt.new").mkdir()
+    assert dispatch(words) != ExitCode.OK
+    assert "m/config.pbtxt can't be written: Is a directory" in capsys.readouterr().err
+
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    assert dispatch(words) != ExitCode.OK
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert "m/config.pbtxt can't be written: the folder is read-only" in said.err
+    assert CONFIG == (tmp_path / "m" / "config.pbtxt").read_text()
 
 
 def config_of(served: Served) -> dict[str, Any]:
