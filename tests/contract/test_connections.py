@@ -371,7 +371,7 @@ def test_a_connection_that_ended_is_forgotten() -> None:
     """Its memory is free at once, without the collector of cycles, whatever was sent on it and however it ended."""
 
     def kept() -> list[GuardedProtocol]:
-        return [one for one in gc.get_objects() if isinstance(one, GuardedProtocol)]
+        return [one for one in gc.get_objects() if issubclass(type(one), GuardedProtocol)]  # proxies have other classes
 
     with serve(fast=True) as live:
         gc.collect()
