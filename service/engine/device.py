@@ -3,6 +3,7 @@
 import asyncio
 import importlib.metadata
 import os
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -11,6 +12,8 @@ from service.artifact.config import InstanceGroup, ModelConfig
 
 CPU = "cpu"
 GPU_TOKENS = 2
+OWNED = 5.0
+"""Seconds after which a device that only one model has used is taken to be its own."""
 
 
 class Claimant(Protocol):
@@ -45,6 +48,8 @@ class Device:
         self._active: dict[Claimant, int] = {}
         self._had: dict[Claimant, float] = {}
         self._level = 0.0
+        self._last: Claimant | None = None  # who had it last, and since when nobody else has
+        self._since = 0.0
 
     def claim(self, claimant: Claimant) -> bool:
         """Take the tokens of one batch. When that isn't possible now, `granted` is called once it is."""
@@ -74,10 +79,16 @@ class Device:
         """Whether nobody but this claimant uses the device or waits for it."""
         return not self._waiting and self._active.keys() <= {claimant}
 
+    def is_owned(self, claimant: Claimant) -> bool:
+        """Whether nobody but this claimant has used the device for OWNED seconds, or waits for it."""
+        return self._last is claimant and not self._waiting and time.monotonic() - self._since > OWNED
+
     def withdraw(self, claimant: Claimant) -> None:
         """The claimant is gone: it wants nothing any more."""
         if claimant not in self._active:
             self._had.pop(claimant, None)
+        if claimant is self._last:
+            self._last = None
         if claimant in self._waiting:
             del self._waiting[claimant]
             self._grant()
@@ -94,6 +105,8 @@ class Device:
 
     def _take(self, claimant: Claimant, cost: int) -> None:
         self._free -= cost
+        if claimant is not self._last:
+            self._last, self._since = claimant, time.monotonic()
         self._level = max(self._level, self._start(claimant))
         self._had[claimant] = self._start(claimant)
         self._active[claimant] = self._active.get(claimant, 0) + 1

@@ -15,6 +15,8 @@ WORTHWHILE = 1.05
 """A batch is doubled as long as its throughput gains at least this factor."""
 BETWEEN = 5e-4
 """Seconds that a worker stands still between two batches, about: a larger batch gains that much too."""
+NEARLY, LONG = 0.99, 0.3
+"""Share of the highest throughput that is as good, and seconds that no batch should take for its sake."""
 BAD_NEWS, GOOD_NEWS = 0.3, 0.03
 """Shares of the distance to a new observation by which the factor moves, up and down."""
 BENDING = 0.003
@@ -47,6 +49,7 @@ class LatencyProfile:
         self._stepped = stepped
         self.buckets = tuple(buckets)
         self.best_rows = best_rows(buckets)
+        self.fullest_rows = fullest_rows(buckets)
         self.factor = 1.0
         self._clock = clock
         self._observed = clock()
@@ -128,9 +131,20 @@ def best_rows(buckets: Sequence[BucketTime]) -> int:
     """The batch size from which on a larger one gains less than WORTHWHILE in throughput."""
     best = buckets[0]
     for bucket in buckets[1:]:
-        if bucket.rows / (bucket.median + BETWEEN) >= WORTHWHILE * best.rows / (best.median + BETWEEN):
+        if _pace(bucket) >= WORTHWHILE * _pace(best):
             best = bucket
     return best.rows
+
+
+def fullest_rows(buckets: Sequence[BucketTime]) -> int:
+    """The smallest batch that computes nearly as many rows in a second as any that doesn't take LONG."""
+    short = [bucket for bucket in buckets if bucket.median <= LONG] or buckets[:1]
+    most = max(_pace(bucket) for bucket in short)
+    return next(bucket.rows for bucket in short if _pace(bucket) >= NEARLY * most)
+
+
+def _pace(bucket: BucketTime) -> float:
+    return bucket.rows / (bucket.median + BETWEEN)
 
 
 def bucket_sizes(max_rows: int) -> tuple[int, ...]:

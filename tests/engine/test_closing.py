@@ -3,6 +3,7 @@
 from typing import Any
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -49,6 +50,27 @@ def alike(one: Exchange, other: Exchange) -> bool:
 def test_a_batch_is_as_large_as_its_tightest_deadline_allows() -> None:
     """23 ms allow three rows of 10 + 6 + 6; the others make their deadlines in the next batch."""
     assert ([0, 1, 2], []) == closed(waiting(0.023), *[waiting(1.0)] * 0, *[waiting(1.0) for _ in range(5)])
+
+
+@pytest.mark.parametrize(
+    "count, seconds, alone, most, taken",
+    [
+        (16, 9.0, True, 8, 8),
+        (16, 9.0, True, 0, 2),
+        (16, 9.0, False, 8, 2),
+        (11, 9.0, True, 8, 5),
+        (4, 9.0, True, 8, 2),
+        (16, 8.1 * 0.052, True, 8, 8),
+        (16, 7.9 * 0.052, True, 8, 2),
+    ],
+)
+def test_a_backlog_is_computed_in_larger_batches(
+    count: int, seconds: float, alone: bool, most: int, taken: int
+) -> None:
+    """Half of what waits, where all have eight times as long as that takes, and no other model would have to wait."""
+    closing = Closer(limit=2, most=most).close([waiting(seconds)] * count, 0.0, PROFILE, alone=alone)
+
+    assert ([], taken) == (closing.dropped, len(closing.taken))
 
 
 def test_who_cannot_make_it_any_more_is_dropped() -> None:

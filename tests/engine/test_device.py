@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from service.artifact.config import parse_config
-from service.engine.device import Device, Devices, Placement, usable_cores
+from service.engine.device import OWNED, Device, Devices, Placement, usable_cores
 
 
 class Claimer:
@@ -21,6 +21,27 @@ class Claimer:
 
     def granted(self) -> None:
         self.held += 1
+
+
+def test_a_device_is_a_claimant_s_own_after_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Once nobody else has used it for some seconds, until somebody else wants it."""
+    now = 0.0
+    monkeypatch.setattr("time.monotonic", lambda: now)
+    device, one, other = Device(1), Claimer(1), Claimer(1)
+    assert device.claim(other)
+    device.release(other)
+    assert device.claim(one)
+    assert not device.is_owned(one)
+    now = OWNED + 1
+    assert device.is_owned(one)
+    assert not device.is_owned(other)
+
+    assert not device.claim(other)
+    assert not device.is_owned(one)
+    device.release(one)
+    assert not device.is_owned(one)
+    device.withdraw(other)
+    assert not device.is_owned(other)
 
 
 @given(st.integers(1, 4), st.lists(st.tuples(st.integers(0, 3), st.booleans()), max_size=60))

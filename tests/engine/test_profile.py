@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.engine.profile import STALE_SECONDS, BucketTime, LatencyProfile, best_rows, bucket_sizes
+from service.engine.profile import STALE_SECONDS, BucketTime, LatencyProfile, best_rows, bucket_sizes, fullest_rows
 
 
 class Clock:
@@ -73,6 +73,20 @@ def test_the_most_rows_are_those_that_still_fit(curve: list[BucketTime], availab
 def test_the_best_batch_is_the_last_that_gains_enough(times: tuple[tuple[int, float], ...], best: int) -> None:
     """Doubling stops where it gains less than five per cent, unless a later size gains that after all."""
     assert best == best_rows(buckets(*times))
+
+
+@pytest.mark.parametrize(
+    "times, fullest",
+    [
+        (((1, 0.01), (2, 0.02), (4, 0.04)), 4),
+        (((1, 0.03), (2, 0.0595), (4, 0.115), (8, 0.228), (16, 0.43)), 8),
+        (((1, 0.01), (2, 0.011), (4, 0.04)), 2),
+        (((1, 0.4), (2, 0.41)), 1),
+    ],
+)
+def test_the_fullest_batch_computes_nearly_as_much_as_any(times: tuple[tuple[int, float], ...], fullest: int) -> None:
+    """The smallest that is within one per cent of the highest throughput, of those that don't take too long."""
+    assert fullest == fullest_rows(buckets(*times))
 
 
 def test_sizes_to_measure() -> None:

@@ -16,6 +16,8 @@ from service.engine.exchange import Exchange
 from service.engine.profile import LatencyProfile
 from service.errors import DeadlineExceeded
 
+PLENTY = 8
+"""Times that a larger batch takes, which all must have left for it to be made."""
 _LOOKED_AT = 64
 """Exchanges that are looked at, at least: two full batches, or these, say enough about what waits."""
 
@@ -32,46 +34,54 @@ class Closing:
 class Closer:
     """How batches are closed: at most `limit` rows (0: one request), of a `preferred` size where enough rows wait.
 
-    `alike` tells which requests can be rows of one array.
+    Where twice as many rows wait as a larger batch has, up to `most`, and all have plenty of time, that is made: then
+    nothing counts but how much is computed in a second. `alike` tells which requests can be rows of one array.
     """
 
     limit: int
+    most: int = 0
     preferred: Sequence[int] = ()
     alike: Callable[[Exchange, Exchange], bool] | None = None
 
     @property
     def window(self) -> int:
         """So many of those that wait are looked at."""
-        return max(2 * self.limit, _LOOKED_AT)
+        return max(2 * self.limit, 2 * self.most, _LOOKED_AT)
 
-    def close(self, window: Sequence[Exchange], now: float, profile: LatencyProfile | None) -> Closing:
-        """The next batch from `window`, who waits in the order to compute; without a `profile` nobody is dropped."""
+    def close(
+        self, window: Sequence[Exchange], now: float, profile: LatencyProfile | None, *, alone: bool = False
+    ) -> Closing:
+        """The next batch from `window`, who waits in the order to compute; without a `profile` nobody is dropped.
+
+        `alone` says that nobody else uses the device, who would have to wait for a batch beyond `limit`.
+        """
         if len(window) == 1:  # the commonest case of a calm service
             (head,) = window
             is_late = profile and now + profile.seconds(head.rows) * head.weight > head.deadline
             return Closing(taken=[], dropped=[head]) if is_late else Closing(taken=[head], dropped=[])
+        limit = self._room(window, now, profile) if alone and profile else self.limit
         for start, head in enumerate(window):
             if profile and now + profile.seconds(head.rows) * head.weight > head.deadline:
                 continue
-            taken, cramped = self._fill(window[start:] if start else window, now, profile)
+            taken, cramped = self._fill(window[start:] if start else window, limit, now, profile)
             if not (cramped and profile and self._falls_behind(taken, window[start:], now, profile)):
                 return Closing(taken=self._trimmed(taken), dropped=list(window[:start]))
         return Closing(taken=[], dropped=list(window))
 
     def _fill(
-        self, window: Sequence[Exchange], now: float, profile: LatencyProfile | None
+        self, window: Sequence[Exchange], limit: int, now: float, profile: LatencyProfile | None
     ) -> tuple[list[Exchange], bool]:
         """The head and all that fits beside it; and whether it was a deadline that kept somebody out."""
-        if self._is_calm(window, now, profile):
-            return list(window[: self.limit]), False
+        if self._is_calm(window, limit, now, profile):
+            return list(window[:limit]), False
         taken: list[Exchange] = []
-        rows, room, tightest = 0, self.limit, float("inf")
+        rows, room, tightest = 0, limit, float("inf")
         for exchange in window:
             wanted = rows + exchange.rows
             if taken:
                 if self.alike and not self.alike(taken[0], exchange):
                     continue
-                if wanted > self.limit:
+                if wanted > limit:
                     return taken, False
             if profile and exchange.deadline < tightest:
                 own = profile.most_rows((exchange.deadline - now) / exchange.weight)
@@ -84,12 +94,21 @@ class Closer:
             rows = wanted
         return taken, False
 
-    def _is_calm(self, window: Sequence[Exchange], now: float, profile: LatencyProfile | None) -> bool:
+    def _room(self, window: Sequence[Exchange], now: float, profile: LatencyProfile) -> int:
+        """Rows of a batch at most, while nobody else is kept waiting by a larger one."""
+        if self.most <= self.limit:
+            return self.limit
+        rows = min(sum([exchange.rows for exchange in window]) // 2, self.most)
+        if rows <= self.limit or min([exchange.deadline for exchange in window]) < now + PLENTY * profile.seconds(rows):
+            return self.limit
+        return rows
+
+    def _is_calm(self, window: Sequence[Exchange], limit: int, now: float, profile: LatencyProfile | None) -> bool:
         """Whether the first can all go together: single rows that are alike and have time for a full batch."""
-        first = window[: self.limit]
+        first = window[:limit]
         if not first or self.alike or sum([exchange.rows for exchange in first]) > len(first):
             return False
-        return not profile or profile.most_rows(min([exchange.deadline for exchange in first]) - now) >= self.limit
+        return not profile or profile.most_rows(min([exchange.deadline for exchange in first]) - now) >= limit
 
     def _falls_behind(
         self, taken: Sequence[Exchange], window: Sequence[Exchange], now: float, profile: LatencyProfile

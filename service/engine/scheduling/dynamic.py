@@ -4,8 +4,8 @@ There is no timer while anybody is idle. Requests that arrive while all workers 
 batches grow with the load by themselves. `max_queue_delay_microseconds` is the longest voluntary wait for a fuller
 batch; it is 0 unless the configuration sets it.
 
-Where the model has a latency profile, a request is admitted only if it will, as far as can be foreseen, be finished by
-its deadline, and a batch is closed so that none in it is late.
+Where the model has a latency profile, requests are admitted that should be finished by their deadlines, and a batch is
+closed so that none in it is late.
 """
 
 import asyncio
@@ -28,7 +28,7 @@ from service.engine.scheduling.outlook import Outlook, foresee
 from service.engine.scheduling.policy import BatchingPolicy
 from service.engine.scheduling.promise import check_promises
 from service.engine.scheduling.queue import RequestQueue
-from service.engine.scheduling.station import Station
+from service.engine.scheduling.station import Station, batch_sizes
 from service.engine.scheduling.suspicion import suspect
 from service.errors import NotReady, WorkerLost
 from service.metrics import ModelMetrics
@@ -54,9 +54,8 @@ class DynamicBatcher:
         self.crew = Crew(metrics)
         self._policy = policy
         self._limit = policy.max_rows if policy.join else 0
-        self._closer = Closer(
-            limit=self._limit, preferred=policy.preferred, alike=alike if policy.shapes_vary else None
-        )
+        similar = alike if policy.shapes_vary else None
+        self._closer = Closer(limit=self._limit, preferred=policy.preferred, alike=similar)
         self._foresight: Foresight | Outlook | None = None
         self._choice: Choice | None = None
         self._metrics = metrics
@@ -81,8 +80,9 @@ class DynamicBatcher:
         Without `join` every request is a batch of its own, whatever the policy allows, and isn't padded either.
         """
         if not join or not self._closer.preferred:
-            self._limit = min([one.worthwhile(self._limit) for one in stations]) if join else 0
-            self._closer = replace(self._closer, limit=self._limit, preferred=())
+            self._limit, most = batch_sizes(stations, self._limit) if join else (0, 0)
+            levels = len(self._policy.levels)  # who is more important shouldn't have to wait for a larger batch
+            self._closer = replace(self._closer, limit=self._limit, most=most * (levels == 1), preferred=())
         for station in stations:
             station.open(self._granted, lambda: self._queue.rows, joins=self._limit > 0, pads=join)
         self._foresight = self._queue.foresight = foresee(stations)
@@ -216,7 +216,7 @@ class DynamicBatcher:
             waiting = self._choice.left_for(station, everything, now, self._size)[:window]
         else:
             waiting = self._queue.first(window, now)
-        closing = self._closer.close(waiting, now, station.profile)
+        closing = self._closer.close(waiting, now, station.profile, alone=station.owns_device)
         if self._choice is None or self._choice.is_fastest(station):
             for exchange in closing.dropped:
                 exchange.fail(too_late(exchange, now))

@@ -3,6 +3,7 @@
 from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from functools import partial
+from math import inf
 
 from service.engine.device import Device
 from service.engine.profile import LatencyProfile
@@ -69,13 +70,21 @@ class Station:
         """How many of them take batches."""
         return sum([instance.ready for instance in self.instances])
 
-    def worthwhile(self, limit: int) -> int:
-        """The largest batch that is worth computing here: of a model that keeps its worker busy, one of the best size.
+    def worthwhile(self) -> tuple[float, float]:
+        """The rows that a batch should have here at most: usually, and when much waits.
 
-        A larger one would only take longer, and leave fewer requests to be the next while its answers are written.
+        Of a model that keeps its worker busy they are those of the best size, and of the one that computes most in a
+        second: a larger one would only take longer, and leave fewer requests to be the next while its answers are
+        written. Of one that keeps the front busier they are without limit.
         """
-        is_slow = self.profile and self.profile.seconds_per_row() > FRONT
-        return min(limit, self.profile.best_rows) if self.profile and is_slow else limit
+        if self.profile is None or self.profile.seconds_per_row() <= FRONT:
+            return inf, inf
+        return self.profile.best_rows, self.profile.fullest_rows
+
+    @property
+    def owns_device(self) -> bool:
+        """Whether no other model has used the device lately."""
+        return self._device.is_owned(self)
 
     def idle(self) -> Instance[Batch] | None:
         """One that a batch can be given to now."""
@@ -154,3 +163,9 @@ class Station:
         """See `Claimant`."""
         self.claiming = False
         self._granted(self)
+
+
+def batch_sizes(stations: Sequence[Station], limit: int) -> tuple[int, int]:
+    """The rows that a batch should have at most at any of these, usually and when much waits; both up to `limit`."""
+    usual, most = (min(sizes) for sizes in zip(*(station.worthwhile() for station in stations), strict=True))
+    return int(min(limit, usual)), int(min(limit, most))

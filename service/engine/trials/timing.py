@@ -28,15 +28,17 @@ async def measure(
 ) -> list[BucketTime]:
     """The time of each of `batches`, which have one array per input, by their rows, which rise.
 
-    The sizes take turns, so that those that are compared ran at the same time. Sizes that are refused, or that time
-    isn't left for, are left out, but never the first. Raises TrialFailed if that is refused, and WorkerEnded.
+    The sizes take turns, rising and falling, so that those that are compared ran at the same time. Sizes that are
+    refused, or that time isn't left for, are left out, but never the first. Raises TrialFailed if that is refused, and
+    WorkerEnded.
     """
     end = time.monotonic() + seconds
     taken = await _first_looks(bench, batches, end)
-    first = next(iter(taken.values()))
+    turn, first = list(taken), next(iter(taken.values()))
     while len(first) < MOST and time.monotonic() + sum([times[-1] for times in taken.values()]) < end:
-        for rows, times in taken.items():
-            times.append(await _run(bench, batches[rows]))
+        turn.reverse()
+        for rows in turn:
+            taken[rows].append(await _run(bench, batches[rows]))
     return [_bucket(rows, times) for rows, times in taken.items()]
 
 
