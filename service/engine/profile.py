@@ -11,6 +11,8 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
+from service.engine.tuning import Tuning
+
 WORTHWHILE = 1.05
 """A batch is doubled as long as its throughput gains at least this factor."""
 BETWEEN = 5e-4
@@ -49,7 +51,8 @@ class LatencyProfile:
         self._stepped = stepped
         self.buckets = tuple(buckets)
         self.best_rows = best_rows(buckets)
-        self.fullest_rows = fullest_rows(buckets)
+        short = [bucket.rows for bucket in buckets if bucket.median <= LONG] or [buckets[0].rows]
+        self.tuning = Tuning(short, fullest_rows(buckets))
         self.factor = 1.0
         self._clock = clock
         self._observed = clock()
@@ -97,6 +100,7 @@ class LatencyProfile:
 
     def observe(self, rows: int, seconds: float) -> None:
         """A batch has taken so long."""
+        self.tuning.observe(rows, seconds + BETWEEN)
         self._observed = self._clock()
         news = min(seconds / self._measured(rows), self.factor * OUTLIER)
         self.factor += (news - self.factor) * (BAD_NEWS if news > self.factor else GOOD_NEWS)

@@ -53,22 +53,14 @@ def test_a_batch_is_as_large_as_its_tightest_deadline_allows() -> None:
 
 
 @pytest.mark.parametrize(
-    "count, seconds, alone, most, taken",
-    [
-        (16, 9.0, True, 8, 8),
-        (16, 9.0, True, 0, 2),
-        (16, 9.0, False, 8, 2),
-        (11, 9.0, True, 8, 5),
-        (4, 9.0, True, 8, 2),
-        (16, 8.1 * 0.052, True, 8, 8),
-        (16, 7.9 * 0.052, True, 8, 2),
-    ],
+    "count, seconds, fullest, taken",
+    [(16, 9.0, 8, 8), (16, 9.0, 1, 1), (16, 9.0, 0, 2), (15, 9.0, 8, 2), (16, 2.4, 8, 2)],
 )
-def test_a_backlog_is_computed_in_larger_batches(
-    count: int, seconds: float, alone: bool, most: int, taken: int
+def test_a_backlog_is_computed_in_the_batches_that_compute_most(
+    count: int, seconds: float, fullest: int, taken: int
 ) -> None:
-    """Half of what waits, where all have eight times as long as that takes, and no other model would have to wait."""
-    closing = Closer(limit=2, most=most).close([waiting(seconds)] * count, 0.0, PROFILE, alone=alone)
+    """Where twice as much waits, and nobody is in haste; else in the usual ones."""
+    closing = Closer(limit=2).close([waiting(seconds)] * count, 0.0, PROFILE, fullest)
 
     assert ([], taken) == (closing.dropped, len(closing.taken))
 

@@ -14,10 +14,9 @@ from itertools import accumulate
 
 from service.engine.exchange import Exchange
 from service.engine.profile import LatencyProfile
+from service.engine.scheduling.foresight import HASTE
 from service.errors import DeadlineExceeded
 
-PLENTY = 8
-"""Times that a larger batch takes, which all must have left for it to be made."""
 _LOOKED_AT = 64
 """Exchanges that are looked at, at least: two full batches, or these, say enough about what waits."""
 
@@ -34,32 +33,31 @@ class Closing:
 class Closer:
     """How batches are closed: at most `limit` rows (0: one request), of a `preferred` size where enough rows wait.
 
-    Where twice as many rows wait as a larger batch has, up to `most`, and all have plenty of time, that is made: then
-    nothing counts but how much is computed in a second. `alike` tells which requests can be rows of one array.
+    `alike` tells which requests can be rows of one array.
     """
 
     limit: int
-    most: int = 0
     preferred: Sequence[int] = ()
     alike: Callable[[Exchange, Exchange], bool] | None = None
 
     @property
     def window(self) -> int:
         """So many of those that wait are looked at."""
-        return max(2 * self.limit, 2 * self.most, _LOOKED_AT)
+        return max(2 * self.limit, _LOOKED_AT)
 
     def close(
-        self, window: Sequence[Exchange], now: float, profile: LatencyProfile | None, *, alone: bool = False
+        self, window: Sequence[Exchange], now: float, profile: LatencyProfile | None, fullest: int = 0
     ) -> Closing:
         """The next batch from `window`, who waits in the order to compute; without a `profile` nobody is dropped.
 
-        `alone` says that nobody else uses the device, who would have to wait for a batch beyond `limit`.
+        Where twice as many rows wait as the `fullest` batch has, and nobody is in haste, it is that: then nothing
+        counts but how much is computed in a second.
         """
         if len(window) == 1:  # the commonest case of a calm service
             (head,) = window
             is_late = profile and now + profile.seconds(head.rows) * head.weight > head.deadline
             return Closing(taken=[], dropped=[head]) if is_late else Closing(taken=[head], dropped=[])
-        limit = self._room(window, now, profile) if alone and profile else self.limit
+        limit = self._room(window, now, fullest) if fullest else self.limit
         for start, head in enumerate(window):
             if profile and now + profile.seconds(head.rows) * head.weight > head.deadline:
                 continue
@@ -94,14 +92,11 @@ class Closer:
             rows = wanted
         return taken, False
 
-    def _room(self, window: Sequence[Exchange], now: float, profile: LatencyProfile) -> int:
-        """Rows of a batch at most, while nobody else is kept waiting by a larger one."""
-        if self.most <= self.limit:
+    def _room(self, window: Sequence[Exchange], now: float, fullest: int) -> int:
+        rows = sum([exchange.rows for exchange in window])
+        if rows < 2 * fullest or min([exchange.deadline for exchange in window]) < now + HASTE:
             return self.limit
-        rows = min(sum([exchange.rows for exchange in window]) // 2, self.most)
-        if rows <= self.limit or min([exchange.deadline for exchange in window]) < now + PLENTY * profile.seconds(rows):
-            return self.limit
-        return rows
+        return fullest
 
     def _is_calm(self, window: Sequence[Exchange], limit: int, now: float, profile: LatencyProfile | None) -> bool:
         """Whether the first can all go together: single rows that are alike and have time for a full batch."""

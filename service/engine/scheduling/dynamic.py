@@ -4,8 +4,7 @@ There is no timer while anybody is idle. Requests that arrive while all workers 
 batches grow with the load by themselves. `max_queue_delay_microseconds` is the longest voluntary wait for a fuller
 batch; it is 0 unless the configuration sets it.
 
-Where the model has a latency profile, requests are admitted that should be finished by their deadlines, and a batch is
-closed so that none in it is late.
+With a latency profile only those are admitted who should be finished in time, and batches close so that none is late.
 """
 
 import asyncio
@@ -28,7 +27,7 @@ from service.engine.scheduling.outlook import Outlook, foresee
 from service.engine.scheduling.policy import BatchingPolicy
 from service.engine.scheduling.promise import check_promises
 from service.engine.scheduling.queue import RequestQueue
-from service.engine.scheduling.station import Station, batch_sizes
+from service.engine.scheduling.station import Station
 from service.engine.scheduling.suspicion import suspect
 from service.errors import NotReady, WorkerLost
 from service.metrics import ModelMetrics
@@ -73,6 +72,7 @@ class DynamicBatcher:
         self._expiry = Expiry(self._unfinished, policy.levels, self._queue.delay)
         self._linger = Linger(policy.delay, self._pump, alike=not policy.waste)
         self._pump_due = False
+        self._all_are_equal = len(policy.levels) == 1 and not policy.preferred
 
     def serve(self, stations: Sequence[Station], *, join: bool = True) -> None:
         """Hand batches to the instances at these stations from now on.
@@ -80,9 +80,8 @@ class DynamicBatcher:
         Without `join` every request is a batch of its own, whatever the policy allows, and isn't padded either.
         """
         if not join or not self._closer.preferred:
-            self._limit, most = batch_sizes(stations, self._limit) if join else (0, 0)
-            levels = len(self._policy.levels)  # who is more important shouldn't have to wait for a larger batch
-            self._closer = replace(self._closer, limit=self._limit, most=most * (levels == 1), preferred=())
+            self._limit = min([one.worthwhile(self._limit) for one in stations]) if join else 0
+            self._closer = replace(self._closer, limit=self._limit, preferred=())
         for station in stations:
             station.open(self._granted, lambda: self._queue.rows, joins=self._limit > 0, pads=join)
         self._foresight = self._queue.foresight = foresee(stations)
@@ -216,7 +215,8 @@ class DynamicBatcher:
             waiting = self._choice.left_for(station, everything, now, self._size)[:window]
         else:
             waiting = self._queue.first(window, now)
-        closing = self._closer.close(waiting, now, station.profile, alone=station.owns_device)
+        fullest = station.fullest(now) if self._limit and self._all_are_equal else 0
+        closing = self._closer.close(waiting, now, station.profile, fullest)
         if self._choice is None or self._choice.is_fastest(station):
             for exchange in closing.dropped:
                 exchange.fail(too_late(exchange, now))

@@ -10,6 +10,8 @@ from service.errors import Infeasible
 
 MARGIN = 0.03
 """Share of a request's time that a prediction leaves for what nobody foresees."""
+HASTE = 2.5
+"""Seconds: whoever has less shouldn't have to wait for a batch that is larger than is worth it."""
 _ANSWERING = 1e-3
 """Seconds from the end of a batch to the last of its answers, about."""
 FRONT = 1e-4
@@ -38,6 +40,8 @@ class Foresight:
         self._delay = delay
         self._times: dict[Batch, tuple[float, float]] = {}  # when it starts and ends
         self._weight = 1.0
+        self.hurried = 0.0
+        """When somebody in haste came last, admitted or not."""
 
     @property
     def worker_is_slower(self) -> bool:
@@ -72,6 +76,8 @@ class Foresight:
 
     def check(self, rows: int, ahead: int, now: float, deadline: float, weight: float = 1.0) -> None:
         """Raises Infeasible unless `rows` rows of this weight, behind `ahead` others, will be done by `deadline`."""
+        if deadline - now < HASTE:
+            self.hurried = now
         check_time(self.wait(rows, ahead, now, weight), ahead, now, deadline)
 
     def wait(self, rows: int, ahead: int, now: float, weight: float = 1.0) -> float:

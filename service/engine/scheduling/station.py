@@ -3,9 +3,8 @@
 from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from functools import partial
-from math import inf
 
-from service.engine.device import Device
+from service.engine.device import OWNED, Device
 from service.engine.profile import LatencyProfile
 from service.engine.scheduling.batch import Batch
 from service.engine.scheduling.foresight import FRONT, Foresight
@@ -70,21 +69,24 @@ class Station:
         """How many of them take batches."""
         return sum([instance.ready for instance in self.instances])
 
-    def worthwhile(self) -> tuple[float, float]:
-        """The rows that a batch should have here at most: usually, and when much waits.
+    def worthwhile(self, limit: int) -> int:
+        """The largest batch that is worth computing here: of a model that keeps its worker busy, one of the best size.
 
-        Of a model that keeps its worker busy they are those of the best size, and of the one that computes most in a
-        second: a larger one would only take longer, and leave fewer requests to be the next while its answers are
-        written. Of one that keeps the front busier they are without limit.
+        A larger one would only take longer, and leave fewer requests to be the next while its answers are written.
         """
-        if self.profile is None or self.profile.seconds_per_row() <= FRONT:
-            return inf, inf
-        return self.profile.best_rows, self.profile.fullest_rows
+        return min(limit, self.profile.best_rows) if self.profile and self._is_slow else limit
+
+    def fullest(self, now: float) -> int:
+        """The batch that computes most in a second here, for when much waits; 0 while somebody else would have to wait
+        for it, another model or who is in haste, or where the front is what is slower.
+        """
+        if not (self.profile and self.foresight and self._is_slow and self._device.is_owned(self)):
+            return 0
+        return self.profile.tuning.next() if now - self.foresight.hurried > OWNED else 0
 
     @property
-    def owns_device(self) -> bool:
-        """Whether no other model has used the device lately."""
-        return self._device.is_owned(self)
+    def _is_slow(self) -> bool:
+        return self.profile is not None and self.profile.seconds_per_row() > FRONT
 
     def idle(self) -> Instance[Batch] | None:
         """One that a batch can be given to now."""
@@ -163,9 +165,3 @@ class Station:
         """See `Claimant`."""
         self.claiming = False
         self._granted(self)
-
-
-def batch_sizes(stations: Sequence[Station], limit: int) -> tuple[int, int]:
-    """The rows that a batch should have at most at any of these, usually and when much waits; both up to `limit`."""
-    usual, most = (min(sizes) for sizes in zip(*(station.worthwhile() for station in stations), strict=True))
-    return int(min(limit, usual)), int(min(limit, most))
