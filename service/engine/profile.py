@@ -17,7 +17,7 @@ WORTHWHILE = 1.05
 """A batch is doubled as long as its throughput gains at least this factor."""
 BETWEEN = 5e-4
 """Seconds that a worker stands still between two batches, about: a larger batch gains that much too."""
-NEARLY, LONG = 0.99, 0.3
+NEARLY, LONG = 0.99, 0.5
 """Share of the highest throughput that is as good, and seconds that no batch should take for its sake."""
 BAD_NEWS, GOOD_NEWS = 0.3, 0.03
 """Shares of the distance to a new observation by which the factor moves, up and down."""

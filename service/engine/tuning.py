@@ -9,8 +9,10 @@ from collections.abc import Sequence
 from statistics import median
 
 PAIRS = 9
-GAIN = 0.99
-"""Time of a row, as a share of what it takes in batches of the usual size, from which on another size takes over."""
+LARGER, SMALLER = 1.0, 0.98
+"""Time of a row, as a share of what it takes in batches of the usual size, below which another size takes over: of two
+that are alike the larger, which leaves the front more time.
+"""
 SOONEST, SELDOMEST = 3, 48
 """Batches of the usual size between two others; the gap doubles each time that a comparison changes nothing."""
 
@@ -59,7 +61,7 @@ class Tuning:
         ratios.append(ratio)
         if len(ratios) < PAIRS:
             return
-        if median(ratios) < GAIN:
+        if median(ratios) < (LARGER if rows > self.usual else SMALLER):
             self._index = self._sizes.index(rows)
             self._found.clear()
             self._pace, self._gap = 0.0, SOONEST
