@@ -37,10 +37,13 @@ from service.workers.patience import Patience
 
 _BACKLOG = 2048
 _TELL_SECONDS = 0.05
-_GARBAGE = (5_000, 1, 1)
-"""Objects after which the collector looks for cycles, and how often it looks at old ones too. Requests and connections
-leave none, a model that was replaced does: the interpreter's 700 cost some percent of a loaded server, and with its 10
-and 10 replaced models were kept for a quarter of an hour.
+_GARBAGE = 5_000
+"""Objects after which the collector looks for cycles among the newest. Requests and connections leave none: at the
+interpreter's 700 it cost some percent of a loaded server.
+"""
+_TIDY_SECONDS = 30.0
+"""How often it looks at all objects. Models that were replaced leave cycles, which it would else find after a quarter
+of an hour.
 """
 _CORES_A_LOAD = 2
 """Cores that a load keeps busy, about: more at once would disturb what each measures."""
@@ -138,8 +141,13 @@ class Server:
         await self._engine.start()
         gc.collect()
         gc.freeze()  # models, routes and modules stay: the collector need not walk them during requests
-        gc.set_threshold(*_GARBAGE)
+        gc.set_threshold(_GARBAGE)
+        self._tidy()
         return any(self._catalog.models()) or self._control.may_be_empty
+
+    def _tidy(self) -> None:
+        gc.collect()
+        asyncio.get_running_loop().call_later(_TIDY_SECONDS, self._tidy)
 
     def _announce(self) -> None:
         models = [f"{model.name}/{model.version}" for model in self._catalog.models()]
