@@ -45,13 +45,17 @@ def refusing() -> Iterator[Served]:
 
 
 def best_connections(served: Served, request: Request, slo: float, seconds: int) -> int:
-    """The number of clients with the highest throughput among those whose p99 is within `slo`. Raises SloError."""
-    found = {count: closed_loop(served, request, count, seconds) for count in CONNECTIONS}
-    fitting = [count for count, one in found.items() if one.p99 <= slo]
-    if not fitting:
-        fewest = found[CONNECTIONS[0]]
-        raise SloError(f"p99 is {fewest.p99 * 1e3:.0f} ms with {CONNECTIONS[0]} clients: beyond the SLO already")
-    return max(fitting, key=lambda count: found[count].throughput)
+    """The number of clients with the highest throughput among those whose p99 is within `slo`.
+
+    Where it never is, the machine may have stood still for a moment: they are tried once more. Raises SloError.
+    """
+    for _ in range(2):
+        found = {count: closed_loop(served, request, count, seconds) for count in CONNECTIONS}
+        fitting = [count for count, one in found.items() if one.p99 <= slo]
+        if fitting:
+            return max(fitting, key=lambda count: found[count].throughput)
+    fewest = found[CONNECTIONS[0]]
+    raise SloError(f"p99 is {fewest.p99 * 1e3:.0f} ms with {CONNECTIONS[0]} clients: beyond the SLO already")
 
 
 def closed_loop(served: Served, request: Request, connections: int, seconds: int) -> Capacity:
