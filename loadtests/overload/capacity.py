@@ -49,6 +49,7 @@ def best_connections(served: Served, request: Request, slo: float, seconds: int)
 
     Where it never is, the machine may have stood still for a moment: they are tried once more. Raises SloError.
     """
+    found: dict[int, Capacity] = {}
     for _ in range(2):
         found = {count: closed_loop(served, request, count, seconds) for count in CONNECTIONS}
         fitting = [count for count, one in found.items() if one.p99 <= slo]
