@@ -1,8 +1,7 @@
 """The dynamic batcher: a worker that becomes free takes what is waiting, at once.
 
-There is no timer while anybody is idle. Requests that arrive while all workers are busy become the next batch, so
-batches grow with the load by themselves. `max_queue_delay_microseconds` is the longest voluntary wait for a fuller
-batch; it is 0 unless the configuration sets it.
+There is no timer while anybody is idle: what arrives while all workers are busy becomes the next batch, so that batches
+grow with the load by themselves. `max_queue_delay_microseconds` is the longest voluntary wait for a fuller one.
 
 With a latency profile only those are admitted who should be finished in time, and batches close so that none is late.
 """
@@ -72,7 +71,7 @@ class DynamicBatcher:
         self._expiry = Expiry(self._unfinished, policy.levels, self._queue.delay)
         self._linger = Linger(policy.delay, self._pump, alike=not policy.waste)
         self._pump_due = False
-        self._all_are_equal = len(policy.levels) == 1 and not policy.preferred
+        self._tunes = len(policy.levels) == 1 and not policy.preferred
 
     def serve(self, stations: Sequence[Station], *, join: bool = True) -> None:
         """Hand batches to the instances at these stations from now on.
@@ -81,6 +80,7 @@ class DynamicBatcher:
         """
         if not join or not self._closer.preferred:
             self._limit = min([one.worthwhile(self._limit) for one in stations]) if join else 0
+            self._tunes = self._tunes and self._limit > 0
             self._closer = replace(self._closer, limit=self._limit, preferred=())
         for station in stations:
             station.open(self._granted, lambda: self._queue.rows, joins=self._limit > 0, pads=join)
@@ -200,10 +200,10 @@ class DynamicBatcher:
     def _send_ahead(self, station: Station, instance: Instance[Batch], batch: Batch) -> None:
         """Its batch is nearly done: an instance is given the next one now, if that is full, and goes on without us."""
         full = self._queue.rows >= self._limit > 0 and not self._queue.has_retries
-        if full and batch in self._running and instance.takes_another and station.claim_ahead():
-            done = station.free_at(time.monotonic())[0]
-            if not self._start(station, instance, done):
-                station.withdraw_ahead()
+        if not (full and batch in self._running and instance.takes_another and station.claim_ahead()):
+            return
+        if not self._start(station, instance, station.free_at(time.monotonic())[0]):
+            station.withdraw_ahead()
 
     def _close(self, station: Station, now: float) -> Batch | None:
         """The batch to compute next; who can't be finished in time is told so."""
@@ -215,12 +215,12 @@ class DynamicBatcher:
             waiting = self._choice.left_for(station, everything, now, self._size)[:window]
         else:
             waiting = self._queue.first(window, now)
-        fullest = station.fullest(now) if self._limit and self._all_are_equal else 0
-        closing = self._closer.close(waiting, now, station.profile, fullest)
+        closing = self._closer.close(waiting, now, station.profile, station.fullest(now) if self._tunes else 0)
         if self._choice is None or self._choice.is_fastest(station):
             for exchange in closing.dropped:
                 exchange.fail(too_late(exchange, now))
-        return Batch(closing.taken) if closing.taken else None
+        taken = [one for one in closing.taken if not one.ended]  # a part that was dropped takes the others along
+        return Batch(taken) if taken else None
 
     # -- InstanceListener
 
