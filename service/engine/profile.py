@@ -51,8 +51,7 @@ class LatencyProfile:
         self._stepped = stepped
         self.buckets = tuple(buckets)
         self.best_rows = best_rows(buckets)
-        short = [bucket.rows for bucket in buckets if bucket.median <= LONG] or [buckets[0].rows]
-        self.tuning = Tuning(short, fullest_rows(buckets))
+        self.tuning = Tuning([bucket.rows for bucket in _short(buckets)], fullest_rows(buckets))
         self.factor = 1.0
         self._clock = clock
         self._observed = clock()
@@ -142,9 +141,14 @@ def best_rows(buckets: Sequence[BucketTime]) -> int:
 
 def fullest_rows(buckets: Sequence[BucketTime]) -> int:
     """The smallest batch that computes nearly as many rows in a second as any that doesn't take LONG."""
-    short = [bucket for bucket in buckets if bucket.median <= LONG] or buckets[:1]
+    short = _short(buckets)
     most = max(_pace(bucket) for bucket in short)
     return next(bucket.rows for bucket in short if _pace(bucket) >= NEARLY * most)
+
+
+def _short(buckets: Sequence[BucketTime]) -> Sequence[BucketTime]:
+    """Those that don't take LONG, the first at least."""
+    return [bucket for bucket in buckets if bucket.median <= LONG] or buckets[:1]
 
 
 def _pace(bucket: BucketTime) -> float:

@@ -384,7 +384,7 @@ def test_a_connection_that_ended_is_forgotten() -> None:
                     if request == infer():
                         client.answer()
                     else:
-                        time.sleep(0.05)
+                        time.sleep(0.05)  # it is read before the connection ends
             eventually(lambda: len(kept()) == before)
         finally:
             gc.enable()

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from service.artifact.queue_policy import QueuePolicy
 from service.engine.device import Device
 from service.engine.exchange import Exchange
-from service.engine.profile import LatencyProfile
+from service.engine.profile import BucketTime, LatencyProfile
 from service.engine.scheduling.dynamic import DynamicBatcher
 from service.engine.scheduling.policy import BatchingPolicy
 from service.engine.scheduling.station import Station
@@ -18,6 +18,11 @@ from service.errors import HoneError
 from service.messages import InferResponse, Tensor
 from service.metrics import ModelMetrics
 from tests.engine.doubles import ManualInstance, Owner, Recorder, request
+
+
+def profile(row: float = 0.05) -> LatencyProfile:
+    """A model that takes `row` seconds for each row, whatever the batch: a second for 20 rows."""
+    return LatencyProfile([BucketTime(rows=rows, median=row * rows, p95=row * rows) for rows in (1, 2, 4)])
 
 
 class Rig:

@@ -13,12 +13,7 @@ from service.engine.scheduling.batch import Batch
 from service.engine.scheduling.foresight import Foresight
 from service.errors import DeadlineExceeded, Infeasible, QueueFull, QueueTimeout
 from service.metrics import ModelMetrics
-from tests.engine.rig import Rig, ending, turn
-
-
-def profile(row: float = 0.05) -> LatencyProfile:
-    """A model that takes `row` seconds for each row, whatever the batch: a second for 20 rows."""
-    return LatencyProfile([BucketTime(rows=rows, median=row * rows, p95=row * rows) for rows in (1, 2, 4)])
+from tests.engine.rig import Rig, ending, profile, turn
 
 
 async def test_what_cannot_be_finished_in_time_is_refused_at_once() -> None:

@@ -8,17 +8,11 @@ from hypothesis import strategies as st
 
 from service.artifact.queue_policy import QueuePolicy
 from service.engine.device import Device
-from service.engine.profile import BucketTime, LatencyProfile
 from service.errors import DeadlineExceeded, Infeasible
 from tests.engine.doubles import Recorder
-from tests.engine.rig import Rig, ending, turn
+from tests.engine.rig import Rig, ending, profile, turn
 from tests.engine.test_ahead import SECONDS, timed
 from tests.engine.virtual_time import in_virtual_time
-
-
-def profile() -> LatencyProfile:
-    """A model that takes 50 ms for each row, whatever the batch."""
-    return LatencyProfile([BucketTime(rows=rows, median=0.05 * rows, p95=1.0) for rows in (1, 2, 4)])
 
 
 async def test_an_urgent_request_does_not_push_an_admitted_one_beyond_its_deadline() -> None:

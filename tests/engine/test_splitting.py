@@ -9,7 +9,7 @@ from service.engine.profile import BucketTime, LatencyProfile
 from service.engine.splitting import Parts
 from service.errors import BackendError, Cancelled, DeadlineExceeded, HoneError, Infeasible, QueueFull
 from tests.engine.doubles import Recorder
-from tests.engine.rig import Rig, ending, turn
+from tests.engine.rig import Rig, ending, profile, turn
 
 
 def split(rig: Rig, rows: int) -> tuple[Exchange, Recorder, Parts]:
@@ -54,12 +54,12 @@ async def test_one_refused_part_fails_the_whole_and_spares_the_rest() -> None:
 
 async def test_a_part_that_is_dropped_takes_a_smaller_one_along() -> None:
     """Four rows can't be finished in time any more, the last two could: nothing of them is computed, and all leave."""
-    profile = LatencyProfile([BucketTime(rows=rows, median=0.001 * rows, p95=0.001 * rows) for rows in (1, 2, 4)])
-    rig = Rig(profile=profile)
+    known = profile(0.001)
+    rig = Rig(profile=known)
     whole, receiver, parts = unsubmitted(rig, 10, seconds=0.1)
     parts.submit(4)
     for _ in range(30):
-        profile.observe(1, 0.03)
+        known.observe(1, 0.03)
     await turn()
 
     assert isinstance(ending(receiver), DeadlineExceeded)

@@ -218,8 +218,8 @@ class DynamicBatcher:
         closing = self._closer.close(waiting, now, station.profile, station.fullest(now) if self._tunes else 0)
         if self._choice is None or self._choice.is_fastest(station):
             for exchange in closing.dropped:
-                exchange.fail(too_late(exchange, now))
-        taken = [one for one in closing.taken if not one.ended]  # a part that was dropped takes the others along
+                exchange.fail(too_late(exchange, now))  # and with a part of a request all others, also those taken
+        taken = [one for one in closing.taken if not one.ended] if closing.dropped else closing.taken
         return Batch(taken) if taken else None
 
     # -- InstanceListener

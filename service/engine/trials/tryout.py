@@ -134,7 +134,7 @@ class Tryout:
 
     def _sizes(self) -> Sequence[int]:
         """What to try for dims that vary of which neither the configuration nor golden samples say what they may be:
-        nothing where even two rows of the smallest are too large.
+        the smallest where a row of it may be made up, larger ones where two rows may.
         """
         samples = self.golden.inputs if self.golden else {}
         unknown = any(-1 in spec.shape and spec.name not in samples for spec in self._specs(0))
