@@ -4,7 +4,7 @@ The hot path adds to plain numbers; prometheus_client sees them at a scrape only
 loaded models, never from a request.
 """
 
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from copy import copy
@@ -43,11 +43,14 @@ class Histogram:
         self.total += value
 
     def observe_all(self, values: Sequence[float]) -> None:
-        """Add many observations at once."""
-        bounds, counts = self.bounds, self.counts
-        for value in values:
-            counts[bisect_left(bounds, value)] += 1
-        self.total += sum(values)
+        """Add many observations at once; those of a batch lie in few buckets."""
+        ordered, bounds, counted = sorted(values), self.bounds, 0
+        bucket = bisect_left(bounds, ordered[0]) if ordered else 0
+        while counted < len(ordered):
+            end = bisect_right(ordered, bounds[bucket]) if bucket < len(bounds) else len(ordered)
+            self.counts[bucket] += end - counted
+            counted, bucket = end, bucket + 1
+        self.total += sum(ordered)
 
     def plus(self, other: "Histogram") -> "Histogram":
         """What both have observed."""
@@ -108,11 +111,11 @@ class ModelMetrics:
         for histogram, seconds in zip(self.compute_duration.values(), phases, strict=True):
             histogram.observe(seconds)
 
-    def refuse(self, protocol: str, outcome: str, reason: str) -> None:
-        """One more request ended with an error; a rejection is counted by its reason too."""
-        self.requests[protocol, outcome] += 1
+    def refuse(self, protocol: str, outcome: str, reason: str, count: int = 1) -> None:
+        """So many more requests ended with an error; a rejection is counted by its reason too."""
+        self.requests[protocol, outcome] += count
         if outcome == "rejected":
-            self.rejected[reason] += 1
+            self.rejected[reason] += count
 
     def plus(self, other: "ModelMetrics") -> "ModelMetrics":
         """Both counted together; what describes the model is that of `other`, once it has been loaded."""

@@ -35,17 +35,18 @@ class Turn:
     def take(self, callback: Callable[[], None]) -> None:
         """Call it once everything that has arrived is read."""
         self._taken.append(callback)
-        self._begin()
+        if not self._due:
+            self._begin()
 
     def last(self, callback: Callable[[], None]) -> None:
         """Call it once everything is taken."""
         self._last.append(callback)
-        self._begin()
+        if not self._due:
+            self._begin()
 
     def _begin(self) -> None:
-        if not self._due:
-            self._due = True
-            asyncio.get_running_loop().call_soon(self._run)
+        self._due = True
+        asyncio.get_running_loop().call_soon(self._run)
 
     def _run(self) -> None:
         taken, last = self._taken, self._last

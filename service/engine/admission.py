@@ -81,17 +81,20 @@ class Admission:
         known = [one for one in (timeout, self._own_deadline) if one is not None]
         return min(known, default=math.inf)
 
-    def ended(self, exchange: Exchange, error: HoneError | None) -> None:
-        """Count an exchange that has ended."""
-        self.live -= 1
+    def ended(self, exchanges: Sequence[Exchange], error: HoneError | None) -> None:
+        """Count exchanges that have ended, all the same way."""
+        self.live -= len(exchanges)
         if self._drained and not self.live:
             self._drained.set()
-        metrics = self._metrics
-        if error is None:
-            metrics.requests[exchange.request.protocol, "ok"] += 1
-        else:
-            metrics.refuse(exchange.request.protocol, error.outcome, error.reason)
-        metrics.request_duration.observe(time.monotonic() - exchange.admitted)
+        now, metrics = time.monotonic(), self._metrics
+        protocols = [exchange.request.protocol for exchange in exchanges]
+        for protocol in set(protocols):
+            count = protocols.count(protocol)
+            if error is None:
+                metrics.requests[protocol, "ok"] += count
+            else:
+                metrics.refuse(protocol, error.outcome, error.reason, count)
+        metrics.request_duration.observe_all([now - exchange.admitted for exchange in exchanges])
 
     async def drain(self, seconds: float) -> bool:
         """Wait until all that live have ended, for so long at most; whether they have."""

@@ -1,6 +1,6 @@
 """One request and its answers."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Protocol
 
 import msgspec
@@ -27,8 +27,8 @@ class Receiver(Protocol):
 class ExchangeOwner(Protocol):
     """Who admitted the exchange, and keeps count of it."""
 
-    def ended(self, exchange: "Exchange", error: HoneError | None) -> None:
-        """The exchange has just ended; called once, before the receiver hears of it."""
+    def ended(self, exchanges: "Sequence[Exchange]", error: HoneError | None) -> None:
+        """These have just ended, all the same way; called once for each, before its receiver hears of it."""
 
 
 class Exchange(msgspec.Struct, kw_only=True, eq=False):
@@ -90,10 +90,22 @@ class Exchange(msgspec.Struct, kw_only=True, eq=False):
     def _end(self, error: HoneError | None) -> bool:
         if self.ended:
             return False
-        self.ended = True
-        self.owner.ended(self, error)
-        try:
-            self.receiver.finish(error)
-        except Exception:
-            _log.exception("can't hand an answer on")  # whoever else is answered now doesn't suffer for it
+        end_all((self,), error)
         return True
+
+
+def end_all(exchanges: Iterable[Exchange], error: HoneError | None) -> None:
+    """End those that haven't ended, all the same way: each owner hears of its own at once, then the receivers do."""
+    ended: dict[ExchangeOwner, list[Exchange]] = {}
+    for exchange in exchanges:
+        if not exchange.ended:
+            exchange.ended = True
+            ended.setdefault(exchange.owner, []).append(exchange)
+    for owner, its in ended.items():
+        owner.ended(its, error)
+    for its in ended.values():
+        for exchange in its:
+            try:
+                exchange.receiver.finish(error)
+            except Exception:
+                _log.exception("can't hand an answer on")  # whoever else is answered now doesn't suffer for it

@@ -161,14 +161,17 @@ class ServedModel:
         parts.submit(self._most_rows)
         self._parts[id(exchange)] = parts
 
-    def ended(self, exchange: Exchange, error: HoneError | None) -> None:
+    def ended(self, exchanges: Sequence[Exchange], error: HoneError | None) -> None:
         """See `ExchangeOwner`."""
         assert self._admission
-        self._admission.ended(exchange, error)
-        if self._parts and (parts := self._parts.pop(id(exchange), None)):
-            parts.abandon()
-        if not exchange.started and self._scheduler:
-            self._scheduler.left(exchange)
+        self._admission.ended(exchanges, error)
+        if error is None and not self._parts:
+            return
+        for exchange in exchanges:
+            if parts := self._parts.pop(id(exchange), None):
+                parts.abandon()
+            if not exchange.started and self._scheduler:
+                self._scheduler.left(exchange)
 
     # -- answers
 
@@ -180,7 +183,7 @@ class ServedModel:
                 if self._padding:
                     array = self._padding.unpad(position, array, exchange.lengths)
                 outputs.append(Tensor(name=spec.name, datatype=spec.datatype, array=array))
-            exchange.emit(
+            exchange.receiver.emit(
                 InferResponse(model=self.name, version=self.version, outputs=tuple(outputs), id=exchange.request.id)
             )
         except Exception:

@@ -48,11 +48,14 @@ class Parts:
         for part in self._exchanges:
             part.cancel()
 
-    def ended(self, exchange: Exchange, error: HoneError | None) -> None:
+    def ended(self, exchanges: Sequence[Exchange], error: HoneError | None) -> None:
         """See `ExchangeOwner`."""
-        if not exchange.started:
-            self._scheduler.left(exchange)
-        if error is None or isinstance(error, Cancelled):  # it is we who cancel parts, and for the whole's sake
+        if error is None:
+            return
+        for exchange in exchanges:
+            if not exchange.started:
+                self._scheduler.left(exchange)
+        if isinstance(error, Cancelled):  # it is we who cancel parts, and for the whole's sake
             return
         if self._whole.fail(error):
             self.abandon()

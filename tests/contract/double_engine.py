@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -97,9 +97,10 @@ class DoubleEngine:
         self.waiting.append(exchange)
         return exchange
 
-    def ended(self, exchange: Exchange, error: HoneError | None) -> None:
-        self.outcomes[error.reason if error else "ok"] += 1
-        self.waiting.remove(exchange)
+    def ended(self, exchanges: Sequence[Exchange], error: HoneError | None) -> None:
+        for exchange in exchanges:
+            self.outcomes[error.reason if error else "ok"] += 1
+            self.waiting.remove(exchange)
 
     def precheck(self, model: str, version: str | None, timeout: float | None) -> None:
         if model == "overloaded":

@@ -152,8 +152,9 @@ class Owner:
         self.scheduler: DynamicBatcher | None = None
         self.ended_count = 0
 
-    def ended(self, exchange: Exchange, error: HoneError | None) -> None:
-        self.ended_count += 1
+    def ended(self, exchanges: Sequence[Exchange], error: HoneError | None) -> None:
+        self.ended_count += len(exchanges)
         assert self.scheduler
-        if not exchange.started:
-            self.scheduler.left(exchange)
+        for exchange in exchanges:
+            if not exchange.started:
+                self.scheduler.left(exchange)

@@ -3,7 +3,7 @@
 import asyncio
 import tempfile
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -79,13 +79,14 @@ class DoubleModel:
         self.live += 1
         return exchange
 
-    def ended(self, exchange: Exchange, error: HoneError | None) -> None:
-        self.live -= 1
-        self.metrics.requests["http", "ok" if error is None else error.outcome] += 1
+    def ended(self, exchanges: Sequence[Exchange], error: HoneError | None) -> None:
+        self.live -= len(exchanges)
+        self.metrics.requests["http", "ok" if error is None else error.outcome] += len(exchanges)
         if not self.live:
             self._empty.set()
-        if not exchange.started:
-            self._batcher.left(exchange)
+        for exchange in exchanges:
+            if not exchange.started:
+                self._batcher.left(exchange)
 
     async def drain(self, seconds: float) -> bool:
         if self.live:

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import structlog
 
@@ -127,11 +127,12 @@ class RemoteModel:
             raise NotReady(f'model "{self.name}": {self._problem or "is still loading"}')
         return self._admission, self._scheduler
 
-    def ended(self, exchange: Exchange, error: HoneError | None) -> None:
+    def ended(self, exchanges: Sequence[Exchange], error: HoneError | None) -> None:
         """See `ExchangeOwner`."""
         admission, scheduler = self._serving()
-        admission.ended(exchange, error)
-        scheduler.left(exchange)
+        admission.ended(exchanges, error)
+        for exchange in exchanges:
+            scheduler.left(exchange)
 
     def _respond(self, exchange: Exchange, answer: Mapping[str, Tensor]) -> None:
         """Answer with the outputs that were asked for. Raises BackendError when the remote broke its word."""

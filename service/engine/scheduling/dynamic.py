@@ -14,7 +14,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from service.engine.exchange import Exchange
+from service.engine.exchange import Exchange, end_all
 from service.engine.scheduling.batch import Batch, alike
 from service.engine.scheduling.choice import Choice
 from service.engine.scheduling.closing import Closer, too_late
@@ -38,8 +38,8 @@ from service.workers.payloads import Timings
 class DynamicBatcher:
     """Owns one model's queue and its batches in flight. Implements `Scheduler` and `InstanceListener`.
 
-    A batch whose worker dies is retried request by request; a batch that the runtime refuses is halved until the
-    offender is alone.
+    `respond` hands an answer to an exchange that hasn't ended, and doesn't end it. A batch whose worker dies is retried
+    request by request; a batch that the runtime refuses is halved until the offender is alone.
     """
 
     def __init__(
@@ -243,14 +243,13 @@ class DynamicBatcher:
             self._pump()  # a full batch waits already: let the worker go on while these answers are written
         self._linger.answered(job.rows)
         try:
-            answers = job.scatter(outputs) if self._policy.max_rows else [(job.exchanges[0], outputs)]
+            answers = job.scatter(outputs) if self._policy.max_rows else [(one, outputs) for one in job.alive()]
         except ValueError as error:
             self._blame(job, f"the model doesn't answer row by row: {error}")
             return
         for exchange, rows in answers:
             self._respond(exchange, rows)
-        for exchange in job.exchanges:  # written one after the other, when all are encoded: clients wake up once
-            exchange.finish()
+        end_all(job.exchanges, None)  # written one after the other, when all are encoded: clients wake up once
 
     def job_failed(self, instance: Instance[Batch], job: Batch, text: str) -> None:
         """See `InstanceListener`."""

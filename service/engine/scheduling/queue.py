@@ -48,11 +48,8 @@ class _Level:
 
     def first(self, most: int) -> list[Exchange]:
         """The same in a list, `most` at most."""
-        found = [
-            exchange for _, _, exchange in islice(self.waiting, most) if not exchange.ended and not exchange.started
-        ]
-        if len(found) == self.count or len(found) == most:
-            return found
+        if len(self.waiting) == self.count and not self.delayed:  # nobody has ended, nobody is delayed
+            return [entry[2] for entry in self.waiting[:most]]
         return [entry[3] for entry in islice(self.entries(), most)]
 
     def leave(self, exchanges: Sequence[Exchange], rows: int) -> None:
@@ -63,8 +60,12 @@ class _Level:
             self.riding -= sum([exchange.rides for exchange in exchanges])
 
     def sweep(self) -> None:
-        """Forget what is gone, when that is most of it, or stands at the front."""
+        """Forget what is gone, when that is all or most of it, or stands at the front."""
         waiting = self.waiting
+        if not self.count:  # the commonest case: one batch was all that waited
+            waiting.clear()
+            self.delayed.clear()
+            return
         gone = 0
         for _, _, exchange in waiting:
             if not exchange.ended and not exchange.started:

@@ -18,7 +18,7 @@ from service.protocol.http.fast_cycle import FastCycle
 from service.protocol.http.guarded import BETWEEN, GuardedProtocol
 from service.protocol.http.head import body_limit, body_too_large
 from service.protocol.http.infer_door import InferDoor, Route
-from service.protocol.http.known_heads import END, KnownHeads
+from service.protocol.http.known_heads import END, END_BYTES, KnownHeads
 from service.protocol.http.large_body import LARGE, LargeBody
 from service.protocol.http.wire import JOIN_BELOW, json_success, write_answer
 from service.protocol.limits import Limits
@@ -67,7 +67,7 @@ class FastProtocol(GuardedProtocol):
         """Take a request that differs from an earlier one in its body only, or parse what arrived."""
         if self.is_free:
             self.is_free = False
-            begin = data.find(END) + len(END)
+            begin = data.find(END) + END_BYTES
             known = self.heads.known.get(data[:begin])
             if known is not None and known.length == len(data) - begin:
                 fast = self.fast
@@ -174,9 +174,9 @@ class FastProtocol(GuardedProtocol):
         fast.response_complete = True
         state = self.server_state
         reply = fast.reply
-        body = reply.body if reply.failure is None and reply.json_length is None else None
+        body = None if reply.failure or reply.json_length is not None else reply.body
         if body is None or not fast.keep_alive or state.default_headers or len(body) > JOIN_BELOW:
-            write_answer(self.transport, fast.reply.answer(), state.default_headers, fast.keep_alive)
+            write_answer(self.transport, reply.answer(), state.default_headers, fast.keep_alive)
         else:
             self.transport.write(json_success(body))
         if not fast.keep_alive:

@@ -79,7 +79,7 @@ class InferDoor:
         reply.reset(ALL_JSON)
         try:
             try:
-                if route in self._refusing:
+                if self._refusing and route in self._refusing:
                     self._look_ahead(route, head)
                 request, reply.wanted = self._decoder.decode(model, version, head, body)
             except HoneError as error:

@@ -8,12 +8,11 @@ from service.datatypes import BYTES
 from service.errors import TooLarge
 from service.messages import InferResponse, Tensor
 from service.protocol.http.binary import binary_data
-from service.protocol.http.tensors import bare_tokens, json_data, text_bytes
+from service.protocol.http.tensors import json_data, text_bytes
 from service.protocol.http.wanted import ALL_JSON, Wanted
 from service.quoting import quoted
 
 _KEPT = 1024
-(_N,) = b"n"
 
 
 def encode_infer(response: InferResponse, wanted: Wanted, max_json_bytes: int) -> tuple[int | None, bytes]:
@@ -40,7 +39,7 @@ def encode_infer(response: InferResponse, wanted: Wanted, max_json_bytes: int) -
             parts.append(part)
         else:
             left -= _check_size(tensor, left, max_json_bytes)
-            text += (b'"data":', _data(tensor), b"}")
+            text += (b'"data":', json_data(tensor), b"}")
         between = b","
     text.append(b"]}")
     if not parts:
@@ -52,11 +51,15 @@ def _one_output(response: InferResponse, tensor: Tensor, max_json_bytes: int) ->
     """The commonest answer: the only output, as JSON."""
     if tensor.datatype == BYTES or tensor.array.nbytes > max_json_bytes:
         _check_size(tensor, max_json_bytes, max_json_bytes)
-    opening = _opening(response.model, response.version)
+    opening, entry = _frame(response.model, response.version, tensor.name, tensor.datatype, tensor.array.shape)
     if response.id:
         opening = b'%b,"id":%b' % (opening, orjson.dumps(response.id))
-    entry = _entry(tensor.name, tensor.datatype, tensor.array.shape)
-    return b'%b,"outputs":[%b"data":%b}]}' % (opening, entry, _data(tensor))
+    return b'%b,"outputs":[%b"data":%b}]}' % (opening, entry, json_data(tensor))
+
+
+@lru_cache(_KEPT)
+def _frame(model: str, version: str, name: str, datatype: str, shape: tuple[int, ...]) -> tuple[bytes, bytes]:
+    return _opening(model, version), _entry(name, datatype, shape)
 
 
 @lru_cache(_KEPT)
@@ -78,12 +81,3 @@ def _check_size(tensor: Tensor, left: int, limit: int) -> int:
             "ask for it as binary data"
         )
     return size
-
-
-def _data(tensor: Tensor) -> bytes:
-    """The JSON writer has null for what isn't finite; the protocol's tokens are written instead."""
-    data = json_data(tensor)
-    text = orjson.dumps(data, option=orjson.OPT_SERIALIZE_NUMPY)
-    if _N in text and b"null" in text and not isinstance(data, list):
-        return orjson.dumps(bare_tokens(data))
-    return text

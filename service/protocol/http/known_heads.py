@@ -8,6 +8,7 @@ from service.protocol.http.head import Head, read_head
 from service.protocol.http.infer_door import Route
 
 END = b"\r\n\r\n"
+END_BYTES = len(END)
 _MOST = 1024
 _LONGEST = 2048
 """Bytes of headers that are worth keeping."""
@@ -38,7 +39,7 @@ class KnownHeads:
         """Keep the headers of a request in which the parser found these `fields` and a body of `length` bytes, if
         `piece` is that request and nothing else.
         """
-        end = piece.find(END) + len(END)
+        end = piece.find(END) + END_BYTES
         if end + length != len(piece) or end > _LONGEST:
             return
         try:

@@ -55,11 +55,6 @@ class Reply:
             self.failure = internal_error()
         self.deliver()
 
-    @property
-    def json_body(self) -> bytes | None:
-        """The body, if all is well and it is JSON alone."""
-        return self.body if self.failure is None and self.json_length is None else None
-
     def answer(self) -> Answer:
         """The whole answer, good or bad."""
         if self.failure is not None or self.body is None:

@@ -75,7 +75,7 @@ class Templates:
         """
         begin = body.find(b"[", body.find(_KEY)) + 1
         frame, name = body[:begin], ""
-        if frame.find(_ID_KEY) >= 0:
+        if _ID_KEY in frame:
             frame, name = _without_id(frame)
         known = self._listed.get(frame)
         if known is None:

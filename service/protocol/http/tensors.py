@@ -16,6 +16,9 @@ from service.protocol.http.layout import Layout
 from service.quoting import quoted
 
 _NO_JSON = frozenset({"FP16", BF16})
+_NOT_NUMBERS = _NO_JSON | {BYTES}
+_NUMPY = orjson.OPT_SERIALIZE_NUMPY
+(_N,) = b"n"
 _FLOATS = frozenset({"FP32", "FP64"})
 _ELEMENT_TYPES: dict[str, tuple[frozenset[type], str]] = {
     "BOOL": (frozenset({bool}), "true or false"),
@@ -65,14 +68,23 @@ def json_array(entry: InputEntry, layout: Layout, data: object, max_depth: int) 
     return array.reshape(entry.shape)
 
 
-def json_data(tensor: Tensor) -> list[str] | NDArray[Any]:
-    """An output's `data`, flat, for orjson. Raises InvalidRequest for what JSON can't hold."""
+def json_data(tensor: Tensor) -> bytes:
+    """An output's `data`, flat. Raises InvalidRequest for what JSON can't hold.
+
+    What isn't finite is written as the protocol's bare tokens, where the JSON writer has null.
+    """
+    if tensor.datatype in _NOT_NUMBERS:
+        return orjson.dumps(_texts(tensor))
+    numbers = tensor.array.ravel()
+    text = orjson.dumps(numbers, option=_NUMPY)
+    return _with_bare_tokens(numbers, text) if _N in text and b"null" in text else text
+
+
+def _texts(tensor: Tensor) -> list[str]:
     if tensor.datatype in _NO_JSON:
         raise InvalidRequest(
             f"output {quoted(tensor.name)}: {tensor.datatype} can't be written in JSON, ask for it as binary data"
         )
-    if tensor.datatype != BYTES:
-        return tensor.array.ravel()
     try:
         return [element.decode() for element in tensor.array.reshape(-1)]
     except UnicodeDecodeError:
@@ -86,18 +98,12 @@ def text_bytes(tensor: Tensor) -> int:
     return tensor.array.size * _LENGTH_BYTES + sum(map(len, tensor.array.flat))
 
 
-def bare_tokens(data: list[str] | NDArray[Any]) -> list[str] | NDArray[Any] | orjson.Fragment:
-    """The same data with NaN, Infinity and -Infinity as bare tokens, where orjson would write null."""
-    if isinstance(data, list) or data.dtype.kind != "f":
-        return data
-    (strange,) = np.nonzero(~np.isfinite(data))
-    if not strange.size:
-        return data
-    elements = orjson.dumps(data, option=orjson.OPT_SERIALIZE_NUMPY)[1:-1].split(b",")
-    for index in strange:
-        value = data[index]
+def _with_bare_tokens(numbers: NDArray[Any], text: bytes) -> bytes:
+    elements = text[1:-1].split(b",")
+    for index in np.flatnonzero(~np.isfinite(numbers)):
+        value = numbers[index]
         elements[index] = b"NaN" if np.isnan(value) else b"Infinity" if value > 0 else b"-Infinity"
-    return orjson.Fragment(b"[" + b",".join(elements) + b"]")
+    return b"[" + b",".join(elements) + b"]"
 
 
 def _flat(entry: InputEntry, data: list[Any], max_depth: int) -> list[Any]:

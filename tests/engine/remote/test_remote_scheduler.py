@@ -1,7 +1,7 @@
 """Passing requests through, whatever the remote does."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -62,10 +62,11 @@ class Owner:
         self.scheduler.submit(exchange)
         return exchange
 
-    def ended(self, exchange: Exchange, error: HoneError | None) -> None:
-        self.endings[exchange] = self.endings.get(exchange, 0) + 1
-        self._admission.ended(exchange, error)
-        self.scheduler.left(exchange)
+    def ended(self, exchanges: Sequence[Exchange], error: HoneError | None) -> None:
+        self._admission.ended(exchanges, error)
+        for exchange in exchanges:
+            self.endings[exchange] = self.endings.get(exchange, 0) + 1
+            self.scheduler.left(exchange)
 
     def _respond(self, exchange: Exchange, answer: Mapping[str, Tensor]) -> None:
         exchange.answer(InferResponse(model="m", version="1", outputs=tuple(answer.values())))
