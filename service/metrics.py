@@ -44,6 +44,9 @@ class Histogram:
 
     def observe_all(self, values: Sequence[float]) -> None:
         """Add many observations at once; those of a batch lie in few buckets."""
+        if len(values) == 1:
+            self.observe(values[0])
+            return
         ordered, bounds, counted = sorted(values), self.bounds, 0
         bucket = bisect_left(bounds, ordered[0]) if ordered else 0
         while counted < len(ordered):

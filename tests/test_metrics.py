@@ -3,7 +3,11 @@
 from dataclasses import fields
 from functools import partial
 
-from service.metrics import Metrics, ModelMetrics
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from service.metrics import SECONDS, Histogram, Metrics, ModelMetrics
 
 
 def exposed(metrics: Metrics) -> dict[str, float]:
@@ -84,3 +88,15 @@ def test_every_number_can_be_summed() -> None:
         if each.name not in ("pending", "worker_memory"):
             assert type(getattr(new, each.name)) in (type(getattr(total, each.name)), dict), each.name
     assert (0, 0) == (total.pending(), total.worker_memory())
+
+
+@given(st.lists(st.one_of(st.sampled_from(SECONDS), st.floats(0, 20))))
+def test_many_observations_at_once_count_as_one_by_one(values: list[float]) -> None:
+    """A batch falls into the same buckets as its requests do."""
+    together, one_by_one = Histogram(SECONDS), Histogram(SECONDS)
+    together.observe_all(values)
+    for value in values:
+        one_by_one.observe(value)
+
+    assert together.counts == one_by_one.counts
+    assert together.total == pytest.approx(one_by_one.total)

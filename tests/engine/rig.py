@@ -43,6 +43,7 @@ class Rig:
         buckets: Sequence[int] = (),
         levels: Sequence[QueuePolicy] = (QueuePolicy(),),
         device: Device | None = None,
+        max_rows: int = 4,
     ) -> None:
         """With `profiles` there is a device for each of them, all with as many `instances` and `tokens`.
 
@@ -55,7 +56,7 @@ class Rig:
         self.owner = Owner()
         self.condemned: list[Exchange] = []
         policy = BatchingPolicy(
-            max_rows=4,
+            max_rows=max_rows,
             join=join,
             delay=delay,
             preferred=preferred,
@@ -114,8 +115,9 @@ class Rig:
 
 
 def respond(exchange: Exchange, arrays: Sequence[NDArray[Any]]) -> None:
-    exchange.emit(InferResponse(model="m", version="1", outputs=(Tensor(name="y", datatype="FP32", array=arrays[0]),)))
-    exchange.finish()
+    """Hand the answer on without asking whether it is still wanted, as a served model does."""
+    output = Tensor(name="y", datatype="FP32", array=arrays[0])
+    exchange.receiver.emit(InferResponse(model="m", version="1", outputs=(output,)))
 
 
 async def turn() -> None:

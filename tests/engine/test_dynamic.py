@@ -188,6 +188,20 @@ async def test_a_cancelled_request_is_not_computed() -> None:
     assert isinstance(ending(receiver), Cancelled)
 
 
+@pytest.mark.parametrize("max_rows", [0, 4])
+async def test_who_left_while_it_was_computed_hears_nothing(max_rows: int) -> None:
+    """With and without a batch axis: the answer of a cancelled request goes to nobody."""
+    rig = Rig(max_rows=max_rows)
+    exchange, receiver = rig.submit(1)
+    await turn()
+    exchange.cancel()
+    rig.instances[0].answer()
+    await turn()
+
+    assert not receiver.answers
+    assert isinstance(ending(receiver), Cancelled)
+
+
 async def test_no_request_outlives_its_deadline() -> None:
     """Queued or being computed, it ends with DeadlineExceeded on time, and a late result hurts nobody."""
     rig = Rig()
