@@ -68,6 +68,8 @@ def scan_model(root: Path, name: str, check: VersionCheck | None = None, serving
         sound, refused = _versions(lambda version: check(version, config), policy, present, serving)
         if not sound:
             problem = next(iter(refused.values()), None) or _nothing(name, policy, present)
+        elif absent := sorted(set(policy.specific or ()) - present):
+            warnings += (f"{name}: version_policy asks for {absent} too, which the folder doesn't have",)
     except (ArtifactError, OSError) as error:
         problem = f"{name}: {error.strerror}" if isinstance(error, OSError) else str(error)
     return ModelFolder(

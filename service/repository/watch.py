@@ -29,13 +29,14 @@ class Changes:
 class _Known:
     """What is known of one model: as it was at the last look, and what of it was handed out.
 
-    `remote` are the versions that another server computes, those handed out and those that serve until these can: they
-    have no folder that could be missing.
+    `waiting` are the versions that were left out because they were still being written. `remote` are those that another
+    server computes, those handed out and those that serve until these can: they have no folder that could be missing.
     """
 
     inspection: Inspection
     seen: Glimpse | None = None
     taken: Glimpse | None = None
+    waiting: Collection[int] = ()
     remote: frozenset[int] = frozenset()
 
 
@@ -132,7 +133,8 @@ class Watch:
         known = self._of(name)
         now, before, taken = glimpse(self._root / name), known.seen, known.taken
         known.seen = now
-        if before is None or now.own != before.own or now == taken:
+        is_news = now != taken or known.waiting  # those have gone again if the rest is the same
+        if before is None or now.own != before.own or not is_news:
             return None
         missing = set(serving) - now.versions.keys() - known.remote
         if missing & before.versions.keys():
@@ -152,7 +154,7 @@ class Watch:
             known.taken = None
             return None
         complete = {version: mark for version, mark in now.versions.items() if version not in folder.waiting}
-        known.taken = replace(now, versions=complete)
+        known.taken, known.waiting = replace(now, versions=complete), folder.waiting
         if folder.versions:
             remote = frozenset(version.version for version in folder.versions if version.folder is None)
             known.remote = remote | known.remote.intersection(serving) if remote else remote

@@ -110,6 +110,16 @@ def test_policy_without_match(root: Path, add: AddVersion) -> None:
     assert only(root).problem == "m: version_policy asks for [2], the folder has [1]"
 
 
+def test_a_version_that_the_policy_names_is_missed(root: Path, add: AddVersion) -> None:
+    """The others serve, and a warning says which isn't there."""
+    add("m", 1)
+    (root / "m" / "config.pbtxt").write_text("version_policy { specific { versions: [ 1, 7 ] } }")
+
+    found = only(root)
+    assert [1] == [version.version for version in found.versions]
+    assert ("m: version_policy asks for [7] too, which the folder doesn't have",) == found.warnings
+
+
 def test_broken_models_stay_alone(root: Path, add: AddVersion) -> None:
     """Each broken model is returned with its own problem, and the good one is served."""
     add("good")
