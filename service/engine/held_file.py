@@ -3,6 +3,7 @@
 import fcntl
 import os
 import shutil
+from io import FileIO
 
 from service.errors import ArtifactError
 
@@ -25,35 +26,32 @@ class HeldFile:
 
     def __init__(self, path: str) -> None:
         try:
-            self._descriptor = _held(path)
+            self._file = _held(path)
         except OSError as error:
             raise ArtifactError(f"can't read the model file: {error.strerror}") from error
 
     @property
     def path(self) -> str:
         """Where another process of this user can read it."""
-        return f"/proc/{os.getpid()}/fd/{self._descriptor}"
+        return f"/proc/{os.getpid()}/fd/{self._file.fileno()}"
 
     def close(self) -> None:
-        """Let go of it; may be called again."""
-        if self._descriptor >= 0:
-            os.close(self._descriptor)
-            self._descriptor = -1
+        """Let go of it; may be called again. One that nobody refers to any more, as when a load is given up while the
+        file is read, lets go by itself.
+        """
+        self._file.close()
 
 
-def _held(path: str) -> int:
-    """The descriptor to hold: the file's own, or its copy's."""
-    with open(path, "rb", opener=_open) as file:
-        if os.fstat(file.fileno()).st_size > COPIED:
-            return os.dup(file.fileno())
-        copy = os.memfd_create("hone-model", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
-        try:
-            with open(copy, "wb", closefd=False) as target:
-                shutil.copyfileobj(file, target)
-            fcntl.fcntl(copy, fcntl.F_ADD_SEALS, _SEALS)
-        except BaseException:
-            os.close(copy)
-            raise
+def _held(path: str) -> FileIO:
+    """The file to hold: itself, or its copy."""
+    file = FileIO(path, opener=_open)
+    if os.fstat(file.fileno()).st_size > COPIED:
+        return file
+    with file:
+        copy = FileIO(os.memfd_create("hone-model", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING), "w")
+        with open(copy.fileno(), "wb", closefd=False) as target:  # which writes all of it, a FileIO perhaps less
+            shutil.copyfileobj(file, target)
+        fcntl.fcntl(copy, fcntl.F_ADD_SEALS, _SEALS)
         return copy
 
 
