@@ -78,8 +78,7 @@ class Admission:
 
     def longest(self, timeout: float | None) -> float:
         """Seconds that a request may take at most, by its headers: without limit where only its body can say."""
-        known = [one for one in (timeout, self._own_deadline) if one is not None]
-        return min(known, default=math.inf)
+        return math.inf if timeout is None and self._own_deadline is None else self.allowance(timeout)
 
     def ended(self, exchanges: Sequence[Exchange], error: HoneError | None) -> None:
         """Count exchanges that have ended, all the same way."""

@@ -95,6 +95,8 @@ class Device:
 
     def delay(self, claimant: Claimant, seconds: float) -> float:
         """How much longer a claimant's next `seconds` of computing take because of the others, who get as much."""
+        if self.is_alone(claimant):
+            return 0.0
         others = self._waiting.keys() | self._active.keys()
         return sum(
             min(other.backlog, seconds) * self._cost(other) / self.tokens for other in others if other is not claimant

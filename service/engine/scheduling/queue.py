@@ -228,7 +228,9 @@ class RequestQueue:
 
     def rows_before(self, number: int, now: float, deadline: float) -> int:
         """Rows that would be computed before a request of this level that came now; that others rise is left aside."""
-        rows = sum([batch.rows for batch in self._retries]) + sum([level.rows for level in self._levels[:number]])
+        rows = sum([batch.rows for batch in self._retries]) if self._retries else 0
+        if number:
+            rows += sum([level.rows for level in self._levels[:number]])
         level, place = self._levels[number], _place(now, deadline)
         if not level.delayed and (not level.waiting or level.waiting[-1][0] <= place):
             return rows + level.rows
