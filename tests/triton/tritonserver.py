@@ -1,5 +1,6 @@
 """A real tritonserver with its Python backend, as NVIDIA's package nvidia-pytriton carries it."""
 
+import contextlib
 import os
 import shutil
 import signal
@@ -63,7 +64,7 @@ class TritonServer:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._package = find_package()
+        self._package = find_package().absolute()
         self.repository = folder / "repository"
         self._backends = folder / "backends"
         self._process: subprocess.Popen[bytes] | None = None
@@ -106,7 +107,8 @@ class TritonServer:
     def stop(self) -> None:
         """End it, at once and unasked."""
         if self._process:
-            os.killpg(self._process.pid, signal.SIGKILL)  # with the processes of its Python models
+            with contextlib.suppress(ProcessLookupError):  # it has ended by itself
+                os.killpg(self._process.pid, signal.SIGKILL)  # with the processes of its Python models
             self._process.wait()
             self._process = None
 
