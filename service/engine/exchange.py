@@ -8,7 +8,7 @@ import structlog
 from numpy.typing import NDArray
 
 from service.artifact.signature import TensorSpec
-from service.errors import Cancelled, HoneError
+from service.errors import BackendError, Cancelled, HoneError
 from service.messages import InferRequest, InferResponse
 
 _log = structlog.get_logger()
@@ -18,7 +18,10 @@ class Receiver(Protocol):
     """The side of a door that waits for one request's answers. Called on the event loop, never re-entrantly."""
 
     def emit(self, response: InferResponse) -> None:
-        """Take one answer. Its arrays are valid during this call only: encode or copy them now."""
+        """Take one answer. Its arrays are valid during this call only: encode or copy them now.
+
+        Raises a HoneError for an answer that can't be handed on; the exchange then ends with that.
+        """
 
     def finish(self, error: HoneError | None) -> None:
         """The last call: no answer follows. `error` is None when all went well."""
@@ -65,15 +68,21 @@ class Exchange(msgspec.Struct, kw_only=True, eq=False):
     kills: int = 0
 
     def emit(self, response: InferResponse) -> None:
-        """Hand one answer to the receiver, unless the exchange has ended."""
-        if not self.ended:
+        """Hand one answer to the receiver, unless the exchange has ended; one that can't be handed on ends it."""
+        if self.ended:
+            return
+        try:
             self.receiver.emit(response)
+        except HoneError as error:
+            self._end(error)
+        except Exception:
+            _log.exception("can't take an answer", model=response.model)
+            self._end(BackendError("an answer couldn't be made of what the model computed"))
 
     def answer(self, response: InferResponse) -> None:
         """Hand the only answer to the receiver and end well, unless the exchange has ended."""
-        if not self.ended:
-            self.receiver.emit(response)
-            self._end(None)
+        self.emit(response)
+        self._end(None)
 
     def finish(self) -> bool:
         """End it well; False when it had ended before."""

@@ -183,7 +183,7 @@ class ServedModel:
                 if self._padding:
                     array = self._padding.unpad(position, array, exchange.lengths)
                 outputs.append(Tensor(name=spec.name, datatype=spec.datatype, array=array))
-            exchange.receiver.emit(
+            exchange.emit(
                 InferResponse(model=self.name, version=self.version, outputs=tuple(outputs), id=exchange.request.id)
             )
         except Exception:

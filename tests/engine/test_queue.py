@@ -72,7 +72,7 @@ def test_delayed_ones_go_behind_all_others_of_their_level_however_long_they_wait
     """And behind those that are more important, but before those that are less, as in Triton."""
     queue = queued()
     delayed, low = pushed(queue, waiting(0, 60, 1), waiting(9, 60, 2))
-    queue.delay(delayed)
+    queue.delay([delayed])
     fresh, important = pushed(queue, waiting(9, 60, 1), waiting(9, 60))
 
     assert [important, fresh, delayed, low] == queue.first(9, 9.0)
@@ -84,8 +84,8 @@ def test_delayed_ones_keep_the_order_of_their_deadlines() -> None:
     for count in (1, LEVELS):
         queue = queued(count)
         far, near = pushed(queue, waiting(0, 3), waiting(0, 2))
-        queue.delay(far)
-        queue.delay(near)
+        queue.delay([far])
+        queue.delay([near])
 
         assert [near, far] == queue.first(9, 1.0)
 
@@ -123,7 +123,7 @@ def test_nobody_waits_beyond_the_bound_behind_who_came_later(
             queue.taken(Batch(order[:1]), now)
         elif event == "delay" and order and order[-1] not in delayed:
             delayed.append(order[-1])
-            queue.delay(order[-1])
+            queue.delay([order[-1]])
         check(queue.first(len(queue), now), delayed, now)
 
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 
 from service.artifact.queue_policy import QueuePolicy
 from service.engine.exchange import Exchange
@@ -22,7 +22,7 @@ class Expiry:
         self,
         unfinished: Callable[[], Iterable[Exchange]],
         levels: Sequence[QueuePolicy],
-        delay: Callable[[Exchange], None],
+        delay: Callable[[Collection[Exchange]], None],
     ) -> None:
         self._unfinished = unfinished
         self._levels = levels
@@ -58,11 +58,13 @@ class Expiry:
 
     def _sweep(self) -> None:
         self.next = _NEVER
-        now = time.monotonic()
-        self.watch(min([self._look(exchange, now) for exchange in list(self._unfinished())], default=_NEVER))
+        now, late = time.monotonic(), list[Exchange]()
+        self.watch(min([self._look(exchange, now, late) for exchange in list(self._unfinished())], default=_NEVER))
+        if late:
+            self._delay(late)
 
-    def _look(self, exchange: Exchange, now: float) -> float:
-        """End or delay an exchange whose time has come; when to look at it again."""
+    def _look(self, exchange: Exchange, now: float, late: list[Exchange]) -> float:
+        """End an exchange whose time has come, or add it to those that are to be delayed; when to look at it again."""
         if exchange.deadline <= now:
             exchange.fail(DeadlineExceeded(f"not finished within {exchange.deadline - exchange.admitted:.3g} s"))
             return _NEVER
@@ -75,5 +77,5 @@ class Expiry:
             exchange.fail(QueueTimeout(f"no worker took it within {waited:.3g} s, the limit of this model's queue"))
             return _NEVER
         exchange.expires = _NEVER
-        self._delay(exchange)
+        late.append(exchange)
         return exchange.deadline

@@ -3,7 +3,7 @@
 import math
 from bisect import bisect, insort
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
@@ -43,7 +43,7 @@ class _Level:
         """What really waits, in order: whether it is delayed, place, number, exchange."""
         for delayed, entries in ((False, self.waiting), (True, self.delayed)):
             for place, number, exchange in entries:
-                if not exchange.ended and not exchange.started:
+                if _waits(exchange):
                     yield delayed, place, number, exchange
 
     def first(self, most: int) -> list[Exchange]:
@@ -59,6 +59,17 @@ class _Level:
         if self.riding:
             self.riding -= sum([exchange.rides for exchange in exchanges])
 
+    def remove(self, exchange: Exchange) -> None:
+        """Forget one that has ended, with all that it holds."""
+        place = _place(exchange.admitted, exchange.deadline)
+        for entries in (self.waiting, self.delayed):
+            index = bisect(entries, (place,))
+            while index < len(entries) and entries[index][0] == place:
+                if entries[index][2] is exchange:
+                    del entries[index]
+                    return
+                index += 1
+
     def sweep(self) -> None:
         """Forget what is gone, when that is all or most of it, or stands at the front."""
         waiting = self.waiting
@@ -68,13 +79,13 @@ class _Level:
             return
         gone = 0
         for _, _, exchange in waiting:
-            if not exchange.ended and not exchange.started:
+            if _waits(exchange):
                 break
             gone += 1
         del waiting[:gone]
         if len(waiting) + len(self.delayed) > 2 * self.count + _DEAD_TOLERATED:
-            self.waiting = [entry for entry in waiting if not entry[2].ended and not entry[2].started]
-            self.delayed = [entry for entry in self.delayed if not entry[2].ended and not entry[2].started]
+            self.waiting = [entry for entry in waiting if _waits(entry[2])]
+            self.delayed = [entry for entry in self.delayed if _waits(entry[2])]
 
 
 class RequestQueue:
@@ -169,17 +180,20 @@ class RequestQueue:
         self.rows -= exchange.rows
         self._bytes -= exchange.nbytes
         self._count -= 1
-        if not exchange.again:
+        if exchange.again:
+            self._retries = deque(batch for batch in self._retries if batch.alive())
+        else:
             level = self._levels[exchange.level]
             level.leave((exchange,), exchange.rows)
-            level.sweep()
+            level.remove(exchange)
 
-    def delay(self, exchange: Exchange) -> None:
-        """It has waited too long for its policy: it goes behind all others of its level."""
-        level = self._levels[exchange.level]
-        level.waiting = [entry for entry in level.waiting if entry[2] is not exchange]
-        self._number += 1
-        insort(level.delayed, (_place(exchange.admitted, exchange.deadline), self._number, exchange))
+    def delay(self, exchanges: Collection[Exchange]) -> None:
+        """These have waited too long for their policies: they go behind all others of their levels."""
+        late = set(map(id, exchanges))
+        for level in self._levels:
+            level.delayed += [entry for entry in level.waiting if id(entry[2]) in late]
+            level.delayed.sort()
+            level.waiting = [entry for entry in level.waiting if id(entry[2]) not in late]
 
     def retry(self) -> Batch | None:
         """The next batch that is to be tried again, marked as none yet; None when there is none."""
@@ -228,7 +242,7 @@ class RequestQueue:
 
     def rows_before(self, number: int, now: float, deadline: float) -> int:
         """Rows that would be computed before a request of this level that came now; that others rise is left aside."""
-        rows = sum([batch.rows for batch in self._retries]) if self._retries else 0
+        rows = sum([one.rows for batch in self._retries for one in batch.alive()]) if self._retries else 0
         if number:
             rows += sum([level.rows for level in self._levels[:number]])
         level, place = self._levels[number], _place(now, deadline)
@@ -242,7 +256,12 @@ class RequestQueue:
         if not waiting or waiting[-1][0] <= place:
             return []
         later = waiting[bisect(waiting, (place, math.inf)) :]
-        return [exchange for _, _, exchange in later if not exchange.ended and not exchange.started]
+        return [exchange for _, _, exchange in later if _waits(exchange)]
+
+
+def _waits(exchange: Exchange) -> bool:
+    """Whether one in a level's lists still waits there, or was taken, perhaps even to be tried again, or has ended."""
+    return not (exchange.ended or exchange.started or exchange.again)
 
 
 def _place(admitted: float, deadline: float) -> float:

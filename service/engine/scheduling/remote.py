@@ -6,7 +6,7 @@ nothing can have been computed, after a pause that grows and varies, and as far 
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Protocol
 
 import structlog
@@ -175,5 +175,5 @@ class RemoteScheduler:
         metrics.compute_duration["infer"].observe(seconds)
 
 
-def _never(exchange: Exchange) -> None:
+def _never(exchanges: Collection[Exchange]) -> None:
     """Nothing is delayed here."""

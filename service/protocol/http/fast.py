@@ -179,6 +179,7 @@ class FastProtocol(GuardedProtocol):
             write_answer(self.transport, reply.answer(), state.default_headers, fast.keep_alive)
         else:
             self.transport.write(json_success(body))
+        fast.forget()
         if not fast.keep_alive:
             self.is_open = False
             self.transport.close()

@@ -101,6 +101,11 @@ class FastCycle:
         if self._exchange is None:
             self.reply.deliver()
 
+    def forget(self) -> None:
+        """The answer is written: nothing of it, nor of the request, is kept while the connection is idle."""
+        self._exchange = None
+        self.reply.reset(ALL_JSON)
+
     def end(self) -> None:
         """The connection has ended: nobody waits for an answer, and nobody is told of it."""
         self.abandon()
@@ -115,8 +120,7 @@ class FastCycle:
             self.response_complete = True
             if self._exchange is not None:
                 self._exchange.cancel()
-        self._exchange = None
-        self.reply.reset(ALL_JSON)
+        self.forget()
 
 
 def _untold() -> None:

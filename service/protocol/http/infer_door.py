@@ -15,7 +15,6 @@ from service.protocol.http.binary import Body
 from service.protocol.http.head import Head, read_head
 from service.protocol.http.infer_request import InferDecoder
 from service.protocol.http.reply import Reply
-from service.protocol.http.wanted import ALL_JSON
 from service.protocol.limits import Limits
 from service.quoting import quoted
 
@@ -62,12 +61,12 @@ class InferDoor:
     def submit(self, route: Route, fields: Mapping[bytes, bytes], body: Body, reply: Reply) -> Exchange | None:
         """Decode and submit. None when the request was refused at once: the refusal is then in `reply.failure`.
 
-        `fields` are the headers, names in lower case. The caller delivers an immediate refusal itself.
+        `fields` are the headers, names in lower case. The caller delivers an immediate refusal itself. `reply` is a new
+        one, or was reset.
         """
         try:
             head = read_head(fields)
         except HoneError as error:
-            reply.reset(ALL_JSON)
             self.engine.refuse(*route, "http", error)
             reply.failure = refusal(error)
             return None
@@ -76,7 +75,6 @@ class InferDoor:
     def take(self, route: Route, head: Head, body: Body, reply: Reply) -> Exchange | None:
         """The same where the headers have been read."""
         model, version = route
-        reply.reset(ALL_JSON)
         try:
             try:
                 if self._refusing and route in self._refusing:

@@ -2,15 +2,11 @@
 
 from collections.abc import Callable
 
-import structlog
-
 from service.errors import BackendError, HoneError
 from service.messages import InferResponse
 from service.protocol.http.answer import Answer, internal_error, refusal, success
 from service.protocol.http.infer_response import encode_infer
 from service.protocol.http.wanted import ALL_JSON, Wanted
-
-_log = structlog.get_logger()
 
 
 class Reply:
@@ -35,17 +31,10 @@ class Reply:
         self.body: bytes | None = None
 
     def emit(self, response: InferResponse) -> None:
-        """Encode the answer, while its arrays are still valid."""
+        """Encode the answer, while its arrays are still valid. Raises what `encode_infer` raises."""
         if self.body is not None:
-            self.failure = refusal(BackendError(f'model "{response.model}" gave more than one answer'))
-            return
-        try:
-            self.json_length, self.body = encode_infer(response, self.wanted, self._max_json_bytes)
-        except HoneError as error:
-            self.failure = refusal(error)
-        except Exception:
-            _log.exception("can't encode an answer", model=response.model)
-            self.failure = internal_error()
+            raise BackendError(f'model "{response.model}" gave more than one answer')
+        self.json_length, self.body = encode_infer(response, self.wanted, self._max_json_bytes)
 
     def finish(self, error: HoneError | None) -> None:
         """Settle what is answered, and deliver it."""

@@ -116,7 +116,7 @@ class Templates:
 
         The id must be the only value of the only key of that name, however keys may be written.
         """
-        if text.count(_ID_KEY) > 1 or b"\\" in text:
+        if text.count(_ID_KEY) > 1 or b"\\" in text or (not document.id and _ID_KEY in text):
             return
         if len(text) < len(body):
             frame, name = _without_id(text)
