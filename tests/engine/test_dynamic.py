@@ -21,14 +21,16 @@ from service.errors import (
     DeadlineExceeded,
     HoneError,
     Infeasible,
+    InvalidRequest,
     NotReady,
     PoisonRequest,
     QueueFull,
     QueueTimeout,
     WorkerLost,
 )
+from service.messages import InferResponse
 from tests.engine.doubles import ManualInstance, Recorder
-from tests.engine.rig import Rig, ending, turn
+from tests.engine.rig import Rig, ending, profile, turn
 
 
 async def test_requests_of_one_turn_share_a_batch() -> None:
@@ -125,6 +127,40 @@ async def test_who_cannot_take_an_answer_keeps_it_from_nobody() -> None:
     assert [1, 1, 1] == [len(receiver.answers) for receiver in receivers]
     assert [[None], [None]] == [receiver.endings for receiver in receivers[1:]]
     assert not list(rig.batcher._unfinished())
+
+
+@pytest.mark.parametrize("error", [InvalidRequest("FP16 can't be written"), RuntimeError("a fault of ours")])
+async def test_an_answer_that_cannot_be_written_ends_its_request_with_that(error: Exception) -> None:
+    """It isn't counted as answered, and its batch-mates are."""
+    rig = Rig()
+    receivers = [rig.submit(value)[1] for value in range(2)]
+
+    def fail(response: InferResponse) -> None:
+        raise error
+
+    receivers[0].emit = fail  # type: ignore[method-assign]
+    await turn()
+    rig.instances[0].answer()
+
+    (ended,) = receivers[0].endings
+    assert ended is error or isinstance(ended, BackendError)
+    assert [None] == receivers[1].endings
+
+
+async def test_retries_that_have_ended_are_in_nobodys_way() -> None:
+    """A worker dies with a batch, and its clients leave before it is tried again: whoever comes then has the worker."""
+    rig = Rig(profile=profile())
+    exchanges = [rig.submit(value, seconds=9)[0] for value in range(4)]
+    await turn()
+    rig.instances[0].die(blameless=True)
+    for exchange in exchanges:
+        exchange.cancel()
+    rig.instances[0].revive()
+
+    _, receiver = rig.submit(7, seconds=0.1)
+    await turn()
+    rig.instances[0].answer()
+    assert [None] == receiver.endings
 
 
 async def test_only_rows_of_one_shape_are_joined() -> None:

@@ -1,6 +1,7 @@
 """The order of what waits: the earliest deadline within levels, and nobody is passed over for ever."""
 
 import math
+import weakref
 from collections.abc import Sequence
 
 from hypothesis import given
@@ -88,6 +89,20 @@ def test_delayed_ones_keep_the_order_of_their_deadlines() -> None:
         queue.delay([near])
 
         assert [near, far] == queue.first(9, 1.0)
+
+
+def test_who_has_left_holds_no_memory() -> None:
+    """Behind one that still waits, too: the bound on bytes wouldn't be one otherwise."""
+    queue = queued(1)
+    pushed(queue, waiting(0, 1))
+    gone = pushed(queue, *[waiting(0, 2) for _ in range(3)])
+    held = [weakref.ref(exchange.inputs[0]) for exchange in gone]
+    for exchange in gone:
+        exchange.ended = True
+        queue.leave(exchange)
+    del exchange, gone
+
+    assert [None] * 3 == [reference() for reference in held]
 
 
 ARRIVALS = st.lists(

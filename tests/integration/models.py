@@ -173,6 +173,16 @@ def slow(layers: int = 12, width: int = 1024) -> bytes:
     )
 
 
+def doubled() -> bytes:
+    """x FP32 [N, T], of any length, twice: answers are as large as what was asked."""
+    return _model(
+        [helper.make_node("Add", ["x", "x"], ["y"])],
+        inputs=[("x", TensorProto.FLOAT, ["N", "T"])],
+        outputs=[("y", TensorProto.FLOAT, ["N", "T"])],
+        constants={},
+    )
+
+
 Port = tuple[str, int, Sequence[str | int]]
 
 

@@ -1,5 +1,7 @@
 """What a model or a request may not do to the server, however it tries."""
 
+import contextlib
+import os
 import threading
 import urllib.request
 from concurrent.futures import ThreadPoolExecutor
@@ -10,7 +12,7 @@ import pytest
 import tritonclient.http as triton
 from tritonclient.utils import InferenceServerException
 
-from tests.integration.models import texts
+from tests.integration.models import doubled, texts
 from tests.integration.served import CONFIG, Served, reference, serving, write_model
 
 
@@ -65,6 +67,21 @@ def test_a_parameter_of_somebody_else_may_be_large(tmp_path: Path) -> None:
     with serving(tmp_path) as served:
         assert (1, 10) == ask(served, "noted", 1).shape
         assert (1, 10) == ask(served, "plain", 1).shape
+
+
+def test_an_idle_connection_keeps_nothing_of_what_it_was_answered(tmp_path: Path) -> None:
+    """Thirty that were sent 4 MB and got as much: the front is no larger than after the first."""
+    write_model(tmp_path, "doubled", config=None, model=doubled())
+    x = np.ones((1, 1 << 20), np.float32)
+    tensor = triton.InferInput("x", list(x.shape), "FP32")
+    tensor.set_data_from_numpy(x)
+    with serving(tmp_path) as served, contextlib.ExitStack() as idle:
+        resident = []
+        for _ in range(30):
+            client = idle.enter_context(triton.InferenceServerClient(served.http.removeprefix("http://")))
+            assert 2 == client.infer("doubled", [tensor]).as_numpy("y")[0, -1]
+            resident.append(int(Path(f"/proc/{served.process.pid}/statm").read_text().split()[1]))
+    assert (resident[-1] - resident[0]) * os.sysconf("SC_PAGE_SIZE") < 40 << 20
 
 
 def test_bytes_that_are_no_text_cost_their_sender_only(tmp_path: Path) -> None:

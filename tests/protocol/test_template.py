@@ -102,6 +102,17 @@ def test_another_id(text: str) -> None:
         assert agree(outcome(fresh(), body), outcome(used, body))
 
 
+@pytest.mark.parametrize("first", ["", "one"])
+def test_the_id_of_something_else(first: str) -> None:
+    """A parameter of that name isn't the request's id, whatever it was before."""
+    used = fresh()
+    for one in (first, "other", "last"):
+        body = json_body(small(), parameters={"id": one})
+        compact = json.dumps(json.loads(body), separators=(",", ":")).encode()
+        assert agree(outcome(fresh(), body), outcome(used, body))
+        assert agree(outcome(fresh(), compact), outcome(used, compact))
+
+
 @given(
     st.lists(tensors(JSON_DATATYPES), min_size=1, max_size=3),
     st.sampled_from([{}, {"id": "7"}, {"parameters": {"timeout": 5000, "priority": 2}}, {"outputs": [{"name": "y"}]}]),

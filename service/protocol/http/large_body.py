@@ -53,7 +53,8 @@ class LargeBody(asyncio.BufferedProtocol):
         self._filled += nbytes
         if self._filled == len(self._body):
             self._view.release()
-            self._connection.body_received(self._body)
+            body, self._body = self._body, bytearray()  # the transport goes on to know this protocol's methods
+            self._connection.body_received(body)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """See `Connection`."""
