@@ -271,7 +271,7 @@ def test_ctrl_c_ends_with_130_and_says_that_nothing_is_lost(tmp_path: Path) -> N
             time.sleep(0.005)
         training.send_signal(signal.SIGINT)
         stdout, stderr = training.communicate(timeout=60)
-    assert (130, "") == (training.returncode, stdout)
+    assert (130, "") == (training.returncode, stdout), stderr
     assert "interrupted; the same command goes on where it stopped" == stderr.splitlines()[-1]
     assert "Traceback" not in stderr
 
