@@ -17,6 +17,7 @@ from service.metrics import Metrics, ModelMetrics
 from service.quoting import quoted
 from service.repository.folder import ModelFolder, VersionFolder
 from service.repository.glimpse import mark_of
+from service.repository.reason import reason_for
 
 _log = structlog.get_logger()
 
@@ -166,6 +167,7 @@ class Catalog:
         if not isinstance(error, HoneError):  # a fault of ours in loading one model must not end the others
             _log.error("can't load", model=name, version=version, exc_info=error)
             reason = "internal error while loading; the log has the trace"
+        reason = reason_for(name, version, reason)
         if generation.model:
             self._metrics.end(name, version, numbers)
         else:

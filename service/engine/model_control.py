@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Literal, TypeAlias
@@ -10,10 +10,11 @@ from typing import Literal, TypeAlias
 import structlog
 
 from service.engine.catalog import Catalog
+from service.engine.servable import Servable
 from service.errors import ArtifactError, Draining, InvalidRequest, ModelNotFound
 from service.metadata import IndexEntry
-from service.quoting import quoted
 from service.repository.folder import ModelFolder
+from service.repository.reason import not_there
 from service.repository.watch import Watch
 
 ControlMode: TypeAlias = Literal["none", "poll", "explicit"]
@@ -149,13 +150,18 @@ class ModelControl:
 
     async def _load(self, name: str) -> None:
         if name not in await asyncio.to_thread(self._watch.names):
-            raise ModelNotFound(f"there is no model {quoted(name)} in the repository")
+            raise ModelNotFound(not_there(name))
+        before = self._generations(name)
         (folder,) = await asyncio.to_thread(self._watch.take, [name], self._catalog.serving())
         last = await self._follow(folder)
-        problems = [last.problem] if last.problem else list(last.refused.values())
+        problems = list(last.refused.values()) or ([last.problem] if last.problem else [])
         if problems:
-            served = ", ".join(self._catalog.versions(name))
-            raise ArtifactError("; ".join(problems) + (f"; version {served} goes on serving" if served else ""))
+            serving = _what_serves(before, self._generations(name))
+            raise ArtifactError("; ".join([*dict.fromkeys(problems), *serving]))
+
+    def _generations(self, name: str) -> dict[str, Servable]:
+        """What answers for each version of a model that is served."""
+        return {version: self._catalog.find(name, version) for version in self._catalog.versions(name)}
 
     async def _follow(self, folder: ModelFolder) -> ModelFolder:
         """Serve what is in a folder; the folder as it was in the end, without versions that couldn't be loaded."""
@@ -194,3 +200,20 @@ class ModelControl:
                 await asyncio.to_thread(self._watch.reconsider, folder.name)
         except Exception:
             _log.exception("can't follow the repository", model=folder.name)
+
+
+def _what_serves(before: Mapping[str, Servable], now: Mapping[str, Servable]) -> list[str]:
+    """After a load that wasn't all that was asked for: which versions it brought, and which were there already."""
+    stayed = [version for version, model in now.items() if before.get(version) is model]
+    loaded = [version for version in now if version not in stayed]
+    said = []
+    if loaded:
+        were = "was" if len(loaded) == 1 else "were"
+        said.append(f"{_named(loaded)} {were} loaded{'' if stayed else ' instead'}")
+    if stayed:
+        said.append(f"{_named(stayed)} {'goes' if len(stayed) == 1 else 'go'} on serving")
+    return said
+
+
+def _named(versions: Sequence[str]) -> str:
+    return f"version{'' if len(versions) == 1 else 's'} {', '.join(versions)}"
