@@ -57,9 +57,13 @@ class Catalog:
         if generation.model is not None:
             return generation.model
         if generation.state == UNLOADING or generation.reason == UNLOADED:
+            if version is not None and self.versions(name):  # replaced: whether it still answers makes no difference
+                raise self._no_version(name, version)
             raise ModelNotFound(f'model "{name}" was unloaded')
-        text = "is still loading" if generation.state == LOADING else "could not be loaded"
-        raise NotReady(f'model "{name}" {text}')
+        subject = f'model "{name}"' if version is None else f'version "{version}" of model "{name}"'
+        if generation.state == LOADING:
+            raise NotReady(f"{subject} is still loading")
+        raise NotReady(f"{subject} could not be loaded; the repository index says why")
 
     def versions(self, name: str) -> tuple[str, ...]:
         """The versions of a model that are served, oldest first."""
@@ -257,9 +261,12 @@ class Catalog:
         if version is None:
             return next(iter(versions.values()))
         if version not in versions:
-            served = ", ".join(self.versions(name)) or "none"
-            raise ModelNotFound(f"model {quoted(name)} has no version {quoted(version)}; served: {served}")
+            raise self._no_version(name, version)
         return versions[version]
+
+    def _no_version(self, name: str, version: str) -> ModelNotFound:
+        served = ", ".join(self.versions(name)) or "none"
+        return ModelNotFound(f"model {quoted(name)} has no version {quoted(version)}; served: {served}")
 
 
 def _give_reason(generation: Generation, reason: str) -> None:

@@ -194,6 +194,8 @@ async def test_a_new_version_takes_over_when_it_is_ready(rig: Rig) -> None:
     await turns()
 
     assert {"1": ("UNLOADING", ""), "2": ("READY", "")} == rig.index()
+    with pytest.raises(ModelNotFound, match='"m" has no version "1"; served: 2'):
+        rig.ask("1")  # as when it has left
     new.instance.answer()
     assert [[2.0]] == [answer.tolist() for answer in late.answers]
     assert [False, False] == [model.stopped for model in rig.made]
@@ -217,7 +219,7 @@ async def test_a_bad_version_changes_nothing(rig: Rig) -> None:
     rig.ask()
     await turns()
     rig.made[0].instance.answer()
-    with pytest.raises(NotReady, match="could not be loaded"):
+    with pytest.raises(NotReady, match='version "2" of model "m" could not be loaded; the repository index says why'):
         rig.ask("2")
     assert ("1",) == rig.catalog.versions("m")
 
