@@ -32,7 +32,7 @@ def scan(root: Path, checks: Checks | None = None) -> list[ModelFolder]:
 def model_names(root: Path) -> list[str]:
     """The folders of `root` that are models, sorted. Raises ArtifactError when it can't be listed."""
     if not root.is_dir():
-        raise ArtifactError(f"{root.name}: no such folder")
+        raise ArtifactError(f"{root.name}: no such {'file' if root.suffix == '.onnx' else 'folder'}")
     try:
         return sorted(entry.name for entry in root.iterdir() if entry.is_dir() and not entry.name.startswith("."))
     except OSError as error:
