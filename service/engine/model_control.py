@@ -9,6 +9,7 @@ from typing import Literal, TypeAlias
 
 import structlog
 
+from service.artifact.config import ModelConfig
 from service.engine.catalog import Catalog
 from service.engine.servable import Servable
 from service.errors import ArtifactError, Draining, InvalidRequest, ModelNotFound
@@ -28,7 +29,8 @@ class ModelControl:
     """Owns the decision what is served, and carries out one change of a model after the other.
 
     Mode `none` serves what is in the repository at the start. `poll` looks every `poll_seconds` and follows it.
-    `explicit` serves `names` at the start, and then what `load` and `unload` say. The disk is read in threads.
+    `explicit` serves `names` at the start, and then what `load` and `unload` say. The disk is read in threads. `review`
+    says what of a configuration has no effect on this machine.
     """
 
     def __init__(
@@ -39,12 +41,14 @@ class ModelControl:
         mode: ControlMode = "none",
         names: Sequence[str] = (),
         poll_seconds: float = 15.0,
+        review: Callable[[ModelConfig | None], Sequence[str]] = lambda _: (),
     ) -> None:
         self._catalog = catalog
         self._watch = watch
         self._mode = mode
         self._names = names
         self._poll_seconds = poll_seconds
+        self._review = review
         self._first: list[ModelFolder] = []
         self._changes: dict[str, asyncio.Task[None]] = {}
         self._polling: asyncio.Task[None] | None = None
@@ -165,7 +169,7 @@ class ModelControl:
 
     async def _follow(self, folder: ModelFolder) -> ModelFolder:
         """Serve what is in a folder; the folder as it was in the end, without versions that couldn't be loaded."""
-        for warning in folder.warnings:
+        for warning in (*folder.warnings, *self._review(folder.config)):
             _log.warning("ignored", model=folder.name, text=warning)
         while failed := await self._catalog.bring(folder):
             serving = self._catalog.serving().get(folder.name, set())
