@@ -31,7 +31,8 @@ From a checkout, `hone-serve` is `.venv/bin/hone-serve`, or `python -m service`.
 Every option can also be set as HONE_<OPTION>, for example HONE_HTTP_PORT=9000; a flag wins.
 `hone-serve run --help`, and the same with `check` and `profile`, list the options.
 
-Exit codes: 0 done, 1 failed, 2 wrong flag, setting or file, 3 can't bind a port.
+Exit codes: 0 done, 1 failed, 2 wrong flag, setting or file, 3 can't bind a port. Of `check`: 1 when every model would
+be served, but not in each version that its version_policy asks for; 2 when a model would not be served at all.
 """
 _VERBS = ("run", "check", "profile")
 _SERVICE_LINK = re.compile(r"HONE_(SERVICE_|PORT(_|$))")
