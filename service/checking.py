@@ -4,18 +4,21 @@ import asyncio
 import json
 import sys
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import asdict, dataclass, replace
 
 from pydantic import Field
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
+from service.engine.device import Devices
 from service.engine.rehearsal import problem_of
 from service.engine.source import EngineLimits, source_of
 from service.errors import ArtifactError
 from service.exit_code import ExitCode
 from service.repository.checks import Checks
 from service.repository.folder import ModelFolder, VersionFolder
+from service.repository.reason import with_version
 from service.repository.watch import Watch
 from service.settings import RepositorySettings
 
@@ -23,7 +26,9 @@ from service.settings import RepositorySettings
 class CheckSettings(RepositorySettings):
     """Say what of a model repository would be served, and what is wrong.
 
-    Every version is loaded by a worker and compared with its config and golden samples; remote servers aren't asked.
+    Every version is loaded by a worker, on each device that it asks for, and compared with its config and golden
+    samples; remote servers aren't asked. Exit code 0: all that is asked for would be served; 1: every model would be
+    served, but not in each version that its version_policy asks for; 2: a model, or the repository, can't be served.
     """
 
     as_json: bool = Field(False, alias="json", description="print JSON for machines")
@@ -33,32 +38,53 @@ def check(settings: CheckSettings) -> int:
     """Look, load, and print; the exit code. Raises ArtifactError when there is no repository."""
     checks = Checks(max_model_bytes=settings.max_model_bytes, require_card=settings.require_card)
     watch = Watch(settings.model_repository, checks, calm=0.0)
-    folders = asyncio.run(_rehearse(watch, watch.take(watch.names(), {})))
-    rows: list[dict[str, object]] = [
-        {
-            "model": folder.name,
-            "versions": [version.version for version in folder.versions],
-            "problem": folder.problem,
-            "warnings": [*folder.warnings, *folder.refused.values()] if folder.versions else list(folder.warnings),
-        }
-        for folder in folders
-    ]
+    devices = Devices()
+    folders = asyncio.run(_rehearse(watch, watch.take(watch.names(), {}), devices))
+    rows = [_row(folder, devices) for folder in folders]
     if settings.as_json:
-        sys.stdout.write(json.dumps(rows, indent=2) + "\n")
+        sys.stdout.write(json.dumps([asdict(row) for row in rows], indent=2) + "\n")
     else:
         _print_table(rows)
-    return ExitCode.WRONG_SETTING if any(row["problem"] for row in rows) or not rows else ExitCode.OK
+    if not rows or any(not row.versions for row in rows):
+        return ExitCode.WRONG_SETTING
+    return ExitCode.FAILED if any(row.problem for row in rows) else ExitCode.OK
 
 
-async def _rehearse(watch: Watch, folders: Sequence[ModelFolder]) -> list[ModelFolder]:
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Row:
+    """What is said of one model, in the words of `--json`.
+
+    `versions` would be served. `refused` says of each other one that the policy asks for why not; `problem` is all of
+    these reasons, or what is wrong with the model, and None when nothing is.
+    """
+
+    model: str
+    versions: list[int]
+    problem: str | None
+    refused: dict[int, str]
+    warnings: list[str]
+
+
+def _row(folder: ModelFolder, devices: Devices) -> Row:
+    refused = dict(sorted(folder.refused.items(), reverse=True))
+    return Row(
+        model=folder.name,
+        versions=[version.version for version in folder.versions],
+        problem="; ".join(dict.fromkeys(refused.values())) or folder.problem,
+        refused=refused,
+        warnings=[*folder.warnings, *devices.review(folder.config)],
+    )
+
+
+async def _rehearse(watch: Watch, folders: Sequence[ModelFolder], devices: Devices) -> list[ModelFolder]:
     """The folders with those versions that can be loaded: where the newest can't, the next best are tried."""
-    return [await _loadable(watch, folder) for folder in folders]
+    return [await _loadable(watch, folder, devices) for folder in folders]
 
 
-async def _loadable(watch: Watch, folder: ModelFolder) -> ModelFolder:
+async def _loadable(watch: Watch, folder: ModelFolder, devices: Devices) -> ModelFolder:
     sound: set[int] = set()
     while new := [version for version in folder.versions if version.version not in sound]:
-        problems = {version.version: await _problem(folder, version) for version in new}
+        problems = {version.version: await _problem(folder, version, devices) for version in new}
         failed = {version: problem for version, problem in problems.items() if problem}
         sound |= problems.keys() - failed.keys()
         if failed:
@@ -68,22 +94,19 @@ async def _loadable(watch: Watch, folder: ModelFolder) -> ModelFolder:
     return folder
 
 
-async def _problem(folder: ModelFolder, version: VersionFolder) -> str:
+async def _problem(folder: ModelFolder, version: VersionFolder, devices: Devices) -> str:
     if folder.config and folder.config.hone.remote:
         return ""
     try:
-        return await problem_of(source_of(folder.name, version, folder.config), EngineLimits())
+        return await problem_of(source_of(folder.name, version, folder.config), devices, EngineLimits())
     except ArtifactError as error:
         return str(error)
 
 
-def _print_table(rows: Sequence[dict[str, object]]) -> None:
+def _print_table(rows: Sequence[Row]) -> None:
     table = Table("model", "versions", "state")
     for row in rows:
-        notes = [str(row["problem"])] if row["problem"] else ["ok", *_texts(row["warnings"])]
-        table.add_row(str(row["model"]), ", ".join(_texts(row["versions"])), "\n".join(notes))
+        refused = [with_version(row.model, version, reason) for version, reason in row.refused.items()]
+        notes = [*(refused or [row.problem or "ok"]), *row.warnings]
+        table.add_row(row.model, ", ".join(map(str, row.versions)), escape("\n".join(notes)))
     Console().print(table if rows else "no models")
-
-
-def _texts(values: object) -> list[str]:
-    return [str(value) for value in values] if isinstance(values, list) else []

@@ -7,6 +7,7 @@ import re
 import signal
 import sys
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from types import FrameType
 from typing import TypeVar
 
@@ -30,7 +31,8 @@ From a checkout, `hone-serve` is `.venv/bin/hone-serve`, or `python -m service`.
 Every option can also be set as HONE_<OPTION>, for example HONE_HTTP_PORT=9000; a flag wins.
 `hone-serve run --help`, and the same with `check` and `profile`, list the options.
 
-Exit codes: 0 done, 1 failed, 2 wrong flag, setting or file, 3 can't bind a port.
+Exit codes: 0 done, 1 failed, 2 wrong flag, setting or file, 3 can't bind a port. Of `check`: 1 when every model would
+be served, but not in each version that its version_policy asks for; 2 when a model would not be served at all.
 """
 _VERBS = ("run", "check", "profile")
 _SERVICE_LINK = re.compile(r"HONE_(SERVICE_|PORT(_|$))")
@@ -46,13 +48,15 @@ def dispatch(arguments: list[str]) -> int:
     if arguments[:1] == ["--version"]:
         sys.stdout.write(f"{__version__}\n")
         return ExitCode.OK
-    verb = "run"
+    verb = ""
     if arguments and arguments[0] in _VERBS:
         verb, *arguments = arguments
     if verb == "profile":
         return profile(arguments)
     if arguments and not arguments[0].startswith("-"):
         model, *arguments = arguments
+        if not Path(model).exists():
+            return _complain(_neither(model, verb), ExitCode.WRONG_SETTING)
         arguments = [f"--model-repository={model}", *arguments]
     return check(arguments) if verb == "check" else run(arguments)
 
@@ -156,6 +160,15 @@ def _unknown_variable() -> str | None:
         if variable.startswith("HONE_") and variable not in known and not _SERVICE_LINK.match(variable):
             return f"{variable}: no such setting{_nearest(variable, known)}"
     return None
+
+
+def _neither(word: str, verb: str) -> str:
+    """What is wrong with a first word that is no file, no folder and no verb; after a verb it can't be another."""
+    if word.endswith(".onnx"):
+        return f"{word}: no such file"
+    if verb:
+        return f"{word}: no such file or folder"
+    return f"{word}: no such verb, file or folder; the verbs are {', '.join(_VERBS)}{_nearest(word, _VERBS)}"
 
 
 def _parser_complaint(text: str, kind: type[RepositorySettings]) -> str:

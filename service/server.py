@@ -85,8 +85,9 @@ class Server:
         self._metrics = Metrics(__version__)
         self._stop = asyncio.Event()
         self._ports: dict[str, int] = {}
-        self._catalog = _catalog(settings, self._metrics)
-        self._control = _control(settings, self._catalog)
+        devices = Devices()
+        self._catalog = _catalog(settings, self._metrics, devices)
+        self._control = _control(settings, self._catalog, devices)
         self._engine = Engine(
             server_name=settings.server_name,
             server_version=__version__,
@@ -220,8 +221,8 @@ def _unbindable(flag: str, host: str, port: int, error: OSError) -> str:
     return f"--{flag}: can't listen on {host}:{port}: {error.strerror}; choose another port, or end who holds it"
 
 
-def _catalog(settings: Settings, metrics: Metrics) -> Catalog:
-    devices, limits = Devices(), _engine_limits(settings)
+def _catalog(settings: Settings, metrics: Metrics, devices: Devices) -> Catalog:
+    limits = _engine_limits(settings)
 
     def make(source: ModelSource, numbers: ModelMetrics) -> Servable:
         if source.config and source.config.hone.remote:
@@ -236,7 +237,7 @@ def _catalog(settings: Settings, metrics: Metrics) -> Catalog:
     )
 
 
-def _control(settings: Settings, catalog: Catalog) -> ModelControl:
+def _control(settings: Settings, catalog: Catalog, devices: Devices) -> ModelControl:
     checks = Checks(max_model_bytes=settings.max_model_bytes, require_card=settings.require_card)
     mode = settings.model_control_mode
     return ModelControl(
@@ -245,6 +246,7 @@ def _control(settings: Settings, catalog: Catalog) -> ModelControl:
         mode=mode,
         names=settings.load_model,
         poll_seconds=settings.repository_poll_secs,
+        review=devices.review,
     )
 
 

@@ -52,6 +52,23 @@ def test_a_single_file_does_not_change(tmp_path: Path, capsys: pytest.CaptureFix
     assert "needs a repository" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    "words,text",
+    [
+        (["gone.onnx"], "gone.onnx: no such file"),
+        (["run", "gone.onnx"], "gone.onnx: no such file"),
+        (["check", "gone.onnx"], "gone.onnx: no such file"),
+        (["profile", "gone.onnx"], "gone.onnx: no such file"),
+        (["check", "gone"], "gone: no such file or folder"),
+        (["chek"], "chek: no such verb, file or folder; the verbs are run, check, profile, did you mean check?"),
+    ],
+)
+def test_a_word_that_names_nothing_is_named(words: list[str], text: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """One line with the word as it was given and what it was taken for, not a flag that nobody gave."""
+    assert ExitCode.WRONG_SETTING == dispatch(words)
+    assert f"hone-serve: {text}\n" == capsys.readouterr().err
+
+
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.8.8.8", "::1", "localhost"])
 def test_models_can_be_loaded_by_request_on_this_machine(host: str) -> None:
     """On a loopback listener nobody from outside can."""

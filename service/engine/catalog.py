@@ -17,6 +17,7 @@ from service.metrics import Metrics, ModelMetrics
 from service.quoting import quoted
 from service.repository.folder import ModelFolder, VersionFolder
 from service.repository.glimpse import mark_of
+from service.repository.reason import reason_for
 
 _log = structlog.get_logger()
 
@@ -56,9 +57,13 @@ class Catalog:
         if generation.model is not None:
             return generation.model
         if generation.state == UNLOADING or generation.reason == UNLOADED:
+            if version is not None and self.versions(name):  # replaced: whether it still answers makes no difference
+                raise self._no_version(name, version)
             raise ModelNotFound(f'model "{name}" was unloaded')
-        text = "is still loading" if generation.state == LOADING else "could not be loaded"
-        raise NotReady(f'model "{name}" {text}')
+        subject = f'model "{name}"' if version is None else f'version "{version}" of model "{name}"'
+        if generation.state == LOADING:
+            raise NotReady(f"{subject} is still loading")
+        raise NotReady(f"{subject} could not be loaded; the repository index says why")
 
     def versions(self, name: str) -> tuple[str, ...]:
         """The versions of a model that are served, oldest first."""
@@ -166,6 +171,7 @@ class Catalog:
         if not isinstance(error, HoneError):  # a fault of ours in loading one model must not end the others
             _log.error("can't load", model=name, version=version, exc_info=error)
             reason = "internal error while loading; the log has the trace"
+        reason = reason_for(name, version, reason)
         if generation.model:
             self._metrics.end(name, version, numbers)
         else:
@@ -255,9 +261,12 @@ class Catalog:
         if version is None:
             return next(iter(versions.values()))
         if version not in versions:
-            served = ", ".join(self.versions(name)) or "none"
-            raise ModelNotFound(f"model {quoted(name)} has no version {quoted(version)}; served: {served}")
+            raise self._no_version(name, version)
         return versions[version]
+
+    def _no_version(self, name: str, version: str) -> ModelNotFound:
+        served = ", ".join(self.versions(name)) or "none"
+        return ModelNotFound(f"model {quoted(name)} has no version {quoted(version)}; served: {served}")
 
 
 def _give_reason(generation: Generation, reason: str) -> None:

@@ -173,6 +173,14 @@ class Devices:
             return []
         return [Placement(device=CPU, threads=1)] * self.cores
 
+    def review(self, config: ModelConfig | None) -> tuple[str, ...]:
+        """A warning for each thing that a configuration asks for and that nothing it is placed on can honour."""
+        if config is None or config.hone.remote or not config.hone.cuda_graphs:
+            return ()
+        if any(placement.device != CPU for placements in self.place(config) for placement in placements):
+            return ()
+        return (f"{config.name}/config.pbtxt: hone.cuda_graphs is ignored: no instance is on a GPU",)
+
     def tokens(self, device: str, threads: int) -> int:
         """What a batch of an instance with so many threads takes of its device."""
         return threads if device == CPU else 1

@@ -2,18 +2,20 @@
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Literal, TypeAlias
 
 import structlog
 
+from service.artifact.config import ModelConfig
 from service.engine.catalog import Catalog
+from service.engine.servable import Servable
 from service.errors import ArtifactError, Draining, InvalidRequest, ModelNotFound
 from service.metadata import IndexEntry
-from service.quoting import quoted
 from service.repository.folder import ModelFolder
+from service.repository.reason import not_there
 from service.repository.watch import Watch
 
 ControlMode: TypeAlias = Literal["none", "poll", "explicit"]
@@ -27,7 +29,8 @@ class ModelControl:
     """Owns the decision what is served, and carries out one change of a model after the other.
 
     Mode `none` serves what is in the repository at the start. `poll` looks every `poll_seconds` and follows it.
-    `explicit` serves `names` at the start, and then what `load` and `unload` say. The disk is read in threads.
+    `explicit` serves `names` at the start, and then what `load` and `unload` say. The disk is read in threads. `review`
+    says what of a configuration has no effect on this machine.
     """
 
     def __init__(
@@ -38,12 +41,14 @@ class ModelControl:
         mode: ControlMode = "none",
         names: Sequence[str] = (),
         poll_seconds: float = 15.0,
+        review: Callable[[ModelConfig | None], Sequence[str]] = lambda _: (),
     ) -> None:
         self._catalog = catalog
         self._watch = watch
         self._mode = mode
         self._names = names
         self._poll_seconds = poll_seconds
+        self._review = review
         self._first: list[ModelFolder] = []
         self._changes: dict[str, asyncio.Task[None]] = {}
         self._polling: asyncio.Task[None] | None = None
@@ -149,17 +154,22 @@ class ModelControl:
 
     async def _load(self, name: str) -> None:
         if name not in await asyncio.to_thread(self._watch.names):
-            raise ModelNotFound(f"there is no model {quoted(name)} in the repository")
+            raise ModelNotFound(not_there(name))
+        before = self._generations(name)
         (folder,) = await asyncio.to_thread(self._watch.take, [name], self._catalog.serving())
         last = await self._follow(folder)
-        problems = [last.problem] if last.problem else list(last.refused.values())
+        problems = list(last.refused.values()) or ([last.problem] if last.problem else [])
         if problems:
-            served = ", ".join(self._catalog.versions(name))
-            raise ArtifactError("; ".join(problems) + (f"; version {served} goes on serving" if served else ""))
+            serving = _what_serves(before, self._generations(name))
+            raise ArtifactError("; ".join([*dict.fromkeys(problems), *serving]))
+
+    def _generations(self, name: str) -> dict[str, Servable]:
+        """What answers for each version of a model that is served."""
+        return {version: self._catalog.find(name, version) for version in self._catalog.versions(name)}
 
     async def _follow(self, folder: ModelFolder) -> ModelFolder:
         """Serve what is in a folder; the folder as it was in the end, without versions that couldn't be loaded."""
-        for warning in folder.warnings:
+        for warning in (*folder.warnings, *self._review(folder.config)):
             _log.warning("ignored", model=folder.name, text=warning)
         while failed := await self._catalog.bring(folder):
             serving = self._catalog.serving().get(folder.name, set())
@@ -194,3 +204,20 @@ class ModelControl:
                 await asyncio.to_thread(self._watch.reconsider, folder.name)
         except Exception:
             _log.exception("can't follow the repository", model=folder.name)
+
+
+def _what_serves(before: Mapping[str, Servable], now: Mapping[str, Servable]) -> list[str]:
+    """After a load that wasn't all that was asked for: which versions it brought, and which were there already."""
+    stayed = [version for version, model in now.items() if before.get(version) is model]
+    loaded = [version for version in now if version not in stayed]
+    said = []
+    if loaded:
+        were = "was" if len(loaded) == 1 else "were"
+        said.append(f"{_named(loaded)} {were} loaded{'' if stayed else ' instead'}")
+    if stayed:
+        said.append(f"{_named(stayed)} {'goes' if len(stayed) == 1 else 'go'} on serving")
+    return said
+
+
+def _named(versions: Sequence[str]) -> str:
+    return f"version{'' if len(versions) == 1 else 's'} {', '.join(versions)}"

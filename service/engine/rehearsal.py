@@ -8,28 +8,28 @@ from service.artifact.golden import read_golden
 from service.artifact.signature import Signature
 from service.backends.plan import Plan
 from service.engine.blueprint import Blueprint
-from service.engine.device import CPU, Device, Placement
+from service.engine.device import CPU, Device, Devices, Placement
 from service.engine.source import EngineLimits, ModelSource
 from service.engine.trials.bench import Bench
 from service.engine.trials.tryout import Tryout
 from service.errors import ArtifactError
+from service.repository.reason import reason_for
 from service.workers.instance import Instance
 
 
 class Rehearsal:
-    """Owns a worker that loads one version, to compare it with its configuration and with its golden samples.
-
-    It happens on the CPU, also for a model that asks for a GPU: names, datatypes and shapes are the same there.
-    Implements `InstanceListener`, for nobody.
+    """Owns a worker that loads one version on one device, to compare it with its configuration and with its golden
+    samples. Implements `InstanceListener`, for nobody.
     """
 
-    def __init__(self, source: ModelSource, limits: EngineLimits) -> None:
+    def __init__(self, source: ModelSource, device: str, limits: EngineLimits) -> None:
         self._blueprint = Blueprint(source, limits)
+        self._device = device
         self._limits = limits
 
     async def run(self) -> None:
         """Raises ArtifactError with what would keep the version from being served."""
-        plan = self._blueprint.inspection(Placement(device=CPU, threads=1))
+        plan = self._blueprint.inspection(Placement(device=self._device, threads=1))
         resolve = partial(self._resolve, plan)
         instance: Instance[object] = Instance(plan, resolve, self._limits.patience, self._blueprint.source.name)
         golden = self._blueprint.source.golden
@@ -56,10 +56,20 @@ class Rehearsal:
         """See `InstanceListener`."""
 
 
-async def problem_of(source: ModelSource, limits: EngineLimits) -> str:
-    """Why this version can't be served; empty if it can."""
+async def problem_of(source: ModelSource, devices: Devices, limits: EngineLimits) -> str:
+    """Why this version can't be served on the devices that it asks for; empty if it can."""
+    for placements in devices.place(source.config):
+        device = placements[0].device
+        if problem := await _problem_on(device, source, limits):
+            # Where there is no GPU, names, datatypes and shapes can be compared all the same.
+            beside = "" if device == CPU else await _problem_on(CPU, source, limits)
+            return "; ".join(dict.fromkeys(filter(None, (problem, beside))))
+    return ""
+
+
+async def _problem_on(device: str, source: ModelSource, limits: EngineLimits) -> str:
     try:
-        await Rehearsal(source, limits).run()
+        await Rehearsal(source, device, limits).run()
     except ArtifactError as error:
-        return str(error)
+        return reason_for(source.name, source.version, str(error))
     return ""

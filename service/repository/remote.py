@@ -23,6 +23,7 @@ def review_remote(config: ModelConfig) -> tuple[str, ...]:
     batching = config.dynamic_batching
     idle = {
         "instance_group": config.instance_groups,
+        "hone.cuda_graphs": config.hone.cuda_graphs,
         "priority_queue_policy": batching and batching.priority_queue_policies,
         "default_timeout_microseconds": batching and batching.default_queue_policy.default_timeout_microseconds,
     }

@@ -10,6 +10,7 @@ from service.artifact.names import check_model_name, is_version, resolve_under
 from service.errors import ArtifactError
 from service.repository.checks import CONFIG_NAME, Checks
 from service.repository.folder import ModelFolder, VersionFolder
+from service.repository.reason import not_there, reason_for
 from service.repository.remote import remote_versions, review_remote
 
 VersionCheck: TypeAlias = Callable[[Path, str, int, ModelConfig | None], VersionFolder]
@@ -31,7 +32,7 @@ def scan(root: Path, checks: Checks | None = None) -> list[ModelFolder]:
 def model_names(root: Path) -> list[str]:
     """The folders of `root` that are models, sorted. Raises ArtifactError when it can't be listed."""
     if not root.is_dir():
-        raise ArtifactError(f"{root.name}: no such folder")
+        raise ArtifactError(f"{root.name}: no such {'file' if root.suffix == '.onnx' else 'folder'}")
     try:
         return sorted(entry.name for entry in root.iterdir() if entry.is_dir() and not entry.name.startswith("."))
     except OSError as error:
@@ -54,6 +55,8 @@ def scan_model(root: Path, name: str, check: VersionCheck | None = None, serving
     try:
         check_model_name(name)
         resolve_under(root, name)
+        if not path.is_dir():
+            raise ArtifactError(not_there(name))
         on_disk = frozenset(_present(path))
         present = on_disk.union(serving)  # a remote server's have no folder: what serves is there as far as is known
         config = _config(root, name)
@@ -65,7 +68,8 @@ def scan_model(root: Path, name: str, check: VersionCheck | None = None, serving
             present = on_disk
         policy = config.version_policy if config else VersionPolicy()
         check = partial(check or Checks().check, root, name)
-        sound, refused = _versions(lambda version: check(version, config), policy, present, serving)
+        sound, reasons = _versions(lambda version: check(version, config), policy, present, serving)
+        refused = {version: reason_for(name, version, reason) for version, reason in reasons.items()}
         if not sound:
             problem = next(iter(refused.values()), None) or _nothing(name, policy, present)
         elif absent := sorted(set(policy.specific or ()) - present):
@@ -130,7 +134,7 @@ def _versions(
         try:
             sound.append(check(version))
         except (ArtifactError, OSError) as error:
-            refused[version] = f"{version}: {error.strerror}" if isinstance(error, OSError) else str(error)
+            refused[version] = str(error.strerror if isinstance(error, OSError) else error)
     return tuple(sound), refused
 
 

@@ -194,6 +194,8 @@ async def test_a_new_version_takes_over_when_it_is_ready(rig: Rig) -> None:
     await turns()
 
     assert {"1": ("UNLOADING", ""), "2": ("READY", "")} == rig.index()
+    with pytest.raises(ModelNotFound, match='"m" has no version "1"; served: 2'):
+        rig.ask("1")  # as when it has left
     new.instance.answer()
     assert [[2.0]] == [answer.tolist() for answer in late.answers]
     assert [False, False] == [model.stopped for model in rig.made]
@@ -210,14 +212,14 @@ async def test_a_new_version_takes_over_when_it_is_ready(rig: Rig) -> None:
 async def test_a_bad_version_changes_nothing(rig: Rig) -> None:
     """It is listed with the reason, and the one before goes on; nothing is let go while something can't be loaded."""
     await rig.bring(rig.folder(1))
-    assert {2: "its golden samples differ"} == await rig.bring(rig.folder(2), bad="its golden samples differ")
-    assert {} == await rig.bring(rig.folder(1, refused={2: "its golden samples differ"}))
+    assert {2: "m/2: its golden samples differ"} == await rig.bring(rig.folder(2), bad="its golden samples differ")
+    assert {} == await rig.bring(rig.folder(1, refused={2: "m/2: its golden samples differ"}))
 
-    assert {"1": ("READY", ""), "2": ("UNAVAILABLE", "its golden samples differ")} == rig.index()
+    assert {"1": ("READY", ""), "2": ("UNAVAILABLE", "m/2: its golden samples differ")} == rig.index()
     rig.ask()
     await turns()
     rig.made[0].instance.answer()
-    with pytest.raises(NotReady, match="could not be loaded"):
+    with pytest.raises(NotReady, match='version "2" of model "m" could not be loaded; the repository index says why'):
         rig.ask("2")
     assert ("1",) == rig.catalog.versions("m")
 
@@ -260,9 +262,9 @@ async def test_a_removed_version_goes_on_until_something_sound_takes_its_place(r
     """Its successor can't be loaded, nor can the next; a good one takes over. With no version left it would go too."""
     await rig.bring(rig.folder(1))
     assert not await rig.follow(rig.folder(2), bad="no good")
-    assert {"1": ("READY", ""), "2": ("UNAVAILABLE", "no good")} == rig.index()
+    assert {"1": ("READY", ""), "2": ("UNAVAILABLE", "m/2: no good")} == rig.index()
     assert not await rig.follow(rig.folder(3), bad="no good either")
-    assert {"1": ("READY", ""), "3": ("UNAVAILABLE", "no good either")} == rig.index()
+    assert {"1": ("READY", ""), "3": ("UNAVAILABLE", "m/3: no good either")} == rig.index()
     rig.ask()
     assert await rig.follow(rig.folder(4))
     await turns()

@@ -207,3 +207,23 @@ def test_a_containers_quota_bounds_the_cores(tmp_path: Path, files: dict[str, st
 
     cores = len(os.sched_getaffinity(0))
     assert (cores if most is None else min(cores, most)) == usable_cores(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "text,gpus,warned",
+    [
+        ("", 0, True),
+        ("", 1, False),
+        ("instance_group { kind: KIND_CPU }", 1, True),
+        ("instance_group [ { kind: KIND_CPU }, { kind: KIND_GPU } ]", 1, False),
+        ("instance_group { kind: KIND_GPU }", 0, False),  # refused
+    ],
+)
+def test_graphs_need_an_instance_on_a_gpu(text: str, gpus: int, *, warned: bool) -> None:
+    """Asked for where none of the model's instances is, they are named in a warning; a model without them has none."""
+    graphs = 'parameters { key: "hone.cuda_graphs" value { string_value: "true" } }'
+    devices = Devices(cores=4, gpus=gpus)
+    warnings = devices.review(parse_config(graphs + text, name="m"))
+
+    assert ["m/config.pbtxt: hone.cuda_graphs is ignored: no instance is on a GPU"] * warned == list(warnings)
+    assert () == devices.review(parse_config(text, name="m")) == devices.review(None)

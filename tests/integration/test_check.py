@@ -1,6 +1,7 @@
 """`hone-serve check`: what would be served, as loading finds out, without serving it."""
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -9,17 +10,24 @@ from typing import Any
 
 import numpy as np
 
-from tests.integration.served import CONFIG, mlp, write_model
+from tests.integration.served import CONFIG, mlp, run_to_end, serving, write_model
 
 REMOTE = 'parameters { key: "hone.remote" value { string_value: "east" } }\n'
 
 
 def check(repository: Path) -> tuple[int, list[dict[str, Any]]]:
     """The exit code, and a row for each model."""
-    command = [sys.executable, "-m", "service", "check", "--model-repository", str(repository), "--json"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    code, text = printed(repository, "--json")
+    return code, json.loads(text)
+
+
+def printed(repository: Path, *flags: str) -> tuple[int, str]:
+    """The exit code, and what is printed."""
+    command = [sys.executable, "-m", "service", "check", "--model-repository", str(repository), *flags]
+    environment = {**os.environ, "COLUMNS": "200"}
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, env=environment)
     assert "" == done.stderr
-    return done.returncode, json.loads(done.stdout)
+    return done.returncode, done.stdout
 
 
 UNBATCHED = CONFIG.replace("max_batch_size: 16", "").replace("dynamic_batching { }", "")
@@ -50,7 +58,7 @@ def test_a_config_that_does_not_fit_its_file_is_found(tmp_path: Path) -> None:
 
 def test_versions_that_cannot_be_served(tmp_path: Path) -> None:
     """A version that can't be loaded, or doesn't answer as its golden samples say, is named; where an older one would
-    be served in its place, that is a warning.
+    be served in its place, the exit code is another.
     """
     write_model(tmp_path, "cut", model=mlp()[:200])
     wrong_answers = write_model(tmp_path, "wrong")
@@ -63,11 +71,62 @@ def test_versions_that_cannot_be_served(tmp_path: Path) -> None:
     assert 2 == code
     assert "isn't ONNX" in cut["problem"]
     assert "golden" in wrong["problem"]
-    assert ([1], None) == (renewed["versions"], renewed["problem"])
-    assert ["isn't ONNX" in warning for warning in renewed["warnings"]] == [True]
+    assert [1] == renewed["versions"]
     shutil.rmtree(tmp_path / "cut")
     shutil.rmtree(tmp_path / "wrong")
+    assert 1 == check(tmp_path)[0]
+    shutil.rmtree(tmp_path / "renewed" / "2")
     assert 0 == check(tmp_path)[0]
+
+
+def test_each_refused_version_is_named_with_its_reason(tmp_path: Path) -> None:
+    """Those that the policy asks for, in the table and in JSON, whatever is served in their place."""
+    write_model(tmp_path, "m", config=CONFIG + "version_policy { latest { num_versions: 2 } }")
+    write_model(tmp_path, "m", config=None, version=3)
+    write_model(tmp_path, "m", config=None, version=20, model=b"nonsense")
+    write_model(tmp_path, "m", config=None, version=21, model=b"")
+    code, (row,) = check(tmp_path)
+
+    assert (1, [3, 1]) == (code, row["versions"])
+    assert {
+        "20": "m/20: the model file isn't ONNX: unknown wire type 6",
+        "21": "m/21/model.onnx: is empty",
+    } == row["refused"]
+    assert "; ".join(row["refused"][version] for version in ("21", "20")) == row["problem"]
+    code, table = printed(tmp_path)
+    assert 1 == code
+    assert "version 20: the model file isn't ONNX: unknown wire type 6" in table
+    assert "version 21: m/21/model.onnx: is empty" in table
+
+
+def test_what_run_refuses_on_this_machine_is_refused(tmp_path: Path) -> None:
+    """A model for a GPU that isn't there: both say so, and `check` also finds what doesn't fit its config."""
+    on_gpu = "instance_group { kind: KIND_GPU gpus: 77 }"
+    write_model(tmp_path, "m", config=CONFIG + on_gpu)
+    code, errors = run_to_end(
+        ["run", "--model-repository", str(tmp_path), "--http-port", "0", "--metrics-port", "0", "--log-format", "json"]
+    )
+    reasons = [json.loads(line).get("reason") for line in errors.splitlines()]
+    assert 2 == code
+    write_model(tmp_path, "n", config=CONFIG.replace('"x"', '"a"') + on_gpu)
+    code, (fits, misfits) = check(tmp_path)
+
+    assert (2, [], []) == (code, fits["versions"], misfits["versions"])
+    assert fits["problem"] in reasons
+    assert fits["problem"].startswith("m/1: ")
+    assert 'n/config.pbtxt: input "a": the model has no such input' in misfits["problem"]
+
+
+def test_graphs_without_a_gpu_are_a_warning(tmp_path: Path) -> None:
+    """What the config asks for and nothing honours is named, as fields of Triton's are; the model is served."""
+    graphs = 'parameters { key: "hone.cuda_graphs" value { string_value: "true" } } instance_group { kind: KIND_CPU }'
+    write_model(tmp_path, "m", config=CONFIG + graphs)
+    code, (row,) = check(tmp_path)
+
+    warning = "m/config.pbtxt: hone.cuda_graphs is ignored: no instance is on a GPU"
+    assert (0, [1], [warning]) == (code, row["versions"], row["warnings"])
+    with serving(tmp_path) as served:
+        assert [warning] == [line["text"] for line in served.log if line.get("event") == "ignored"]
 
 
 def test_what_another_server_computes_is_not_asked_for(tmp_path: Path) -> None:

@@ -201,6 +201,29 @@ def test_a_removed_version_goes_on_while_its_successor_is_bad(tmp_path: Path) ->
         assert not client.is_model_ready("mlp")
 
 
+def test_a_load_says_which_versions_it_brought_and_which_not(tmp_path: Path) -> None:
+    """Each refused version is named with its reason, once; what serves then was loaded in its stead, or went on."""
+    write_model(tmp_path, "a", config=None)
+    with serving(tmp_path, *EXPLICIT, "--load-model", "a") as served:
+        index = Index(served)
+        write_model(tmp_path, "a", config=None, model=mlp(3), version=3)
+        write_model(tmp_path, "a", config=None, model=b"nonsense", version=9)
+        refused = "a/9: the model file isn't ONNX: unknown wire type 6"
+
+        def load(serves: str) -> None:
+            with pytest.raises(InferenceServerException, match=f"{refused}; {serves}$"):
+                index.client.load_model("a")
+
+        load("version 3 was loaded instead")
+        load("version 3 goes on serving")
+        (tmp_path / "a" / "config.pbtxt").write_text(CONFIG + "version_policy { all { } }")
+        load("versions 1, 3 were loaded instead")
+        (tmp_path / "a" / "3" / "model.onnx").write_bytes(mlp(5))
+        load("version 3 was loaded; version 1 goes on serving")
+        assert refused == index.reason("a", "9")
+        index.client.close()
+
+
 def test_loading_needs_the_mode_and_a_model_that_is_there(tmp_path: Path) -> None:
     """In another mode a request to load names the flag; asked for what isn't there, the server doesn't start. From the
     start, the newest version that can be loaded serves.
@@ -219,7 +242,7 @@ def test_loading_needs_the_mode_and_a_model_that_is_there(tmp_path: Path) -> Non
     code, errors = run_to_end(["run", "--model-repository", str(tmp_path), *ports, *EXPLICIT, "--load-model", "nobody"])
 
     assert 2 == code
-    assert "nobody: No such file or directory" in errors
+    assert r"there is no model \"nobody\" in the repository" in errors
 
 
 def test_a_repository_that_is_edited_at_random_harms_nobody(tmp_path: Path) -> None:

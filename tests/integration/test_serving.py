@@ -100,7 +100,7 @@ def test_the_index_lists_what_is_served_and_why_the_rest_is_not(client: triton.I
     assert "isn't ONNX" in entries["broken", "1"]["reason"]
     assert client.is_server_ready()
     assert not client.is_model_ready("broken")
-    with pytest.raises(InferenceServerException, match="could not be loaded"):
+    with pytest.raises(InferenceServerException, match="could not be loaded; the repository index says why"):
         ask(client, "broken", np.ones((1, 64), np.float32), binary=True)
 
 

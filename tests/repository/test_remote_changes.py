@@ -90,7 +90,7 @@ def test_what_cannot_be_served_is_not_brought_again(watch: Watch, tmp_path: Path
     second = watch.again("m", {3: "no such version"}, {1})
     assert first
     assert second
-    assert ([3], {7: "no such version"}) == (versions(first), first.refused)
+    assert ([3], {7: "m/7: no such version"}) == (versions(first), first.refused)
     assert ([], {7, 3}) == (versions(second), set(second.refused))
 
     write(tmp_path, "version_policy { specific { versions: [ 7 ] } }")

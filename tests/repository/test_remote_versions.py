@@ -36,10 +36,12 @@ def test_a_config_is_enough(tmp_path: Path, text: str, versions: list[int]) -> N
 def test_what_has_no_effect(tmp_path: Path) -> None:
     """What only the remote could honour is named in a warning."""
     policy = "default_queue_policy { max_queue_size: 4 default_timeout_microseconds: 9 }"
-    write(tmp_path, f"instance_group {{ count: 2 }} dynamic_batching {{ {policy} }}")
+    graphs = 'parameters { key: "hone.cuda_graphs" value { string_value: "true" } }'
+    write(tmp_path, f"instance_group {{ count: 2 }} {graphs} dynamic_batching {{ {policy} }}")
 
     assert (
         "m/config.pbtxt: instance_group is the remote server's and is ignored",
+        "m/config.pbtxt: hone.cuda_graphs is the remote server's and is ignored",
         "m/config.pbtxt: default_timeout_microseconds is the remote server's and is ignored",
     ) == scan_model(tmp_path, "m").warnings
 

@@ -244,7 +244,7 @@ def test_single_file_refused(tmp_path: Path, name: str, checks: Checks, expected
 
 def test_gone_meanwhile(root: Path) -> None:
     """A model that disappears between listing and reading is a problem of its own, not an exception."""
-    assert scan_model(root, "gone").problem == "gone: No such file or directory"
+    assert scan_model(root, "gone").problem == 'there is no model "gone" in the repository'
 
 
 def test_scan_opens_nothing_for_writing(root: Path, add: AddVersion) -> None:

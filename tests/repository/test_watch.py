@@ -215,7 +215,7 @@ def test_a_version_that_could_not_be_loaded_stays_refused(root: Path, watch: Wat
     settle(watch)
     folder = watch.again("m", {2: "no good"}, ())
     assert folder
-    assert ([1], {2: "no good"}) == (versions(folder), folder.refused)
+    assert ([1], {2: "m/2: no good"}) == (versions(folder), folder.refused)
     write(root, 3)
     assert [3] == settle(watch, [1])
 

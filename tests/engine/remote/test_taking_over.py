@@ -49,7 +49,7 @@ async def test_one_that_is_down_takes_nothing_over(tmp_path: Path) -> None:
     west = identity()
     async with running(identity()) as east, catalog(east=east, west=west) as models:
         assert {} == await models.bring(folder(tmp_path, "east", 1))
-        reason = "can't take over yet: the remote server can't be reached"
+        reason = "m/1: can't take over yet: the remote server can't be reached"
         assert {1: reason} == await models.bring(folder(tmp_path, "west", 1))
 
         assert {"1": ("READY", reason)} == index(models)
