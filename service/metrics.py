@@ -4,9 +4,8 @@ The hot path adds to plain numbers; prometheus_client sees them at a scrape only
 loaded models, never from a request.
 """
 
-from bisect import bisect_left, bisect_right
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from copy import copy
 from dataclasses import dataclass, field, fields, replace
 from functools import reduce
@@ -20,57 +19,13 @@ from prometheus_client.core import (
 )
 from prometheus_client.registry import Collector
 
+from service.histogram import Histogram
+
 SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 SHARES = (0.0, 0.05, 0.1, 0.2, 0.3, 0.5, 0.75)
 ROWS = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0)
 PHASES = ("input", "infer", "output")
 _MODEL = ("model", "version")
-
-
-class Histogram:
-    """Counts per bucket, and the sum of what was observed."""
-
-    __slots__ = ("bounds", "counts", "total")
-
-    def __init__(self, bounds: Sequence[float]) -> None:
-        self.bounds = bounds
-        self.counts = [0] * (len(bounds) + 1)
-        self.total = 0.0
-
-    def observe(self, value: float) -> None:
-        """Add one observation, in the instrument's base unit."""
-        self.counts[bisect_left(self.bounds, value)] += 1
-        self.total += value
-
-    def observe_all(self, values: Sequence[float]) -> None:
-        """Add many observations at once; those of a batch lie in few buckets."""
-        if len(values) == 1:
-            self.observe(values[0])
-            return
-        ordered, bounds, counted = sorted(values), self.bounds, 0
-        bucket = bisect_left(bounds, ordered[0]) if ordered else 0
-        while counted < len(ordered):
-            end = bisect_right(ordered, bounds[bucket]) if bucket < len(bounds) else len(ordered)
-            self.counts[bucket] += end - counted
-            counted, bucket = end, bucket + 1
-        self.total += sum(ordered)
-
-    def plus(self, other: "Histogram") -> "Histogram":
-        """What both have observed."""
-        total = Histogram(self.bounds)
-        total.counts = [one + another for one, another in zip(self.counts, other.counts, strict=True)]
-        total.total = self.total + other.total
-        return total
-
-    def cumulative(self) -> list[tuple[str, float]]:
-        """Upper bounds and cumulative counts, as Prometheus wants them."""
-        counts = self.counts.copy()
-        running = 0
-        buckets: list[tuple[str, float]] = []
-        for bound, count in zip((*self.bounds, float("inf")), counts, strict=True):
-            running += count
-            buckets.append(("+Inf" if bound == float("inf") else repr(bound), running))
-        return buckets
 
 
 @dataclass(slots=True)

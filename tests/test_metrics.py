@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.metrics import SECONDS, Histogram, Metrics, ModelMetrics
+from service.histogram import Histogram
+from service.metrics import SECONDS, Metrics, ModelMetrics
 
 
 def exposed(metrics: Metrics) -> dict[str, float]:
