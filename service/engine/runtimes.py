@@ -151,7 +151,10 @@ class _Candidate:
             tryout = self._tryout = Tryout(plan=plan, golden=self._golden, lengths=self._blueprint.config.hone.lengths)
             rows = min(plan.max_batch_size or 1, ROWS)
             self.answers = (await self._benches[0].run(tryout.calm(rows))).outputs
-        except (ArtifactError, TrialFailed) as error:
+        except TrialFailed as error:
+            self._fail(f"it refuses the inputs it is tried with, golden.npz can hold better ones: {error}")
+            return
+        except ArtifactError as error:
             self._fail(str(error))
             return
         self.outcome = replace(self.outcome, config=self._blueprint.config, findings=launched.findings)

@@ -36,7 +36,9 @@ class Checks:
         if card is not None and filename not in card.files:
             raise ArtifactError(f"{place}/{CARD_NAME}: files doesn't name {filename}")
         sha256 = card.files[filename].sha256 if card else ""
-        return VersionFolder(version=version, model_path=model_path, card=card, sha256=sha256)
+        return VersionFolder(
+            version=version, model_path=model_path, card=card, sha256=sha256, folder=root / name / str(version)
+        )
 
     def single(self, path: Path) -> VersionFolder:
         """The model file at `path` by itself, as version 1. Raises ArtifactError."""

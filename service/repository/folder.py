@@ -15,8 +15,8 @@ class VersionFolder:
 
     A version that a remote server computes has no file of its own: `model_path` is the config that names the server.
     `sha256` is the digest that the card gives the model file, empty without a card: whoever loads the file compares.
-    `folder` is where it lies and `mark` what stat said of it before it was read; None where nobody looked, and for a
-    version that a remote server computes.
+    `folder` is where it lies, None for a model file by itself and for a version that a remote server computes; `mark`
+    is what stat said of it before it was read, None where nobody looked.
     """
 
     version: int

@@ -90,4 +90,4 @@ class Inspection:
             return str(error)
         if config and config.hone.remote:
             return found
-        return replace(found, folder=self._root / self._name / str(version), mark=mark)
+        return replace(found, mark=mark)

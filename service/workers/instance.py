@@ -169,7 +169,7 @@ class Instance(Generic[Job]):
         try:
             process = self._process = WorkerProcess(self)
             asyncio.get_running_loop().call_later(self._patience.beat, self._watch, process)
-            self._planning = Planning(process, self._patience.load)
+            self._planning = Planning(process, self._patience.load, self._log)
             ready = await self._planning.load(self._inspect, [])
             # Every later process must load this very file.
             self._inspect = msgspec.structs.replace(self._inspect, sha256=ready.sha256)

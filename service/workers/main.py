@@ -91,6 +91,7 @@ class Worker:
 
     def _replan(self, frame: Frame, descriptors: list[int]) -> None:
         plan = msgspec.json.decode(frame.payload, type=Plan)
+        refusal = ""
         try:
             if self._backend is None:
                 os.nice(plan.nice)  # before the runtime starts threads, which inherit it
@@ -107,7 +108,7 @@ class Worker:
             self._datatypes = [spec.datatype for spec in plan.outputs]
             self._bindings = Bindings(self._backend, plan)
             for rows in plan.warm_batches:
-                self._backend.run(self._names, _zeros(plan, rows), self._outputs)
+                refusal = refusal or self._warm(plan, rows)
         except (LoadError, RunError) as error:
             self._fail(frame, str(error))
             return
@@ -117,11 +118,27 @@ class Worker:
         if not plan.slots:
             _Pulse(self._socket, plan.beat_seconds, self).start()
         gc.freeze()  # what is loaded stays: the collector need not look at it again
-        ready = Ready(signature=self._backend.signature, runtime=self._backend.runtime, sha256=self._sha256)
+        backend = self._backend
+        ready = Ready(signature=backend.signature, runtime=backend.runtime, sha256=self._sha256, refusal=refusal)
         try:
             wire.send(self._socket, Frame(kind=Kind.READY, plan=frame.plan, payload=msgspec.json.encode(ready)))
         except FrameError as error:
             self._fail(frame, f"the model has too many or too long names: {error}")
+
+    def _warm(self, plan: Plan, rows: int) -> str:
+        """Compute zeros once; why the runtime refuses them, if it does.
+
+        Nobody asked for zeros, so that is no reason against the model. Raises RunError where the run was to record a
+        graph: without one the model can't serve as it was asked to.
+        """
+        assert self._backend
+        try:
+            self._backend.run(self._names, _zeros(plan, rows), self._outputs)
+        except RunError as error:
+            if plan.cuda_graphs:
+                raise
+            return str(error)
+        return ""
 
     def _run_bound(self, data: bytes, bound: Bound) -> None:
         began = time.perf_counter_ns()

@@ -11,11 +11,15 @@ _TIMINGS = struct.Struct("<QQQ")
 
 
 class Ready(msgspec.Struct, frozen=True, kw_only=True):
-    """Payload of a READY frame: what the runtime found in the model file, and the digest of what it loaded."""
+    """Payload of a READY frame: what the runtime found in the model file, and the digest of what it loaded.
+
+    `refusal` is what the runtime said to inputs that were made up to warm it; empty where it took them.
+    """
 
     signature: Signature
     runtime: str
     sha256: str
+    refusal: str = ""
 
 
 class Failure(msgspec.Struct, frozen=True, kw_only=True):

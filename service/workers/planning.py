@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Sequence
 
 import msgspec
+from structlog.typing import FilteringBoundLogger
 
 from service.backends.plan import Plan
 from service.errors import ArtifactError
@@ -17,8 +18,9 @@ from service.workers.trial import WorkerEnded
 class Planning:
     """Owns the plans that one process is sent, and what it has said to the last of them."""
 
-    def __init__(self, process: WorkerProcess, seconds: float) -> None:
+    def __init__(self, process: WorkerProcess, seconds: float, log: FilteringBoundLogger) -> None:
         """Each plan has so many `seconds` to be loaded."""
+        self._log = log
         self._process = process
         self._seconds = seconds
         self._answer: asyncio.Future[Ready] | None = None
@@ -43,6 +45,11 @@ class Planning:
             raise ArtifactError(f"the model wasn't loaded within {self._seconds:g} s") from None
         if self._cause:  # between its answer and this turn of the loop
             raise self._worker_ended()
+        if ready.refusal:
+            self._log.info(
+                "the model refuses zeros, which nobody sent: Hone made them up to warm it, and goes on without",
+                reason=ready.refusal,
+            )
         return ready
 
     def loaded(self, ready: Ready) -> None:

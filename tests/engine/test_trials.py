@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from service.artifact.golden import Golden, read_golden
+from service.artifact.golden import Golden
 from service.artifact.lengths import Length
 from service.artifact.signature import TensorSpec
 from service.backends.plan import Plan
@@ -367,19 +367,61 @@ async def test_golden_samples_tell_another_model_apart(compute: Compute, complai
         await golden_trial.check(tried, PLAN, golden)
 
 
-async def test_golden_samples_need_every_input() -> None:
-    """Samples without an input of the model are somebody else's."""
-    tried, _ = bench(lambda x: x)
-    with pytest.raises(ArtifactError, match='has no input "x"'):
-        await golden_trial.check(tried, PLAN, Golden(inputs={"z": ROWS}, outputs={}))
+@pytest.mark.parametrize("rows, most", [(4, 8), (8, 4), (7, 3), (3, 1)])
+async def test_all_rows_of_golden_samples_are_compared(rows: int, most: int) -> None:
+    """In batches of at most the largest; a difference in the last row alone is found."""
+    plan = msgspec.structs.replace(PLAN, max_batch_size=most)
+    inputs = np.arange(rows * 3, dtype=np.float32).reshape(rows, 3)
+    tried, function = bench(lambda x: x * 2)
+    await golden_trial.check(tried, plan, Golden(inputs={"x": inputs}, outputs={"y": inputs * 2}))
+    assert rows == sum(function.sizes)
+    assert max(function.sizes) <= most
+
+    wrong = inputs * 2
+    wrong[-1] = 500
+    with pytest.raises(ArtifactError, match=r"isn't what golden\.npz says"):
+        await golden_trial.check(tried, plan, Golden(inputs={"x": inputs}, outputs={"y": wrong}))
 
 
-def test_what_is_no_file_of_samples_is_named(tmp_path: Path) -> None:
-    """A missing file is no problem, a broken one is."""
-    assert read_golden(tmp_path / "golden.npz") is None
-    (tmp_path / "golden.npz").write_bytes(b"PK no")
-    with pytest.raises(ArtifactError, match="isn't a file of golden samples"):
-        read_golden(tmp_path / "golden.npz")
+async def test_golden_samples_without_a_batch_axis_are_one_input() -> None:
+    """They go through whole, whatever their first dim is."""
+    plan = msgspec.structs.replace(PLAN, max_batch_size=0)
+    tried, function = bench(lambda x: x * 2)
+    await golden_trial.check(tried, plan, Golden(inputs={"x": ROWS[0]}, outputs={"y": ROWS[0] * 2}))
+
+    assert [3] == function.sizes
+
+
+@pytest.mark.parametrize(
+    "inputs, outputs, complaint",
+    [
+        ({"z": ROWS}, {}, 'golden.npz has no input "x"'),
+        ({"x": ROWS, "z": ROWS}, {"y": ROWS}, 'golden.npz has input "z", the model takes "x"'),
+        ({"x": ROWS}, {"z": ROWS}, 'golden.npz has output "z", the model serves "y"'),
+        ({"x": ROWS}, {"y": ROWS, "z\n": ROWS}, 'golden.npz has output "z\\n", the model serves "y"'),
+        ({"x": ROWS}, {}, 'golden.npz has no output, the model serves "y"'),
+        ({"x": ROWS.astype(float)}, {"y": ROWS}, 'golden.npz: input "x" is FP64, the model takes FP32'),
+        ({"x": ROWS.astype(np.int32)}, {"y": ROWS}, 'golden.npz: input "x" is INT32, the model takes FP32'),
+        ({"x": ROWS.astype(object)}, {"y": ROWS}, 'golden.npz: input "x" is BYTES, the model takes FP32'),
+        ({"x": ROWS.astype(complex)}, {"y": ROWS}, 'golden.npz: input "x" is complex128, the model takes FP32'),
+        ({"x": ROWS}, {"y": ROWS.astype(float)}, 'golden.npz: output "y" is FP64, the model serves FP32'),
+        ({"x": ROWS[:, :2]}, {"y": ROWS}, 'golden.npz: input "x" has shape [4, 2], the model takes [-1, 3]'),
+        ({"x": ROWS[0]}, {"y": ROWS}, 'golden.npz: input "x" has shape [3], the model takes [-1, 3]'),
+        ({"x": ROWS}, {"y": ROWS[:, :2]}, 'golden.npz: output "y" has shape [4, 2], the model serves [-1, 3]'),
+        ({"x": ROWS}, {"y": ROWS[:3]}, 'golden.npz: output "y" has 3 rows, input "x" has 4'),
+        ({"x": ROWS[:0]}, {"y": ROWS[:0]}, "golden.npz holds no rows"),
+    ],
+)
+async def test_golden_samples_that_do_not_fit_the_model_are_named(
+    inputs: dict[str, NDArray[Any]], outputs: dict[str, NDArray[Any]], complaint: str
+) -> None:
+    """One line has the file, the tensor, what it is and what the model has; nothing of them is computed."""
+    tried, function = bench(lambda x: x)
+    with pytest.raises(ArtifactError) as caught:
+        await golden_trial.check(tried, PLAN, Golden(inputs=inputs, outputs=outputs))
+
+    assert complaint == str(caught.value)
+    assert [] == function.sizes
 
 
 @given(st.sampled_from(sorted(NUMPY_DTYPES)), st.integers(1, 5), st.lists(st.sampled_from([-1, 1, 2]), max_size=3))

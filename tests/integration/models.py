@@ -117,6 +117,16 @@ def looping() -> bytes:
     )
 
 
+def divided() -> bytes:
+    """1000 divided by x, both INT32 [N, 1]: zeros are refused."""
+    return _model(
+        [helper.make_node("Div", ["thousand", "x"], ["y"])],
+        inputs=[("x", TensorProto.INT32, ["N", 1])],
+        outputs=[("y", TensorProto.INT32, ["N", 1])],
+        constants={"thousand": np.array([1000], np.int32)},
+    )
+
+
 def texts() -> bytes:
     """`t` BYTES [N] to `y` BYTES [N], the same."""
     return _model(

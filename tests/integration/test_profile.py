@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from service.command_line import dispatch
@@ -83,3 +84,19 @@ def test_what_cannot_be_measured_is_not_chosen(tmp_path: Path, capsys: pytest.Ca
     said = " ".join(capsys.readouterr().out.split())
     assert "m: none is chosen, because no batch could be timed: where lengths vary, declare them" in said
     assert CONFIG == (tmp_path / "m" / "config.pbtxt").read_text()
+
+
+def test_golden_samples_are_what_a_model_is_profiled_with(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A model that refuses what is made up is measured with them; without them the reason is shown."""
+    version = write_model(tmp_path, "m", config=CONFIG, model=models.divided())
+    words = ["profile", "m", "--model-repository", str(tmp_path), "--json"]
+    dispatch(words)
+    assert "golden.npz can hold better ones" in json.loads(capsys.readouterr().out)[0]["problem"]
+
+    x = np.array([[1], [2], [10], [-5], [4]], np.int32)
+    samples: dict[str, Any] = {"input.x": x, "output.y": 1000 // x}
+    np.savez(version / "golden.npz", **samples)
+    assert ExitCode.OK == dispatch(words)
+    reference, *_ = json.loads(capsys.readouterr().out)
+    assert ("", [1, 2, 4]) == (reference["problem"], [batch["rows"] for batch in reference["batches"]])
+    assert 0.0 == reference["influence_of_batch_mates"]

@@ -3,11 +3,15 @@
 import json
 import re
 import socket
+import urllib.request
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
+from tests.integration import models
 from tests.integration.served import CONFIG, mlp, run_to_end, serving, write_model
 
 
@@ -135,3 +139,22 @@ def test_check_says_what_is_wrong_without_serving(tmp_path: Path) -> None:
     assert 0 == run_to_end(["check", "--model-repository", str(tmp_path)])[0]
     unknown_key(tmp_path)
     assert 2 == run_to_end(["check", "--model-repository", str(tmp_path), "--json"])[0]
+
+
+def test_a_model_that_refuses_zeros_is_served(tmp_path: Path) -> None:
+    """It is tried with golden samples that it takes, and its requests share batches; without them each is alone."""
+    config = "max_batch_size: 4 dynamic_batching { }"
+    x = np.array([[1], [2], [10], [-5], [4]], np.int32)
+    samples: dict[str, Any] = {"input.x": x, "output.y": 1000 // x}
+    version = write_model(tmp_path, "m", config=config, model=models.divided())
+    for known in (False, True):
+        if known:
+            np.savez(version / "golden.npz", **samples)
+        with serving(tmp_path) as served:
+            body = {"inputs": [{"name": "x", "datatype": "INT32", "shape": [1, 1], "data": [8]}]}
+            request = urllib.request.Request(f"{served.http}/v2/models/m/infer", json.dumps(body).encode())
+            with urllib.request.urlopen(request, timeout=5) as response:
+                assert [125] == json.load(response)["outputs"][0]["data"]
+            events = [str(line["event"]) for line in served.log]
+        assert any("Hone made them up" in event for event in events)
+        assert known != any("it isn't known whether a batch-mate" in event for event in events)

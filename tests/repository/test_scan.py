@@ -65,7 +65,7 @@ def test_found(root: Path, add: AddVersion) -> None:
     assert (None, None, ()) == (b.problem, b.config, b.warnings)
     assert [10] == [version.version for version in b.versions]
     assert newest.resolve() / "model.onnx" == b.versions[0].model_path
-    assert (None, "") == (b.versions[0].card, b.versions[0].sha256)
+    assert (None, "", newest) == (b.versions[0].card, b.versions[0].sha256, b.versions[0].folder)
 
 
 def test_card_is_verified(root: Path, add: AddVersion) -> None:

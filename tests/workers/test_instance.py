@@ -12,6 +12,7 @@ from typing import Any, Self
 import msgspec
 import numpy as np
 import pytest
+import structlog
 from numpy.typing import NDArray
 
 from service.artifact.signature import Signature
@@ -53,10 +54,19 @@ class Recorder:
 class Rig:
     """An instance with its recorder."""
 
-    def __init__(self, patience: Patience = QUICK, slots: int = 1, **options: str) -> None:
+    def __init__(
+        self,
+        patience: Patience = QUICK,
+        slots: int = 1,
+        warm: tuple[int, ...] = (),
+        *,
+        graphs: bool = False,
+        **options: str,
+    ) -> None:
         self.recorder = Recorder()
         self._slots = slots
-        plan = Plan(backend="fake", path="", options=options)
+        self._warm = warm
+        plan = Plan(backend="fake", path="", options=options, cuda_graphs=graphs)
         self.instance: Instance[str] = Instance(plan, self.resolve(plan), patience)
 
     def resolve(self, plan: Plan) -> Any:
@@ -66,7 +76,7 @@ class Rig:
                 for specs in (signature.inputs, signature.outputs)
             )
             full = msgspec.structs.replace(plan, max_batch_size=8, inputs=inputs, outputs=outputs, slots=self._slots)
-            return full, self.recorder
+            return msgspec.structs.replace(full, warm_batches=self._warm), self.recorder
 
         return resolved
 
@@ -301,6 +311,35 @@ async def test_a_model_that_does_not_load_says_why() -> None:
         await rig.instance.start()
 
     assert rig.instance.pid is None
+
+
+async def test_a_model_that_refuses_zeros_is_ready() -> None:
+    """Nobody sent them: the log says that they were made up and what the runtime said, and others are computed."""
+    structlog.reset_defaults()  # a command line that ran before may have silenced the log
+    with structlog.testing.capture_logs() as lines:
+        async with Rig(warm=(1, 8), fail_on="0") as rig:
+            rig.instance.run("job", [[rows(1)]])
+            await rig.recorder.next("done")
+    (line,) = lines
+
+    assert "Hone made them up" in line["event"]
+    assert "told to fail" in line["reason"]
+
+
+async def test_zeros_that_end_the_worker_are_a_reason_against_the_model() -> None:
+    """Whatever they hold, no input may do that."""
+    rig = Rig(warm=(1,), exit_on="0")
+
+    with pytest.raises(ArtifactError, match="sigsegv"):
+        await asyncio.wait_for(rig.instance.start(), 20)
+
+
+async def test_zeros_that_are_to_record_a_graph_must_be_taken() -> None:
+    """Without a graph the model can't serve as it was asked to."""
+    rig = Rig(warm=(1,), graphs=True, fail_on="0")
+
+    with pytest.raises(ArtifactError, match="told to fail"):
+        await rig.instance.start()
 
 
 async def test_a_model_that_ends_its_worker_at_every_load_is_reported() -> None:

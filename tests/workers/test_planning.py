@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import cast
 
 import pytest
+import structlog
 
 from service.artifact.signature import Signature
 from service.backends.plan import Plan
@@ -36,7 +37,7 @@ class Process:
 
 def begin(seconds: float = 10.0) -> tuple[Process, Planning, "asyncio.Task[Ready]"]:
     process = Process()
-    planning = Planning(cast("WorkerProcess", process), seconds)
+    planning = Planning(cast("WorkerProcess", process), seconds, structlog.get_logger())
     return process, planning, asyncio.create_task(planning.load(PLAN, []))
 
 
