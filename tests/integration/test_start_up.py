@@ -146,11 +146,11 @@ def test_a_model_that_refuses_zeros_is_served(tmp_path: Path) -> None:
     config = "max_batch_size: 4 dynamic_batching { }"
     x = np.array([[1], [2], [10], [-5], [4]], np.int32)
     samples: dict[str, Any] = {"input.x": x, "output.y": 1000 // x}
-    version = write_model(tmp_path, "m", config=config, model=models.divided())
+    version = write_model(tmp_path / "models", "m", config=config, model=models.divided())
     for known in (False, True):
         if known:
             np.savez(version / "golden.npz", **samples)
-        with serving(tmp_path) as served:
+        with serving(tmp_path / "models", "--cache-dir", str(tmp_path / str(known))) as served:  # what is known is kept
             body = {"inputs": [{"name": "x", "datatype": "INT32", "shape": [1, 1], "data": [8]}]}
             request = urllib.request.Request(f"{served.http}/v2/models/m/infer", json.dumps(body).encode())
             with urllib.request.urlopen(request, timeout=5) as response:

@@ -44,7 +44,7 @@ def test_bodies_arrive_as_they_are(require_tool: Callable[[str], str], slow: boo
 
     assert {REQUEST.body} == server.bodies
     assert 0 < load.requests <= server.requests
-    assert load.throughput == pytest.approx(load.requests / load.seconds, rel=0.5)
+    assert 1 / 3 < load.throughput / (load.requests / load.seconds) < 3  # a busy machine has pauses
     assert load.p50_ms <= load.p99_ms
 
 
