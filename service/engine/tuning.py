@@ -38,6 +38,10 @@ class Tuning:
         other = self._other()
         return self.usual if other is None or self._left > 0 or not self._pace else other
 
+    def within(self, most: int) -> int:
+        """The largest of the sizes that is `most` at most; 0 where none is."""
+        return max([size for size in self._sizes if size <= most], default=0)
+
     def observe(self, rows: int, seconds: float) -> None:
         """A batch has taken so long."""
         if rows == self.usual:

@@ -54,12 +54,12 @@ def test_a_batch_is_as_large_as_its_tightest_deadline_allows() -> None:
 
 @pytest.mark.parametrize(
     "count, seconds, fullest, taken",
-    [(16, 9.0, 8, 8), (16, 9.0, 1, 1), (16, 9.0, 0, 2), (15, 9.0, 8, 2), (16, 2.4, 8, 2)],
+    [(16, 9.0, 8, 8), (16, 9.0, 1, 1), (16, 9.0, 0, 2), (8, 9.0, 8, 8), (7, 9.0, 8, 2), (16, 2.4, 8, 2)],
 )
 def test_a_backlog_is_computed_in_the_batches_that_compute_most(
     count: int, seconds: float, fullest: int, taken: int
 ) -> None:
-    """Where twice as much waits, and nobody is in haste; else in the usual ones."""
+    """Where so much waits, and nobody is in haste; else in the usual ones."""
     closing = Closer(limit=2).close([waiting(seconds)] * count, 0.0, PROFILE, fullest)
 
     assert ([], taken) == (closing.dropped, len(closing.taken))

@@ -50,8 +50,8 @@ class Closer:
     ) -> Closing:
         """The next batch from `window`, who waits in the order to compute; without a `profile` nobody is dropped.
 
-        Where twice as many rows wait as the `fullest` batch has, and nobody is in haste, it is that: then nothing
-        counts but how much is computed in a second.
+        Where nobody is in haste it is the `fullest` batch, if there is one and so many rows wait: then nothing counts
+        but how much is computed in a second.
         """
         if len(window) == 1:  # the commonest case of a calm service
             (head,) = window
@@ -94,7 +94,7 @@ class Closer:
 
     def _room(self, window: Sequence[Exchange], now: float, fullest: int) -> int:
         rows = sum([exchange.rows for exchange in window])
-        if rows < 2 * fullest or min([exchange.deadline for exchange in window]) < now + HASTE:
+        if rows < fullest or min([exchange.deadline for exchange in window]) < now + HASTE:
             return self.limit
         return fullest
 

@@ -215,7 +215,8 @@ class DynamicBatcher:
             waiting = self._choice.left_for(station, everything, now, self._size)[:window]
         else:
             waiting = self._queue.first(window, now)
-        closing = self._closer.close(waiting, now, station.profile, station.fullest(now) if self._tunes else 0)
+        fullest = station.fullest(now, self._queue.rows, sum([one.rows for one in self._running])) if self._tunes else 0
+        closing = self._closer.close(waiting, now, station.profile, fullest)
         if self._choice is None or self._choice.is_fastest(station):
             for exchange in closing.dropped:
                 exchange.fail(too_late(exchange, now))  # and with a part of a request all others, also those taken

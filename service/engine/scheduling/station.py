@@ -76,13 +76,23 @@ class Station:
         """
         return min(limit, self.profile.best_rows) if self.profile and self._is_slow else limit
 
-    def fullest(self, now: float) -> int:
-        """The batch that computes most in a second here, for when much waits; 0 while somebody else would have to wait
-        for it, another model or who is in haste, or where the front is what is slower.
+    def fullest(self, now: float, waiting: int, in_flight: int) -> int:
+        """The batch that computes most in a second here, when so many rows wait and are in flight: half of them all at
+        most, so that the others are the next one.
+
+        0 while somebody else would have to wait for it, another model or who is in haste, where the front is what is
+        slower, and where so few wait that it would be none of those that are worth more than the usual ones.
         """
         if not (self.profile and self.foresight and self._is_slow and self._device.is_owned(self)):
             return 0
-        return self.profile.tuning.next() if now - self.foresight.hurried > OWNED else 0
+        if now - self.foresight.hurried <= OWNED:
+            return 0
+        most = min(waiting, (waiting + in_flight) // 2)
+        size = self.profile.tuning.next()
+        if size <= most:
+            return size
+        size = self.profile.tuning.within(most)
+        return size if size > self.profile.best_rows else 0
 
     @property
     def _is_slow(self) -> bool:
