@@ -260,7 +260,7 @@ class RequestQueue:
 
 
 def _waits(exchange: Exchange) -> bool:
-    """Whether one in a level's lists still waits there: it hasn't ended and wasn't taken, not even to be tried again."""
+    """Whether one in a level's lists still waits there: it hasn't ended, nor was it taken, even to be tried again."""
     return not (exchange.ended or exchange.started or exchange.again)
 
 
