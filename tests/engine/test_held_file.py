@@ -9,6 +9,7 @@ import pytest
 from service.engine import held_file
 from service.engine.held_file import HeldFile
 from service.errors import ArtifactError
+from tests.descriptors import held_open
 
 BYTES = b"the model" * 10_000
 
@@ -72,7 +73,7 @@ def test_a_large_file_is_held_without_a_copy(
 
 def test_it_is_let_go_of(path: Path) -> None:
     """Nothing stays open, also when that is said twice, or when there is nothing that can be read."""
-    before = len(os.listdir("/proc/self/fd"))
+    before = held_open()
     held = HeldFile(str(path))
     held.close()
     held.close()
@@ -81,4 +82,4 @@ def test_it_is_let_go_of(path: Path) -> None:
     with pytest.raises(ArtifactError, match="can't read the model file: Is a directory"):
         HeldFile(str(path.parent))
 
-    assert before == len(os.listdir("/proc/self/fd"))
+    assert before == held_open()

@@ -22,6 +22,7 @@ from service.workers.instance import Instance
 from service.workers.patience import Patience
 from service.workers.payloads import Timings
 from service.workers.region import Region
+from tests.descriptors import held_open
 
 QUICK = Patience(load=10.0, batch=60.0, beat=0.05)
 
@@ -113,14 +114,14 @@ async def test_what_does_not_fit_the_slot_travels_in_memory_of_its_own() -> None
         many = rows(*range(20_000))
         rig.instance.run("warm", [[rows(1)]])
         await rig.recorder.next("done")
-        before = len(os.listdir("/proc/self/fd"))
+        before = held_open()
 
         for _ in range(3):
             rig.instance.run("large", [[many]])
             _, (y,), _ = await rig.recorder.next("done")
             np.testing.assert_array_equal(many * 2 + 1, y)
 
-        assert before == len(os.listdir("/proc/self/fd"))
+        assert before == held_open()
         rig.instance.run("small again", [[rows(1)]])
         await rig.recorder.next("done")
 
@@ -129,14 +130,14 @@ async def test_what_does_not_fit_the_slot_travels_in_memory_of_its_own() -> None
 async def test_a_batch_that_finds_no_memory_costs_no_slot(monkeypatch: pytest.MonkeyPatch, where: str) -> None:
     """Whether its memory can't be had or can't be sent: no job is taken, and the next finds slots and descriptors."""
     async with Rig(slots=2) as rig:
-        before = len(os.listdir("/proc/self/fd"))
+        before = held_open()
         for _ in range(3):
             with monkeypatch.context() as patch:
                 patch.setattr(where, out_of_descriptors)
                 with pytest.raises(OSError, match="open files"):
                     rig.instance.run("large", [[rows(*range(20_000))]])
         assert rig.instance.idle
-        assert before == len(os.listdir("/proc/self/fd"))
+        assert before == held_open()
 
         rig.instance.run("first", [[rows(1)]])
         assert rig.instance.takes_another
@@ -161,13 +162,13 @@ async def test_slots_that_cannot_all_be_made_are_closed(monkeypatch: pytest.Monk
         return create(size)
 
     rig = Rig(slots=2)
-    before = len(os.listdir("/proc/self/fd"))
+    before = held_open()
     monkeypatch.setattr(Region, "create", only_one)
     with pytest.raises(ArtifactError, match="Too many open files"):
         await rig.instance.start()
 
     assert rig.instance.pid is None
-    assert before == len(os.listdir("/proc/self/fd"))
+    assert before == held_open()
 
 
 async def test_a_refused_batch_leaves_the_worker_alive() -> None:
@@ -404,7 +405,7 @@ async def test_stopping_leaves_no_process_and_no_descriptor() -> None:
     """After stop the process is reaped, and every descriptor it took is closed."""
     async with Rig():
         pass
-    before = len(os.listdir("/proc/self/fd"))
+    before = held_open()
     for _ in range(3):
         async with Rig() as rig:
             pid = rig.instance.pid
@@ -412,7 +413,7 @@ async def test_stopping_leaves_no_process_and_no_descriptor() -> None:
         with pytest.raises(ProcessLookupError):
             os.kill(pid, 0)
 
-    assert before == len(os.listdir("/proc/self/fd"))
+    assert before == held_open()
 
 
 async def test_a_worker_sees_no_secret_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,37 @@
+"""What this process holds open of the kinds that the service opens for workers and model files."""
+
+import os
+import socket
+import stat
+from collections import Counter
+from pathlib import Path
+
+
+def held_open() -> Counter[str]:
+    """How many files, shared memories, process descriptors and packet sockets are open now.
+
+    Other tests' clients open and close event descriptors, pipes and connections from threads of their own, at any
+    moment: those aren't counted.
+    """
+    kinds: Counter[str] = Counter()
+    for name in os.listdir("/proc/self/fd"):
+        try:
+            copy = os.dup(int(name))
+        except OSError:
+            continue  # the listing's own, or one of another thread
+        try:
+            kinds[_kind(copy)] += 1
+        finally:
+            os.close(copy)
+    del kinds[""]
+    return kinds
+
+
+def _kind(descriptor: int) -> str:
+    mode = os.fstat(descriptor).st_mode
+    if stat.S_ISSOCK(mode):
+        with socket.socket(fileno=os.dup(descriptor)) as copy:
+            return "packet socket" if copy.type == socket.SOCK_SEQPACKET else ""
+    if stat.S_ISREG(mode):
+        return "file"
+    return "process" if Path(f"/proc/self/fd/{descriptor}").readlink() == Path("anon_inode:[pidfd]") else ""
