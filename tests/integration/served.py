@@ -6,6 +6,7 @@ import queue
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -18,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
+_CACHE = tempfile.TemporaryDirectory(prefix="hone-tests-")
 CONFIG = """
 backend: "onnxruntime"
 max_batch_size: 16
@@ -109,7 +111,7 @@ def start(repository: Path, *flags: str, wait: bool = True) -> Served:
     """Start a server on free ports; returns when it is ready."""
     command = [sys.executable, "-m", "service", "run", "--model-repository", str(repository)]
     ports = ["--http-port", "0", "--metrics-port", "0", "--log-format", "json"]
-    environment = {key: value for key, value in os.environ.items() if not key.startswith("HONE_")}
+    environment = _environment()
     process = subprocess.Popen(
         [*command, *ports, *flags], stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True, env=environment
     )
@@ -138,16 +140,21 @@ def serving(repository: Path, *flags: str) -> Iterator[Served]:
 
 def run_to_end(arguments: Sequence[str], **environment: str) -> tuple[int, str]:
     """Run `python -m service` until it ends by itself; its exit code and what it wrote to stderr."""
-    inherited = {key: value for key, value in os.environ.items() if not key.startswith("HONE_")}
     done = subprocess.run(
         [sys.executable, "-m", "service", *arguments],
         capture_output=True,
         text=True,
         timeout=60,
         check=False,
-        env=inherited | environment,
+        env=_environment() | environment,
     )
     return done.returncode, done.stderr
+
+
+def _environment() -> dict[str, str]:
+    """That of the tests without what would set up a server; what it measures of models isn't kept for the user's."""
+    inherited = {key: value for key, value in os.environ.items() if not key.startswith("HONE_")}
+    return inherited | {"HONE_CACHE_DIR": _CACHE.name}
 
 
 def _read(served: Served) -> None:
