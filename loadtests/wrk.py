@@ -107,8 +107,10 @@ def _read(done: subprocess.CompletedProcess[str], *, refusals: bool) -> Load:
     figures = json.loads(found[0].removeprefix("RESULT "))
     answered = figures["requests"] - figures["refused"]
     failed = figures["broken"] + (0 if refusals else figures["refused"])
-    if failed or answered <= 0:
+    if failed:
         raise WrkError(f"{figures['broken']} connections broke, {figures['refused']} requests were refused")
+    if answered <= 0:
+        raise WrkError(f"no request was answered in {figures['micros'] / 1e6:.0f} s, {figures['refused']} were refused")
     return Load(
         requests=answered,
         refused=figures["refused"],

@@ -58,3 +58,13 @@ def test_refused_requests_are_an_error_unless_they_are_counted(require_tool: Cal
             wrk.run(url, REQUEST, connections=1, seconds=1)
 
     assert abs(load.requests - load.refused) <= 1
+
+
+def test_a_server_that_answers_nothing_is_an_error_that_says_so(require_tool: Callable[[str], str]) -> None:
+    """No connection broke and nothing was refused: what is wrong is that no answer came in time."""
+    require_tool("wrk")
+    with (
+        serving(lambda _: Reply(after=30.0)) as server,
+        pytest.raises(wrk.WrkError, match="no request was answered in 1 s, 0 were refused"),
+    ):
+        wrk.run(f"http://127.0.0.1:{server.port}", REQUEST, connections=1, seconds=1)

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -257,7 +257,16 @@ def process(*words: str | Path, runs: Path) -> "subprocess.Popen[str]":
     return subprocess.Popen(command, cwd=ROOT, env=environment, stdout=pipe, stderr=pipe, text=True)
 
 
+@pytest.fixture
+def at_a_terminal() -> Iterator[None]:
+    """Processes started now heed Ctrl-C, also where the tests run in the background of a shell, which ignores it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 @pytest.mark.slow
+@pytest.mark.usefixtures("at_a_terminal")
 def test_ctrl_c_ends_with_130_and_says_that_nothing_is_lost(tmp_path: Path) -> None:
     """An interrupted training says in one line that the same command goes on, and it does."""
     settings = yaml.safe_load((RECIPES / "digits.yaml").read_text())
