@@ -8,6 +8,7 @@ what most batches keep to rather than at their mean. The shape of the curve is t
 import time
 from bisect import bisect_left
 from collections.abc import Callable, Sequence
+from math import exp, log
 
 import msgspec
 
@@ -22,7 +23,12 @@ NEARLY, LONG = 0.99, 0.5
 BAD_NEWS, GOOD_NEWS = 0.3, 0.03
 """Shares of the distance to a new observation by which the factor moves, up and down."""
 BENDING = 0.003
-"""Share by which a single point of the curve follows what the factor doesn't explain."""
+"""Share by which a single point of the curve follows what sets its size apart from the others."""
+LATELY = 0.1
+"""Share by which the mean follows that a size is set apart from. The factor won't do: most batches are faster than it
+says, so the sizes in use would sink below the others for ever, and the factor rise to make up for it. Taken of
+logarithms, what a mean leaves over and under itself cancels out.
+"""
 OUTLIER = 3.0
 """An observation beyond this many times the prediction counts as this many: one hiccup isn't a trend."""
 STALE_SECONDS = 5.0
@@ -53,6 +59,7 @@ class LatencyProfile:
         self.best_rows = best_rows(buckets)
         self.tuning = Tuning([bucket.rows for bucket in _short(buckets)], fullest_rows(buckets))
         self.factor = 1.0
+        self._mean = 0.0  # of the logarithms of what the factor was lately
         self._clock = clock
         self._observed = clock()
         self._rows = [bucket.rows for bucket in buckets]
@@ -61,7 +68,7 @@ class LatencyProfile:
         self._seconds = [longest := max(longest, bucket.median) for bucket in buckets]
         self.seconds_alone = self._seconds[0]
         """What a row takes that is computed alone, by what is known since the last batch."""
-        self._per_row = min(seconds / rows for seconds, rows in zip(self._seconds, self._rows, strict=True))
+        self._per_row = self._least_per_row()
 
     def seconds(self, rows: int) -> float:
         """How long a batch of `rows` rows will take."""
@@ -103,17 +110,23 @@ class LatencyProfile:
         self._observed = self._clock()
         news = min(seconds / self._measured(rows), self.factor * OUTLIER)
         self.factor += (news - self.factor) * (BAD_NEWS if news > self.factor else GOOD_NEWS)
-        self._bend(rows, news / self.factor)
+        apart = log(news) - self._mean
+        self._mean += apart * LATELY
+        self._bend(rows, apart)
         self.seconds_alone = self._seconds[0] * self.factor
 
-    def _bend(self, rows: int, ratio: float) -> None:
+    def _bend(self, rows: int, apart: float) -> None:
         """Move the point of the curve that is nearest above `rows` a little, as far as its neighbours allow."""
         times = self._seconds
         index = min(bisect_left(self._rows, rows), len(times) - 1)
-        moved = times[index] * (1 + (ratio - 1) * BENDING)
+        moved = times[index] * exp(apart * BENDING)
         least = times[index - 1] if index else 0.0
         most = times[index + 1] if index + 1 < len(times) else float("inf")
         times[index] = min(max(moved, least), most)
+        self._per_row = self._least_per_row()
+
+    def _least_per_row(self) -> float:
+        return min([seconds / rows for seconds, rows in zip(self._seconds, self._rows, strict=True)])
 
     def _measured(self, rows: int) -> float:
         """On the measured curve: straight between its points, and through the origin's fixed cost beyond them."""

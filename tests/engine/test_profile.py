@@ -1,6 +1,8 @@
 """The latency profile: what it predicts, and how it follows a machine that gets slower and faster."""
 
+import random
 from itertools import pairwise
+from math import exp
 
 import pytest
 from hypothesis import given
@@ -116,6 +118,25 @@ def test_bad_news_counts_at_once_and_good_news_slowly() -> None:
     for _ in range(200):
         profile.observe(8, 0.024)
     assert profile.seconds(1) == pytest.approx(0.010, rel=0.1)
+
+
+@pytest.mark.parametrize("spread", [0.05, 0.2])
+def test_days_of_noise_leave_the_sizes_in_proportion(spread: float) -> None:
+    """Most batches take less than a careful prediction says. That doesn't raise what is predicted for a row, or for
+    sizes that nobody uses: a service that was busy for long would refuse what it could answer.
+    """
+    rng = random.Random(7)
+    profile, truth = LatencyProfile(LINEAR), LatencyProfile(LINEAR)
+    for _ in range(20_000):
+        rows = rng.choice((3, 4))
+        profile.observe(rows, truth.seconds(rows) * exp(rng.gauss(0, spread)))
+
+    for rows in (1, 2, 8):
+        assert profile.seconds(rows) / profile.seconds(4) == pytest.approx(
+            truth.seconds(rows) / truth.seconds(4), rel=0.1
+        )
+    assert profile.seconds_per_row() == pytest.approx(profile.seconds(8) / 8)
+    assert 1 < profile.seconds(4) / truth.seconds(4) < 1.6
 
 
 def test_one_hiccup_is_not_a_trend() -> None:
