@@ -88,6 +88,7 @@ class Unavailable(HoneError):
 
     def __init__(self, text: str, wait: float = 0.0) -> None:
         super().__init__(text)
+        self.wait = wait
         self.retry_after = max(math.ceil(wait), 1)
 
 

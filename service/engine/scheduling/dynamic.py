@@ -26,6 +26,7 @@ from service.engine.scheduling.outlook import Outlook, foresee
 from service.engine.scheduling.policy import BatchingPolicy
 from service.engine.scheduling.promise import check_promises
 from service.engine.scheduling.queue import RequestQueue
+from service.engine.scheduling.shedding import Shedding
 from service.engine.scheduling.station import Station
 from service.engine.scheduling.suspicion import suspect
 from service.errors import NotReady, WorkerLost
@@ -55,6 +56,7 @@ class DynamicBatcher:
         similar = alike if policy.shapes_vary else None
         self._closer = Closer(limit=self._limit, preferred=policy.preferred, alike=similar)
         self._foresight: Foresight | Outlook | None = None
+        self._shedding = Shedding()
         self._choice: Choice | None = None
         self._metrics = metrics
         self._respond = respond
@@ -112,11 +114,9 @@ class DynamicBatcher:
             self._pump_soon()
 
     def precheck(self, allowance: float, weight: float) -> None:
-        """See `Scheduler`. Whatever priority its body asks for, the first level goes before all others."""
+        """See `Scheduler`."""
         if self._foresight:
-            now = time.monotonic()
-            ahead = self._queue.rows_before(0, now, now + allowance)
-            self._foresight.check(1, ahead, now, now + allowance, weight)
+            self._shedding.check(self._foresight, self._queue, allowance, weight)
 
     def left(self, exchange: Exchange) -> None:
         """See `Scheduler`."""

@@ -48,6 +48,11 @@ class Foresight:
         """Whether a row takes its worker longer than a request takes the front: then the worker should never wait."""
         return self.profile.seconds_per_row() > FRONT
 
+    @property
+    def mark(self) -> tuple[object, ...]:
+        """Something else whenever a batch has started or ended."""
+        return (self.profile.factor, len(self._times))
+
     def ends(self) -> Iterable[float]:
         """When each batch in flight should end."""
         return [end for _, end in self._times.values()]

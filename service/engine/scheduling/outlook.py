@@ -12,6 +12,11 @@ class Outlook:
     def __init__(self, stations: Sequence[Station]) -> None:
         self._stations = stations
 
+    @property
+    def mark(self) -> tuple[object, ...]:
+        """See `Foresight`."""
+        return tuple([one.mark for one in self._working()])
+
     def is_plenty(self, rows: int, allowed: float) -> bool:
         """See `Foresight`: whether any station could do it all."""
         return any(one.is_plenty(rows, allowed) for one in self._working())

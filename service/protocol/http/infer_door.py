@@ -8,9 +8,9 @@ from typing import TypeAlias
 import structlog
 
 from service.engine.exchange import Exchange
-from service.errors import HoneError, Unavailable
+from service.errors import HoneError, Infeasible, Unavailable
 from service.protocol.engine_port import Engine
-from service.protocol.http.answer import internal_error, refusal
+from service.protocol.http.answer import Answer, internal_error, refusal
 from service.protocol.http.binary import Body
 from service.protocol.http.head import Head, read_head
 from service.protocol.http.infer_request import InferDecoder
@@ -33,7 +33,7 @@ class InferDoor:
     just been refused for lack of time or room.
     """
 
-    __slots__ = ("_decoder", "_refusing", "_routes", "engine", "limits")
+    __slots__ = ("_answer", "_decoder", "_refusing", "_routes", "_said", "engine", "limits")
 
     def __init__(self, engine: Engine, limits: Limits) -> None:
         self.engine = engine
@@ -41,6 +41,8 @@ class InferDoor:
         self._decoder = InferDecoder(engine, limits)
         self._refusing: dict[Route, float] = {}  # when
         self._routes: dict[bytes, Route | None] = {}
+        self._said: HoneError | None = None
+        self._answer = internal_error()
 
     def route(self, path: bytes) -> Route | None:
         """Model and version if this is exactly an inference path with plain names, else None."""
@@ -82,7 +84,7 @@ class InferDoor:
                 request, reply.wanted = self._decoder.decode(model, version, head, body)
             except HoneError as error:
                 self.engine.refuse(model, version, "http", error)
-                reply.failure = refusal(error)
+                reply.failure = self._refusal(error)
                 return None
             return self.engine.submit(request, reply)
         except HoneError as error:
@@ -93,6 +95,15 @@ class InferDoor:
             _log.exception("can't take a request", model=quoted(model))
             reply.failure = internal_error()
         return None
+
+    def _refusal(self, error: HoneError) -> Answer:
+        """What says so. Under overload the engine repeats itself, and so does the answer."""
+        if not isinstance(error, Infeasible):
+            return refusal(error)
+        if error is not self._said:
+            self._said, self._answer = error, refusal(error)
+        error.with_traceback(None)  # or the request would be kept with it
+        return self._answer
 
     def _look_ahead(self, route: Route, head: Head) -> None:
         """Spare a body from being parsed in vain, while the engine takes none. Raises what it would say."""
