@@ -36,7 +36,46 @@ async def test_as_many_rows_stay_for_the_next_batch() -> None:
         for waiting, in_flight in ((8, 0), (4, 4), (4, 0), (3, 1), (1, 7), (1, 0))
     }
 
-    assert {(8, 0): 4, (4, 4): 4, (4, 0): 2, (3, 1): 2, (1, 7): 0, (1, 0): 0} == sizes
+    assert {(8, 0): 4, (4, 4): 4, (4, 0): 2, (3, 1): 2, (1, 7): 0, (1, 0): 0} == {
+        counts: calm for counts, (calm, hasty) in sizes.items() if not hasty
+    }
+
+
+@in_virtual_time
+async def test_in_haste_batches_take_half_the_time_that_is_granted() -> None:
+    """Where four compute most and one row is the best size: a batch of two takes 196 ms, and one of four 384."""
+    for granted, waiting, taken in ((0.45, 3, 2), (0.9, 4, 4)):
+        rig = await owned()
+        (instance,) = rig.instances
+        rig.submit(1, seconds=granted)
+        await turn()
+        for _ in range(waiting):
+            rig.submit(1, seconds=granted)
+        instance.sizes.clear()
+        instance.answer()
+        await turn()
+
+        assert [taken] == instance.sizes[:1]
+
+
+@in_virtual_time
+async def test_who_has_time_does_not_go_before_who_may_come_in_haste() -> None:
+    """Within five seconds of somebody in haste batches are no larger than is worth it."""
+    rig = await owned()
+    (instance,) = rig.instances
+    rig.submit(1, seconds=1.0)
+    await turn()
+    for _ in range(8):
+        rig.submit(1)
+    instance.sizes.clear()
+    instance.answer()
+    await turn()
+    await asyncio.sleep(OWNED + 1)  # the second batch is sent ahead
+    instance.answer()
+    instance.answer()
+    await turn()
+
+    assert [1, 1, 2] == instance.sizes
 
 
 @in_virtual_time

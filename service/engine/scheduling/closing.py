@@ -46,18 +46,19 @@ class Closer:
         return max(2 * self.limit, _LOOKED_AT)
 
     def close(
-        self, window: Sequence[Exchange], now: float, profile: LatencyProfile | None, fullest: int = 0
+        self, window: Sequence[Exchange], now: float, profile: LatencyProfile | None, fullest: int = 0, hasty: int = 0
     ) -> Closing:
         """The next batch from `window`, who waits in the order to compute; without a `profile` nobody is dropped.
 
         Where nobody is in haste it is the `fullest` batch, if there is one and so many rows wait: then nothing counts
-        but how much is computed in a second.
+        but how much is computed in a second. Where somebody is, it is the `hasty` one, if there is one, but takes half
+        of what anybody was granted at most: who comes just after it began waits for it, and for the next.
         """
         if len(window) == 1:  # the commonest case of a calm service
             (head,) = window
             is_late = profile and now + profile.seconds(head.rows) * head.weight > head.deadline
             return Closing(taken=[], dropped=[head]) if is_late else Closing(taken=[head], dropped=[])
-        limit = self._room(window, now, fullest) if fullest else self.limit
+        limit = self._room(window, now, profile, fullest, hasty) if fullest or hasty else self.limit
         for start, head in enumerate(window):
             if profile and now + profile.seconds(head.rows) * head.weight > head.deadline:
                 continue
@@ -92,11 +93,15 @@ class Closer:
             rows = wanted
         return taken, False
 
-    def _room(self, window: Sequence[Exchange], now: float, fullest: int) -> int:
-        rows = sum([exchange.rows for exchange in window])
-        if rows < fullest or min([exchange.deadline for exchange in window]) < now + HASTE:
+    def _room(
+        self, window: Sequence[Exchange], now: float, profile: LatencyProfile | None, fullest: int, hasty: int
+    ) -> int:
+        if min([exchange.deadline for exchange in window]) >= now + HASTE:
+            return fullest if 0 < fullest <= sum([exchange.rows for exchange in window]) else self.limit
+        if not (hasty and profile):
             return self.limit
-        return fullest
+        granted = min([(exchange.deadline - exchange.admitted) / exchange.weight for exchange in window])
+        return max(min(hasty, profile.most_rows(granted / 2)), self.limit)
 
     def _is_calm(self, window: Sequence[Exchange], limit: int, now: float, profile: LatencyProfile | None) -> bool:
         """Whether the first can all go together: single rows that are alike and have time for a full batch."""

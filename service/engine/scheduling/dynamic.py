@@ -211,12 +211,12 @@ class DynamicBatcher:
             return batch
         window = self._closer.window
         if self._choice:
-            everything = self._queue.first(len(self._queue), now)
-            waiting = self._choice.left_for(station, everything, now, self._size)[:window]
+            waiting = self._choice.left_for(station, self._queue.first(len(self._queue), now), now, self._size)[:window]
         else:
             waiting = self._queue.first(window, now)
-        fullest = station.fullest(now, self._queue.rows, sum([one.rows for one in self._running])) if self._tunes else 0
-        closing = self._closer.close(waiting, now, station.profile, fullest)
+        in_flight = sum([batch.rows for batch in self._running])
+        fullest = station.fullest(now, self._queue.rows, in_flight) if self._tunes else (0, 0)
+        closing = self._closer.close(waiting, now, station.profile, *fullest)
         if self._choice is None or self._choice.is_fastest(station):
             for exchange in closing.dropped:
                 exchange.fail(too_late(exchange, now))  # and with a part of a request all others, also those taken

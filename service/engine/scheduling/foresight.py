@@ -114,11 +114,12 @@ class Foresight:
 def check_time(wait: float, ahead: int, now: float, deadline: float) -> None:
     """Raises Infeasible unless what takes `wait` seconds from `now` is answered in time."""
     allowed = deadline - now
-    if wait + _ANSWERING > allowed * (1 - MARGIN):
+    lack = wait + _ANSWERING - allowed * (1 - MARGIN)
+    if lack > 0:
         raise Infeasible(
             f"would be finished in {milliseconds(wait)}, and {milliseconds(allowed)} are left;"
             f" {ahead} rows are to be computed before",
-            wait - allowed,
+            lack,
         )
 
 

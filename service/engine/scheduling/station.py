@@ -76,23 +76,26 @@ class Station:
         """
         return min(limit, self.profile.best_rows) if self.profile and self._is_slow else limit
 
-    def fullest(self, now: float, waiting: int, in_flight: int) -> int:
-        """The batch that computes most in a second here, when so many rows wait and are in flight: half of them all at
-        most, so that the others are the next one.
+    def fullest(self, now: float, waiting: int, in_flight: int) -> tuple[int, int]:
+        """The batch that computes most in a second here, when so many rows wait and are in flight: for those who have
+        time, and for those in haste. One of both is 0, since who has time doesn't go before who may come in haste.
 
-        0 while somebody else would have to wait for it, another model or who is in haste, where the front is what is
-        slower, and where so few wait that it would be none of those that are worth more than the usual ones.
+        Both are 0 while another model would have to wait for it, where the front is what is slower, and where so few
+        wait that it would be none of those that are worth more than the usual ones. Who has time gets half of all rows
+        at most, so that the others are the next batch.
         """
         if not (self.profile and self.foresight and self._is_slow and self._device.is_owned(self)):
-            return 0
+            return 0, 0
+        tuning, usual = self.profile.tuning, self.profile.best_rows
         if now - self.foresight.hurried <= OWNED:
-            return 0
+            size = min(tuning.usual, waiting)
+            return 0, size if size > usual else 0
         most = min(waiting, (waiting + in_flight) // 2)
-        size = self.profile.tuning.next()
-        if size <= most:
-            return size
-        size = self.profile.tuning.within(most)
-        return size if size > self.profile.best_rows else 0
+        size = tuning.next()
+        if size > most:
+            size = tuning.within(most)
+            return size if size > usual else 0, 0
+        return size, 0
 
     @property
     def _is_slow(self) -> bool:
