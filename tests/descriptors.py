@@ -8,10 +8,10 @@ from pathlib import Path
 
 
 def held_open() -> Counter[str]:
-    """How many files, shared memories, process descriptors and packet sockets are open now.
+    """How many model files, shared memories, process descriptors and packet sockets are open now.
 
-    Other tests' clients open and close event descriptors, pipes and connections from threads of their own, at any
-    moment: those aren't counted.
+    What other tests have used opens and closes other files, event descriptors, pipes and connections at any moment,
+    from threads of its own: those aren't counted.
     """
     kinds: Counter[str] = Counter()
     for name in os.listdir("/proc/self/fd"):
@@ -32,6 +32,7 @@ def _kind(descriptor: int) -> str:
     if stat.S_ISSOCK(mode):
         with socket.socket(fileno=os.dup(descriptor)) as copy:
             return "packet socket" if copy.type == socket.SOCK_SEQPACKET else ""
+    name = str(Path(f"/proc/self/fd/{descriptor}").readlink())
     if stat.S_ISREG(mode):
-        return "file"
-    return "process" if Path(f"/proc/self/fd/{descriptor}").readlink() == Path("anon_inode:[pidfd]") else ""
+        return "memory" if name.startswith("/memfd:") else "model" if ".onnx" in name else ""
+    return "process" if name == "anon_inode:[pidfd]" else ""

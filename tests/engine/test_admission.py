@@ -53,7 +53,7 @@ async def test_a_refusal_says_when_to_come_again() -> None:
         rig.submit(1, 2, 3, 4, seconds=5)
     with pytest.raises(QueueFull, match=r"the limit of this model's queue is 9; .* finished in 5000\.0 ms") as full:
         rig.submit(1)
-    rig.batcher.precheck(5.3, 1.0)
+    rig.batcher.precheck(5.4, 1.0)
     with pytest.raises(Infeasible) as soon:
         rig.batcher.precheck(5.0, 1.0)
     assert (2, 5, 1) == tuple(caught.value.retry_after for caught in (late, full, soon))

@@ -31,6 +31,7 @@ from service.errors import (
 from service.messages import InferResponse
 from tests.engine.doubles import ManualInstance, Recorder
 from tests.engine.rig import Rig, ending, profile, turn
+from tests.engine.virtual_time import in_virtual_time
 
 
 async def test_requests_of_one_turn_share_a_batch() -> None:
@@ -177,6 +178,7 @@ async def test_only_rows_of_one_shape_are_joined() -> None:
     assert [2, 2] == rig.instances[0].sizes
 
 
+@in_virtual_time
 async def test_a_voluntary_delay_waits_for_company_but_not_longer() -> None:
     """With a queue delay a lone request waits that long; a full batch doesn't wait."""
     rig = Rig(delay=0.05)

@@ -10,11 +10,11 @@ from tests.engine.virtual_time import in_virtual_time
 
 
 async def full(row: float = 0.05, *, devices: int = 1) -> Rig:
-    """A device that computes the first of nine rows, which have ten times the seconds that one takes; the next row
-    would be finished when its time is up, and lacks the margin of a third of a row, 16 ms. Or two such devices.
+    """A device that computes the first of nine rows, which have ten times the seconds that one takes: the next would be
+    finished when its time is up, and lacks the margin. Or two devices and nearly twice as many rows.
     """
     rig = Rig(profiles=[profile(row) for _ in range(devices)])
-    for _ in range(9 * devices):
+    for _ in range(8 * devices + 1):
         rig.submit(1, seconds=row * 10)
     await turn()
     return rig
@@ -57,11 +57,11 @@ async def test_it_is_another_when_somebody_has_come_or_gone() -> None:
 
 @in_virtual_time
 async def test_it_is_said_as_long_as_it_holds() -> None:
-    """What lacks 16 ms is refused for as long, and then admitted."""
+    """What lacks 31 ms is refused for as long, and then admitted."""
     rig = await full()
     late = refusal(rig, 0.5)
-    assert late.wait == pytest.approx(0.016)
-    await asyncio.sleep(0.015)
+    assert late.wait == pytest.approx(0.031)
+    await asyncio.sleep(0.030)
     assert refusal(rig, 0.5) is late
 
     await asyncio.sleep(0.0015)
@@ -70,7 +70,7 @@ async def test_it_is_said_as_long_as_it_holds() -> None:
 
 @in_virtual_time
 async def test_it_is_not_said_for_long() -> None:
-    """What lacks 0.3 seconds is computed anew after 50 ms: others may have left the device."""
+    """What lacks 0.6 seconds is computed anew after 50 ms: others may have left the device."""
     rig = await full(1.0)
     far = refusal(rig, 10.0)
     await asyncio.sleep(0.04)

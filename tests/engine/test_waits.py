@@ -46,10 +46,10 @@ async def test_without_a_profile_half_of_the_time_is_left() -> None:
     """Nobody knows how long a batch takes, so a delay uses no more than half of what anybody grants."""
     rig = Rig(delay=0.5)
     rig.submit(1, seconds=0.2)
-    await asyncio.sleep(0.09)
+    await asyncio.sleep(0.08)
     assert [] == rig.instances[0].sizes
 
-    await asyncio.sleep(0.02)
+    await asyncio.sleep(0.03)
     assert [1] == rig.instances[0].sizes
 
 

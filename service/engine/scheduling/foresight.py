@@ -8,7 +8,7 @@ from service.engine.profile import LatencyProfile
 from service.engine.scheduling.batch import Batch
 from service.errors import Infeasible
 
-MARGIN = 0.03
+MARGIN = 0.06
 """Share of a request's time that a prediction leaves for what nobody foresees."""
 HASTE = 2.5
 """Seconds: whoever has less shouldn't have to wait for a batch that is larger than is worth it."""
