@@ -50,7 +50,7 @@ class Foresight:
 
     @property
     def mark(self) -> tuple[object, ...]:
-        """Something else whenever a batch has started or ended."""
+        """Something else when a batch has started or ended, and with that the prediction has changed."""
         return (self.profile.factor, len(self._times))
 
     def ends(self) -> Iterable[float]:

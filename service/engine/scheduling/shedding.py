@@ -8,7 +8,7 @@ from service.engine.scheduling.queue import RequestQueue
 from service.errors import Infeasible
 
 _LASTING = 0.05
-"""Seconds for which a refusal is repeated at most: other models on the device aren't looked at meanwhile."""
+"""Seconds for which a refusal is repeated at most: what isn't looked at meanwhile is who else uses the device."""
 
 
 class Shedding:
