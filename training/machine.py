@@ -33,11 +33,6 @@ def cpu_flags() -> frozenset[str]:
     return frozenset((_cpu_field("flags") or "").split())
 
 
-def has_vnni() -> bool:
-    """True when the CPU multiplies bytes and adds in 32 bits in one instruction, so that 8-bit sums can't saturate."""
-    return bool(cpu_flags() & {"avx512_vnni", "avx_vnni", "amx_int8"})
-
-
 def current_commit() -> str | None:
     """The commit of the source tree, with `+` behind it where files differ from it; None outside a work tree."""
     folder = Path(__file__).parents[1]

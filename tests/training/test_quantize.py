@@ -94,13 +94,10 @@ def test_quantization_is_repeatable_and_says_nothing(
     assert capfd.readouterr() == ("", "")
 
 
-@pytest.mark.parametrize("flags,limit", [("avx2 avx512_vnni", 127), ("avx2 avx512f", 64)])
-def test_weights_give_up_a_bit_only_where_sums_would_saturate(
-    teacher: Path, dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, flags: str, limit: int
-) -> None:
-    """The range of the weights is reduced on a CPU without VNNI, and only there."""
-    (tmp_path / "cpuinfo").write_text(f"processor\t: 0\nmodel name\t: any\nflags\t\t: {flags}\n")
-    monkeypatch.setattr(machine, "CPU_INFO", tmp_path / "cpuinfo")
-    quantize(teacher, tmp_path / "model.onnx", dataset.train.images, QuantizeSettings(samples=32))
-    largest = max(abs(codes).max() for codes in arrays(tmp_path / "model.onnx").values() if codes.ndim == 4)
-    assert limit / 2 < largest <= limit
+def test_weights_leave_room_for_sums_of_two_products(int8: Path) -> None:
+    """A CPU without VNNI adds two products of bytes in 16 bits, so that the largest may not overflow: a file answers
+    alike on every CPU.
+    """
+    largest = max(abs(codes.astype(int)).max() for codes in arrays(int8).values() if codes.ndim == 4)
+    assert 32 < largest
+    assert 2 * 255 * largest < 2**15

@@ -20,7 +20,6 @@ from onnxruntime.quantization.shape_inference import quant_pre_process
 
 from service.errors import ArtifactError
 from training.data.split import Images
-from training.machine import has_vnni
 
 OPERATORS = (
     "Conv",
@@ -77,9 +76,9 @@ class ImageReader(CalibrationDataReader):  # type: ignore[misc] # the runtime as
 def quantize(source: Path, target: Path, images: Images, settings: QuantizeSettings) -> None:
     """Write the INT8 version of the ONNX file `source` to `target`, calibrated on the first `samples` of `images`.
 
-    `images` are training images, uint8 [N, C, H, W], in random order: the test set must stay unseen. `reduce_range`
-    gives up one bit of the weights where the CPU has no VNNI, because its 16-bit sums would saturate. Raises
-    ArtifactError if the preparation failed or nothing was quantized.
+    `images` are training images, uint8 [N, C, H, W], in random order: the test set must stay unseen. Weights have 7 bits
+    (`reduce_range`): a CPU without VNNI adds two products of bytes in 16 bits, which would overflow, and a file must
+    answer alike wherever it is served. Raises ArtifactError if the preparation failed or nothing was quantized.
     """
     with tempfile.TemporaryDirectory() as scratch, _quiet():
         prepared = Path(scratch) / "prepared.onnx"
@@ -92,7 +91,7 @@ def quantize(source: Path, target: Path, images: Images, settings: QuantizeSetti
             quant_format=QuantFormat.QDQ,
             op_types_to_quantize=list(OPERATORS),
             per_channel=True,
-            reduce_range=not has_vnni(),
+            reduce_range=True,
             activation_type=QuantType.QUInt8,
             weight_type=QuantType.QInt8,
             calibrate_method=_METHODS[settings.method],

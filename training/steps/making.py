@@ -11,7 +11,6 @@ from service.errors import ArtifactError
 from training import checkpoint, export, networks, session
 from training.compression import quantize as quantization
 from training.data.split import Dataset
-from training.machine import machine
 from training.release import Variant
 from training.steps.journal import Journal
 from training.steps.learning import TEACHER, Trained, batches
@@ -44,7 +43,6 @@ def quantize(journal: Journal, trained: Sequence[Trained], floats: Sequence[Vari
         "images": shown,
         "compared on": dataset.validation,
         "settings": recipe.quantize,
-        "cpu_flags": machine().cpu_flags,
     }
     journal.do(
         "quantize",
