@@ -10,7 +10,6 @@ import pytest
 from numpy.typing import NDArray
 from onnx import numpy_helper
 
-from training import machine
 from training.compression.quantize import QuantizeSettings, quantize
 from training.data.split import Dataset
 from training.session import open_session

@@ -76,9 +76,9 @@ class ImageReader(CalibrationDataReader):  # type: ignore[misc] # the runtime as
 def quantize(source: Path, target: Path, images: Images, settings: QuantizeSettings) -> None:
     """Write the INT8 version of the ONNX file `source` to `target`, calibrated on the first `samples` of `images`.
 
-    `images` are training images, uint8 [N, C, H, W], in random order: the test set must stay unseen. Weights have 7 bits
-    (`reduce_range`): a CPU without VNNI adds two products of bytes in 16 bits, which would overflow, and a file must
-    answer alike wherever it is served. Raises ArtifactError if the preparation failed or nothing was quantized.
+    `images` are training images, uint8 [N, C, H, W], in random order: the test set must stay unseen. Weights have
+    7 bits (`reduce_range`): a CPU without VNNI adds two products of bytes in 16 bits, which would overflow, and a file
+    must answer alike wherever it is served. Raises ArtifactError if the preparation failed or nothing was quantized.
     """
     with tempfile.TemporaryDirectory() as scratch, _quiet():
         prepared = Path(scratch) / "prepared.onnx"
