@@ -1,5 +1,6 @@
 """What this process holds open of the kinds that the service opens for workers and model files."""
 
+import gc
 import os
 import socket
 import stat
@@ -11,8 +12,9 @@ def held_open() -> Counter[str]:
     """How many model files, shared memories, process descriptors and packet sockets are open now.
 
     What other tests have used opens and closes other files, event descriptors, pipes and connections at any moment,
-    from threads of its own: those aren't counted.
+    from threads of its own: those aren't counted, nor what an earlier test left to the collector.
     """
+    gc.collect()
     kinds: Counter[str] = Counter()
     for name in os.listdir("/proc/self/fd"):
         try:
