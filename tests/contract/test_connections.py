@@ -53,6 +53,28 @@ def test_a_request_may_come_in_any_pieces(server: Live) -> None:
             assert value(client.answer()) == 15
 
 
+def test_refusals_leave_a_connection_as_it_was(server: Live) -> None:
+    """Refused unread or not, every request gets an answer of its own, those behind it theirs, and each is counted."""
+    hopeless, hopeful = infer(path="/v2/models/overloaded/infer"), infer(tensor([3, 0]))
+    before = len(server.engine.refused)
+    with Client(server.port) as client:
+        client.send(hopeless)
+        refused = client.answer()
+        assert status(refused) == 503
+        for _ in range(3):
+            client.send(hopeless)
+            assert client.answer() == refused
+            client.send(hopeful)
+            assert value(client.answer()) == 7
+        client.send(hopeless + hopeful + hopeless)
+        assert [status(client.answer()) for _ in range(3)] == [503, 200, 503]
+        client.send(hopeless[:-2])
+        client.send(hopeless[-2:])
+        assert client.answer() == refused
+    assert {("overloaded", None, "deadline_infeasible")} == set(server.engine.refused[before:])
+    assert len(server.engine.refused) - before == 6
+
+
 def test_pipelined_requests_are_answered_in_order(server: Live) -> None:
     """Requests that are sent without waiting get their answers in the order in which they were sent."""
     requests = [infer(tensor([number, 0]), path=SLOW if number % 3 == 0 else INFER) for number in range(7)]

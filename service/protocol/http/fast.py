@@ -18,7 +18,7 @@ from service.protocol.http.fast_cycle import FastCycle
 from service.protocol.http.guarded import BETWEEN, GuardedProtocol
 from service.protocol.http.head import body_limit, body_too_large
 from service.protocol.http.infer_door import InferDoor, Route
-from service.protocol.http.known_heads import END, END_BYTES, KnownHeads
+from service.protocol.http.known_heads import END, END_BYTES, KnownHead, KnownHeads
 from service.protocol.http.large_body import LARGE, LargeBody
 from service.protocol.http.wire import JOIN_BELOW, json_success, write_answer
 from service.protocol.limits import Limits
@@ -70,6 +70,8 @@ class FastProtocol(GuardedProtocol):
             begin = data.find(END) + END_BYTES
             known = self.heads.known.get(data[:begin])
             if known is not None and known.length == len(data) - begin:
+                if self.door.refusing and self._refuse_unread(known):
+                    return
                 fast = self.fast
                 is_json = known.head.json_length is None
                 fast.repeat(known, data[begin:] if is_json else memoryview(data)[begin:])  # no second copy of a picture
@@ -83,6 +85,18 @@ class FastProtocol(GuardedProtocol):
             self.is_free = self.is_open and self.stage == BETWEEN and not self.is_busy()
         if self.fast.missing >= LARGE and self.is_open:
             self._listen(LargeBody(self, *self.fast.unfinished()))
+
+    def _refuse_unread(self, known: KnownHead) -> bool:
+        """Refuse a request by its headers, if the engine does; nothing of it is kept, nor put off to the turn's end."""
+        answer = self.door.refuse_unread(known.route, known.head)
+        if answer is None:
+            return False
+        state = self.server_state
+        self.is_free = True
+        write_answer(self.transport, answer, state.default_headers, keep_alive=True)
+        state.total_requests += 1
+        self.idleness.begin()
+        return True
 
     def body_received(self, body: bytearray) -> None:
         """A large body is complete. It went past the parser, which waits for it still and isn't of use any more."""

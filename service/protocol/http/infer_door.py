@@ -30,16 +30,16 @@ Route: TypeAlias = tuple[str, str | None]
 
 class InferDoor:
     """Owns the decoder, the paths that were seen with the model and version that they name, and which of these have
-    just been refused for lack of time or room.
+    just been refused for lack of time or room: `refusing` has when.
     """
 
-    __slots__ = ("_answer", "_decoder", "_refusing", "_routes", "_said", "engine", "limits")
+    __slots__ = ("_answer", "_decoder", "_routes", "_said", "engine", "limits", "refusing")
 
     def __init__(self, engine: Engine, limits: Limits) -> None:
         self.engine = engine
         self.limits = limits
         self._decoder = InferDecoder(engine, limits)
-        self._refusing: dict[Route, float] = {}  # when
+        self.refusing: dict[Route, float] = {}
         self._routes: dict[bytes, Route | None] = {}
         self._said: HoneError | None = None
         self._answer = internal_error()
@@ -79,8 +79,9 @@ class InferDoor:
         model, version = route
         try:
             try:
-                if self._refusing and route in self._refusing:
-                    self._look_ahead(route, head)
+                if self.refusing and (answer := self.refuse_unread(route, head)):
+                    reply.failure = answer
+                    return None
                 request, reply.wanted = self._decoder.decode(model, version, head, body)
             except HoneError as error:
                 self.engine.refuse(model, version, "http", error)
@@ -89,7 +90,7 @@ class InferDoor:
             return self.engine.submit(request, reply)
         except HoneError as error:
             if isinstance(error, Unavailable):
-                self._refusing[route] = time.monotonic()
+                self.refusing[route] = time.monotonic()
             reply.failure = refusal(error)
         except Exception:
             _log.exception("can't take a request", model=quoted(model))
@@ -105,8 +106,16 @@ class InferDoor:
         error.with_traceback(None)  # or the request would be kept with it
         return self._answer
 
-    def _look_ahead(self, route: Route, head: Head) -> None:
-        """Spare a body from being parsed in vain, while the engine takes none. Raises what it would say."""
-        self.engine.precheck(*route, head.timeout)
-        if time.monotonic() - self._refusing[route] > _SHEDDING:
-            del self._refusing[route]
+    def refuse_unread(self, route: Route, head: Head) -> Answer | None:
+        """What spares a body from being parsed in vain, while the engine takes none of the kind; None if it may."""
+        refused = self.refusing.get(route)
+        if refused is None:
+            return None
+        try:
+            self.engine.precheck(*route, head.timeout)
+        except HoneError as error:
+            self.engine.refuse(*route, "http", error)
+            return self._refusal(error)
+        if time.monotonic() - refused > _SHEDDING:
+            del self.refusing[route]
+        return None

@@ -2,6 +2,7 @@
 
 from asyncio import Transport
 from collections.abc import Iterable
+from functools import lru_cache
 
 import httptools
 import structlog
@@ -26,15 +27,20 @@ def write_answer(
     transport: Transport, answer: Answer, default_headers: Iterable[tuple[bytes, bytes]], keep_alive: bool
 ) -> None:
     """Write any answer; `default_headers` are uvicorn's own (date, server) and come first."""
-    headers = [*default_headers, *answer.headers]
+    headers = (*default_headers, *answer.headers)
     if not keep_alive and CLOSE not in headers:
-        headers.append(CLOSE)
-    lines = b"".join([b"%b: %b\r\n" % header for header in headers])
-    head = b"%b%b\r\n" % (STATUS_LINE[answer.status], lines)
+        headers = (*headers, CLOSE)
+    head = _head(answer.status, headers)
     if len(answer.body) > JOIN_BELOW:
         transport.writelines((head, answer.body))
     else:
         transport.write(head + answer.body)
+
+
+@lru_cache(256)
+def _head(status: int, headers: tuple[tuple[bytes, bytes], ...]) -> bytes:
+    lines = b"".join([b"%b: %b\r\n" % header for header in headers])
+    return b"%b%b\r\n" % (STATUS_LINE[status], lines)
 
 
 def head_without_upgrade(method: bytes, url: bytes, headers: Iterable[tuple[bytes, bytes]]) -> bytes:
