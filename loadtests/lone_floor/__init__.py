@@ -1,0 +1,1 @@
+"""What a lone request takes in the barest servers that could compute it."""
