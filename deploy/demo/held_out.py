@@ -19,9 +19,11 @@ class HeldOut:
     labels: NDArray[np.int64]
 
 
-def held_out_digits() -> HeldOut:
-    """Random images of the test part, which served neither to train nor to calibrate nor to choose an epoch."""
-    recipe = load_recipe("digits", "quick")
+def held_out_digits(profile: str) -> HeldOut:
+    """Random images of the test part, which served neither to train nor to calibrate nor to choose an epoch; of the
+    size that the profile has.
+    """
+    recipe = load_recipe("digits", profile)
     test = digits.load(recipe.data, recipe.seed).test
     chosen = np.random.default_rng().choice(len(test), SHOWN, replace=False)
     return HeldOut(images=test.images[chosen], labels=test.labels[chosen])
