@@ -33,8 +33,10 @@ OUTLIER = 3.0
 """An observation beyond this many times the prediction counts as this many: one hiccup isn't a trend."""
 STALE_SECONDS = 5.0
 BELIEVED_WHEN_STALE = 0.1
-"""After so long without a batch only this share of the prediction is believed, so that a profile that was taken at a
-bad moment can't refuse everybody for ever: somebody gets through, and is measured."""
+MOST_STALE = 3
+"""After so long without a batch only this share of the prediction is believed, and as much less after as long again, up
+to three times: so that a bad moment can't refuse everybody for ever. Somebody gets through, and is measured.
+"""
 
 
 class BucketTime(msgspec.Struct, frozen=True, kw_only=True):
@@ -84,8 +86,9 @@ class LatencyProfile:
 
     def belief(self) -> float:
         """The factor between the measured curve and today's."""
-        if self._clock() - self._observed > STALE_SECONDS:
-            return self.factor * BELIEVED_WHEN_STALE
+        silence = self._clock() - self._observed
+        if silence > STALE_SECONDS:
+            return self.factor * BELIEVED_WHEN_STALE ** min(int(silence / STALE_SECONDS), MOST_STALE)
         return self.factor
 
     def most_rows(self, seconds: float) -> int:

@@ -74,6 +74,22 @@ def test_refusals_leave_a_connection_as_it_was(server: Live) -> None:
         assert client.answer() == refused
 
 
+def test_a_fault_while_refusing_is_answered(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is a 500 on a connection that lasts, whether the request's headers are known or not."""
+
+    def fail(*_: object) -> None:
+        raise ZeroDivisionError
+
+    request = infer(path="/v2/models/overloaded/infer")
+    with serve(fast=True) as live, Client(live.port) as client:
+        client.send(request)
+        assert status(client.answer()) == 503
+        monkeypatch.setattr(live.engine, "precheck", fail)
+        for _ in range(2):
+            client.send(request)
+            assert status(client.answer()) == 500
+
+
 def test_pipelined_requests_are_answered_in_order(server: Live) -> None:
     """Requests that are sent without waiting get their answers in the order in which they were sent."""
     requests = [infer(tensor([number, 0]), path=SLOW if number % 3 == 0 else INFER) for number in range(7)]

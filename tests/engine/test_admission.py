@@ -67,6 +67,17 @@ async def test_a_request_alone_is_refused_if_even_so_it_would_be_late() -> None:
         rig.submit(1, seconds=0.04)
 
 
+async def test_what_is_in_flight_is_no_time_to_spare() -> None:
+    """Sixteen times what one row takes are no comfort behind a batch of sixteen."""
+    rows = LatencyProfile([BucketTime(rows=rows, median=0.01 * rows, p95=1.0) for rows in (1, 16)])
+    rig = Rig(profile=rows, max_rows=16)
+    rig.submit(*range(16))
+    await turn()
+
+    with pytest.raises(Infeasible, match="0 rows are to be computed before"):
+        rig.submit(1, seconds=0.17)
+
+
 async def test_the_door_may_refuse_by_headers() -> None:
     """What would surely be late is refused whatever its body says."""
     rig = Rig(profile=profile())

@@ -92,3 +92,44 @@ async def test_clients_that_come_back_are_computed_in_halves() -> None:
         instance.answer()
 
     assert {2} == set(instance.sizes)
+
+
+@in_virtual_time
+async def test_haste_is_noticed_by_every_device() -> None:
+    """Whichever has just refused or admitted somebody in haste: none of them begins a batch that is long."""
+    rig = Rig(profiles=[profile(), profile()])
+    await asyncio.sleep(OWNED + 1)
+    rig.submit(1, seconds=1.0)
+    now = time.monotonic()
+
+    assert [now, now] == [station.foresight.hurried for station in rig.stations if station.foresight]
+
+
+@in_virtual_time
+async def test_haste_is_noticed_where_time_is_plenty() -> None:
+    """Who has a hundred times as long as a row takes may still have less than the largest batch does."""
+    rows = LatencyProfile([BucketTime(rows=rows, median=rows * 1e-3, p95=1.0) for rows in (1, 64)])
+    rig = Rig(profile=rows)
+    await asyncio.sleep(OWNED + 1)
+    rig.submit(1, seconds=0.2)
+
+    assert rig.stations[0].foresight
+    assert rig.stations[0].foresight.hurried == time.monotonic()
+
+
+@in_virtual_time
+async def test_a_deep_backlog_has_batches_as_large_as_a_shallow_one() -> None:
+    """Also where a batch has more rows than are usually looked at."""
+    fast = [BucketTime(rows=rows, median=rows * row, p95=1.0) for rows, row in ((1, 5e-4), (64, 4.9e-4), (128, 4.8e-4))]
+    sizes = []
+    for waiting in (300, 600):
+        rig = Rig(profile=LatencyProfile(fast), max_rows=128)
+        rig.submit(1)
+        await asyncio.sleep(OWNED + 1)
+        for _ in range(waiting):
+            rig.submit(1, seconds=600)
+        rig.instances[0].answer()
+        await turn()
+        sizes.append(rig.instances[0].sizes[-1])
+
+    assert sizes == [128, 128]

@@ -158,6 +158,18 @@ def test_a_profile_nobody_has_confirmed_for_long_is_hardly_believed() -> None:
     assert profile.seconds(1) == pytest.approx(0.010)
 
 
+def test_the_longer_nobody_comes_the_less_is_believed() -> None:
+    """However slow a bad moment was: in the end a request gets by. But nothing is ever foreseen to take no time."""
+    clock = Clock()
+    profile = LatencyProfile(LINEAR, clock)
+    told = []
+    for silence in (1.5, 2.5, 3.5, 1e9):
+        clock.now = STALE_SECONDS * silence
+        told.append(profile.seconds(1))
+
+    assert told == pytest.approx([1e-3, 1e-4, 1e-5, 1e-5])
+
+
 def test_the_curve_bends_where_the_factor_does_not_explain() -> None:
     """When one size takes longer than measured and the others don't, its own prediction rises in the end."""
     profile = LatencyProfile(LINEAR)

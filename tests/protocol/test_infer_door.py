@@ -52,3 +52,23 @@ async def test_a_bad_request_is_no_sign_of_overload() -> None:
     ask(door, json_body(small()), ("wrong", None))
 
     assert engine.asked == 0
+
+
+async def test_where_bodies_grant_less_time_headers_do_not_suffice() -> None:
+    """A request that is due sooner than its headers say may go before others, so its body is read."""
+    engine = Refusing()
+    door = InferDoor(engine, Limits())
+    ask(door, json_body(small(), parameters={"timeout": 1000}))
+    for _ in range(3):
+        assert "deadline_infeasible" in ask(door, json_body(small()))
+
+    assert engine.asked == 0
+
+
+async def test_many_names_with_times_of_their_own_fill_no_memory() -> None:
+    """What is remembered of routes has a bound."""
+    door = InferDoor(DoubleEngine(), Limits())
+    for number in range(3000):
+        ask(door, json_body(small(), parameters={"timeout": 1000}), (f"unknown-{number}", None))
+
+    assert len(door._untold) <= 1024

@@ -40,10 +40,9 @@ class Closer:
     preferred: Sequence[int] = ()
     alike: Callable[[Exchange, Exchange], bool] | None = None
 
-    @property
-    def window(self) -> int:
-        """So many of those that wait are looked at."""
-        return max(2 * self.limit, _LOOKED_AT)
+    def window(self, fullest: int) -> int:
+        """So many of those that wait are looked at, where the batch may have `fullest` rows."""
+        return max(2 * self.limit, 2 * fullest, _LOOKED_AT)
 
     def close(
         self, window: Sequence[Exchange], now: float, profile: LatencyProfile | None, fullest: int = 0, hasty: int = 0

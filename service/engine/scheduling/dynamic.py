@@ -102,11 +102,8 @@ class DynamicBatcher:
         """See `Scheduler`."""
         if self.crew.is_hopeless:
             raise NotReady("the model has no worker that runs; one is being restarted")
-        foresight = self._foresight
-        if foresight and not foresight.is_plenty(
-            self._queue.rows + self._limit + exchange.rows, exchange.deadline - exchange.admitted
-        ):
-            check_promises(foresight, self._queue, exchange)
+        if self._foresight:
+            check_promises(self._foresight, self._queue, exchange)
         self._queue.push(exchange)
         self._expiry.admit(exchange)
         if not self._pump_due:
@@ -209,13 +206,13 @@ class DynamicBatcher:
         """The batch to compute next; who can't be finished in time is told so."""
         if self._queue.has_retries and (batch := self._queue.retry()):
             return batch
-        window = self._closer.window
+        in_flight = sum([batch.rows for batch in self._running])
+        fullest = station.fullest(now, self._queue.rows, in_flight) if self._tunes else (0, 0)
+        window = self._closer.window(max(fullest))
         if self._choice:
             waiting = self._choice.left_for(station, self._queue.first(len(self._queue), now), now, self._size)[:window]
         else:
             waiting = self._queue.first(window, now)
-        in_flight = sum([batch.rows for batch in self._running])
-        fullest = station.fullest(now, self._queue.rows, in_flight) if self._tunes else (0, 0)
         closing = self._closer.close(waiting, now, station.profile, *fullest)
         if self._choice is None or self._choice.is_fastest(station):
             for exchange in closing.dropped:

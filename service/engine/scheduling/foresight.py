@@ -17,7 +17,7 @@ _ANSWERING = 1e-3
 FRONT = 1e-4
 """Seconds that a request keeps the front busy, at most."""
 _COMFORT = 16.0
-"""Others on the device, the batch in flight and a slow moment are covered by this factor."""
+"""Others on the device and a slow moment are covered by this factor."""
 _LEARNING = 0.1
 """Share by which what is known of lengths follows a new batch."""
 
@@ -39,6 +39,7 @@ class Foresight:
         self._joins = joins
         self._delay = delay
         self._times: dict[Batch, tuple[float, float]] = {}  # when it starts and ends
+        self._rows = 0  # of all these
         self._weight = 1.0
         self.hurried = 0.0
         """When somebody in haste came last, admitted or not."""
@@ -60,11 +61,13 @@ class Foresight:
     def started(self, batch: Batch, start: float) -> None:
         """A worker has it, and will start it then: now, or after another batch."""
         self._times[batch] = (start, start + self.profile.seconds(batch.rows) * batch.weight)
+        self._rows += batch.rows
         self._weight += (batch.weight - self._weight) * _LEARNING
 
     def ended(self, batch: Batch, seconds: float) -> None:
         """It has taken so long; 0 for one that wasn't computed to its end."""
         del self._times[batch]
+        self._rows -= batch.rows
         if seconds:
             self.profile.observe(batch.rows, seconds / batch.weight)
 
@@ -73,16 +76,20 @@ class Foresight:
         return waiting * self._per_row() + self._in_flight(time.monotonic())
 
     def is_plenty(self, rows: int, allowed: float) -> bool:
-        """Whether `allowed` seconds are so much for `rows` rows, all those before them included, that nothing else need
-        be looked at: one instance that computes them row by row, at the pace of the last batch, takes less than a
-        sixteenth of it.
+        """Whether `allowed` seconds are so much for `rows` rows, all that wait included, that nothing else need be
+        looked at: one instance that computes them and those in flight row by row, at the pace of the last batch, takes
+        less than a sixteenth of it.
         """
-        return rows * self.profile.seconds_alone * _COMFORT < allowed
+        return (rows + self._rows) * self.profile.seconds_alone * _COMFORT < allowed
+
+    def hurry(self, now: float) -> None:
+        """Somebody in haste has come."""
+        self.hurried = now
 
     def check(self, rows: int, ahead: int, now: float, deadline: float, weight: float = 1.0) -> None:
         """Raises Infeasible unless `rows` rows of this weight, behind `ahead` others, will be done by `deadline`."""
         if deadline - now < HASTE:
-            self.hurried = now
+            self.hurry(now)
         check_time(self.wait(rows, ahead, now, weight), ahead, now, deadline)
 
     def wait(self, rows: int, ahead: int, now: float, weight: float = 1.0) -> float:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from service.engine.scheduling.foresight import Foresight, check_time
+from service.engine.scheduling.foresight import HASTE, Foresight, check_time
 from service.engine.scheduling.station import Station
 
 
@@ -21,8 +21,15 @@ class Outlook:
         """See `Foresight`: whether any station could do it all."""
         return any(one.is_plenty(rows, allowed) for one in self._working())
 
+    def hurry(self, now: float) -> None:
+        """See `Foresight`: any station may be the one that it would have to wait for."""
+        for one in self._working():
+            one.hurry(now)
+
     def check(self, rows: int, ahead: int, now: float, deadline: float, weight: float = 1.0) -> None:
         """Raises Infeasible unless `rows` rows of this weight, behind `ahead` others, will be done by `deadline`."""
+        if deadline - now < HASTE:
+            self.hurry(now)
         check_time(self.wait(rows, ahead, now, weight), ahead, now, deadline)
 
     def wait(self, rows: int, ahead: int, now: float, weight: float = 1.0) -> float:

@@ -6,7 +6,7 @@ until they are late.
 """
 
 from service.engine.exchange import Exchange
-from service.engine.scheduling.foresight import Foresight, due, milliseconds
+from service.engine.scheduling.foresight import HASTE, Foresight, due, milliseconds
 from service.engine.scheduling.outlook import Outlook
 from service.engine.scheduling.queue import RequestQueue
 from service.errors import Infeasible
@@ -15,6 +15,10 @@ from service.errors import Infeasible
 def check_promises(foresight: Foresight | Outlook, queue: RequestQueue, exchange: Exchange) -> None:
     """Raises Infeasible if it can't be finished in time, or if only because of it another of its level couldn't be."""
     rows, level, now, deadline = exchange.rows, exchange.level, exchange.admitted, exchange.deadline
+    if deadline - now < HASTE:
+        foresight.hurry(now)
+    if foresight.is_plenty(queue.rows + rows, deadline - now):
+        return
     ahead = queue.rows_before(level, now, deadline)
     foresight.check(rows, ahead, now, deadline, exchange.weight)
     behind = queue.behind(level, now, deadline)

@@ -88,7 +88,10 @@ class FastProtocol(GuardedProtocol):
 
     def _refuse_unread(self, known: KnownHead) -> bool:
         """Refuse a request by its headers, if the engine does; nothing of it is kept, nor put off to the turn's end."""
-        answer = self.door.refuse_unread(known.route, known.head)
+        try:
+            answer = self.door.refuse_unread(known.route, known.head)
+        except Exception:  # a fault of ours: what takes the request meets it too, logs it and answers
+            return False
         if answer is None:
             return False
         state = self.server_state

@@ -24,6 +24,8 @@ _PATH = re.compile(rb"/v2/models/" + _NAME + rb"(?:/versions/" + _NAME + rb")?/i
 _MOST_ROUTES = 1024
 _SHEDDING = 0.25
 """Seconds after a refusal in which further ones are expected."""
+_UNTOLD = 60.0
+"""Seconds after a body that granted less time than its headers in which others may too: headers don't suffice then."""
 
 Route: TypeAlias = tuple[str, str | None]
 
@@ -33,7 +35,7 @@ class InferDoor:
     just been refused for lack of time or room: `refusing` has when.
     """
 
-    __slots__ = ("_answer", "_decoder", "_routes", "_said", "engine", "limits", "refusing")
+    __slots__ = ("_answer", "_decoder", "_routes", "_said", "_untold", "engine", "limits", "refusing")
 
     def __init__(self, engine: Engine, limits: Limits) -> None:
         self.engine = engine
@@ -41,6 +43,7 @@ class InferDoor:
         self._decoder = InferDecoder(engine, limits)
         self.refusing: dict[Route, float] = {}
         self._routes: dict[bytes, Route | None] = {}
+        self._untold: dict[Route, float] = {}  # when
         self._said: HoneError | None = None
         self._answer = internal_error()
 
@@ -83,6 +86,8 @@ class InferDoor:
                     reply.failure = answer
                     return None
                 request, reply.wanted = self._decoder.decode(model, version, head, body)
+                if request.timeout != head.timeout:
+                    self._note_untold(route)
             except HoneError as error:
                 self.engine.refuse(model, version, "http", error)
                 reply.failure = self._refusal(error)
@@ -97,6 +102,11 @@ class InferDoor:
             reply.failure = internal_error()
         return None
 
+    def _note_untold(self, route: Route) -> None:
+        if len(self._untold) >= _MOST_ROUTES:
+            self._untold.clear()
+        self._untold[route] = time.monotonic()
+
     def _refusal(self, error: HoneError) -> Answer:
         """What says so. Under overload the engine repeats itself, and so does the answer."""
         if not isinstance(error, Infeasible):
@@ -109,7 +119,7 @@ class InferDoor:
     def refuse_unread(self, route: Route, head: Head) -> Answer | None:
         """What spares a body from being parsed in vain, while the engine takes none of the kind; None if it may."""
         refused = self.refusing.get(route)
-        if refused is None:
+        if refused is None or time.monotonic() - self._untold.get(route, -_UNTOLD) < _UNTOLD:
             return None
         try:
             self.engine.precheck(*route, head.timeout)

@@ -367,7 +367,8 @@ async def test_breaker() -> None:
     async with running(identity()) as triton, loaded(triton.address, patience=QUICK) as model:
         await triton.stop()
         clients = [send(model, rows(1))[0] for _ in range(FAILURES)]
-        assert {NotReady} == {type(await client.ending()) for client in clients}
+        # One that was being sent as the connection ended may have been computed: that is another word.
+        assert {type(await client.ending()) for client in clients} <= {NotReady, WorkerLost}
         with pytest.raises(NotReady):
             send(model, rows(1))
         assert (False, False) == (model.ready, model.metrics.ready)
