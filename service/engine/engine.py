@@ -73,7 +73,9 @@ class Engine:
             raise
 
     def precheck(self, model: str, version: str | None, timeout: float | None) -> None:
-        """Raises a HoneError if a request would be refused whatever its body says; `refuse` isn't called for it."""
+        """Raises a HoneError if a request would be refused whatever its body holds, unless that grants less time;
+        `refuse` isn't called for it.
+        """
         if self._draining:
             raise Draining("the server is stopping")
         self.catalog.find(model, version).precheck(timeout)

@@ -35,7 +35,9 @@ class Engine(Protocol):
         """Admit a request: `receiver` hears of it later, never within this call. Raises a HoneError if refused."""
 
     def precheck(self, model: str, version: str | None, timeout: float | None) -> None:
-        """Raises a HoneError if a request is refused whatever its body says; `timeout` is what its headers grant."""
+        """Raises a HoneError if a request is refused whatever its body holds, as long as that grants no less time than
+        its headers do: `timeout`, in seconds.
+        """
 
     def refuse(self, model: str, version: str | None, protocol: str, error: HoneError) -> None:
         """Count a request that the door refused before it could be submitted."""
