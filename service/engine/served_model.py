@@ -141,7 +141,7 @@ class ServedModel:
         return exchange
 
     def precheck(self, timeout: float | None) -> None:
-        """Raises a HoneError for a request that would be refused whatever it holds, unless it grants less time itself."""
+        """Raises a HoneError for a request that would be refused whatever it holds, unless that grants less time."""
         if self._scheduler and self._admission:
             self._scheduler.precheck(self._admission.longest(timeout), self._admission.least_weight)
 
