@@ -2,12 +2,13 @@
 
 import asyncio
 import re
+from abc import ABC, abstractmethod
 from typing import cast
 
 _LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
 
 
-class BareProtocol(asyncio.Protocol):
+class BareProtocol(ABC, asyncio.Protocol):
     """Owns what a connection has sent of a request so far. A subclass answers in `request`."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -27,9 +28,9 @@ class BareProtocol(asyncio.Protocol):
             self._received = self._received[whole:]
             self.request(is_get=is_get)
 
+    @abstractmethod
     def request(self, *, is_get: bool) -> None:
         """A request is complete; a GET asks whether the server is ready."""
-        raise NotImplementedError
 
 
 async def serve(protocol: type[BareProtocol], port: int) -> None:
