@@ -1,12 +1,14 @@
 """How long a batch takes by its rows: measured when the model is loaded, corrected by what its batches really take.
 
 How fast the machine is today is one factor for the whole curve, because what slows one batch size (neighbours, heat,
-other models) slows the others alike. The factor follows bad news quickly and good news slowly, so that it settles at
-what most batches keep to rather than at their mean. The shape of the curve is the measurement's, and changes slowly.
+other models) slows the others alike. It is what nearly all batches lately kept to, not their mean: so it leaves as much
+room as they are spread today, follows bad news at once and good news slowly, and one hiccup leaves no trace. The shape
+of the curve is the measurement's, and changes slowly.
 """
 
 import time
-from bisect import bisect_left
+from bisect import bisect_left, insort
+from collections import deque
 from collections.abc import Callable, Sequence
 from math import exp, log
 
@@ -20,8 +22,6 @@ BETWEEN = 5e-4
 """Seconds that a worker stands still between two batches, about: a larger batch gains that much too."""
 NEARLY, LONG = 0.99, 0.5
 """Share of the highest throughput that is as good, and seconds that no batch should take for its sake."""
-BAD_NEWS, GOOD_NEWS = 0.3, 0.03
-"""Shares of the distance to a new observation by which the factor moves, up and down."""
 BENDING = 0.003
 """Share by which a single point of the curve follows what sets its size apart from the others."""
 LATELY = 0.1
@@ -29,8 +29,10 @@ LATELY = 0.1
 says, so the sizes in use would sink below the others for ever, and the factor rise to make up for it. Taken of
 logarithms, what a mean leaves over and under itself cancels out.
 """
+REMEMBERED, EXCUSED = 64, 1
+"""The factor is what the last so many batches kept to, but for so many of them."""
 OUTLIER = 3.0
-"""An observation beyond this many times the prediction counts as this many: one hiccup isn't a trend."""
+"""An observation beyond this many times the prediction counts as this many."""
 STALE_SECONDS = 5.0
 BELIEVED_WHEN_STALE = 0.1
 MOST_STALE = 3
@@ -61,7 +63,9 @@ class LatencyProfile:
         self.best_rows = best_rows(buckets)
         self.tuning = Tuning([bucket.rows for bucket in _short(buckets)], fullest_rows(buckets))
         self.factor = 1.0
-        self._mean = 0.0  # of the logarithms of what the factor was lately
+        self._mean = 0.0  # of the logarithms of what the factor should have been lately
+        self._lately = deque([1.0] * REMEMBERED)
+        self._sorted = [1.0] * REMEMBERED
         self._clock = clock
         self._observed = clock()
         self._rows = [bucket.rows for bucket in buckets]
@@ -112,11 +116,18 @@ class LatencyProfile:
         self.tuning.observe(rows, seconds + BETWEEN)
         self._observed = self._clock()
         news = min(seconds / self._measured(rows), self.factor * OUTLIER)
-        self.factor += (news - self.factor) * (BAD_NEWS if news > self.factor else GOOD_NEWS)
         apart = log(news) - self._mean
         self._mean += apart * LATELY
+        self._remember(news)
         self._bend(rows, apart)
         self.seconds_alone = self._seconds[0] * self.factor
+
+    def _remember(self, news: float) -> None:
+        """Let the factor follow what it should have been."""
+        del self._sorted[bisect_left(self._sorted, self._lately.popleft())]
+        self._lately.append(news)
+        insort(self._sorted, news)
+        self.factor = self._sorted[-1 - EXCUSED]
 
     def _bend(self, rows: int, apart: float) -> None:
         """Move the point of the curve that is nearest above `rows` a little, as far as its neighbours allow."""

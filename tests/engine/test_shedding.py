@@ -56,6 +56,20 @@ async def test_it_is_another_when_somebody_has_come_or_gone() -> None:
 
 
 @in_virtual_time
+async def test_it_is_another_after_a_batch_that_nothing_was_learnt_from() -> None:
+    """As many wait as before, and as many batches are in flight; but what is in flight is another one."""
+    rig = await full()
+    first = refusal(rig, 0.06)
+    await asyncio.sleep(0.02)
+    rig.instances[0].answer()
+    await turn()
+    rig.submit(1, seconds=60)
+
+    assert refusal(rig, 0.06) is not first
+    assert refusal(rig, 0.06) is refusal(rig, 0.06)
+
+
+@in_virtual_time
 async def test_it_is_said_as_long_as_it_holds() -> None:
     """What lacks 31 ms is refused for as long, and then admitted."""
     rig = await full()

@@ -40,6 +40,7 @@ class Foresight:
         self._delay = delay
         self._times: dict[Batch, tuple[float, float]] = {}  # when it starts and ends
         self._rows = 0  # of all these
+        self._changes = 0  # batches that have started or ended
         self._weight = 1.0
         self.hurried = 0.0
         """When somebody in haste came last, admitted or not."""
@@ -50,9 +51,9 @@ class Foresight:
         return self.profile.seconds_per_row() > FRONT
 
     @property
-    def mark(self) -> tuple[object, ...]:
+    def mark(self) -> object:
         """Something else when a batch has started or ended, and with that the prediction has changed."""
-        return (self.profile.factor, len(self._times))
+        return self._changes
 
     def ends(self) -> Iterable[float]:
         """When each batch in flight should end."""
@@ -62,12 +63,14 @@ class Foresight:
         """A worker has it, and will start it then: now, or after another batch."""
         self._times[batch] = (start, start + self.profile.seconds(batch.rows) * batch.weight)
         self._rows += batch.rows
+        self._changes += 1
         self._weight += (batch.weight - self._weight) * _LEARNING
 
     def ended(self, batch: Batch, seconds: float) -> None:
         """It has taken so long; 0 for one that wasn't computed to its end."""
         del self._times[batch]
         self._rows -= batch.rows
+        self._changes += 1
         if seconds:
             self.profile.observe(batch.rows, seconds / batch.weight)
 

@@ -13,7 +13,7 @@ class Outlook:
         self._stations = stations
 
     @property
-    def mark(self) -> tuple[object, ...]:
+    def mark(self) -> object:
         """See `Foresight`."""
         return tuple([one.mark for one in self._working()])
 
