@@ -60,7 +60,7 @@ def hone(
     it isn't ready after `patience` seconds.
     """
     port, metrics_port = port or free_port(), metrics_port or free_port()
-    ports = ["--host", HOST, "--http-port", str(port), "--metrics-port", str(metrics_port)]
+    ports = ["--host", HOST, "--http-port", str(port), "--metrics-port", str(metrics_port), "--no-allow-grpc"]
     command = [sys.executable, "-m", "service", "run", "--model-repository", str(repository.resolve()), *ports, *flags]
     # Settings meant for the user's own server must not change what is measured.
     environment = {name: value for name, value in os.environ.items() if not name.startswith("HONE_")}

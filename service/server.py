@@ -27,6 +27,7 @@ from service.engine.source import EngineLimits, ModelSource
 from service.engine.trials.findings import FindingsCache
 from service.exit_code import ExitCode
 from service.metrics import Metrics, ModelMetrics
+from service.protocol.grpc.server import GrpcServer
 from service.protocol.http.app import build_app
 from service.protocol.http.fast import fast_protocol
 from service.protocol.limits import Limits
@@ -78,13 +79,18 @@ class HttpServer(uvicorn.Server):
 
 
 class Server:
-    """Owns the listening sockets, the engine and the HTTP server for as long as the process serves."""
+    """Owns the listening sockets, the engine and the doors for as long as the process serves."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._metrics = Metrics(__version__)
         self._stop = asyncio.Event()
-        self._ports: dict[str, int] = {}
+        self._urls: dict[str, str] = {}
+        self._limits = Limits(
+            max_json_bytes=settings.max_json_bytes,
+            max_binary_bytes=settings.max_binary_bytes,
+            receive_seconds=settings.receive_timeout_secs,
+        )
         devices = Devices()
         self._catalog = _catalog(settings, self._metrics, devices)
         self._control = _control(settings, self._catalog, devices)
@@ -101,18 +107,22 @@ class Server:
         settings = self._settings
         await self._control.survey()
         with bind(settings.host, settings.http_port) as listener:
+            self._tell("http", listener.getsockname()[1])
+            grpc = self._bind_grpc()
             scraped, scrape_thread = self._serve_metrics()
-            self._ports = {"http": listener.getsockname()[1], "metrics": scraped.server_port}
+            self._tell("metrics", scraped.server_port)
             try:
-                return await self._serve(listener)
+                return await self._serve(listener, grpc)
             finally:
                 await asyncio.to_thread(scraped.shutdown)
                 scraped.server_close()
                 scrape_thread.join()
 
-    async def _serve(self, listener: socket.socket) -> int:
+    async def _serve(self, listener: socket.socket, grpc: GrpcServer | None) -> int:
         http = HttpServer(self._http_config())
-        self._listen_for_signals(http)
+        self._listen_for_signals(http, grpc)
+        if grpc:
+            await grpc.start()
         door = asyncio.create_task(http.serve(sockets=[listener]))
         loading = asyncio.create_task(self._load())
         stopping = asyncio.create_task(self._stop.wait())
@@ -127,13 +137,14 @@ class Server:
         finally:
             loading.cancel()
             stopping.cancel()
-            await self._shut_down(http, door)
+            await self._shut_down(http, door, grpc)
 
-    async def _shut_down(self, http: HttpServer, door: asyncio.Task[None]) -> None:
-        """Close the door first: it waits until what came through it is answered."""
+    async def _shut_down(self, http: HttpServer, door: asyncio.Task[None], grpc: GrpcServer | None) -> None:
+        """Close the doors first: they wait until what came through them is answered."""
         http.should_exit = True
         await self._engine.announce_stop()
-        await asyncio.gather(door, return_exceptions=True)
+        closing = [grpc.stop(self._settings.exit_timeout_secs)] if grpc else []
+        await asyncio.gather(door, *closing, return_exceptions=True)
         await self._engine.stop()
         _log.info("stopped")
 
@@ -152,19 +163,17 @@ class Server:
 
     def _announce(self) -> None:
         models = [f"{model.name}/{model.version}" for model in self._catalog.models()]
-        urls = {door: f"http://{self._settings.host}:{port}" for door, port in self._ports.items()}
-        _log.info("ready", **urls, models=models)
+        _log.info("ready", **self._urls, models=models)
+
+    def _tell(self, door: str, port: int) -> None:
+        scheme = "grpc" if door == "grpc" else "http"
+        self._urls[door] = f"{scheme}://{self._settings.host}:{port}"
 
     def _http_config(self) -> uvicorn.Config:
         settings = self._settings
-        limits = Limits(
-            max_json_bytes=settings.max_json_bytes,
-            max_binary_bytes=settings.max_binary_bytes,
-            receive_seconds=settings.receive_timeout_secs,
-        )
         return uvicorn.Config(
-            build_app(self._engine, limits),
-            http=fast_protocol(self._engine, limits),
+            build_app(self._engine, self._limits),
+            http=fast_protocol(self._engine, self._limits),
             loop="none",
             ws="none",
             lifespan="off",
@@ -177,6 +186,18 @@ class Server:
             timeout_graceful_shutdown=int(settings.exit_timeout_secs),
         )
 
+    def _bind_grpc(self) -> GrpcServer | None:
+        """The gRPC door on its port; it doesn't take calls yet."""
+        settings = self._settings
+        if not settings.allow_grpc:
+            return None
+        grpc = GrpcServer(self._engine, self._limits)
+        try:
+            self._tell("grpc", grpc.bind(settings.host, settings.grpc_port))
+        except OSError as error:
+            raise CannotBindError(_unbindable("grpc-port", settings.host, settings.grpc_port, error)) from error
+        return grpc
+
     def _serve_metrics(self) -> tuple[WSGIServer, threading.Thread]:
         """Scrapes are rendered in a thread of their own, off the event loop."""
         settings = self._settings
@@ -188,12 +209,14 @@ class Server:
         except OSError as error:
             raise CannotBindError(_unbindable("metrics-port", settings.host, settings.metrics_port, error)) from error
 
-    def _listen_for_signals(self, http: HttpServer) -> None:
+    def _listen_for_signals(self, http: HttpServer, grpc: GrpcServer | None) -> None:
         loop = asyncio.get_running_loop()
 
         def stop() -> None:
             if self._stop.is_set():
                 http.force_exit = True  # asked twice: don't wait for anybody
+                if grpc:
+                    grpc.force_exit()
             self._stop.set()
 
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -218,7 +241,8 @@ def bind(host: str, port: int) -> socket.socket:
 def _unbindable(flag: str, host: str, port: int, error: OSError) -> str:
     if isinstance(error, socket.gaierror) or error.errno == errno.EADDRNOTAVAIL:
         return f"--host: {host} isn't an address of this machine"
-    return f"--{flag}: can't listen on {host}:{port}: {error.strerror}; choose another port, or end who holds it"
+    why = f": {error.strerror}" if error.strerror else ""
+    return f"--{flag}: can't listen on {host}:{port}{why}; choose another port, or end who holds it"
 
 
 def _catalog(settings: Settings, metrics: Metrics, devices: Devices) -> Catalog:

@@ -56,6 +56,8 @@ class Settings(RepositorySettings):
     )
     host: str = Field("127.0.0.1", description="address to listen on; 0.0.0.0 for all")
     http_port: Port = Field(8000, description="port of the HTTP door; 0 takes a free one")
+    allow_grpc: bool = Field(True, description="open the gRPC door too")
+    grpc_port: Port = Field(8001, description="port of the gRPC door; 0 takes a free one")
     model_control_mode: Literal["none", "poll", "explicit"] = Field(
         "none",
         description="none: serve what is there at the start; poll: follow the repository; explicit: load by request",

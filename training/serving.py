@@ -115,10 +115,11 @@ def _command(repository: Path, ports: tuple[int, int], name: str) -> list[str]:
         "--metrics-port": metrics_port,
         "--server-name": name,
     }
+    words = [word for pair in flags.items() for word in pair]
     # Where util-linux is there: the kernel ends the service if this process is killed and can't do so itself.
     setpriv = shutil.which("setpriv")
     bound = [setpriv, "--pdeathsig", "TERM"] if setpriv else []
-    return [*bound, sys.executable, "-m", "service", "run", *(word for pair in flags.items() for word in pair)]
+    return [*bound, sys.executable, "-m", "service", "run", "--no-allow-grpc", *words]
 
 
 def _environment() -> dict[str, str]:

@@ -74,7 +74,17 @@ class Service:
 def soaked(repository: Path, folder: Path, flags: Sequence[str]) -> Iterator[Service]:
     """The service while the block runs, ready. Raises ServerError. It is killed if it still runs at the end."""
     port, metrics_port = free_port(), free_port()
-    ports = ["--host", HOST, "--http-port", str(port), "--metrics-port", str(metrics_port), "--log-format", "json"]
+    ports = [
+        "--host",
+        HOST,
+        "--http-port",
+        str(port),
+        "--metrics-port",
+        str(metrics_port),
+        "--no-allow-grpc",
+        "--log-format",
+        "json",
+    ]
     words = ["run", "--model-repository", str(repository), "--cache-dir", str(folder / "cache"), *ports, *flags]
     environment = {name: value for name, value in os.environ.items() if not name.startswith("HONE_")}
     (folder / "tmp").mkdir(parents=True)

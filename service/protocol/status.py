@@ -31,6 +31,23 @@ HTTP_STATUS: Mapping[str, int] = MappingProxyType(
 )
 """By `HoneError.reason`, which a subclass inherits: an error without a word of its own has its parent's status."""
 
+GRPC_STATUS: Mapping[int, str] = MappingProxyType(
+    {
+        400: "INVALID_ARGUMENT",
+        401: "UNAUTHENTICATED",
+        403: "PERMISSION_DENIED",
+        404: "NOT_FOUND",
+        413: "RESOURCE_EXHAUSTED",
+        429: "RESOURCE_EXHAUSTED",
+        499: "CANCELLED",
+        500: "INTERNAL",
+        501: "UNIMPLEMENTED",
+        503: "UNAVAILABLE",
+        504: "DEADLINE_EXCEEDED",
+    }
+)
+"""The code of gRPC that says the same as a status of HTTP_STATUS."""
+
 TRANSPORT_REASONS: Mapping[int, str] = MappingProxyType(
     {
         400: "invalid_request",
@@ -47,6 +64,11 @@ TRANSPORT_REASONS: Mapping[int, str] = MappingProxyType(
 def http_status(error: HoneError) -> int:
     """The HTTP status of an error; 500 for a reason that nobody gave a status."""
     return HTTP_STATUS.get(error.reason, 500)
+
+
+def grpc_status(error: HoneError) -> str:
+    """The name of gRPC's status code for an error."""
+    return GRPC_STATUS[http_status(error)]
 
 
 def retry_after(error: HoneError) -> int | None:

@@ -45,7 +45,8 @@ def test_service_installs_and_predicts_without_torch(python: Path, tmp_path: Pat
     assert found.strip() == "[]"
 
     port = free_port()
-    flags = ["--model-repository", str(ROOT / "models"), "--http-port", str(port), "--metrics-port", str(free_port())]
+    ports = ["--http-port", str(port), "--grpc-port", "0", "--metrics-port", str(free_port())]
+    flags = ["--model-repository", str(ROOT / "models"), *ports]
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("HONE_", "PYTHON"))}
     command = ["env", "-C", str(tmp_path), str(python), "-m", "service", "run", *flags]
     with serving(command, port=port, ready="/v2/health/ready", environment=environment) as served:

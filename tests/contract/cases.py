@@ -204,7 +204,7 @@ BAD_BINARY = (
         "left over", _length(str(len(document())), document() + b"abc"), 400, "3 bytes are left over", "invalid_request"
     ),
     Case("left over in JSON", post(INFER, document() + b"x"), 400, "malformed", "invalid_request"),
-    Case("wrong byte count", binary(np.zeros((1, 3), np.int8), "FP32"), 400, "needs 12 bytes, binary_data_size is 3"),
+    Case("wrong byte count", binary(np.zeros((1, 3), np.int8), "FP32"), 400, "needs 12 bytes, got 3"),
     Case("byte that is no BOOL", binary(np.array([1, 7], np.uint8), "BOOL"), 400, "element 1 is the byte 7"),
     Case("cut BYTES", binary(np.array([9, 0, 0, 0], np.uint8), "BYTES"), 400, "4 elements need at least 16 bytes"),
     Case("BYTES beyond the end", binary(np.array([9], np.uint32), "BYTES"), 400, "says 9 bytes, 0 are left"),

@@ -9,6 +9,7 @@ import sys
 import tempfile
 import threading
 import time
+import urllib.request
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -79,6 +80,7 @@ class Served:
     log: list[dict[str, Any]] = field(default_factory=list)
     lines: "queue.Queue[dict[str, Any]]" = field(default_factory=queue.Queue)
     http: str = ""
+    grpc: str = ""
     metrics: str = ""
 
     @property
@@ -110,7 +112,7 @@ class Served:
 def start(repository: Path, *flags: str, wait: bool = True) -> Served:
     """Start a server on free ports; returns when it is ready."""
     command = [sys.executable, "-m", "service", "run", "--model-repository", str(repository)]
-    ports = ["--http-port", "0", "--metrics-port", "0", "--log-format", "json"]
+    ports = ["--http-port", "0", "--grpc-port", "0", "--metrics-port", "0", "--log-format", "json"]
     environment = _environment()
     process = subprocess.Popen(
         [*command, *ports, *flags], stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True, env=environment
@@ -125,6 +127,7 @@ def start(repository: Path, *flags: str, wait: bool = True) -> Served:
             process.wait()
             raise RuntimeError(f"the server didn't get ready; it said {served.log}") from None
         served.http, served.metrics = ready["http"], ready["metrics"]
+        served.grpc = ready.get("grpc", "").removeprefix("grpc://")
     return served
 
 
@@ -136,6 +139,16 @@ def serving(repository: Path, *flags: str) -> Iterator[Served]:
         yield served
     finally:
         served.stop()
+
+
+def metric(served: Served, name: str, **labels: str) -> float:
+    """The sum of what the metrics say under this name, of those that have all `labels`."""
+    with urllib.request.urlopen(f"{served.metrics}/metrics") as answer:
+        lines = answer.read().decode().splitlines()
+    wanted = [f'{key}="{value}"' for key, value in labels.items()]
+    return sum(
+        float(line.rpartition(" ")[2]) for line in lines if line.startswith(name) and all(one in line for one in wanted)
+    )
 
 
 def run_to_end(arguments: Sequence[str], **environment: str) -> tuple[int, str]:

@@ -104,7 +104,19 @@ def test_what_run_refuses_on_this_machine_is_refused(tmp_path: Path) -> None:
     on_gpu = "instance_group { kind: KIND_GPU gpus: 77 }"
     write_model(tmp_path, "m", config=CONFIG + on_gpu)
     code, errors = run_to_end(
-        ["run", "--model-repository", str(tmp_path), "--http-port", "0", "--metrics-port", "0", "--log-format", "json"]
+        [
+            "run",
+            "--model-repository",
+            str(tmp_path),
+            "--http-port",
+            "0",
+            "--grpc-port",
+            "0",
+            "--metrics-port",
+            "0",
+            "--log-format",
+            "json",
+        ]
     )
     reasons = [json.loads(line).get("reason") for line in errors.splitlines()]
     assert 2 == code

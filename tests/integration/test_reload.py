@@ -238,7 +238,7 @@ def test_loading_needs_the_mode_and_a_model_that_is_there(tmp_path: Path) -> Non
             with pytest.raises(InferenceServerException, match="--model-control-mode explicit"):
                 change("mlp")
         assert client.is_model_ready("mlp")
-    ports = ("--http-port", "0", "--metrics-port", "0")
+    ports = ("--http-port", "0", "--grpc-port", "0", "--metrics-port", "0")
     code, errors = run_to_end(["run", "--model-repository", str(tmp_path), *ports, *EXPLICIT, "--load-model", "nobody"])
 
     assert 2 == code

@@ -235,7 +235,9 @@ async def test_encrypted(tmp_path: Path, require_tool: Callable[[str], str], mon
 def test_nobody_named_the_remote(tmp_path: Path) -> None:
     """A model of a remote that no flag names isn't served, and the log says which flag would."""
     write_remote(tmp_path)
-    code, log = run_to_end(["run", "--model-repository", str(tmp_path), "--http-port", "0", "--metrics-port", "0"])
+    code, log = run_to_end(
+        ["run", "--model-repository", str(tmp_path), "--http-port", "0", "--grpc-port", "0", "--metrics-port", "0"]
+    )
 
     assert 2 == code
     assert "no --remote east=URL names" in log

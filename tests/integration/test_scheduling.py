@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from tritonclient.utils import InferenceServerException
 
 from tests.integration import models
-from tests.integration.served import CONFIG, Served, reference, serving, write_model
+from tests.integration.served import CONFIG, Served, metric, reference, serving, write_model
 
 LENGTHS = """
 max_batch_size: 8
@@ -47,15 +47,6 @@ def ask(served: Served, model: str, name: str, array: NDArray[Any], **options: A
     tensor.set_data_from_numpy(array)
     with triton.InferenceServerClient(served.http.removeprefix("http://")) as client:
         return client.infer(model, [tensor], **options)
-
-
-def metric(served: Served, name: str, **labels: str) -> float:
-    with urllib.request.urlopen(f"{served.metrics}/metrics") as answer:
-        lines = answer.read().decode().splitlines()
-    wanted = [f'{key}="{value}"' for key, value in labels.items()]
-    return sum(
-        float(line.rpartition(" ")[2]) for line in lines if line.startswith(name) and all(one in line for one in wanted)
-    )
 
 
 def test_a_hopeless_deadline_is_refused_with_the_reason(served: Served) -> None:

@@ -69,7 +69,9 @@ def test_a_broken_model_is_named_and_does_not_stop_the_others(
 ) -> None:
     """The broken model's line names file and key; a sound one beside it serves. Alone, it is exit code 2."""
     spoil(tmp_path)
-    code, errors = run_to_end(["run", "--model-repository", str(tmp_path), "--http-port", "0", "--metrics-port", "0"])
+    code, errors = run_to_end(
+        ["run", "--model-repository", str(tmp_path), "--http-port", "0", "--grpc-port", "0", "--metrics-port", "0"]
+    )
     assert 2 == code
     lines = [line for line in errors.splitlines() if '"not served"' in line]
     assert 1 == len(lines), errors
@@ -105,17 +107,19 @@ def test_a_wrong_flag_or_variable_is_named(
 
 def test_an_empty_repository_is_not_served(tmp_path: Path) -> None:
     """Nothing to serve is exit code 2, with a line that says so."""
-    code, errors = run_to_end(["run", "--model-repository", str(tmp_path), "--http-port", "0", "--metrics-port", "0"])
+    code, errors = run_to_end(
+        ["run", "--model-repository", str(tmp_path), "--http-port", "0", "--grpc-port", "0", "--metrics-port", "0"]
+    )
 
     assert 2 == code
     assert "no model" in errors
 
 
-@pytest.mark.parametrize("flag", ["--http-port", "--metrics-port"])
+@pytest.mark.parametrize("flag", ["--http-port", "--grpc-port", "--metrics-port"])
 def test_a_port_in_use_is_exit_code_3(tmp_path: Path, flag: str) -> None:
     """The line names flag, address and port; nothing is left running."""
     write_model(tmp_path, "m")
-    ports = {"--http-port": "0", "--metrics-port": "0"}
+    ports = {"--http-port": "0", "--grpc-port": "0", "--metrics-port": "0"}
     with socket.create_server(("127.0.0.1", 0)) as taken:
         ports[flag] = str(taken.getsockname()[1])
         flags = [text for pair in ports.items() for text in pair]

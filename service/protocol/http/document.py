@@ -12,16 +12,14 @@ import msgspec
 import orjson
 
 from service.errors import InvalidRequest
+from service.protocol.layout import TensorHead
 
 _LONE_ESCAPE = re.compile(r"\\u[dD][89a-fA-F]")
 
 
-class InputEntry(msgspec.Struct):
+class InputEntry(TensorHead):
     """One element of `inputs`; `data` may be anything, or absent."""
 
-    name: str
-    shape: tuple[int, ...]
-    datatype: str
     data: Any = msgspec.UNSET
     parameters: dict[str, Any] | None = None
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 
 from service.engine.exchange import Exchange
-from service.protocol.http.binary import Body
+from service.protocol.binary import Body
 from service.protocol.http.head import JSON_LENGTH
 from service.protocol.http.infer_door import InferDoor, Route
 from service.protocol.http.known_heads import KnownHead, KnownHeads

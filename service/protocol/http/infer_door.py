@@ -9,9 +9,9 @@ import structlog
 
 from service.engine.exchange import Exchange
 from service.errors import HoneError, Infeasible, Unavailable
+from service.protocol.binary import Body
 from service.protocol.engine_port import Engine
 from service.protocol.http.answer import Answer, internal_error, refusal
-from service.protocol.http.binary import Body
 from service.protocol.http.head import Head, read_head
 from service.protocol.http.infer_request import InferDecoder
 from service.protocol.http.reply import Reply

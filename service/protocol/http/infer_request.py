@@ -1,27 +1,26 @@
 """From the body of an inference request to the engine's message."""
 
 from collections.abc import Mapping
-from math import isfinite
 from typing import Any
 
 import msgspec
 
 from service.errors import InvalidRequest, TooLarge, Unsupported
-from service.messages import InferRequest, Parameters, Tensor
+from service.messages import InferRequest, Tensor
+from service.protocol.binary import Body, binary_array
 from service.protocol.engine_port import Engine
-from service.protocol.http.binary import Body, binary_array
 from service.protocol.http.document import InputEntry, NumericInputEntry, parse_document
 from service.protocol.http.head import Head
-from service.protocol.http.layout import Layout, Layouts
 from service.protocol.http.raw_request import decode_raw
 from service.protocol.http.template import Decoded, Templates, Terms
 from service.protocol.http.tensors import json_array, numeric_array
 from service.protocol.http.wanted import ALL_JSON, Wanted, read_wanted
+from service.protocol.layout import Layout, Layouts, check_inputs
 from service.protocol.limits import Limits
+from service.protocol.parameters import check_parameters, priority_level, smaller, timeout_seconds
 from service.quoting import quoted
 
 _NONE: Mapping[str, Any] = {}
-_MICROSECOND = 1e-6
 _PLAIN = Terms(wanted=ALL_JSON, parameters=_NONE, timeout=None, priority=0)
 
 
@@ -59,7 +58,7 @@ class InferDecoder:
             outputs=terms.wanted.names,
             id=name,
             parameters=terms.parameters,
-            timeout=timeout if terms.timeout is None else _smaller(timeout, terms.timeout),
+            timeout=timeout if terms.timeout is None else smaller(timeout, terms.timeout),
             priority=terms.priority,
         )
         return request, terms.wanted
@@ -70,12 +69,12 @@ class InferDecoder:
         terms = _PLAIN
         if document.parameters or document.outputs:
             parameters = document.parameters or _NONE
-            _check_parameters(parameters)
+            check_parameters(parameters)
             terms = Terms(
-                wanted=read_wanted(document.outputs or (), parameters, self._limits.max_tensors),
+                wanted=read_wanted(document.outputs or (), parameters, self._limits),
                 parameters=parameters,
-                timeout=_timeout(parameters.get("timeout", 0)),
-                priority=_priority(parameters.get("priority", 0)),
+                timeout=timeout_seconds(parameters.get("timeout", 0)),
+                priority=priority_level(parameters.get("priority", 0)),
             )
         layouts: list[Layout] = []
         tensors = self._tensors(document.inputs, body, len(text), layouts)
@@ -90,8 +89,7 @@ class InferDecoder:
         Their layouts are added to `layouts`.
         """
         limits = self._limits
-        if len(entries) > limits.max_tensors:
-            raise InvalidRequest(f"{len(entries)} inputs, at most {limits.max_tensors} are allowed")
+        check_inputs(entries, limits)
         tensors = []
         for entry in entries:
             layout = self._layouts.find(entry)
@@ -108,8 +106,6 @@ class InferDecoder:
             else:
                 raise InvalidRequest(f"input {quoted(entry.name)} has neither data nor binary_data_size")
             tensors.append(Tensor(name=entry.name, datatype=entry.datatype, array=array))
-        if len(entries) > 1:
-            _refuse_twins(entries)
         if start != len(body):
             raise InvalidRequest(f"{len(body) - start} bytes are left over after the last input")
         return tuple(tensors)
@@ -138,41 +134,3 @@ def _binary_size(entry: InputEntry, parameters: Mapping[str, Any]) -> int | None
     if entry.data is not msgspec.UNSET:
         raise InvalidRequest(f"input {quoted(entry.name)} has both data and binary_data_size")
     return size
-
-
-def _refuse_twins(entries: tuple[InputEntry, ...]) -> None:
-    seen = set()
-    for entry in entries:
-        if entry.name in seen:
-            raise InvalidRequest(f"input {quoted(entry.name)} is given twice")
-        seen.add(entry.name)
-
-
-def _check_parameters(parameters: Parameters) -> None:
-    for key, value in parameters.items():
-        if not isinstance(value, str | int | float):  # bool is an int
-            raise InvalidRequest(f"parameter {quoted(key)} must be a string, a number, true or false")
-        if isinstance(value, int) and not -(2**63) <= value < 2**64:
-            raise InvalidRequest(f"parameter {quoted(key)} is beyond 64 bits")
-        if key.startswith("triton_") and key != "triton_enable_empty_final_response":
-            raise InvalidRequest(f"parameter {quoted(key)}: the prefix triton_ is reserved")
-
-
-def _timeout(value: object) -> float | None:
-    """Triton's `timeout` parameter, microseconds, as seconds; None for 0."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not isfinite(value) or value < 0:
-        raise InvalidRequest(f"parameter timeout is {quoted(value)}, expected microseconds, 0 for none")
-    return value * _MICROSECOND or None
-
-
-def _priority(value: object) -> int:
-    """Triton's `priority` parameter: 1 is the first level, 0 the model's default."""
-    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-        raise InvalidRequest(f"parameter priority is {quoted(value)}, expected a level from 1 on, 0 for the default")
-    return value
-
-
-def _smaller(one: float | None, other: float | None) -> float | None:
-    if one is None or other is None:
-        return one or other
-    return min(one, other)

@@ -7,7 +7,7 @@ import orjson
 from service.datatypes import BYTES
 from service.errors import TooLarge
 from service.messages import InferResponse, Tensor
-from service.protocol.http.binary import binary_data
+from service.protocol.binary import binary_data
 from service.protocol.http.tensors import json_data, text_bytes
 from service.protocol.http.wanted import ALL_JSON, Wanted
 from service.quoting import quoted

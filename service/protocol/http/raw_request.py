@@ -10,12 +10,11 @@ from service.datatypes import BYTES, item_bytes
 from service.errors import InvalidRequest
 from service.messages import InferRequest, Tensor
 from service.metadata import TensorMetadata
+from service.protocol.binary import Body, binary_array
 from service.protocol.engine_port import Engine
-from service.protocol.http.binary import Body, binary_array
-from service.protocol.http.document import InputEntry
 from service.protocol.http.head import Head
-from service.protocol.http.layout import Layout
 from service.protocol.http.wanted import ALL_BINARY, Wanted
+from service.protocol.layout import Layout, TensorHead
 from service.quoting import quoted
 
 
@@ -49,7 +48,7 @@ def _array(spec: TensorMetadata, body: Body) -> NDArray[Any]:
             f'the body has {len(body)} bytes, a raw request for input "{spec.name}" of shape {list(spec.shape)} and'
             f" datatype {spec.datatype} has {wanted}"
         )
-    entry = InputEntry(name=spec.name, shape=shape, datatype=spec.datatype)
+    entry = TensorHead(name=spec.name, shape=shape, datatype=spec.datatype)
     return binary_array(entry, Layout(spec.datatype, shape), body, 0, len(body))
 
 

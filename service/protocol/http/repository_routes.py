@@ -13,7 +13,7 @@ from service.protocol.http.answer import CLOSE, empty_answer, json_answer, refus
 from service.protocol.http.infer_route import AnswerResponse, EarlyResponse, read_body
 from service.protocol.http.schema import INDEX_OPENAPI, LOAD_OPENAPI, UNLOAD_OPENAPI
 from service.protocol.limits import Limits
-from service.quoting import quoted
+from service.protocol.parameters import check_load, check_unload
 
 _MODEL = "/models/{model}"
 
@@ -37,13 +37,13 @@ def add_repository_routes(app: FastAPI, engine: Engine, limits: Limits) -> None:
 
     async def load(request: Request, model: str) -> Response:
         """Serve a model as it is in the repository now (control mode explicit)."""
-        _check_load(_parameters(await body_of(request)))
+        check_load(_parameters(await body_of(request)))
         await engine.load_model(model)
         return AnswerResponse(empty_answer(200))
 
     async def unload(request: Request, model: str) -> Response:
         """Serve a model no longer; answered when its last request is (control mode explicit)."""
-        _check_unload(_parameters(await body_of(request)))
+        check_unload(_parameters(await body_of(request)))
         await engine.unload_model(model)
         return AnswerResponse(empty_answer(200))
 
@@ -83,22 +83,6 @@ def _parameters(content: dict[str, Any]) -> dict[str, Any]:
     if not isinstance(parameters, dict):
         raise InvalidRequest('"parameters" isn\'t an object')
     return parameters
-
-
-def _check_load(parameters: dict[str, Any]) -> None:
-    for key in parameters:
-        if key == "config" or key.startswith("file:"):
-            raise Unsupported(f"parameter {quoted(key)}: a model is loaded as the repository has it")
-        raise InvalidRequest(f"parameter {quoted(key)} isn't known; load takes none")
-
-
-def _check_unload(parameters: dict[str, Any]) -> None:
-    """`unload_dependents` changes nothing: no model depends on another."""
-    for key, value in parameters.items():
-        if key != "unload_dependents":
-            raise InvalidRequest(f"parameter {quoted(key)} isn't known; unload takes unload_dependents")
-        if not isinstance(value, bool):
-            raise InvalidRequest('parameter "unload_dependents" is true or false')
 
 
 def _entry(entry: IndexEntry) -> dict[str, str]:

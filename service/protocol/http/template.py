@@ -14,10 +14,10 @@ import numpy as np
 import orjson
 
 from service.messages import Tensor
-from service.protocol.http.binary import Body
+from service.protocol.binary import Body
 from service.protocol.http.document import InferDocument, InputEntry, NumericInputEntry
-from service.protocol.http.layout import Layout
 from service.protocol.http.wanted import Wanted
+from service.protocol.layout import Layout
 
 _KEY = b'"data"'
 _SPACE = b" \t\r\n"

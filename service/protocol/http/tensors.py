@@ -12,7 +12,7 @@ from service.datatypes import BF16, BYTES
 from service.errors import InvalidRequest
 from service.messages import Tensor
 from service.protocol.http.document import InputEntry
-from service.protocol.http.layout import Layout
+from service.protocol.layout import Layout
 from service.quoting import quoted
 
 _NO_JSON = frozenset({"FP16", BF16})

@@ -6,6 +6,8 @@ from typing import Any
 
 from service.errors import InvalidRequest, Unsupported
 from service.protocol.http.document import OutputEntry
+from service.protocol.layout import check_outputs
+from service.protocol.limits import Limits
 from service.quoting import quoted
 
 
@@ -30,19 +32,15 @@ ALL_JSON = Wanted()
 ALL_BINARY = Wanted(rest_binary=True)
 
 
-def read_wanted(outputs: tuple[OutputEntry, ...], parameters: Mapping[str, Any], max_tensors: int) -> Wanted:
+def read_wanted(outputs: tuple[OutputEntry, ...], parameters: Mapping[str, Any], limits: Limits) -> Wanted:
     """What a request says about its outputs. Raises InvalidRequest or Unsupported naming output and key."""
     rest_binary = parameters.get("binary_data_output", False)
     if type(rest_binary) is not bool:
         raise InvalidRequest("parameter binary_data_output must be true or false")
     if not outputs:
         return ALL_BINARY if rest_binary else ALL_JSON
-    if len(outputs) > max_tensors:
-        raise InvalidRequest(f"{len(outputs)} outputs are asked for, at most {max_tensors} are allowed")
     names = tuple(entry.name for entry in outputs)
-    for index, name in enumerate(names):
-        if name in names[:index]:
-            raise InvalidRequest(f"output {quoted(name)} is asked for twice")
+    check_outputs(names, limits)
     binary = frozenset(entry.name for entry in outputs if entry.parameters and _wants_binary(entry))
     return Wanted(names=names, binary=binary, rest_binary=rest_binary)
 

@@ -1,4 +1,4 @@
-"""Tensors as the binary tensor extension sends them: raw little-endian bytes, row by row, without padding."""
+"""Tensors as they travel in binary: raw little-endian bytes, row by row, without padding."""
 
 from typing import Any, TypeAlias
 
@@ -8,15 +8,14 @@ from numpy.typing import NDArray
 from service.datatypes import BYTES, decode_bytes, encode_bytes
 from service.errors import InvalidRequest
 from service.messages import Tensor
-from service.protocol.http.document import InputEntry
-from service.protocol.http.layout import Layout
+from service.protocol.layout import Layout, TensorHead
 from service.quoting import quoted
 
 Body: TypeAlias = bytes | bytearray | memoryview
 """The body of a request; only one that holds binary data may be other than bytes."""
 
 
-def binary_array(entry: InputEntry, layout: Layout, body: Body, start: int, size: int) -> NDArray[Any]:
+def binary_array(entry: TensorHead, layout: Layout, body: Body, start: int, size: int) -> NDArray[Any]:
     """The array that lies in `body[start : start + size]`; a view of it, except for BYTES.
 
     Raises InvalidRequest when these aren't exactly the elements of the shape.
@@ -33,7 +32,7 @@ def binary_array(entry: InputEntry, layout: Layout, body: Body, start: int, size
     if size != layout.nbytes:
         raise InvalidRequest(
             f"input {quoted(entry.name)}: shape {list(entry.shape)} of {entry.datatype} needs {layout.nbytes} bytes, "
-            f"binary_data_size is {size}"
+            f"got {size}"
         )
     if not size:
         return np.empty(entry.shape, layout.dtype)
@@ -49,7 +48,7 @@ def binary_data(tensor: Tensor) -> bytes | memoryview:
     return np.ascontiguousarray(tensor.array).data
 
 
-def _check_bools(entry: InputEntry, body: Body, start: int, size: int) -> None:
+def _check_bools(entry: TensorHead, body: Body, start: int, size: int) -> None:
     """A byte that is neither 0 nor 1 makes an array that contradicts itself in numpy and in the runtimes."""
     values = np.frombuffer(body, np.uint8, size, start)
     if values.max() > 1:

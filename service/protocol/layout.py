@@ -1,15 +1,15 @@
 """What a datatype and a shape amount to: how many elements, how many bytes, and how numbers are packed into them."""
 
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from math import prod
 from typing import Any
 
+import msgspec
 import numpy as np
 
 from service.datatypes import NUMPY_DTYPES, item_bytes
 from service.errors import InvalidRequest
-from service.protocol.http.document import InputEntry
 from service.protocol.limits import Limits
 from service.quoting import quoted
 
@@ -30,6 +30,14 @@ _FORMATS = {
 }
 
 
+class TensorHead(msgspec.Struct):
+    """What a client says of a tensor beside its data; anything until `Layouts.find` has checked it."""
+
+    name: str
+    shape: tuple[int, ...]
+    datatype: str
+
+
 class Layout:
     """`pack` turns exactly `count` numbers into bytes, and refuses what is out of range or a fraction in an integer.
 
@@ -48,6 +56,35 @@ class Layout:
             self.pack = struct.Struct(f"<{self.count}{code}").pack
 
 
+def check_inputs(heads: Sequence[TensorHead], limits: Limits) -> None:
+    """Raises InvalidRequest when there are too many, or two of a name."""
+    if len(heads) > limits.max_tensors:
+        raise InvalidRequest(f"{len(heads)} inputs, at most {limits.max_tensors} are allowed")
+    if len(heads) > 1:
+        name = _twin([head.name for head in heads])
+        if name is not None:
+            raise InvalidRequest(f"input {quoted(name)} is given twice")
+
+
+def check_outputs(names: Sequence[str], limits: Limits) -> None:
+    """The same of the outputs that are asked for."""
+    if len(names) > limits.max_tensors:
+        raise InvalidRequest(f"{len(names)} outputs are asked for, at most {limits.max_tensors} are allowed")
+    if len(names) > 1:
+        name = _twin(names)
+        if name is not None:
+            raise InvalidRequest(f"output {quoted(name)} is asked for twice")
+
+
+def _twin(names: Sequence[str]) -> str | None:
+    seen = set()
+    for name in names:
+        if name in seen:
+            return name
+        seen.add(name)
+    return None
+
+
 class Layouts:
     """Keeps the layouts that were checked: a client mostly sends the same shape again."""
 
@@ -57,7 +94,7 @@ class Layouts:
         self._max_rank = limits.max_rank
         self._kept: dict[tuple[str, tuple[int, ...]], Layout] = {}
 
-    def find(self, entry: InputEntry) -> Layout:
+    def find(self, entry: TensorHead) -> Layout:
         """The layout of an input. Raises InvalidRequest for an unknown datatype or an impossible shape."""
         key = (entry.datatype, entry.shape)
         layout = self._kept.get(key)
@@ -69,7 +106,7 @@ class Layouts:
             self._kept[key] = layout
         return layout
 
-    def _check(self, entry: InputEntry) -> None:
+    def _check(self, entry: TensorHead) -> None:
         name, shape = quoted(entry.name), entry.shape
         if entry.datatype not in NUMPY_DTYPES:
             raise InvalidRequest(f"input {name}: unknown datatype {quoted(entry.datatype)}")

@@ -1,0 +1,81 @@
+"""ModelInfer: one request, one answer."""
+
+import asyncio
+
+import grpc
+import structlog
+
+from service.engine.exchange import Exchange
+from service.errors import DeadlineExceeded, HoneError
+from service.protocol.engine_port import Engine
+from service.protocol.grpc.infer_request import InferDecoder
+from service.protocol.grpc.reply import Reply
+from service.protocol.grpc.status import set_internal_error, set_status
+from service.protocol.grpc.wire import split
+from service.protocol.limits import Limits
+
+_log = structlog.get_logger()
+_SOON = 1e-6
+"""Seconds that a call is taken to have left whose deadline is just over."""
+_UNKNOWN = ("", None)
+
+
+class InferDoor:
+    """Takes inference messages in wire form, within `limits`, and hands them to `engine`."""
+
+    def __init__(self, engine: Engine, limits: Limits) -> None:
+        self._engine = engine
+        self._limits = limits
+        self._decoder = InferDecoder(limits)
+
+    async def infer(self, message: bytes, context: grpc.aio.ServicerContext[bytes, bytes]) -> bytes:
+        """The ModelInferResponse; when the request is refused the call ends with that. A call that the client cancels,
+        or whose deadline passes, leaves the queue.
+        """
+        answered: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+        def deliver() -> None:
+            if not answered.done():  # as it is when the call was cancelled
+                answered.set_result(None)
+
+        reply = Reply(deliver)
+        try:
+            exchange = self.submit(message, context.time_remaining(), reply)
+            await self._until(answered, exchange, context)
+        except HoneError as error:
+            reply.error = error
+        except Exception:
+            _log.exception("can't take a request")
+            set_internal_error(context)
+            return b""
+        if reply.error or reply.body is None:
+            assert reply.error
+            set_status(context, reply.error)
+            return b""
+        return reply.body
+
+    def submit(self, message: bytes, remaining: float | None, reply: Reply) -> Exchange:
+        """Decode a request and hand it on; `remaining` are the seconds that its call has left. Raises a HoneError."""
+        model, version = _UNKNOWN
+        try:
+            parts = split(message, self._limits.max_json_bytes)
+            head = self._decoder.head(parts.head)
+            model, version = head.model, head.version
+            request = self._decoder.request(head, parts, remaining if remaining is None else max(remaining, _SOON))
+        except HoneError as error:
+            self._engine.refuse(model, version, "grpc", error)
+            raise
+        return self._engine.submit(request, reply)
+
+    async def _until(
+        self, answered: asyncio.Future[None], exchange: Exchange, context: grpc.aio.ServicerContext[bytes, bytes]
+    ) -> None:
+        """Wait for the answer. gRPC cancels the task of a call that the client gave up, or whose deadline is over."""
+        try:
+            await answered
+        except asyncio.CancelledError:
+            remaining = context.time_remaining()
+            if remaining is not None and remaining <= 0:
+                exchange.fail(DeadlineExceeded("not finished within the deadline of the call"))
+            exchange.cancel()  # has no effect on one that has ended
+            raise

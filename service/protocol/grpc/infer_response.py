@@ -1,0 +1,44 @@
+"""From the engine's answer to a ModelInferResponse in wire form."""
+
+from functools import lru_cache
+from typing import TypeAlias
+
+from tritonclient.grpc import service_pb2
+
+from service.messages import InferResponse
+from service.protocol.binary import binary_data
+from service.protocol.grpc.wire import Part, field
+
+_ID, _RAW = 3, 6
+_KEPT = 1024
+
+_Spec: TypeAlias = tuple[str, str, tuple[int, ...]]
+"""Name, datatype and shape."""
+
+
+def encode_infer(response: InferResponse) -> bytes:
+    """The message, which shares no memory with the answer: a head that is the same for every answer of a shape, so that
+    it is kept, the id, and the raw contents.
+    """
+    outputs = response.outputs
+    specs = tuple([(tensor.name, tensor.datatype, tensor.array.shape) for tensor in outputs])
+    parts: list[Part] = [_head(response.model, response.version, specs)]
+    if response.id:
+        parts += field(_ID, response.id.encode())
+    for tensor in outputs:
+        parts += field(_RAW, binary_data(tensor))
+    return b"".join(parts)
+
+
+@lru_cache(_KEPT)
+def _head(model: str, version: str, specs: tuple[_Spec, ...]) -> bytes:
+    message = service_pb2.ModelInferResponse(
+        model_name=model,
+        model_version=version,
+        outputs=[
+            service_pb2.ModelInferResponse.InferOutputTensor(name=name, datatype=datatype, shape=shape)
+            for name, datatype, shape in specs
+        ],
+    )
+    text: bytes = message.SerializeToString()
+    return text

@@ -1,0 +1,104 @@
+"""Every RPC but inference: what the server is, what it serves, and what it is to serve."""
+
+from collections.abc import Mapping
+
+from google.protobuf import json_format
+from tritonclient.grpc import model_config_pb2
+from tritonclient.grpc import service_pb2 as pb
+
+from service.errors import ModelNotFound, Unsupported
+from service.metadata import IndexEntry, TensorMetadata
+from service.protocol.engine_port import Engine
+from service.protocol.parameters import check_load, check_unload
+
+
+class Questions:
+    """The RPCs of GRPCInferenceService by their names, as coroutines from message to message that raise HoneErrors."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    async def ServerLive(self, _request: pb.ServerLiveRequest) -> pb.ServerLiveResponse:  # noqa: N802
+        """True while the process answers."""
+        return pb.ServerLiveResponse(live=self._engine.live())
+
+    async def ServerReady(self, _request: pb.ServerReadyRequest) -> pb.ServerReadyResponse:  # noqa: N802
+        """True when the server takes requests and its models compute."""
+        return pb.ServerReadyResponse(ready=self._engine.ready())
+
+    async def ModelReady(self, request: pb.ModelReadyRequest) -> pb.ModelReadyResponse:  # noqa: N802
+        """True when the model computes; an unknown one doesn't."""
+        try:
+            ready = self._engine.model_ready(request.name, request.version or None)
+        except ModelNotFound:
+            ready = False
+        return pb.ModelReadyResponse(ready=ready)
+
+    async def ServerMetadata(self, _request: pb.ServerMetadataRequest) -> pb.ServerMetadataResponse:  # noqa: N802
+        """Name, version and extensions of the server."""
+        engine = self._engine
+        return pb.ServerMetadataResponse(
+            name=engine.server_name, version=engine.server_version, extensions=engine.extensions
+        )
+
+    async def ModelMetadata(self, request: pb.ModelMetadataRequest) -> pb.ModelMetadataResponse:  # noqa: N802
+        """Inputs and outputs of a model, the batch axis included."""
+        found = self._engine.metadata(request.name, request.version or None)
+        return pb.ModelMetadataResponse(
+            name=found.name,
+            versions=found.versions,
+            platform=found.platform,
+            inputs=[_tensor(tensor) for tensor in found.inputs],
+            outputs=[_tensor(tensor) for tensor in found.outputs],
+        )
+
+    async def ModelConfig(self, request: pb.ModelConfigRequest) -> pb.ModelConfigResponse:  # noqa: N802
+        """The configuration of a model, in Triton's terms."""
+        config = self._engine.config(request.name, request.version or None)
+        return pb.ModelConfigResponse(config=json_format.ParseDict(config, model_config_pb2.ModelConfig()))
+
+    async def RepositoryIndex(self, request: pb.RepositoryIndexRequest) -> pb.RepositoryIndexResponse:  # noqa: N802
+        """Every model and version in the repository, with its state."""
+        _refuse_repository(request.repository_name)
+        found = await self._engine.index()
+        return pb.RepositoryIndexResponse(
+            models=[_entry(one) for one in found if not request.ready or one.state == "READY"]
+        )
+
+    async def RepositoryModelLoad(  # noqa: N802
+        self, request: pb.RepositoryModelLoadRequest
+    ) -> pb.RepositoryModelLoadResponse:
+        """Serve a model as it is in the repository now (control mode explicit)."""
+        _refuse_repository(request.repository_name)
+        check_load(_values(request.parameters))
+        await self._engine.load_model(request.model_name)
+        return pb.RepositoryModelLoadResponse()
+
+    async def RepositoryModelUnload(  # noqa: N802
+        self, request: pb.RepositoryModelUnloadRequest
+    ) -> pb.RepositoryModelUnloadResponse:
+        """Serve a model no longer; answered when its last request is (control mode explicit)."""
+        _refuse_repository(request.repository_name)
+        check_unload(_values(request.parameters))
+        await self._engine.unload_model(request.model_name)
+        return pb.RepositoryModelUnloadResponse()
+
+
+def _refuse_repository(name: str) -> None:
+    if name:
+        raise Unsupported("this server has one repository: leave its name out")
+
+
+def _values(parameters: Mapping[str, pb.ModelRepositoryParameter]) -> dict[str, object]:
+    kinds = {key: value.WhichOneof("parameter_choice") for key, value in parameters.items()}
+    return {key: getattr(parameters[key], kind) if kind else None for key, kind in kinds.items()}
+
+
+def _tensor(tensor: TensorMetadata) -> pb.ModelMetadataResponse.TensorMetadata:
+    return pb.ModelMetadataResponse.TensorMetadata(name=tensor.name, datatype=tensor.datatype, shape=tensor.shape)
+
+
+def _entry(entry: IndexEntry) -> pb.RepositoryIndexResponse.ModelIndex:
+    return pb.RepositoryIndexResponse.ModelIndex(
+        name=entry.name, version=entry.version, state=entry.state, reason=entry.reason
+    )

@@ -1,0 +1,66 @@
+"""The gRPC server: its port, its limits, and its end."""
+
+import asyncio
+
+import grpc
+from grpc_health.v1 import health, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+
+from service.protocol.engine_port import Engine
+from service.protocol.grpc.handlers import SERVICE, handlers
+from service.protocol.grpc.health import Health
+from service.protocol.grpc.infer import InferDoor
+from service.protocol.grpc.questions import Questions
+from service.protocol.limits import MIB, Limits
+
+_ENVELOPE_BYTES = MIB
+"""What a message may have besides its tensors."""
+_STREAMS = 1024
+"""Calls that one connection may have under way."""
+_PING_SECONDS = 10
+"""The shortest time between two pings of a client that has no call under way."""
+
+
+class GrpcServer:
+    """Owns the listening port, and the calls that come through it."""
+
+    def __init__(self, engine: Engine, limits: Limits) -> None:
+        """To be made on the event loop that it will serve on."""
+        self._server = grpc.aio.server(options=_options(limits))
+        self._ending: asyncio.Future[None] | None = None
+        self._server.add_generic_rpc_handlers((handlers(InferDoor(engine, limits), Questions(engine)),))
+        health_pb2_grpc.add_HealthServicer_to_server(Health(engine), self._server)
+        reflection.enable_server_reflection((SERVICE, health.SERVICE_NAME, reflection.SERVICE_NAME), self._server)
+
+    def bind(self, host: str, port: int) -> int:
+        """Listen there; the port, a free one for 0. Raises OSError."""
+        address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        try:
+            bound: int = self._server.add_insecure_port(address)
+        except RuntimeError as error:
+            raise OSError(f"can't listen on {address}") from error
+        return bound
+
+    async def start(self) -> None:
+        """Take calls from now on."""
+        await self._server.start()
+
+    async def stop(self, seconds: float) -> None:
+        """Take no new calls; those under way have so long to be answered."""
+        await self._server.stop(seconds)
+
+    def force_exit(self) -> None:
+        """End all calls now; `stop` returns then."""
+        self._ending = asyncio.ensure_future(self._server.stop(None))
+
+
+def _options(limits: Limits) -> list[tuple[str, int]]:
+    return [
+        ("grpc.so_reuseport", 0),  # or two servers would share a port, and the requests on it
+        ("grpc.max_receive_message_length", limits.max_binary_bytes + _ENVELOPE_BYTES),
+        ("grpc.max_send_message_length", -1),
+        ("grpc.max_metadata_size", limits.max_header_bytes),
+        ("grpc.max_concurrent_streams", _STREAMS),
+        ("grpc.http2.min_ping_interval_without_data_ms", _PING_SECONDS * 1000),
+        ("grpc.keepalive_permit_without_calls", 1),
+    ]

@@ -1,0 +1,59 @@
+"""What the parameters of a request may be, and what those mean that concern the engine."""
+
+from collections.abc import Mapping
+from math import isfinite
+
+from service.errors import InvalidRequest, Unsupported
+from service.messages import Parameters
+from service.quoting import quoted
+
+_MICROSECOND = 1e-6
+
+
+def check_parameters(parameters: Parameters) -> None:
+    """Raises InvalidRequest for a value that is no scalar or has too many bits, and for a name that is reserved."""
+    for key, value in parameters.items():
+        if not isinstance(value, str | int | float):  # bool is an int
+            raise InvalidRequest(f"parameter {quoted(key)} must be a string, a number, true or false")
+        if isinstance(value, int) and not -(2**63) <= value < 2**64:
+            raise InvalidRequest(f"parameter {quoted(key)} is beyond 64 bits")
+        if key.startswith("triton_") and key != "triton_enable_empty_final_response":
+            raise InvalidRequest(f"parameter {quoted(key)}: the prefix triton_ is reserved")
+
+
+def timeout_seconds(value: object) -> float | None:
+    """Triton's `timeout` parameter, microseconds, as seconds; None for 0."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not isfinite(value) or value < 0:
+        raise InvalidRequest(f"parameter timeout is {quoted(value)}, expected microseconds, 0 for none")
+    return value * _MICROSECOND or None
+
+
+def priority_level(value: object) -> int:
+    """Triton's `priority` parameter: 1 is the first level, 0 the model's default."""
+    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+        raise InvalidRequest(f"parameter priority is {quoted(value)}, expected a level from 1 on, 0 for the default")
+    return value
+
+
+def smaller(one: float | None, other: float | None) -> float | None:
+    """The tighter of two times, of which either may be None for unlimited."""
+    if one is None or other is None:
+        return one or other
+    return min(one, other)
+
+
+def check_load(parameters: Mapping[str, object]) -> None:
+    """Raises Unsupported for what Triton lets one say of a model that is to be loaded, InvalidRequest for the rest."""
+    for key in parameters:
+        if key == "config" or key.startswith("file:"):
+            raise Unsupported(f"parameter {quoted(key)}: a model is loaded as the repository has it")
+        raise InvalidRequest(f"parameter {quoted(key)} isn't known; load takes none")
+
+
+def check_unload(parameters: Mapping[str, object]) -> None:
+    """Raises InvalidRequest. `unload_dependents` changes nothing: no model depends on another."""
+    for key, value in parameters.items():
+        if key != "unload_dependents":
+            raise InvalidRequest(f"parameter {quoted(key)} isn't known; unload takes unload_dependents")
+        if not isinstance(value, bool):
+            raise InvalidRequest('parameter "unload_dependents" is true or false')

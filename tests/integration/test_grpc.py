@@ -1,0 +1,146 @@
+"""A real server's gRPC door, asked by the stock clients, beside its HTTP door."""
+
+import asyncio
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tritonclient.grpc as triton
+import tritonclient.grpc.aio as triton_aio
+import tritonclient.http as triton_http
+from tritonclient.utils import InferenceServerException
+
+from tests.integration.models import slow
+from tests.integration.served import Served, metric, serving, write_model
+
+X = np.random.default_rng(5).normal(size=(3, 64)).astype(np.float32)
+SLOW = "max_batch_size: 1"
+ROWS = np.zeros((1, 64), np.float32)
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """A small model."""
+    root = tmp_path_factory.mktemp("models")
+    write_model(root, "mlp")
+    with serving(root, "--model-control-mode", "explicit", "--load-model", "mlp") as server:
+        yield server
+
+
+@pytest.fixture
+def client(served: Served) -> Iterator[triton.InferenceServerClient]:
+    """The stock client."""
+    with triton.InferenceServerClient(served.grpc) as connected:
+        yield connected
+
+
+def tensor(x: "np.ndarray[tuple[int, ...], np.dtype[np.float32]]") -> triton.InferInput:
+    made = triton.InferInput("x", list(x.shape), "FP32")
+    made.set_data_from_numpy(x)
+    return made
+
+
+def test_both_doors_answer_alike(served: Served, client: triton.InferenceServerClient) -> None:
+    """To the last bit, and they say the same of the model."""
+    sent = triton_http.InferInput("x", list(X.shape), "FP32")
+    sent.set_data_from_numpy(X)
+    with triton_http.InferenceServerClient(served.http.removeprefix("http://")) as other:
+        np.testing.assert_array_equal(
+            other.infer("mlp", [sent]).as_numpy("y"), client.infer("mlp", [tensor(X)]).as_numpy("y")
+        )
+        assert other.get_model_metadata("mlp") == client.get_model_metadata("mlp", as_json=True) | {
+            "inputs": other.get_model_metadata("mlp")["inputs"],
+            "outputs": other.get_model_metadata("mlp")["outputs"],
+        }
+        theirs, ours = other.get_model_config("mlp"), client.get_model_config("mlp").config
+    assert (theirs["name"], theirs["max_batch_size"], theirs["platform"]) == (
+        ours.name,
+        ours.max_batch_size,
+        ours.platform,
+    )
+
+
+def test_a_wrong_request_harms_nobody(client: triton.InferenceServerClient) -> None:
+    """It is refused with the words that HTTP has, and the next one is answered."""
+    with pytest.raises(InferenceServerException, match='input "x"') as caught:
+        client.infer("mlp", [tensor(X[:, :5].copy())])
+
+    assert "INVALID_ARGUMENT" in str(caught.value.status())
+    assert X.shape[0] == client.infer("mlp", [tensor(X)]).as_numpy("y").shape[0]
+
+
+def test_a_model_goes_and_comes_back(client: triton.InferenceServerClient) -> None:
+    """Unloaded it isn't ready and answers nobody; loaded again it does."""
+    client.unload_model("mlp")
+    assert not client.is_model_ready("mlp")
+    with pytest.raises(InferenceServerException):
+        client.infer("mlp", [tensor(X)])
+    client.load_model("mlp")
+
+    assert client.is_model_ready("mlp")
+    assert client.infer("mlp", [tensor(X)]).as_numpy("y") is not None
+
+
+def test_many_calls_at_once_share_batches(served: Served) -> None:
+    """Each call of the asynchronous client gets the answer to its own request; they are counted as gRPC's."""
+
+    async def ask() -> None:
+        async with triton_aio.InferenceServerClient(served.grpc) as client:
+            rows = [np.full((1, 64), value, np.float32) for value in range(64)]
+            alone = await client.infer("mlp", [tensor(np.concatenate(rows[:16]))])
+            answers = await asyncio.gather(*[client.infer("mlp", [tensor(row)]) for row in rows])
+            np.testing.assert_allclose(
+                alone.as_numpy("y"), np.concatenate([one.as_numpy("y") for one in answers[:16]]), rtol=1e-5
+            )
+
+    before = metric(served, "hone_requests_total", model="mlp", protocol="grpc", outcome="ok")
+    asyncio.run(ask())
+
+    assert before + 65 == metric(served, "hone_requests_total", model="mlp", protocol="grpc", outcome="ok")
+
+
+def test_a_deadline_reaches_the_scheduler(tmp_path: Path) -> None:
+    """What can't be done in the time of the call is refused at once, not when the time is over."""
+    write_model(tmp_path, "slow", config=SLOW, model=slow())
+    many = np.zeros((64, 64), np.float32)
+    with (
+        serving(tmp_path) as served,
+        triton.InferenceServerClient(served.grpc) as client,
+        pytest.raises(InferenceServerException, match="would be finished in") as caught,
+    ):
+        client.infer("slow", [tensor(many)], client_timeout=0.05)
+
+    assert "UNAVAILABLE" in str(caught.value.status())
+
+
+def test_what_was_accepted_is_answered_before_the_end(tmp_path: Path) -> None:
+    """After SIGTERM calls under way are answered, and the exit code is 0."""
+    write_model(tmp_path, "slow", config=SLOW, model=slow())
+    with serving(tmp_path) as served, triton.InferenceServerClient(served.grpc) as client:
+        heard: list[InferenceServerException | None] = []
+
+        def hear(result: object, error: InferenceServerException | None) -> None:
+            heard.append(error)
+
+        for _ in range(30):
+            client.async_infer("slow", [tensor(ROWS)], hear)
+        client.is_server_live()  # after them on the same connection
+        served.process.send_signal(signal.SIGTERM)
+        assert 0 == served.process.wait(40)
+        until = time.monotonic() + 10
+        while len(heard) < 30 and time.monotonic() < until:
+            time.sleep(0.01)
+
+    assert [None] * 30 == heard
+
+
+def test_the_door_may_stay_closed(tmp_path: Path) -> None:
+    """With --no-allow-grpc nothing is said of a port, and HTTP serves."""
+    write_model(tmp_path, "mlp")
+    with serving(tmp_path, "--no-allow-grpc") as served:
+        assert "" == served.grpc
+        with triton_http.InferenceServerClient(served.http.removeprefix("http://")) as client:
+            assert client.is_model_ready("mlp")
