@@ -1,6 +1,8 @@
-"""What the doors tell about the models: the nouns of the metadata and index routes."""
+"""What the doors tell about the models: the nouns of the metadata, index and statistics routes."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TypeAlias
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -31,3 +33,24 @@ class IndexEntry:
     version: str
     state: str
     reason: str
+
+
+Duration: TypeAlias = tuple[int, int]
+"""How often something was done, and how many nanoseconds it took altogether."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ModelStatistics:
+    """One version that is served, as the statistics extension counts it.
+
+    `last_inference` is in milliseconds since the epoch. `durations` has those of requests, `batches` those of the
+    batches of each size, both by the protocol's names.
+    """
+
+    name: str
+    version: str
+    last_inference: int
+    inference_count: int
+    execution_count: int
+    durations: Mapping[str, Duration]
+    batches: Mapping[int, Mapping[str, Duration]]

@@ -20,6 +20,7 @@ from prometheus_client.core import (
 from prometheus_client.registry import Collector
 
 from service.histogram import Histogram
+from service.statistics import Statistics
 
 SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 SHARES = (0.0, 0.05, 0.1, 0.2, 0.3, 0.5, 0.75)
@@ -60,9 +61,11 @@ class ModelMetrics:
     size_bytes: int = 0
     info: dict[str, str] = field(default_factory=dict)
     card_metrics: dict[str, float] = field(default_factory=dict)
+    statistics: Statistics = field(default_factory=Statistics)
 
-    def computed(self, rows: int, phases: tuple[float, float, float]) -> None:
-        """One more batch of so many rows, and the seconds of each of its PHASES."""
+    def computed(self, requests: int, rows: int, phases: tuple[float, float, float]) -> None:
+        """One more batch of so many requests and rows, and the seconds of each of its PHASES."""
+        self.statistics.computed(requests, rows, phases)
         self.executions += 1
         self.inferences += rows
         self.batch_size.observe(rows)
@@ -80,6 +83,8 @@ class ModelMetrics:
         total = ModelMetrics()
         for each in fields(ModelMetrics):
             mine, its = getattr(self, each.name), getattr(other, each.name)
+            if each.name == "statistics":
+                continue  # they are told of a generation, as Triton does
             if each.name in _DESCRIPTION:
                 setattr(total, each.name, its if other.info else mine)
             else:

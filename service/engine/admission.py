@@ -93,7 +93,9 @@ class Admission:
                 metrics.requests[protocol, "ok"] += count
             else:
                 metrics.refuse(protocol, error.outcome, error.reason, count)
-        metrics.request_duration.observe_all([now - exchange.admitted for exchange in exchanges])
+        seconds = [now - exchange.admitted for exchange in exchanges]
+        metrics.request_duration.observe_all(seconds)
+        metrics.statistics.ended(len(seconds), sum(seconds), well=error is None)
 
     async def drain(self, seconds: float) -> bool:
         """Wait until all that live have ended, for so long at most; whether they have."""

@@ -3,9 +3,10 @@
 from service.engine.catalog import Catalog
 from service.engine.exchange import Exchange, Receiver
 from service.engine.model_control import ModelControl
+from service.engine.statistics import statistics_of
 from service.errors import Draining, HoneError, NotReady
 from service.messages import InferRequest
-from service.metadata import IndexEntry, ModelMetadata, TensorMetadata
+from service.metadata import IndexEntry, ModelMetadata, ModelStatistics, TensorMetadata
 from service.metrics import Metrics
 
 EXTENSIONS = (
@@ -15,6 +16,7 @@ EXTENSIONS = (
     "model_repository(unload_dependents)",
     "schedule_policy",
     "parameters",
+    "statistics",
 )
 
 
@@ -114,6 +116,13 @@ class Engine:
     def config(self, model: str, version: str | None) -> dict[str, object]:
         """The completed configuration as Triton's JSON. Raises ModelNotFound or NotReady."""
         return self.catalog.find(model, version).config.to_json()
+
+    def statistics(self, model: str | None, version: str | None) -> list[ModelStatistics]:
+        """Of one version, of all versions of a model, or of all models. Raises ModelNotFound or NotReady."""
+        if model is None:
+            return [statistics_of(one) for one in self.catalog.models()]
+        wanted = [version] if version else self.catalog.versions(model) or [None]
+        return [statistics_of(self.catalog.find(model, one)) for one in wanted]
 
     async def index(self) -> list[IndexEntry]:
         """Every model and version with its state; those that could be loaded explicitly by their name alone."""

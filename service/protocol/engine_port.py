@@ -5,7 +5,7 @@ from typing import Protocol
 from service.engine.exchange import Exchange, Receiver
 from service.errors import HoneError
 from service.messages import InferRequest
-from service.metadata import IndexEntry, ModelMetadata
+from service.metadata import IndexEntry, ModelMetadata, ModelStatistics
 
 
 class Engine(Protocol):
@@ -50,6 +50,9 @@ class Engine(Protocol):
 
     def config(self, model: str, version: str | None) -> dict[str, object]:
         """The configuration as Triton's JSON. Raises ModelNotFound or NotReady."""
+
+    def statistics(self, model: str | None, version: str | None) -> list[ModelStatistics]:
+        """Of one version, of all versions of a model, or of all models. Raises ModelNotFound or NotReady."""
 
     async def index(self) -> list[IndexEntry]:
         """Every model and version with its state; those that could be loaded explicitly by their name alone."""

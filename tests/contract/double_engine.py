@@ -20,7 +20,7 @@ from service.errors import (
     QueueFull,
 )
 from service.messages import InferRequest, InferResponse, Tensor
-from service.metadata import IndexEntry, ModelMetadata, TensorMetadata
+from service.metadata import IndexEntry, ModelMetadata, ModelStatistics, TensorMetadata
 
 SLOW = 0.25
 MODELS = (
@@ -130,6 +130,24 @@ class DoubleEngine:
     def config(self, model: str, version: str | None) -> dict[str, object]:
         self._find(model, version)
         return {"name": model, "max_batch_size": 8, "input": [{"name": "x", "data_type": "TYPE_FP32", "dims": [4]}]}
+
+    def statistics(self, model: str | None, version: str | None) -> list[ModelStatistics]:
+        if model is not None:
+            self._find(model, version)
+        names = ("success", "fail", "queue", "compute_input", "compute_infer", "compute_output")
+        durations = {name: (number, 1000 * number) for number, name in enumerate((*names, "cache_hit", "cache_miss"))}
+        return [
+            ModelStatistics(
+                name=name,
+                version="1",
+                last_inference=1_700_000_000_000,
+                inference_count=12,
+                execution_count=5,
+                durations=durations,
+                batches={1: dict.fromkeys(names[3:], (3, 9)), 4: dict.fromkeys(names[3:], (2, 8))},
+            )
+            for name in ([model] if model else ["affine", "echo"])
+        ]
 
     async def index(self) -> list[IndexEntry]:
         return [

@@ -102,6 +102,29 @@ def test_many_calls_at_once_share_batches(served: Served) -> None:
     assert before + 65 == metric(served, "hone_requests_total", model="mlp", protocol="grpc", outcome="ok")
 
 
+def test_statistics_add_up(served: Served, client: triton.InferenceServerClient) -> None:
+    """What a client's requests add to the counts, on both doors alike: rows, batches, and where the time went."""
+    before = client.get_inference_statistics("mlp").model_stats[0]
+    for _ in range(5):
+        client.infer("mlp", [tensor(X)])
+    with triton_http.InferenceServerClient(served.http.removeprefix("http://")) as other:
+        told = other.get_inference_statistics("mlp", "1")["model_stats"][0]
+        assert ["mlp"] == [one["name"] for one in other.get_inference_statistics()["model_stats"]]
+    after = client.get_inference_statistics("mlp").model_stats[0]
+
+    assert before.inference_count + 15 == after.inference_count == told["inference_count"]
+    assert before.execution_count + 5 == after.execution_count
+    assert before.inference_stats.success.count + 5 == after.inference_stats.success.count
+    assert before.inference_stats.queue.count + 5 == after.inference_stats.queue.count
+    assert abs(time.time() - after.last_inference / 1e3) < 5
+    stats = after.inference_stats
+    parts = stats.queue.ns + stats.compute_input.ns + stats.compute_infer.ns + stats.compute_output.ns
+    assert 0 < parts <= stats.success.ns
+    sizes = {one.batch_size: one.compute_infer.count for one in after.batch_stats}
+    assert sizes[3] >= 5
+    assert sum(sizes.values()) == after.execution_count
+
+
 def test_a_deadline_reaches_the_scheduler(tmp_path: Path) -> None:
     """What can't be done in the time of the call is refused at once, not when the time is over."""
     write_model(tmp_path, "slow", config=SLOW, model=slow())

@@ -169,6 +169,7 @@ class RemoteScheduler:
 
     def _measure(self, exchange: Exchange, seconds: float) -> None:
         metrics = self._metrics
+        metrics.statistics.computed(1, exchange.rows, (0.0, seconds, 0.0))
         metrics.executions += 1
         metrics.inferences += exchange.rows
         metrics.batch_size.observe(exchange.rows)

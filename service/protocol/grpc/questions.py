@@ -7,7 +7,7 @@ from tritonclient.grpc import model_config_pb2
 from tritonclient.grpc import service_pb2 as pb
 
 from service.errors import ModelNotFound, Unsupported
-from service.metadata import IndexEntry, TensorMetadata
+from service.metadata import Duration, IndexEntry, ModelStatistics, TensorMetadata
 from service.protocol.engine_port import Engine
 from service.protocol.parameters import check_load, check_unload
 
@@ -57,6 +57,11 @@ class Questions:
         config = self._engine.config(request.name, request.version or None)
         return pb.ModelConfigResponse(config=json_format.ParseDict(config, model_config_pb2.ModelConfig()))
 
+    async def ModelStatistics(self, request: pb.ModelStatisticsRequest) -> pb.ModelStatisticsResponse:  # noqa: N802
+        """How often models were asked, and how long it took; without a name, of all."""
+        found = self._engine.statistics(request.name or None, request.version or None)
+        return pb.ModelStatisticsResponse(model_stats=[_statistics(one) for one in found])
+
     async def RepositoryIndex(self, request: pb.RepositoryIndexRequest) -> pb.RepositoryIndexResponse:  # noqa: N802
         """Every model and version in the repository, with its state."""
         _refuse_repository(request.repository_name)
@@ -96,6 +101,24 @@ def _values(parameters: Mapping[str, pb.ModelRepositoryParameter]) -> dict[str, 
 
 def _tensor(tensor: TensorMetadata) -> pb.ModelMetadataResponse.TensorMetadata:
     return pb.ModelMetadataResponse.TensorMetadata(name=tensor.name, datatype=tensor.datatype, shape=tensor.shape)
+
+
+def _statistics(one: ModelStatistics) -> pb.ModelStatistics:
+    return pb.ModelStatistics(
+        name=one.name,
+        version=one.version,
+        last_inference=one.last_inference,
+        inference_count=one.inference_count,
+        execution_count=one.execution_count,
+        inference_stats=pb.InferStatistics(**_durations(one.durations)),
+        batch_stats=[
+            pb.InferBatchStatistics(batch_size=rows, **_durations(times)) for rows, times in one.batches.items()
+        ],
+    )
+
+
+def _durations(durations: Mapping[str, Duration]) -> dict[str, pb.StatisticDuration]:
+    return {name: pb.StatisticDuration(count=count, ns=ns) for name, (count, ns) in durations.items()}
 
 
 def _entry(entry: IndexEntry) -> pb.RepositoryIndexResponse.ModelIndex:

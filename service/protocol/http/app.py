@@ -1,6 +1,6 @@
 """The FastAPI application: every route of the protocol, and its documentation under /docs."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Annotated, Any
 
 from fastapi import FastAPI, Path, Request
@@ -9,7 +9,7 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
 from service.errors import HoneError, ModelNotFound
-from service.metadata import TensorMetadata
+from service.metadata import Duration, ModelStatistics, TensorMetadata
 from service.protocol.engine_port import Engine
 from service.protocol.http.answer import (
     Answer,
@@ -42,6 +42,7 @@ def build_app(engine: Engine, limits: Limits) -> FastAPI:
         redoc_url=None,
     )
     _add_infer_routes(app, InferDoor(engine, limits))  # first, since routes are tried in order
+    _add_statistics_routes(app, engine)  # /v2/models/stats is no model's
     _add_model_routes(app, engine)
     _add_server_routes(app, engine)
     add_repository_routes(app, engine, limits)
@@ -70,6 +71,21 @@ def _add_server_routes(app: FastAPI, engine: Engine) -> None:
     app.get("/v2/", include_in_schema=False)(server)
     app.get("/v2/health/live", tags=["server"], openapi_extra=READY_OPENAPI)(live)
     app.get("/v2/health/ready", tags=["server"], openapi_extra=READY_OPENAPI)(ready)
+
+
+def _add_statistics_routes(app: FastAPI, engine: Engine) -> None:
+    def statistics(model: str | None, version: str | None) -> Answer:
+        return json_answer(200, {"model_stats": [_statistics(one) for one in engine.statistics(model, version)]})
+
+    async def of_all() -> Response:
+        """How often every model was asked, and how long it took, since it was loaded."""
+        return AnswerResponse(statistics(None, None))
+
+    app.get("/v2/models/stats", tags=["models"], openapi_extra=JSON_OPENAPI)(of_all)
+    words = (
+        "How often a model was asked, and how long it took, since it was loaded; without a version, of all that serve."
+    )
+    _add_model_route(app, "/stats", statistics, words, JSON_OPENAPI)
 
 
 def _add_model_routes(app: FastAPI, engine: Engine) -> None:
@@ -133,6 +149,24 @@ def _add_infer_routes(app: FastAPI, door: InferDoor) -> None:
 
 def _tensor(tensor: TensorMetadata) -> dict[str, Any]:
     return {"name": tensor.name, "datatype": tensor.datatype, "shape": tensor.shape}
+
+
+def _statistics(one: ModelStatistics) -> dict[str, Any]:
+    return {
+        "name": one.name,
+        "version": one.version,
+        "last_inference": one.last_inference,
+        "inference_count": one.inference_count,
+        "execution_count": one.execution_count,
+        "inference_stats": _durations(one.durations),
+        "response_stats": {},
+        "batch_stats": [{"batch_size": rows, **_durations(times)} for rows, times in one.batches.items()],
+        "memory_usage": [],
+    }
+
+
+def _durations(durations: Mapping[str, Duration]) -> dict[str, dict[str, int]]:
+    return {name: {"count": count, "ns": nanoseconds} for name, (count, nanoseconds) in durations.items()}
 
 
 async def _refuse(_request: Request, error: Exception) -> Response:

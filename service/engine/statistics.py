@@ -1,0 +1,36 @@
+"""The statistics of a generation in the protocol's words."""
+
+from service.engine.servable import Servable
+from service.metadata import Duration, ModelStatistics
+
+_PHASES = ("compute_input", "compute_infer", "compute_output")
+
+
+def statistics_of(model: Servable) -> ModelStatistics:
+    """What was counted since it was loaded. Nothing is ever answered from a cache."""
+    metrics = model.metrics
+    counted, queue = metrics.statistics, metrics.queue_duration
+    return ModelStatistics(
+        name=model.name,
+        version=model.version,
+        last_inference=int(counted.last_inference * 1e3),
+        inference_count=metrics.inferences,
+        execution_count=metrics.executions,
+        durations={
+            "success": _duration(counted.successes, counted.success_seconds),
+            "fail": _duration(counted.failures, counted.failure_seconds),
+            "queue": _duration(sum(queue.counts), queue.total),
+            **_by_phase(counted.computed_requests, counted.phases),
+            "cache_hit": (0, 0),
+            "cache_miss": (0, 0),
+        },
+        batches={rows: _by_phase(times.count, times.phases) for rows, times in sorted(counted.batches.items())},
+    )
+
+
+def _by_phase(count: int, phases: tuple[float, float, float]) -> dict[str, Duration]:
+    return {name: _duration(count, seconds) for name, seconds in zip(_PHASES, phases, strict=True)}
+
+
+def _duration(count: int, seconds: float) -> Duration:
+    return count, int(seconds * 1e9)
