@@ -25,6 +25,7 @@ class InferRequest(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     """One inference request as a door decoded it.
 
     `version` is None when the client named none. `outputs` are the names asked for; empty means all.
+    `classes` says of which of them only the highest so many elements are wanted, as classes.
     `timeout` is the longest time to completion that the client grants, in seconds; None when it named none. `priority`
     is Triton's: 1 is the first level, 0 the model's default.
     """
@@ -33,6 +34,7 @@ class InferRequest(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     version: str | None
     inputs: tuple[Tensor, ...]
     outputs: tuple[str, ...] = ()
+    classes: Mapping[str, int] = {}
     id: str = ""
     parameters: Parameters = {}
     timeout: float | None = None

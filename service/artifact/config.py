@@ -5,7 +5,7 @@ signature that a runtime found in the model file; `check_against` compares what 
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
@@ -20,6 +20,7 @@ from service.artifact.parameters import HoneParameters, read_parameters
 from service.artifact.rewriting import PRECISION
 from service.artifact.signature import Signature, TensorSpec
 from service.artifact.triton_fields import review
+from service.artifact.version_policy import VersionPolicy
 from service.errors import ArtifactError
 
 DEFAULT_MODEL_FILENAME = "model.onnx"
@@ -49,27 +50,13 @@ class InstanceGroup:
     gpus: tuple[int, ...] = ()
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class VersionPolicy:
-    """Which versions are served: the newest `latest`, or exactly `specific`, or all when both are None."""
-
-    latest: int | None = 1
-    specific: tuple[int, ...] | None = None
-
-    def candidates(self, versions: Iterable[int]) -> list[int]:
-        """The versions that may be served, newest first; at most `latest` of them are to be taken."""
-        newest_first = sorted(versions, reverse=True)
-        if self.specific is None:
-            return newest_first
-        return [version for version in newest_first if version in self.specific]
-
-
 @dataclass(frozen=True, kw_only=True)
 class ModelConfig:
     """What a model's config says, checked. `inputs` and `outputs` are empty until completed from the model itself.
 
     Dims are without the batch axis when `max_batch_size` is above 0. `parameters` holds every key as written,
-    `hone` the typed ones; `warnings` name the fields that are set and ignored.
+    `hone` the typed ones; `warnings` name the fields that are set and ignored. `labels` are the names of an output's
+    classes, once the files that name them were read.
     """
 
     name: str
@@ -85,6 +72,7 @@ class ModelConfig:
     parameters: Mapping[str, str]
     hone: HoneParameters
     warnings: tuple[str, ...] = ()
+    labels: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     source: bytes = field(repr=False)
 
     @property
@@ -145,7 +133,7 @@ def complete(config: ModelConfig | None, name: str, signature: Signature, *, max
     for role, specs in (("inputs", completed.inputs), ("outputs", completed.outputs)):
         if len(specs) > MAX_TENSORS:
             raise ArtifactError(f"{name}: {len(specs)} {role}, at most {MAX_TENSORS} can be served")
-    return completed
+    return replace(completed, labels=config.labels) if config else completed
 
 
 def with_runtime(config: ModelConfig, *, backend: str, precision: str) -> ModelConfig:
@@ -153,7 +141,7 @@ def with_runtime(config: ModelConfig, *, backend: str, precision: str) -> ModelC
     proto = pb.ModelConfig.FromString(config.source)
     proto.backend, proto.platform = backend, ""
     proto.parameters[PRECISION].string_value = precision
-    return _from_proto(proto, name=config.name, source=f"{config.name}/config.pbtxt")
+    return replace(_from_proto(proto, name=config.name, source=f"{config.name}/config.pbtxt"), labels=config.labels)
 
 
 def check_against(config: ModelConfig, signature: Signature) -> None:

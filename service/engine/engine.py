@@ -1,6 +1,7 @@
 """The engine's front: what the doors call."""
 
 from service.engine.catalog import Catalog
+from service.engine.classification import Classified
 from service.engine.exchange import Exchange, Receiver
 from service.engine.model_control import ModelControl
 from service.engine.statistics import statistics_of
@@ -11,6 +12,7 @@ from service.metrics import Metrics
 
 EXTENSIONS = (
     "binary_tensor_data",
+    "classification",
     "model_configuration",
     "model_repository",
     "model_repository(unload_dependents)",
@@ -69,6 +71,8 @@ class Engine:
             if self._draining:
                 raise Draining("the server is stopping")
             model = self.catalog.find(request.model, request.version)
+            if request.classes:
+                receiver = Classified(receiver, request.classes, model.config)
             return model.submit(request, receiver)
         except HoneError as error:
             self.refuse(request.model, request.version, request.protocol, error)

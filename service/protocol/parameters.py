@@ -35,6 +35,15 @@ def priority_level(value: object) -> int:
     return value
 
 
+def class_count(output: str, value: object) -> int:
+    """Triton's `classification` parameter of an output: how many of its elements, at least one."""
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise InvalidRequest(
+            f"output {quoted(output)}: classification is {quoted(value)}, expected how many, from 1 on"
+        )
+    return value
+
+
 def smaller(one: float | None, other: float | None) -> float | None:
     """The tighter of two times, of which either may be None for unlimited."""
     if one is None or other is None:

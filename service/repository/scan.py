@@ -1,12 +1,15 @@
 """From a folder to the models in it."""
 
 from collections.abc import Callable, Collection, Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TypeAlias
 
-from service.artifact.config import ModelConfig, VersionPolicy, read_config
+from service.artifact.config import ModelConfig, read_config
+from service.artifact.labels import read_labels
 from service.artifact.names import check_model_name, is_version, resolve_under
+from service.artifact.version_policy import VersionPolicy
 from service.errors import ArtifactError
 from service.repository.checks import CONFIG_NAME, Checks
 from service.repository.folder import ModelFolder, VersionFolder
@@ -109,10 +112,13 @@ def _config(root: Path, name: str) -> ModelConfig | None:
     if path.exists() and not path.is_file():
         raise ArtifactError(f"{name}/{CONFIG_NAME}: isn't a file")
     config = read_config(path, name=name)
-    for filename in config.label_filenames.values():
-        if not resolve_under(root, name, filename).is_file():
+    labels = {}
+    for output, filename in config.label_filenames.items():
+        labelled = resolve_under(root, name, filename)
+        if not labelled.is_file():
             raise ArtifactError(f"{name}/{filename}: no such file, but {CONFIG_NAME} names it as label_filename")
-    return config
+        labels[output] = read_labels(labelled, source=f"{name}/{filename}")
+    return replace(config, labels=labels) if labels else config
 
 
 def _present(path: Path) -> Iterator[int]:

@@ -12,7 +12,6 @@ from tritonclient.grpc import model_config_pb2 as pb
 from service.artifact.batching import DynamicBatching
 from service.artifact.config import (
     InstanceGroup,
-    VersionPolicy,
     check_against,
     complete,
     parse_config,
@@ -20,6 +19,7 @@ from service.artifact.config import (
 )
 from service.artifact.queue_policy import QueuePolicy
 from service.artifact.signature import Dim, Signature, TensorSpec
+from service.artifact.version_policy import VersionPolicy
 from service.errors import ArtifactError
 
 WHOLE = """

@@ -230,7 +230,15 @@ REFUSED = (
     Case("too late", infer(path="/v2/models/late/infer"), 504, "5 ms", "deadline_exceeded"),
     Case("two answers", infer(path="/v2/models/twice/infer"), 500, "more than one answer", "backend_error"),
     Case("no answer", infer(path="/v2/models/empty/infer"), 500, "internal error", "error"),
-    Case("classification", infer(outputs=[{"name": "y", "parameters": {"classification": 1}}]), 501, "", "unsupported"),
+    *[
+        Case(
+            f"classification {count!r}",
+            infer(outputs=[{"name": "y", "parameters": {"classification": count}}]),
+            400,
+            f'output \\"y\\": classification is {shown}',
+        )
+        for count, shown in ((0, "0"), (-1, "-1"), (True, "True"), (1.5, "1.5"), ("2", '\\"2\\"'))
+    ],
     Case("shared memory in", infer(tensor(None, parameters={"shared_memory_region": "a"})), 501, "", "unsupported"),
     Case(
         "shared memory out",

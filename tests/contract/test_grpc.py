@@ -203,6 +203,17 @@ def test_parameters_are_checked(live: LiveGrpc, key: str, parameter: pb.InferPar
     assert text in refusal(live, message)[1]
 
 
+def test_classes_are_asked_for(live: LiveGrpc) -> None:
+    """By the parameter of an output, which is checked."""
+    message = request()
+    message.outputs.add(name="y").parameters["classification"].int64_param = 3
+    live.call(message.SerializeToString())
+    assert {"y": 3} == live.engine.requests[-1].classes
+
+    message.outputs[0].parameters["classification"].int64_param = 0
+    assert 'output "y": classification is 0' in refusal(live, message)[1]
+
+
 def test_twins_are_refused(live: LiveGrpc) -> None:
     """Two inputs of a name, and an output that is asked for twice."""
     inputs = request()

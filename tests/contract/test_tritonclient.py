@@ -40,6 +40,15 @@ def client(server: Live) -> Iterator[triton.InferenceServerClient]:
         yield connected
 
 
+def test_classes_are_asked_for(server: Live, client: triton.InferenceServerClient) -> None:
+    """The client's class_count reaches the engine, for the output that it stands at."""
+    tensor = triton.InferInput("x", [1, 4], "FP32")
+    tensor.set_data_from_numpy(np.ones((1, 4), np.float32))
+    client.infer("affine", [tensor], outputs=[triton.InferRequestedOutput("y", class_count=3)])
+
+    assert {"y": 3} == server.engine.requests[-1].classes
+
+
 @pytest.mark.parametrize("datatype,array,binary_in,binary_out", WAYS)
 def test_arrays_come_back(
     client: triton.InferenceServerClient, datatype: str, array: NDArray[Any], binary_in: bool, binary_out: bool

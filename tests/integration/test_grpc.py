@@ -13,6 +13,7 @@ import tritonclient.grpc.aio as triton_aio
 import tritonclient.http as triton_http
 from tritonclient.utils import InferenceServerException
 
+from loadtests.served import ROOT
 from tests.integration.models import slow
 from tests.integration.served import Served, metric, serving, write_model
 
@@ -100,6 +101,33 @@ def test_many_calls_at_once_share_batches(served: Served) -> None:
     asyncio.run(ask())
 
     assert before + 65 == metric(served, "hone_requests_total", model="mlp", protocol="grpc", outcome="ok")
+
+
+def test_both_doors_name_the_same_classes() -> None:
+    """The committed digits, whose labels are their names: a text for each of the best, of each row."""
+    image = np.random.default_rng(1).integers(0, 255, (2, 1, 24, 24), np.uint8)
+    with serving(ROOT / "models") as served:
+        with triton.InferenceServerClient(served.grpc) as client:
+            sent = triton.InferInput("image", list(image.shape), "UINT8")
+            sent.set_data_from_numpy(image)
+            numbers = client.infer("digits", [sent]).as_numpy("probabilities")
+            wanted = triton.InferRequestedOutput("probabilities", class_count=3)
+            classes = client.infer("digits", [sent], outputs=[wanted]).as_numpy("probabilities")
+        with triton_http.InferenceServerClient(served.http.removeprefix("http://")) as other:
+            posted = triton_http.InferInput("image", list(image.shape), "UINT8")
+            posted.set_data_from_numpy(image)
+            for binary in (True, False):
+                asked = triton_http.InferRequestedOutput("probabilities", binary_data=binary, class_count=3)
+                told = other.infer("digits", [posted], outputs=[asked]).as_numpy("probabilities")
+                assert [[_text(one) for one in row] for row in classes] == [[_text(one) for one in row] for row in told]
+
+    best = np.argsort(-numbers, axis=1)[:, :3]
+    expected = [[f"{numbers[row, index]:f}:{index}:{index}" for index in indices] for row, indices in enumerate(best)]
+    assert expected == [[_text(one) for one in row] for row in classes]
+
+
+def _text(one: bytes | str) -> str:
+    return one.decode() if isinstance(one, bytes) else one
 
 
 def test_statistics_add_up(served: Served, client: triton.InferenceServerClient) -> None:

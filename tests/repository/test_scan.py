@@ -144,6 +144,27 @@ def test_broken_models_stay_alone(root: Path, add: AddVersion) -> None:
     assert "labels/labels.txt: no such file" in (found["labels"].problem or "")
 
 
+def test_labels_belong_to_the_configuration(root: Path, add: AddVersion) -> None:
+    """A line for each class; with others it is another configuration, and what is no text is refused by name."""
+    add("m")
+    (root / "m" / "config.pbtxt").write_text(
+        'backend: "onnxruntime" output { name: "p" data_type: TYPE_FP32 dims: 2 label_filename: "names.txt" }'
+    )
+    names = root / "m" / "names.txt"
+    names.write_text("zero\n\u00e4ins\n", encoding="utf-8")
+    before = only(root).config
+    assert before
+    assert {"p": ("zero", "\u00e4ins")} == before.labels
+
+    names.write_text("zero\none\n")
+    assert before != only(root).config
+    names.write_bytes(b"\xff\xfe")
+    assert "m/names.txt: can't be read as text" == only(root).problem
+    with names.open("wb") as file:
+        file.truncate(2**25)
+    assert "names.txt: is larger than" in (only(root).problem or "")
+
+
 def test_corrupt_file(root: Path, add: AddVersion) -> None:
     """A file that differs from its card is refused by name, with both digests."""
     (add("m", card=True) / "model.onnx").write_bytes(b"MODEL")

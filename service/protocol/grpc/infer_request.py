@@ -14,7 +14,7 @@ from service.protocol.grpc.contents import contents_array
 from service.protocol.grpc.wire import Split
 from service.protocol.layout import Layout, Layouts, TensorHead, check_inputs, check_outputs
 from service.protocol.limits import Limits
-from service.protocol.parameters import check_parameters, priority_level, smaller, timeout_seconds
+from service.protocol.parameters import check_parameters, class_count, priority_level, smaller, timeout_seconds
 from service.quoting import quoted
 
 _KEPT = 256
@@ -31,6 +31,7 @@ class Head(msgspec.Struct, frozen=True, kw_only=True):
     model: str
     version: str | None
     outputs: tuple[str, ...]
+    classes: Mapping[str, int]
     parameters: Mapping[str, Any]
     timeout: float | None
     priority: int
@@ -81,6 +82,7 @@ class InferDecoder:
             version=head.version,
             inputs=tuple(tensors),
             outputs=head.outputs,
+            classes=head.classes,
             id=_text(parts.id),
             parameters=head.parameters,
             timeout=smaller(head.timeout, remaining),
@@ -106,12 +108,15 @@ class InferDecoder:
             _refuse_shared_memory("input", tensor)
         for output in message.outputs:
             _refuse_shared_memory("output", output)
-            if "classification" in output.parameters:
-                raise Unsupported(f"output {quoted(output.name)}: the classification extension isn't supported")
         return Head(
             model=message.model_name,
             version=message.model_version or None,
             outputs=outputs,
+            classes={
+                output.name: class_count(output.name, _value("classification", output.parameters["classification"]))
+                for output in message.outputs
+                if "classification" in output.parameters
+            },
             parameters=parameters,
             timeout=timeout_seconds(parameters.get("timeout", 0)),
             priority=priority_level(parameters.get("priority", 0)),

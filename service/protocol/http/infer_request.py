@@ -56,6 +56,7 @@ class InferDecoder:
             version=version,
             inputs=tensors,
             outputs=terms.wanted.names,
+            classes=terms.wanted.classes,
             id=name,
             parameters=terms.parameters,
             timeout=timeout if terms.timeout is None else smaller(timeout, terms.timeout),

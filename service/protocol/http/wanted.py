@@ -1,19 +1,21 @@
 """How a client wants its outputs written."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from service.errors import InvalidRequest, Unsupported
 from service.protocol.http.document import OutputEntry
 from service.protocol.layout import check_outputs
 from service.protocol.limits import Limits
+from service.protocol.parameters import class_count
 from service.quoting import quoted
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Wanted:
-    """The outputs that are listed, which of them as binary data, and whether those that aren't listed are binary.
+    """The outputs that are listed, which of them as binary data, and whether those that aren't listed are binary;
+    `classes` says of which only the highest so many are wanted.
 
     Triton's documentation says that the request's `binary_data_output` overrides; its code applies it only to outputs
     that aren't listed. This follows the code.
@@ -22,6 +24,7 @@ class Wanted:
     names: tuple[str, ...] = ()
     binary: frozenset[str] = frozenset()
     rest_binary: bool = False
+    classes: Mapping[str, int] = field(default_factory=dict)
 
     def is_binary(self, name: str) -> bool:
         """Whether that output goes out as binary data."""
@@ -42,13 +45,16 @@ def read_wanted(outputs: tuple[OutputEntry, ...], parameters: Mapping[str, Any],
     names = tuple(entry.name for entry in outputs)
     check_outputs(names, limits)
     binary = frozenset(entry.name for entry in outputs if entry.parameters and _wants_binary(entry))
-    return Wanted(names=names, binary=binary, rest_binary=rest_binary)
+    classes = {
+        entry.name: class_count(entry.name, entry.parameters["classification"])
+        for entry in outputs
+        if entry.parameters and "classification" in entry.parameters
+    }
+    return Wanted(names=names, binary=binary, rest_binary=rest_binary, classes=classes)
 
 
 def _wants_binary(entry: OutputEntry) -> bool:
     parameters = entry.parameters or {}
-    if "classification" in parameters:
-        raise Unsupported(f"output {quoted(entry.name)}: the classification extension isn't supported")
     if "shared_memory_region" in parameters:
         raise Unsupported(f"output {quoted(entry.name)}: client shared memory isn't supported")
     binary = parameters.get("binary_data", False)
