@@ -12,6 +12,9 @@ _BINARY = (b"content-type", b"application/octet-stream")
 CLOSE = (b"connection", b"close")
 
 
+_LENGTH = b"content-length"
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Answer:
     """Status, headers in the order in which they are written, and body."""
@@ -28,6 +31,13 @@ def success(json_length: int | None, body: bytes) -> Answer:
         return Answer(status=200, headers=(_JSON, length), body=body)
     part = (b"inference-header-content-length", b"%d" % json_length)
     return Answer(status=200, headers=(_BINARY, length, part), body=body)
+
+
+def coded(answer: Answer, coding: bytes, body: bytes) -> Answer:
+    """The answer with its body in a content coding: `body` is that."""
+    others = [field for field in answer.headers if field[0] != _LENGTH]
+    headers = (*others, (_LENGTH, b"%d" % len(body)), (b"content-encoding", coding))
+    return Answer(status=answer.status, headers=headers, body=body)
 
 
 def json_answer(status: int, content: object, *more: tuple[bytes, bytes]) -> Answer:

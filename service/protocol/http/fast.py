@@ -14,6 +14,7 @@ from uvicorn.server import ServerState
 
 from service.protocol.engine_port import Engine
 from service.protocol.http.answer import CLOSE, refusal
+from service.protocol.http.compression import is_coded
 from service.protocol.http.fast_cycle import FastCycle
 from service.protocol.http.guarded import BETWEEN, GuardedProtocol
 from service.protocol.http.head import body_limit, body_too_large
@@ -166,7 +167,7 @@ class FastProtocol(GuardedProtocol):
             return False
         fields = dict(self.headers)
         length = fields.get(b"content-length")
-        if length is None or b"transfer-encoding" in fields:
+        if length is None or b"transfer-encoding" in fields or is_coded(fields):
             return False
         limit = body_limit(fields, self.limits)
         if int(length) > limit:

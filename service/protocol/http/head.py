@@ -10,8 +10,7 @@ from service.quoting import quoted
 
 JSON_LENGTH = b"inference-header-content-length"
 _TIMEOUT = b"x-request-timeout-ms"
-_ENCODING = b"content-encoding"
-_SPECIAL = frozenset({JSON_LENGTH, _TIMEOUT, _ENCODING})
+_SPECIAL = frozenset({JSON_LENGTH, _TIMEOUT})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -29,9 +28,6 @@ def read_head(fields: Mapping[bytes, bytes]) -> Head:
     """The special headers among `fields` (names in lower case). Raises InvalidRequest naming the header."""
     if _SPECIAL.isdisjoint(fields):
         return _PLAIN
-    encoding = fields.get(_ENCODING, b"identity").strip().lower()
-    if encoding not in {b"identity", b""}:
-        raise InvalidRequest(f"Content-Encoding {_text(encoding)} isn't supported: send the body uncompressed")
     return Head(json_length=_json_length(fields.get(JSON_LENGTH)), timeout=_timeout(fields.get(_TIMEOUT)))
 
 

@@ -1,13 +1,15 @@
 """Inference through ASGI: the entrance for everything that the fast one leaves out."""
 
 import asyncio
+from collections.abc import Mapping
 
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
 
-from service.errors import Draining, TooLarge
-from service.protocol.http.answer import CLOSE, Answer, refusal
+from service.errors import Draining, HoneError, TooLarge
+from service.protocol.http.answer import CLOSE, Answer, coded, refusal
+from service.protocol.http.compression import compress, decompress, sent_coding, wanted_coding
 from service.protocol.http.head import body_limit, body_too_large
 from service.protocol.http.infer_door import InferDoor, Route
 from service.protocol.http.reply import Reply
@@ -83,6 +85,21 @@ async def infer(door: InferDoor, route: Route, request: Request) -> Response:
         stopping = Draining(_STOPPING)
         door.engine.refuse(*route, "http", stopping)
         return AnswerResponse(refusal(stopping, CLOSE))
+    if coding := sent_coding(fields):
+        try:
+            body = await asyncio.to_thread(decompress, body, coding, error, body_limit(fields, door.limits))
+        except HoneError as wrong:
+            door.engine.refuse(*route, "http", wrong)
+            return AnswerResponse(refusal(wrong))
+    answer = await _answer(door, route, fields, body, request)
+    if answer.status == 200 and (coding := wanted_coding(fields)):
+        answer = coded(answer, coding, await asyncio.to_thread(compress, answer.body, coding))
+    return AnswerResponse(answer)
+
+
+async def _answer(
+    door: InferDoor, route: Route, fields: Mapping[bytes, bytes], body: bytes, request: Request
+) -> Answer:
     answered = asyncio.get_running_loop().create_future()
     reply = Reply(lambda: answered.set_result(None), door.limits.max_json_bytes)
     exchange = door.submit(route, fields, body, reply)
@@ -91,11 +108,11 @@ async def infer(door: InferDoor, route: Route, request: Request) -> Response:
         try:
             await asyncio.wait({answered, gone}, return_when=asyncio.FIRST_COMPLETED)
         except asyncio.CancelledError:
-            return AnswerResponse(refusal(Draining(_STOPPING), CLOSE))
+            return refusal(Draining(_STOPPING), CLOSE)
         finally:
             gone.cancel()
             exchange.cancel()  # has no effect on one that has ended
-    return AnswerResponse(reply.answer())
+    return reply.answer()
 
 
 async def _gone(request: Request) -> None:

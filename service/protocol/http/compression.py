@@ -1,0 +1,80 @@
+"""Bodies under a content coding: gzip, or deflate (a zlib stream, RFC 9110, section 8.4.1.2)."""
+
+import gzip
+import zlib
+from collections.abc import Mapping
+
+from service.errors import InvalidRequest, TooLarge
+from service.quoting import quoted
+
+CODINGS = frozenset({b"gzip", b"deflate"})
+_SENT, _WANTED = b"content-encoding", b"accept-encoding"
+_FIELDS = frozenset({_SENT, _WANTED})
+_GZIP, _ZLIB, _BARE = 31, 15, -15
+"""What zlib calls the formats; the last one is deflate without its envelope, as some clients send it."""
+_LEVEL = 1
+"""Tensors hardly get smaller by more effort."""
+
+
+def is_coded(fields: Mapping[bytes, bytes]) -> bool:
+    """Whether a request comes in a content coding, or its answer is to go out in one."""
+    return not _FIELDS.isdisjoint(fields) and (bool(sent_coding(fields)) or bool(wanted_coding(fields)))
+
+
+def sent_coding(fields: Mapping[bytes, bytes]) -> bytes:
+    """The coding of the body, in lower case; empty for none."""
+    coding = fields.get(_SENT, b"").strip().lower()
+    return b"" if coding == b"identity" else coding
+
+
+def wanted_coding(fields: Mapping[bytes, bytes]) -> bytes:
+    """The coding that a client asks for: the only one that it accepts.
+
+    Many clients accept several by default without a wish of their own: they are answered without, which is quicker.
+    """
+    coding = fields.get(_WANTED, b"").strip().lower()
+    return coding if coding in CODINGS else b""
+
+
+def decompress(body: bytes, coding: bytes, error: TooLarge, limit: int) -> bytes:
+    """The body without its coding. Raises `error` as soon as it has more than `limit` bytes, InvalidRequest for a
+    coding that isn't known or a body that isn't of it.
+    """
+    if coding not in CODINGS:
+        name = quoted(coding.decode("latin-1"))
+        raise InvalidRequest(f"Content-Encoding {name} isn't supported: use gzip, deflate or none")
+    try:
+        return _inflated(body, _GZIP if coding == b"gzip" else _ZLIB, error, limit)
+    except zlib.error:
+        if coding == b"gzip":
+            raise _broken(coding) from None
+    try:
+        return _inflated(body, _BARE, error, limit)
+    except zlib.error:
+        raise _broken(coding) from None
+
+
+def compress(body: bytes, coding: bytes) -> bytes:
+    """The body in that coding."""
+    return gzip.compress(body, _LEVEL, mtime=0) if coding == b"gzip" else zlib.compress(body, _LEVEL)
+
+
+def _inflated(body: bytes, form: int, error: TooLarge, limit: int) -> bytes:
+    """All of it; a gzip file may have several members, one after the other."""
+    parts: list[bytes] = []
+    left = limit + 1
+    rest = body
+    while rest:
+        stream = zlib.decompressobj(form)
+        parts.append(stream.decompress(rest, left))
+        left -= len(parts[-1])
+        if left <= 0:
+            raise error
+        if not stream.eof or (stream.unused_data and form != _GZIP):
+            raise zlib.error("cut off, or something follows")
+        rest = stream.unused_data
+    return b"".join(parts)
+
+
+def _broken(coding: bytes) -> InvalidRequest:
+    return InvalidRequest(f"the body isn't {coding.decode()}, as Content-Encoding says, or is cut off")
