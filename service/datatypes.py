@@ -37,6 +37,13 @@ DATATYPES: tuple[str, ...] = tuple(NUMPY_DTYPES)
 _LENGTH = struct.Struct("<I")
 
 
+def numbers(datatype: str, array: NDArray[Any]) -> NDArray[Any]:
+    """An array of numbers as numpy can compute with it: BF16 and FP16 as FP32, of which BF16 is the upper half."""
+    if datatype == BF16:
+        return (array.astype(np.uint32) << 16).view(np.float32)
+    return array.astype(np.float32) if datatype == "FP16" else array
+
+
 def item_bytes(datatype: str) -> int:
     """Bytes an element takes on the wire; 0 for BYTES, whose elements differ in length."""
     return 0 if datatype == BYTES else NUMPY_DTYPES[datatype].itemsize

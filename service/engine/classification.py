@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from service.artifact.config import ModelConfig
-from service.datatypes import BF16, BYTES
+from service.datatypes import BYTES, numbers
 from service.engine.exchange import Receiver
 from service.errors import HoneError, InvalidRequest
 from service.messages import InferResponse, Tensor
@@ -40,8 +40,8 @@ class Classified:
         most = self._wanted.get(tensor.name)
         if most is None:
             return tensor
-        numbers = _numbers(tensor)
-        rows = numbers.reshape(numbers.shape[0], -1) if self._batched else numbers.reshape(1, -1)
+        values = numbers(tensor.datatype, tensor.array)
+        rows = values.reshape(values.shape[0], -1) if self._batched else values.reshape(1, -1)
         classes = top_classes(rows, most, self._labels.get(tensor.name, ()))
         return Tensor(name=tensor.name, datatype=BYTES, array=classes if self._batched else classes[0])
 
@@ -62,10 +62,3 @@ def top_classes(rows: NDArray[Any], most: int, labels: Sequence[str]) -> NDArray
             text = f"{form % rows[row, index]}:{index}"
             classes[row, rank] = (f"{text}:{labels[index]}" if index < len(labels) else text).encode()
     return classes
-
-
-def _numbers(tensor: Tensor) -> NDArray[Any]:
-    """BF16 as FP32, of which it is the upper half."""
-    if tensor.datatype != BF16:
-        return tensor.array
-    return (tensor.array.astype(np.uint32) << 16).view(np.float32)

@@ -107,7 +107,7 @@ class DoubleEngine:
             raise _infeasible()
 
     def refuse(self, model: str, version: str | None, protocol: str, error: HoneError) -> None:
-        assert protocol in {"http", "grpc"}
+        assert protocol in {"http", "grpc", "v1"}
         self.refused.append((model, version, error.reason))
 
     def model_ready(self, model: str, version: str | None) -> bool:

@@ -23,6 +23,7 @@ from service.protocol.http.infer_door import InferDoor
 from service.protocol.http.infer_route import AnswerResponse, infer
 from service.protocol.http.repository_routes import add_repository_routes
 from service.protocol.http.schema import INFER_OPENAPI, JSON_OPENAPI, READY_OPENAPI
+from service.protocol.http.v1_routes import add_v1_routes
 from service.protocol.limits import Limits
 from service.quoting import quoted
 
@@ -46,6 +47,7 @@ def build_app(engine: Engine, limits: Limits) -> FastAPI:
     _add_model_routes(app, engine)
     _add_server_routes(app, engine)
     add_repository_routes(app, engine, limits)
+    add_v1_routes(app, engine, limits)
     app.add_exception_handler(HoneError, _refuse)
     app.add_exception_handler(HTTPException, _refuse_route)
     app.add_exception_handler(ClientDisconnect, _forget)
@@ -61,11 +63,13 @@ def _add_server_routes(app: FastAPI, engine: Engine) -> None:
 
     async def live() -> Response:
         """200 while the process answers."""
-        return AnswerResponse(empty_answer(200 if engine.live() else 400))
+        live = engine.live()
+        return AnswerResponse(json_answer(200 if live else 400, {"live": live}))
 
     async def ready() -> Response:
         """200 when the server takes requests and its models compute, else 400."""
-        return AnswerResponse(empty_answer(200 if engine.ready() else 400))
+        ready = engine.ready()
+        return AnswerResponse(json_answer(200 if ready else 400, {"ready": ready}))
 
     app.get("/v2", tags=["server"], openapi_extra=JSON_OPENAPI)(server)
     app.get("/v2/", include_in_schema=False)(server)

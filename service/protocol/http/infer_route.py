@@ -7,6 +7,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
 
+from service.engine.exchange import Exchange
 from service.errors import Draining, HoneError, TooLarge
 from service.protocol.http.answer import CLOSE, Answer, coded, refusal
 from service.protocol.http.compression import compress, decompress, sent_coding, wanted_coding
@@ -17,7 +18,7 @@ from service.protocol.http.reply import Reply
 LINGER = 2.0
 """Seconds in which a client that is still sending may read its refusal before the connection is closed."""
 
-_STOPPING = "the server is stopping"
+STOPPING = "the server is stopping"
 
 
 class AnswerResponse(Response):
@@ -82,7 +83,7 @@ async def infer(door: InferDoor, route: Route, request: Request) -> Response:
         door.engine.refuse(*route, "http", error)
         return EarlyResponse(refusal(error, CLOSE))
     except asyncio.CancelledError:
-        stopping = Draining(_STOPPING)
+        stopping = Draining(STOPPING)
         door.engine.refuse(*route, "http", stopping)
         return AnswerResponse(refusal(stopping, CLOSE))
     if coding := sent_coding(fields):
@@ -103,16 +104,22 @@ async def _answer(
     answered = asyncio.get_running_loop().create_future()
     reply = Reply(lambda: answered.set_result(None), door.limits.max_json_bytes)
     exchange = door.submit(route, fields, body, reply)
-    if exchange is not None:
-        gone = asyncio.ensure_future(_gone(request))
-        try:
-            await asyncio.wait({answered, gone}, return_when=asyncio.FIRST_COMPLETED)
-        except asyncio.CancelledError:
-            return refusal(Draining(_STOPPING), CLOSE)
-        finally:
-            gone.cancel()
-            exchange.cancel()  # has no effect on one that has ended
+    if exchange is not None and not await settled(exchange, answered, request):
+        return refusal(Draining(STOPPING), CLOSE)
     return reply.answer()
+
+
+async def settled(exchange: Exchange, answered: asyncio.Future[None], request: Request) -> bool:
+    """Wait for the answer, or until the client has gone; False when the server stops before."""
+    gone = asyncio.ensure_future(_gone(request))
+    try:
+        await asyncio.wait({answered, gone}, return_when=asyncio.FIRST_COMPLETED)
+    except asyncio.CancelledError:
+        return False
+    finally:
+        gone.cancel()
+        exchange.cancel()  # has no effect on one that has ended
+    return True
 
 
 async def _gone(request: Request) -> None:

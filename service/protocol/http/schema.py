@@ -111,6 +111,25 @@ INFER_OPENAPI: dict[str, Any] = {
         **_REFUSALS,
     },
 }
+_INSTANCES = {
+    "type": "object",
+    "properties": {
+        "instances": {
+            "type": "array",
+            "items": {},
+            "description": "By rows: a value for each instance, or an object with a value for each input.",
+        },
+        "inputs": {"description": "By columns: a value, or an object with a value for each input."},
+    },
+    "example": {"instances": [[0.1, 0.2, 0.3, 0.4]]},
+}
+PREDICT_OPENAPI: dict[str, Any] = {
+    "requestBody": {"required": True, "content": {"application/json": {"schema": _INSTANCES}}},
+    "responses": {
+        "200": _json("`predictions` by rows, or `outputs` by columns.", {"type": "object"}),
+        **_REFUSALS,
+    },
+}
 INDEX_OPENAPI: dict[str, Any] = {
     "requestBody": {
         "required": False,

@@ -11,8 +11,7 @@ from numpy.typing import NDArray
 from service.datatypes import BF16, BYTES
 from service.errors import InvalidRequest
 from service.messages import Tensor
-from service.protocol.http.document import InputEntry
-from service.protocol.layout import Layout
+from service.protocol.layout import Layout, TensorHead
 from service.quoting import quoted
 
 _NO_JSON = frozenset({"FP16", BF16})
@@ -30,7 +29,7 @@ _INTEGER = (frozenset({int}), "an integer")
 _LENGTH_BYTES = 4
 
 
-def numeric_array(entry: InputEntry, layout: Layout, data: list[int | float]) -> NDArray[Any]:
+def numeric_array(entry: TensorHead, layout: Layout, data: list[int | float]) -> NDArray[Any]:
     """The array of a flat list that is known to hold numbers only. Raises InvalidRequest as `json_array` does.
 
     `struct` checks range and kind of every number while it packs, in half the time that numpy takes to convert.
@@ -44,7 +43,7 @@ def numeric_array(entry: InputEntry, layout: Layout, data: list[int | float]) ->
     return np.ndarray(entry.shape, layout.dtype, packed)
 
 
-def json_array(entry: InputEntry, layout: Layout, data: object, max_depth: int) -> NDArray[Any]:
+def json_array(entry: TensorHead, layout: Layout, data: object, max_depth: int) -> NDArray[Any]:
     """The array of an input's `data`, flat or nested in row-major order.
 
     Raises InvalidRequest when an element isn't what the datatype demands, or the elements aren't as many as the shape.
@@ -55,7 +54,7 @@ def json_array(entry: InputEntry, layout: Layout, data: object, max_depth: int) 
         )
     if type(data) is not list:
         raise InvalidRequest(f"input {quoted(entry.name)}: data must be a list")
-    flat = _flat(entry, data, max_depth)
+    flat = flatten(entry, data, max_depth)
     if len(flat) != layout.count:
         raise _miscounted(entry, layout, flat)
     _check_types(entry, flat)
@@ -106,7 +105,7 @@ def _with_bare_tokens(numbers: NDArray[Any], text: bytes) -> bytes:
     return b"[" + b",".join(elements) + b"]"
 
 
-def _flat(entry: InputEntry, data: list[Any], max_depth: int) -> list[Any]:
+def flatten(entry: TensorHead, data: list[Any], max_depth: int) -> list[Any]:
     """The elements in row-major order. Nesting must be regular and mean the same shape, apart from axes of one."""
     if not data or type(data[0]) is not list:
         return data
@@ -125,13 +124,13 @@ def _flat(entry: InputEntry, data: list[Any], max_depth: int) -> list[Any]:
     return level
 
 
-def _miscounted(entry: InputEntry, layout: Layout, flat: list[Any]) -> InvalidRequest:
+def _miscounted(entry: TensorHead, layout: Layout, flat: list[Any]) -> InvalidRequest:
     return InvalidRequest(
         f"input {quoted(entry.name)}: shape {list(entry.shape)} needs {layout.count} elements, data has {len(flat)}"
     )
 
 
-def _check_types(entry: InputEntry, flat: list[Any]) -> None:
+def _check_types(entry: TensorHead, flat: list[Any]) -> None:
     allowed, words = _ELEMENT_TYPES.get(entry.datatype, _INTEGER)
     if allowed.issuperset(map(type, flat)):
         return
@@ -139,7 +138,7 @@ def _check_types(entry: InputEntry, flat: list[Any]) -> None:
     raise _wrong_element(entry, index, flat[index], f"{entry.datatype} takes {words}")
 
 
-def _unpackable(entry: InputEntry, layout: Layout, data: list[int | float]) -> InvalidRequest:
+def _unpackable(entry: TensorHead, layout: Layout, data: list[int | float]) -> InvalidRequest:
     """Why these numbers can't be packed: there are too many or too few, or the first that is at fault."""
     if len(data) != layout.count:
         return _miscounted(entry, layout, data)
@@ -155,7 +154,7 @@ def _unpackable(entry: InputEntry, layout: Layout, data: list[int | float]) -> I
     raise AssertionError("every element packs on its own")
 
 
-def _wrong_element(entry: InputEntry, index: int, element: object, fault: str) -> InvalidRequest:
+def _wrong_element(entry: TensorHead, index: int, element: object, fault: str) -> InvalidRequest:
     return InvalidRequest(f"input {quoted(entry.name)}: element {index} is {_shown(element)}, {fault}")
 
 
