@@ -181,11 +181,12 @@ def test_the_engine_hears_of_the_smallest_timeout(server: Live) -> None:
 
 
 def test_readiness_is_the_engines(server: Live) -> None:
-    """The ready routes say what the engine says, with an empty body."""
+    """The ready routes say what the engine says: of the server in JSON, of a model by the status alone."""
     server.engine.is_ready = False
     try:
-        for path in ("/v2/health/ready", "/v2/models/affine/ready"):
-            assert ask(server.port, get(path)) == b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n"
+        for path, told in (("/v2/health/ready", b'{"ready":false}'), ("/v2/models/affine/ready", b"")):
+            answer = ask(server.port, get(path))
+            assert (400, told) == (status(answer), body(answer))
     finally:
         server.engine.is_ready = True
 

@@ -101,7 +101,7 @@ def test_only_whole_and_short_requests_are_kept(piece: bytes, length: int) -> No
 def test_headers_that_are_refused_are_not_kept() -> None:
     """They are refused by what reads them, each time."""
     heads = KnownHeads()
-    heads.learn(HEAD + b"abc", 3, ("m", None), {**FIELDS, b"content-encoding": b"gzip"})
+    heads.learn(HEAD + b"abc", 3, ("m", None), {**FIELDS, b"x-request-timeout-ms": b"soon"})
     assert not heads.known
 
 
