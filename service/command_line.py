@@ -18,6 +18,7 @@ from rich.console import Console
 from service import __version__, logs
 from service.errors import ArtifactError
 from service.exit_code import ExitCode
+from service.logs import LogControl
 from service.settings import RepositorySettings, Settings
 
 _HELP = f"""Hone {__version__}: serve ONNX models over the Open Inference Protocol.
@@ -66,13 +67,14 @@ def run(arguments: Sequence[str]) -> int:
     settings = _read(Settings, "run", arguments)
     if settings is None:
         return ExitCode.WRONG_SETTING
-    logs.configure(style=settings.log_format, level=settings.log_level)
+    control = LogControl(settings.log_level, locked=settings.locked)
+    logs.configure(control, style=settings.log_format)
     import uvloop
 
     from service.server import CannotBindError, Server
 
     async def serve() -> int:
-        return await Server(settings).run()
+        return await Server(settings, control).run()
 
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
@@ -119,7 +121,7 @@ def profile(arguments: Sequence[str]) -> int:
 
 def _prepare_to_leave() -> None:
     """Before workers are started for a verb that prints what it finds: only errors are logged, signals unwind."""
-    logs.configure(style="auto", level="error")
+    logs.configure(LogControl("error"))
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _unwind)
 

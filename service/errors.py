@@ -2,6 +2,7 @@
 
 HoneError
   InvalidRequest            the request can't be understood or doesn't fit the model
+  Forbidden                 understood, but this server doesn't let clients do it
   ModelNotFound             no such model or version
   TooLarge                  a body or tensor beyond a limit
   Cancelled                 the client went away; never sent
@@ -38,6 +39,13 @@ class InvalidRequest(HoneError):
     """The request can't be understood, or doesn't fit what the model declares."""
 
     reason = "invalid_request"
+    outcome = "client_error"
+
+
+class Forbidden(HoneError):
+    """Understood, but this server was started so that clients may not."""
+
+    reason = "forbidden"
     outcome = "client_error"
 
 

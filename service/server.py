@@ -26,6 +26,7 @@ from service.engine.served_model import ServedModel
 from service.engine.source import EngineLimits, ModelSource
 from service.engine.trials.findings import FindingsCache
 from service.exit_code import ExitCode
+from service.logs import LogControl
 from service.metrics import Metrics, ModelMetrics
 from service.protocol.grpc.server import GrpcServer
 from service.protocol.http.app import build_app
@@ -81,8 +82,9 @@ class HttpServer(uvicorn.Server):
 class Server:
     """Owns the listening sockets, the engine and the doors for as long as the process serves."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, logs: LogControl) -> None:
         self._settings = settings
+        self._logs = logs
         self._metrics = Metrics(__version__)
         self._stop = asyncio.Event()
         self._urls: dict[str, str] = {}
@@ -172,7 +174,7 @@ class Server:
     def _http_config(self) -> uvicorn.Config:
         settings = self._settings
         return uvicorn.Config(
-            build_app(self._engine, self._limits),
+            build_app(self._engine, self._limits, self._logs),
             http=fast_protocol(self._engine, self._limits),
             loop="none",
             ws="none",
@@ -191,7 +193,7 @@ class Server:
         settings = self._settings
         if not settings.allow_grpc:
             return None
-        grpc = GrpcServer(self._engine, self._limits)
+        grpc = GrpcServer(self._engine, self._limits, self._logs)
         try:
             self._tell("grpc", grpc.bind(settings.host, settings.grpc_port))
         except OSError as error:

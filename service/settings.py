@@ -95,6 +95,11 @@ class Settings(RepositorySettings):
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="least severe line to log")
     log_format: Literal["auto", "json", "text"] = Field("auto", description="auto: JSON unless a terminal watches")
 
+    @property
+    def locked(self) -> str:
+        """Why clients may not change how the server runs; empty where only this machine can reach it."""
+        return "" if _is_loopback(self.host) else f"anybody who reaches {self.host} could, use --host 127.0.0.1"
+
     @field_validator("load_model", "remote", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:

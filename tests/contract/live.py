@@ -11,6 +11,7 @@ from typing import Self
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from service.logs import LogControl
 from service.protocol.http.app import build_app
 from service.protocol.http.fast import fast_protocol
 from service.protocol.limits import Limits
@@ -26,6 +27,7 @@ class Live:
 
     port: int
     engine: DoubleEngine
+    logs: LogControl
     server: uvicorn.Server
     thread: threading.Thread
 
@@ -36,9 +38,9 @@ def serve(*, fast: bool, limits: Limits = LIMITS, keep_alive: int = 5, patience:
 
     When it stops, it waits `patience` seconds for what is under way, or until all is answered.
     """
-    engine = DoubleEngine()
+    engine, logs = DoubleEngine(), LogControl()
     config = uvicorn.Config(
-        build_app(engine, limits),
+        build_app(engine, limits, logs),
         host="127.0.0.1",
         port=0,
         http=fast_protocol(engine, limits) if fast else HttpToolsProtocol,
@@ -58,7 +60,7 @@ def serve(*, fast: bool, limits: Limits = LIMITS, keep_alive: int = 5, patience:
     eventually(lambda: server.started)
     port = server.servers[0].sockets[0].getsockname()[1]
     try:
-        yield Live(port=port, engine=engine, server=server, thread=thread)
+        yield Live(port=port, engine=engine, logs=logs, server=server, thread=thread)
     finally:
         server.should_exit = True
         thread.join(PATIENCE)

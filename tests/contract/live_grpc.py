@@ -11,6 +11,7 @@ import grpc
 from tritonclient.grpc import service_pb2 as pb
 from tritonclient.grpc import service_pb2_grpc
 
+from service.logs import LogControl
 from service.protocol.grpc.server import GrpcServer
 from tests.contract.double_engine import DoubleEngine
 from tests.contract.live import LIMITS, PATIENCE
@@ -24,6 +25,7 @@ class LiveGrpc:
 
     port: int
     engine: DoubleEngine
+    logs: LogControl
     channel: grpc.Channel
     stub: Any
 
@@ -35,12 +37,12 @@ class LiveGrpc:
 @contextlib.contextmanager
 def serve_grpc() -> Iterator[LiveGrpc]:
     """The server while the block runs."""
-    engine, started = DoubleEngine(), threading.Event()
+    engine, logs, started = DoubleEngine(), LogControl(), threading.Event()
     ports: list[int] = []
     loops: list[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = []
 
     async def run() -> None:
-        server, ending = GrpcServer(engine, LIMITS), asyncio.Event()
+        server, ending = GrpcServer(engine, LIMITS, logs), asyncio.Event()
         ports.append(server.bind("127.0.0.1", 0))
         await server.start()
         loops.append((asyncio.get_running_loop(), ending))
@@ -54,7 +56,7 @@ def serve_grpc() -> Iterator[LiveGrpc]:
     try:
         with grpc.insecure_channel(f"127.0.0.1:{ports[0]}") as channel:
             stub = service_pb2_grpc.GRPCInferenceServiceStub(channel)
-            yield LiveGrpc(port=ports[0], engine=engine, channel=channel, stub=stub)
+            yield LiveGrpc(port=ports[0], engine=engine, logs=logs, channel=channel, stub=stub)
     finally:
         loop, ending = loops[0]
         loop.call_soon_threadsafe(ending.set)

@@ -12,6 +12,7 @@ from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
+from service.logs import LogControl
 from service.protocol.http.app import build_app
 from service.protocol.http.fast import fast_protocol
 from service.protocol.limits import Limits
@@ -77,7 +78,7 @@ class MemoryTransport(asyncio.Transport):
 def server() -> tuple[type[HttpToolsProtocol], Config]:
     """The fast protocol over the application."""
     protocol_class = fast_protocol(ENGINE, LIMITS)
-    app = build_app(ENGINE, LIMITS)
+    app = build_app(ENGINE, LIMITS, LogControl())
     return protocol_class, Config(
         app, http=protocol_class, ws="none", lifespan="off", log_config=None, access_log=False
     )

@@ -1,22 +1,26 @@
 """Every RPC but inference: what the server is, what it serves, and what it is to serve."""
 
 from collections.abc import Mapping
+from typing import Any
 
 from google.protobuf import json_format
 from tritonclient.grpc import model_config_pb2
 from tritonclient.grpc import service_pb2 as pb
 
 from service.errors import ModelNotFound, Unsupported
+from service.logs import LogControl
 from service.metadata import Duration, IndexEntry, ModelStatistics, TensorMetadata
 from service.protocol.engine_port import Engine
+from service.protocol.log_settings import change_log_settings, log_settings
 from service.protocol.parameters import check_load, check_unload
 
 
 class Questions:
     """The RPCs of GRPCInferenceService by their names, as coroutines from message to message that raise HoneErrors."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, logs: LogControl) -> None:
         self._engine = engine
+        self._logs = logs
 
     async def ServerLive(self, _request: pb.ServerLiveRequest) -> pb.ServerLiveResponse:  # noqa: N802
         """True while the process answers."""
@@ -62,6 +66,12 @@ class Questions:
         found = self._engine.statistics(request.name or None, request.version or None)
         return pb.ModelStatisticsResponse(model_stats=[_statistics(one) for one in found])
 
+    async def LogSettings(self, request: pb.LogSettingsRequest) -> pb.LogSettingsResponse:  # noqa: N802
+        """Which lines the server writes, after what the request sets."""
+        change_log_settings(self._logs, _values(request.settings))
+        told = {key: _setting(value) for key, value in log_settings(self._logs).items()}
+        return pb.LogSettingsResponse(settings=told)
+
     async def RepositoryIndex(self, request: pb.RepositoryIndexRequest) -> pb.RepositoryIndexResponse:  # noqa: N802
         """Every model and version in the repository, with its state."""
         _refuse_repository(request.repository_name)
@@ -94,7 +104,15 @@ def _refuse_repository(name: str) -> None:
         raise Unsupported("this server has one repository: leave its name out")
 
 
-def _values(parameters: Mapping[str, pb.ModelRepositoryParameter]) -> dict[str, object]:
+def _setting(value: str | int | bool) -> pb.LogSettingsResponse.SettingValue:
+    if isinstance(value, bool):
+        return pb.LogSettingsResponse.SettingValue(bool_param=value)
+    if isinstance(value, int):
+        return pb.LogSettingsResponse.SettingValue(uint32_param=value)
+    return pb.LogSettingsResponse.SettingValue(string_param=value)
+
+
+def _values(parameters: Mapping[str, Any]) -> dict[str, object]:
     kinds = {key: value.WhichOneof("parameter_choice") for key, value in parameters.items()}
     return {key: getattr(parameters[key], kind) if kind else None for key, kind in kinds.items()}
 

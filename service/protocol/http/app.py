@@ -9,6 +9,7 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
 from service.errors import HoneError, ModelNotFound
+from service.logs import LogControl
 from service.metadata import Duration, ModelStatistics, TensorMetadata
 from service.protocol.engine_port import Engine
 from service.protocol.http.answer import (
@@ -21,6 +22,7 @@ from service.protocol.http.answer import (
 )
 from service.protocol.http.infer_door import InferDoor
 from service.protocol.http.infer_route import AnswerResponse, infer
+from service.protocol.http.logging_routes import add_logging_routes
 from service.protocol.http.repository_routes import add_repository_routes
 from service.protocol.http.schema import INFER_OPENAPI, JSON_OPENAPI, READY_OPENAPI
 from service.protocol.http.v1_routes import add_v1_routes
@@ -33,8 +35,8 @@ _MODEL = "/v2/models/{model}"
 _VERSION = "/v2/models/{model}/versions/{version}"
 
 
-def build_app(engine: Engine, limits: Limits) -> FastAPI:
-    """The application over one engine."""
+def build_app(engine: Engine, limits: Limits, logs: LogControl) -> FastAPI:
+    """The application over one engine; what is logged is set by `logs`."""
     app = FastAPI(
         title=engine.server_name,
         version=engine.server_version,
@@ -47,6 +49,7 @@ def build_app(engine: Engine, limits: Limits) -> FastAPI:
     _add_model_routes(app, engine)
     _add_server_routes(app, engine)
     add_repository_routes(app, engine, limits)
+    add_logging_routes(app, limits, logs)
     add_v1_routes(app, engine, limits)
     app.add_exception_handler(HoneError, _refuse)
     app.add_exception_handler(HTTPException, _refuse_route)

@@ -2,7 +2,6 @@
 
 from typing import Any
 
-import orjson
 from fastapi import FastAPI, Request
 from starlette.responses import Response
 
@@ -11,6 +10,7 @@ from service.metadata import IndexEntry
 from service.protocol.engine_port import Engine
 from service.protocol.http.answer import CLOSE, empty_answer, json_answer, refusal
 from service.protocol.http.infer_route import AnswerResponse, EarlyResponse, read_body
+from service.protocol.http.json_object import object_of
 from service.protocol.http.schema import INDEX_OPENAPI, LOAD_OPENAPI, UNLOAD_OPENAPI
 from service.protocol.limits import Limits
 from service.protocol.parameters import check_load, check_unload
@@ -23,7 +23,7 @@ def add_repository_routes(app: FastAPI, engine: Engine, limits: Limits) -> None:
     too_large = TooLarge(f"the body is larger than the limit of {limits.max_json_bytes} bytes")
 
     async def body_of(request: Request) -> dict[str, Any]:
-        return _object(await read_body(request, limits.max_json_bytes, too_large))
+        return object_of(await read_body(request, limits.max_json_bytes, too_large))
 
     async def index(request: Request) -> Response:
         """Every model and version in the repository, with its state."""
@@ -64,18 +64,6 @@ def add_repository_routes(app: FastAPI, engine: Engine, limits: Limits) -> None:
 async def _refuse_unread(_request: Request, error: Exception) -> Response:
     assert isinstance(error, TooLarge)
     return EarlyResponse(refusal(error, CLOSE))
-
-
-def _object(body: bytes) -> dict[str, Any]:
-    if not body:
-        return {}
-    try:
-        content = orjson.loads(body)
-    except orjson.JSONDecodeError as error:
-        raise InvalidRequest(f"the JSON is malformed: {error}") from None
-    if not isinstance(content, dict):
-        raise InvalidRequest("expected a JSON object")
-    return content
 
 
 def _parameters(content: dict[str, Any]) -> dict[str, Any]:

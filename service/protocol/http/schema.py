@@ -147,6 +147,23 @@ LOAD_OPENAPI: dict[str, Any] = {
         "501": _json("A config or files of the client's own aren't taken.", _ERROR),
     }
 }
+_LOGGING = {
+    "type": "object",
+    "properties": {
+        **{key: {"type": "boolean"} for key in ("log_info", "log_warning", "log_error")},
+        "log_verbose_level": {"type": "integer", "minimum": 0},
+        "log_format": {"type": "string", "enum": ["default", "ISO8601"]},
+    },
+}
+LOGGING_OPENAPI: dict[str, Any] = {
+    "requestBody": {"required": False, "content": {"application/json": {"schema": _LOGGING}}},
+    "responses": {
+        "200": _json("What is set now.", {"type": "object"}),
+        "400": _REFUSALS["400"],
+        "403": _json("Clients may not change it.", _ERROR),
+        "501": _json("It can't be changed by request.", _ERROR),
+    },
+}
 _UNLOADED: dict[str, Any] = {"type": "object", "properties": {"unload_dependents": {"type": "boolean"}}}
 UNLOAD_OPENAPI: dict[str, Any] = {
     "requestBody": {

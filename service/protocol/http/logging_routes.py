@@ -1,0 +1,30 @@
+"""The routes of the logging extension."""
+
+from fastapi import FastAPI, Request
+from starlette.responses import Response
+
+from service.errors import TooLarge
+from service.logs import LogControl
+from service.protocol.http.answer import json_answer
+from service.protocol.http.infer_route import AnswerResponse, read_body
+from service.protocol.http.json_object import object_of
+from service.protocol.http.schema import JSON_OPENAPI, LOGGING_OPENAPI
+from service.protocol.limits import Limits
+from service.protocol.log_settings import change_log_settings, log_settings
+
+
+def add_logging_routes(app: FastAPI, limits: Limits, logs: LogControl) -> None:
+    """What is logged, and how to change it."""
+    too_large = TooLarge(f"the body is larger than the limit of {limits.max_json_bytes} bytes")
+
+    async def told() -> Response:
+        """Which lines the server writes."""
+        return AnswerResponse(json_answer(200, log_settings(logs)))
+
+    async def changed(request: Request) -> Response:
+        """Set which lines the server writes; the answer is what is set then."""
+        change_log_settings(logs, object_of(await read_body(request, limits.max_json_bytes, too_large)))
+        return AnswerResponse(json_answer(200, log_settings(logs)))
+
+    app.get("/v2/logging", tags=["server"], openapi_extra=JSON_OPENAPI)(told)
+    app.post("/v2/logging", tags=["server"], openapi_extra=LOGGING_OPENAPI)(changed)

@@ -1,0 +1,55 @@
+import json
+import subprocess
+import sys
+
+import pytest
+
+from service.logs import LogSettings
+
+SCRIPT = """
+import logging, sys, warnings
+import structlog
+from service.logs import LogControl, LogSettings, configure
+
+log = structlog.get_logger()
+control = LogControl(sys.argv[1])
+configure(control, style="json")
+
+def say():
+    for level in ("debug", "info", "warning", "error", "critical"):
+        getattr(log, level)("own", said=level)
+    for level in ("info", "warning", "error"):
+        getattr(logging.getLogger("library"), level)(level)
+
+say()
+log.error("changed")
+control.change(LogSettings(info=False, warning=False, verbose_level=1))
+say()
+"""
+
+
+@pytest.mark.parametrize(
+    "level,first",
+    [
+        ("debug", ["debug", "info", "warning", "error", "critical", "warning", "error"]),
+        ("info", ["info", "warning", "error", "critical", "warning", "error"]),
+        ("error", ["error", "critical", "error"]),
+    ],
+)
+def test_lines_are_written_as_is_set(level: str, first: list[str]) -> None:
+    """From the start, and after a change at once, of loggers that were there before; what libraries say, too."""
+    done = subprocess.run([sys.executable, "-c", SCRIPT, level], capture_output=True, text=True, check=True)
+    lines = [json.loads(line) for line in done.stderr.splitlines()]
+    turn = [line["event"] for line in lines].index("changed")
+
+    assert first == [line["level"] for line in lines[:turn]]
+    assert ["debug", "error", "critical", "error"] == [line["level"] for line in lines[turn + 1 :]]
+    assert all(line["timestamp"] for line in lines)
+    assert "" == done.stdout
+
+
+def test_a_level_is_what_is_at_least_as_severe() -> None:
+    """Debug lines are the verbose ones."""
+    assert LogSettings(verbose_level=1) == LogSettings.of_level("debug")
+    assert LogSettings() == LogSettings.of_level("info")
+    assert LogSettings(info=False, warning=False) == LogSettings.of_level("error")
