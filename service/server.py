@@ -17,7 +17,7 @@ import uvicorn
 from service import __version__
 from service.engine.catalog import Catalog
 from service.engine.device import Devices
-from service.engine.engine import Engine
+from service.engine.engine import EXTENSIONS, Engine
 from service.engine.model_control import ModelControl
 from service.engine.remote.address import parse_remotes
 from service.engine.remote.model import RemoteModel
@@ -28,6 +28,7 @@ from service.engine.trials.findings import FindingsCache
 from service.exit_code import ExitCode
 from service.logs import LogControl
 from service.metrics import Metrics, ModelMetrics
+from service.protocol.client_memory import ClientMemory
 from service.protocol.grpc.server import GrpcServer
 from service.protocol.http.app import build_app
 from service.protocol.http.fast import fast_protocol
@@ -85,6 +86,7 @@ class Server:
     def __init__(self, settings: Settings, logs: LogControl) -> None:
         self._settings = settings
         self._logs = logs
+        self._memory = ClientMemory(allowed=settings.allow_client_shm)
         self._metrics = Metrics(__version__)
         self._stop = asyncio.Event()
         self._urls: dict[str, str] = {}
@@ -102,6 +104,7 @@ class Server:
             catalog=self._catalog,
             control=self._control,
             metrics=self._metrics,
+            extensions=(*EXTENSIONS, "system_shared_memory") if settings.allow_client_shm else EXTENSIONS,
         )
 
     async def run(self) -> int:
@@ -174,8 +177,8 @@ class Server:
     def _http_config(self) -> uvicorn.Config:
         settings = self._settings
         return uvicorn.Config(
-            build_app(self._engine, self._limits, self._logs),
-            http=fast_protocol(self._engine, self._limits),
+            build_app(self._engine, self._limits, self._logs, self._memory),
+            http=fast_protocol(self._engine, self._limits, self._memory),
             loop="none",
             ws="none",
             lifespan="off",
@@ -193,7 +196,7 @@ class Server:
         settings = self._settings
         if not settings.allow_grpc:
             return None
-        grpc = GrpcServer(self._engine, self._limits, self._logs)
+        grpc = GrpcServer(self._engine, self._limits, self._logs, self._memory)
         try:
             self._tell("grpc", grpc.bind(settings.host, settings.grpc_port))
         except OSError as error:

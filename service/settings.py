@@ -67,6 +67,9 @@ class Settings(RepositorySettings):
         description="explicit mode: a model to load at the start, or * for all; several times, or with commas",
     )
     repository_poll_secs: Seconds = Field(15, description="poll mode: time between two looks at the repository")
+    allow_client_shm: bool = Field(
+        False, description="let clients of this machine hand over tensors in shared memory that they name"
+    )
     metrics_port: Port = Field(8002, description="port of the Prometheus metrics; 0 takes a free one")
     server_name: str = Field("hone", description="name in the server metadata")
     default_deadline_ms: Annotated[float, Field(gt=0, le=3_600_000)] = Field(
@@ -121,6 +124,15 @@ class Settings(RepositorySettings):
             if name != "*" and not is_model_name(name):
                 raise ValueError(f"{name!r} isn't the name of a model")
         return names
+
+    @field_validator("allow_client_shm")
+    @classmethod
+    def _near(cls, allowed: bool, info: ValidationInfo) -> bool:
+        """Shared memory of this machine is nobody else's to read and write."""
+        host = info.data.get("host", "")
+        if allowed and not _is_loopback(host):
+            raise ValueError(f"anybody who reaches {host} could read and write this machine's shared memory")
+        return allowed
 
     @field_validator("model_control_mode")
     @classmethod

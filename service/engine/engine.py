@@ -27,11 +27,18 @@ class Engine:
     """Owns whether the server takes requests: `catalog` says what is served, `control` what is to be."""
 
     def __init__(
-        self, *, server_name: str, server_version: str, catalog: Catalog, control: ModelControl, metrics: Metrics
+        self,
+        *,
+        server_name: str,
+        server_version: str,
+        catalog: Catalog,
+        control: ModelControl,
+        metrics: Metrics,
+        extensions: tuple[str, ...] = EXTENSIONS,
     ) -> None:
         self.server_name = server_name
         self.server_version = server_version
-        self.extensions = EXTENSIONS
+        self.extensions = extensions
         self.catalog = catalog
         self._control = control
         self._metrics = metrics

@@ -239,14 +239,36 @@ REFUSED = (
         )
         for count, shown in ((0, "0"), (-1, "-1"), (True, "True"), (1.5, "1.5"), ("2", '\\"2\\"'))
     ],
-    Case("shared memory in", infer(tensor(None, parameters={"shared_memory_region": "a"})), 501, "", "unsupported"),
+    Case(
+        "shared memory in",
+        infer(tensor(None, parameters={"shared_memory_region": "a", "shared_memory_byte_size": 8})),
+        400,
+        'region \\"a\\" isn\'t registered',
+    ),
+    Case(
+        "shared memory and data",
+        infer(tensor(parameters={"shared_memory_region": "a", "shared_memory_byte_size": 8})),
+        400,
+        'input \\"x\\" lies in shared memory and has data besides',
+    ),
     Case(
         "shared memory out",
-        infer(outputs=[{"name": "y", "parameters": {"shared_memory_region": "a"}}]),
-        501,
-        "",
-        "unsupported",
+        infer(outputs=[{"name": "y", "parameters": {"shared_memory_region": "a", "shared_memory_byte_size": 8}}]),
+        400,
+        'region \\"a\\" isn\'t registered',
     ),
+    *[
+        Case(f"shared memory, {shown}", infer(tensor(None, parameters=parameters)), 400, shown)
+        for parameters, shown in (
+            ({"shared_memory_region": 1}, "must be the name of a region"),
+            ({"shared_memory_region": "a"}, "shared_memory_byte_size is None"),
+            ({"shared_memory_region": "a", "shared_memory_byte_size": -1}, "shared_memory_byte_size is -1"),
+            (
+                {"shared_memory_region": "a", "shared_memory_byte_size": 1, "shared_memory_offset": True},
+                "shared_memory_offset is True",
+            ),
+        )
+    ],
     Case("JSON too large", post(INFER, b"{}".ljust(65537)), 413, "send the tensors as binary data", "too_large"),
     Case("chunked JSON too large", chunked(INFER, b"{}".ljust(65537)), 413, "as binary data", "too_large"),
     Case(

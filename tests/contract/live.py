@@ -12,6 +12,7 @@ import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from service.logs import LogControl
+from service.protocol.client_memory import ClientMemory
 from service.protocol.http.app import build_app
 from service.protocol.http.fast import fast_protocol
 from service.protocol.limits import Limits
@@ -38,12 +39,12 @@ def serve(*, fast: bool, limits: Limits = LIMITS, keep_alive: int = 5, patience:
 
     When it stops, it waits `patience` seconds for what is under way, or until all is answered.
     """
-    engine, logs = DoubleEngine(), LogControl()
+    engine, logs, memory = DoubleEngine(), LogControl(), ClientMemory(allowed=True)
     config = uvicorn.Config(
-        build_app(engine, limits, logs),
+        build_app(engine, limits, logs, memory),
         host="127.0.0.1",
         port=0,
-        http=fast_protocol(engine, limits) if fast else HttpToolsProtocol,
+        http=fast_protocol(engine, limits, memory) if fast else HttpToolsProtocol,
         loop="uvloop",
         ws="none",
         lifespan="off",

@@ -12,6 +12,7 @@ from tritonclient.grpc import service_pb2 as pb
 from tritonclient.grpc import service_pb2_grpc
 
 from service.logs import LogControl
+from service.protocol.client_memory import ClientMemory
 from service.protocol.grpc.server import GrpcServer
 from tests.contract.double_engine import DoubleEngine
 from tests.contract.live import LIMITS, PATIENCE
@@ -42,7 +43,7 @@ def serve_grpc() -> Iterator[LiveGrpc]:
     loops: list[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = []
 
     async def run() -> None:
-        server, ending = GrpcServer(engine, LIMITS, logs), asyncio.Event()
+        server, ending = GrpcServer(engine, LIMITS, logs, ClientMemory(allowed=True)), asyncio.Event()
         ports.append(server.bind("127.0.0.1", 0))
         await server.start()
         loops.append((asyncio.get_running_loop(), ending))

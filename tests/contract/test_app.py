@@ -9,6 +9,7 @@ from service.engine.exchange import Exchange, Receiver
 from service.logs import LogControl
 from service.messages import InferRequest
 from service.metadata import IndexEntry
+from service.protocol.client_memory import ClientMemory
 from service.protocol.http.app import build_app
 from service.protocol.limits import Limits
 from tests.contract.double_engine import DoubleEngine
@@ -50,7 +51,9 @@ def test_the_documentation_describes_bodies(server: Live) -> None:
 async def test_a_fault_is_hidden(method: str, path: str) -> None:
     """A fault of Hone itself is a 500 that says nothing of what went wrong."""
     engine = BrokenEngine()
-    transport = httpx.ASGITransport(build_app(engine, Limits(), LogControl()), raise_app_exceptions=False)
+    transport = httpx.ASGITransport(
+        build_app(engine, Limits(), LogControl(), ClientMemory(allowed=False)), raise_app_exceptions=False
+    )
     async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
         content = (
             {"inputs": [{"name": "x", "shape": [1], "datatype": "FP32", "data": [1]}]} if "infer" in path else None
@@ -67,7 +70,7 @@ async def test_each_app_has_its_own_engine() -> None:
     one.is_ready = False
     answers = []
     for engine in (one, other):
-        transport = httpx.ASGITransport(build_app(engine, Limits(), LogControl()))
+        transport = httpx.ASGITransport(build_app(engine, Limits(), LogControl(), ClientMemory(allowed=False)))
         async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
             answers.append((await client.get("/v2/health/ready")).status_code)
 

@@ -170,7 +170,7 @@ def test_a_refusal_has_code_text_and_reason(live: LiveGrpc, model: str, code: st
             request(raw=None, datatype="FP16", contents=pb.InferTensorContents(fp32_contents=[1] * 4)),
             "FP16 has no contents",
         ),
-        (request(parameters={"shared_memory_region": pb.InferParameter(string_param="r")}), "shared memory"),
+        (request(parameters={"shared_memory_region": pb.InferParameter(string_param="r")}), "byte_size is None"),
     ],
 )
 def test_what_cannot_be_read_is_refused(live: LiveGrpc, message: pb.ModelInferRequest | bytes, text: str) -> None:
@@ -209,6 +209,10 @@ def test_classes_are_asked_for(live: LiveGrpc) -> None:
     message.outputs.add(name="y").parameters["classification"].int64_param = 3
     live.call(message.SerializeToString())
     assert {"y": 3} == live.engine.requests[-1].classes
+
+    message.outputs[0].parameters["shared_memory_region"].string_param = "r"
+    message.outputs[0].parameters["shared_memory_byte_size"].int64_param = 64
+    assert "classes can't be written to shared memory" in refusal(live, message)[1]
 
     message.outputs[0].parameters["classification"].int64_param = 0
     assert 'output "y": classification is 0' in refusal(live, message)[1]

@@ -1,6 +1,7 @@
 """A real server's gRPC door, asked by the stock clients, beside its HTTP door."""
 
 import asyncio
+import secrets
 import signal
 import time
 from collections.abc import Iterator
@@ -15,7 +16,7 @@ from tritonclient.utils import InferenceServerException
 
 from loadtests.served import ROOT
 from tests.integration.models import slow
-from tests.integration.served import Served, metric, serving, write_model
+from tests.integration.served import Served, metric, run_to_end, serving, write_model
 
 X = np.random.default_rng(5).normal(size=(3, 64)).astype(np.float32)
 SLOW = "max_batch_size: 1"
@@ -186,6 +187,32 @@ def test_what_was_accepted_is_answered_before_the_end(tmp_path: Path) -> None:
             time.sleep(0.01)
 
     assert [None] * 30 == heard
+
+
+def test_shared_memory_has_to_be_allowed(served: Served, tmp_path: Path) -> None:
+    """A server lists the extension and takes regions only if it was started so, and on loopback."""
+    key = f"hone-test-{secrets.token_hex(6)}"
+    path = Path("/dev/shm", key)
+    path.write_bytes(X.tobytes())
+    try:
+        with triton.InferenceServerClient(served.grpc) as client:
+            assert "system_shared_memory" not in client.get_server_metadata().extensions
+            with pytest.raises(InferenceServerException, match="--allow-client-shm") as caught:
+                client.register_system_shared_memory("x", key, X.nbytes)
+            assert "PERMISSION_DENIED" in str(caught.value.status())
+            expected = client.infer("mlp", [tensor(X)]).as_numpy("y")
+        write_model(tmp_path, "mlp")
+        with serving(tmp_path, "--allow-client-shm") as open_one, triton.InferenceServerClient(open_one.grpc) as client:
+            assert "system_shared_memory" in client.get_server_metadata().extensions
+            client.register_system_shared_memory("x", key, X.nbytes)
+            sent = triton.InferInput("x", list(X.shape), "FP32")
+            sent.set_shared_memory("x", X.nbytes)
+            np.testing.assert_array_equal(expected, client.infer("mlp", [sent]).as_numpy("y"))
+    finally:
+        path.unlink()
+    code, errors = run_to_end(["run", "--host", "0.0.0.0", "--allow-client-shm"])
+    assert 2 == code
+    assert "anybody who reaches 0.0.0.0 could read and write this machine's shared memory" in errors
 
 
 def test_the_door_may_stay_closed(tmp_path: Path) -> None:

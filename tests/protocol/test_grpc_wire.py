@@ -8,6 +8,7 @@ from tritonclient.grpc import service_pb2 as pb
 
 from service.errors import HoneError, TooLarge
 from service.messages import InferRequest
+from service.protocol.client_memory import ClientMemory
 from service.protocol.grpc.infer_request import InferDecoder
 from service.protocol.grpc.wire import field, split
 from service.protocol.limits import Limits
@@ -47,7 +48,7 @@ def messages(draw: st.DrawFn) -> pb.ModelInferRequest:
 
 
 def decoded(message: bytes) -> InferRequest:
-    decoder = InferDecoder(Limits())
+    decoder = InferDecoder(Limits(), ClientMemory(allowed=False))
     parts = split(message, 2**20)
     return decoder.request(decoder.head(parts.head), parts, None)
 

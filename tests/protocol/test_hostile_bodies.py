@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from service.datatypes import NUMPY_DTYPES
 from service.errors import HoneError
 from service.messages import InferRequest, Tensor
+from service.protocol.client_memory import ClientMemory
 from service.protocol.http.head import Head, read_head
 from service.protocol.http.infer_request import InferDecoder
 from service.protocol.http.wanted import Wanted
@@ -20,7 +21,7 @@ from service.protocol.status import http_status
 from tests.contract.double_engine import DoubleEngine
 from tests.protocol.bodies import binary_body, json_body, tensors
 
-DECODER = InferDecoder(DoubleEngine(), Limits(max_json_bytes=100_000))
+DECODER = InferDecoder(DoubleEngine(), Limits(max_json_bytes=100_000), ClientMemory(allowed=False))
 SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8)
 VALUES = st.recursive(
     SCALARS, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner, max_size=3)

@@ -2,6 +2,7 @@
 
 import pytest
 
+from service.protocol.client_memory import ClientMemory
 from service.protocol.http.infer_door import InferDoor, Route
 from service.protocol.http.reply import Reply
 from service.protocol.limits import Limits
@@ -35,7 +36,7 @@ def ask(door: InferDoor, body: bytes, route: Route = ROUTE) -> str:
 async def test_after_a_refusal_bodies_are_not_parsed(body: bytes) -> None:
     """The first request is parsed and refused; those after it are refused whatever they hold."""
     engine = Refusing()
-    door = InferDoor(engine, Limits())
+    door = InferDoor(engine, Limits(), ClientMemory(allowed=False))
     assert "deadline_infeasible" in ask(door, json_body(small()))
     assert engine.asked == 0
 
@@ -47,7 +48,7 @@ async def test_after_a_refusal_bodies_are_not_parsed(body: bytes) -> None:
 async def test_a_bad_request_is_no_sign_of_overload() -> None:
     """What a client did wrong doesn't make the door ask beforehand."""
     engine = Refusing()
-    door = InferDoor(engine, Limits())
+    door = InferDoor(engine, Limits(), ClientMemory(allowed=False))
     ask(door, json_body(small()), ("wrong", None))
     ask(door, json_body(small()), ("wrong", None))
 
@@ -57,7 +58,7 @@ async def test_a_bad_request_is_no_sign_of_overload() -> None:
 async def test_where_bodies_grant_less_time_headers_do_not_suffice() -> None:
     """A request that is due sooner than its headers say may go before others, so its body is read."""
     engine = Refusing()
-    door = InferDoor(engine, Limits())
+    door = InferDoor(engine, Limits(), ClientMemory(allowed=False))
     ask(door, json_body(small(), parameters={"timeout": 1000}))
     for _ in range(3):
         assert "deadline_infeasible" in ask(door, json_body(small()))
@@ -67,7 +68,7 @@ async def test_where_bodies_grant_less_time_headers_do_not_suffice() -> None:
 
 async def test_many_names_with_times_of_their_own_fill_no_memory() -> None:
     """What is remembered of routes has a bound."""
-    door = InferDoor(DoubleEngine(), Limits())
+    door = InferDoor(DoubleEngine(), Limits(), ClientMemory(allowed=False))
     for number in range(3000):
         ask(door, json_body(small(), parameters={"timeout": 1000}), (f"unknown-{number}", None))
 

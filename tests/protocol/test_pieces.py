@@ -13,6 +13,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from service.logs import LogControl
+from service.protocol.client_memory import ClientMemory
 from service.protocol.http.app import build_app
 from service.protocol.http.fast import fast_protocol
 from service.protocol.limits import Limits
@@ -77,8 +78,8 @@ class MemoryTransport(asyncio.Transport):
 @cache
 def server() -> tuple[type[HttpToolsProtocol], Config]:
     """The fast protocol over the application."""
-    protocol_class = fast_protocol(ENGINE, LIMITS)
-    app = build_app(ENGINE, LIMITS, LogControl())
+    protocol_class = fast_protocol(ENGINE, LIMITS, ClientMemory(allowed=False))
+    app = build_app(ENGINE, LIMITS, LogControl(), ClientMemory(allowed=False))
     return protocol_class, Config(
         app, http=protocol_class, ws="none", lifespan="off", log_config=None, access_log=False
     )

@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from service.messages import InferResponse, Tensor
+from service.protocol.client_memory import ClientMemory
 from service.protocol.http.head import Head
 from service.protocol.http.infer_request import InferDecoder
 from service.protocol.http.infer_response import encode_infer
@@ -14,7 +15,7 @@ from service.protocol.limits import MIB, Limits
 from tests.contract.double_engine import DoubleEngine
 from tests.protocol.bodies import JSON_DATATYPES, binary_body, json_body, same, tensors
 
-DECODER = InferDecoder(DoubleEngine(), Limits())
+DECODER = InferDecoder(DoubleEngine(), Limits(), ClientMemory(allowed=False))
 
 
 def as_request(json_length: int | None, body: bytes) -> tuple[Tensor, ...]:

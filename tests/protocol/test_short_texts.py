@@ -3,6 +3,7 @@
 import pytest
 
 from service.errors import HoneError
+from service.protocol.client_memory import ClientMemory
 from service.protocol.http.head import Head
 from service.protocol.http.infer_request import InferDecoder
 from service.protocol.limits import Limits
@@ -10,7 +11,7 @@ from tests.contract.double_engine import DoubleEngine
 from tests.contract.raw import document, tensor
 
 LONG = "n" * 4000
-DECODER = InferDecoder(DoubleEngine(), Limits())
+DECODER = InferDecoder(DoubleEngine(), Limits(), ClientMemory(allowed=False))
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from service.errors import HoneError
 from service.messages import InferRequest, Tensor
+from service.protocol.client_memory import ClientMemory
 from service.protocol.http.head import Head
 from service.protocol.http.infer_request import InferDecoder
 from service.protocol.http.wanted import Wanted
@@ -43,7 +44,7 @@ def outcome(decoder: InferDecoder, body: bytes, json_length: int | None = None) 
 
 def fresh() -> InferDecoder:
     """A decoder that has seen nothing yet."""
-    return InferDecoder(DoubleEngine(), Limits())
+    return InferDecoder(DoubleEngine(), Limits(), ClientMemory(allowed=False))
 
 
 def agree(one: object, other: object) -> bool:

@@ -7,6 +7,7 @@ import structlog
 
 from service.engine.exchange import Exchange
 from service.errors import DeadlineExceeded, HoneError
+from service.protocol.client_memory import ClientMemory
 from service.protocol.engine_port import Engine
 from service.protocol.grpc.infer_request import InferDecoder
 from service.protocol.grpc.reply import Reply
@@ -23,10 +24,10 @@ _UNKNOWN = ("", None)
 class InferDoor:
     """Takes inference messages in wire form, within `limits`, and hands them to `engine`."""
 
-    def __init__(self, engine: Engine, limits: Limits) -> None:
+    def __init__(self, engine: Engine, limits: Limits, memory: ClientMemory) -> None:
         self._engine = engine
         self._limits = limits
-        self._decoder = InferDecoder(limits)
+        self._decoder = InferDecoder(limits, memory)
 
     async def infer(self, message: bytes, context: grpc.aio.ServicerContext[bytes, bytes]) -> bytes:
         """The ModelInferResponse; when the request is refused the call ends with that. A call that the client cancels,
@@ -61,6 +62,7 @@ class InferDoor:
             parts = split(message, self._limits.max_json_bytes)
             head = self._decoder.head(parts.head)
             model, version = head.model, head.version
+            reply.targets = self._decoder.targets(head)
             request = self._decoder.request(head, parts, remaining if remaining is None else max(remaining, _SOON))
         except HoneError as error:
             self._engine.refuse(model, version, "grpc", error)

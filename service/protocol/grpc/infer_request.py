@@ -7,9 +7,10 @@ import msgspec
 from google.protobuf.message import DecodeError
 from tritonclient.grpc import service_pb2
 
-from service.errors import InvalidRequest, Unsupported
+from service.errors import InvalidRequest
 from service.messages import InferRequest, Tensor
-from service.protocol.binary import binary_array
+from service.protocol.binary import Body, binary_array
+from service.protocol.client_memory import REGION, ClientMemory, Place, Target, check_targets, place_of
 from service.protocol.grpc.contents import contents_array
 from service.protocol.grpc.wire import Split
 from service.protocol.layout import Layout, Layouts, TensorHead, check_inputs, check_outputs
@@ -18,6 +19,7 @@ from service.protocol.parameters import check_parameters, class_count, priority_
 from service.quoting import quoted
 
 _KEPT = 256
+_NONE: Mapping[str, Any] = {}
 _LONGEST = 4096
 """Bytes of a head that are worth keeping."""
 
@@ -25,7 +27,8 @@ _LONGEST = 4096
 class Head(msgspec.Struct, frozen=True, kw_only=True):
     """What a message says beside its id and its raw contents. `version` is None where it names none.
 
-    `entries` are its inputs; `message` is there if it holds the elements of one. `timeout` is in seconds.
+    `entries` are its inputs, of which `places` says which lie in shared memory; `targets` are outputs that are to be
+    written there. `message` is there if it holds the elements of one. `timeout` is in seconds.
     """
 
     model: str
@@ -36,6 +39,8 @@ class Head(msgspec.Struct, frozen=True, kw_only=True):
     timeout: float | None
     priority: int
     entries: tuple[tuple[TensorHead, Layout], ...]
+    places: tuple[Place | None, ...]
+    targets: Mapping[str, Place]
     message: service_pb2.ModelInferRequest | None = None
 
 
@@ -44,8 +49,9 @@ class InferDecoder:
     again, with other tensors.
     """
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: Limits, memory: ClientMemory) -> None:
         self._limits = limits
+        self._memory = memory
         self._layouts = Layouts(limits)
         self._heads: dict[bytes, Head] = {}
 
@@ -67,12 +73,14 @@ class InferDecoder:
         """
         message = head.message
         if message is None:
-            tensors = _raw_tensors(head.entries, parts.raw)
+            tensors = self._raw_tensors(head, parts.raw)
         elif parts.raw:
             raise InvalidRequest(
                 "the message has contents and raw_input_contents: an input is sent as one or the other"
             )
         else:
+            if any(head.places):
+                raise InvalidRequest("an input lies in shared memory and another has contents: send these raw")
             tensors = [
                 Tensor(name=entry.name, datatype=entry.datatype, array=contents_array(entry, layout, tensor.contents))
                 for (entry, layout), tensor in zip(head.entries, message.inputs, strict=True)
@@ -90,6 +98,28 @@ class InferDecoder:
             protocol="grpc",
         )
 
+    def targets(self, head: Head) -> Mapping[str, Target]:
+        """Where outputs are to be written. Raises InvalidRequest or Forbidden."""
+        return {name: self._memory.target(place) for name, place in head.targets.items()} if head.targets else _NONE
+
+    def _raw_tensors(self, head: Head, raw: Sequence[memoryview]) -> list[Tensor]:
+        """Of inputs in the message the next of `raw`, of others what lies in shared memory."""
+        needed = head.places.count(None)
+        if len(raw) != needed:
+            raise InvalidRequest(f"the message has {needed} inputs and {len(raw)} raw_input_contents")
+        contents = iter(raw)
+        tensors, shared = [], 0
+        for (entry, layout), place in zip(head.entries, head.places, strict=True):
+            content: Body
+            if place is None:
+                content = next(contents)
+            else:
+                content = self._memory.read(place, self._limits.max_binary_bytes - shared)
+                shared += place.size
+            array = binary_array(entry, layout, content, 0, len(content))
+            tensors.append(Tensor(name=entry.name, datatype=entry.datatype, array=array))
+        return tensors
+
     def _parse(self, text: bytes) -> Head:
         try:
             message = service_pb2.ModelInferRequest.FromString(text)
@@ -104,34 +134,26 @@ class InferDecoder:
         check_inputs(heads, self._limits)
         outputs = tuple(output.name for output in message.outputs)
         check_outputs(outputs, self._limits)
-        for tensor in message.inputs:
-            _refuse_shared_memory("input", tensor)
-        for output in message.outputs:
-            _refuse_shared_memory("output", output)
+        classes = {
+            output.name: class_count(output.name, _value("classification", output.parameters["classification"]))
+            for output in message.outputs
+            if "classification" in output.parameters
+        }
+        targets = {output.name: place for output in message.outputs if (place := _place("output", output)) is not None}
+        check_targets(classes, targets)
         return Head(
             model=message.model_name,
             version=message.model_version or None,
             outputs=outputs,
-            classes={
-                output.name: class_count(output.name, _value("classification", output.parameters["classification"]))
-                for output in message.outputs
-                if "classification" in output.parameters
-            },
+            classes=classes,
             parameters=parameters,
             timeout=timeout_seconds(parameters.get("timeout", 0)),
             priority=priority_level(parameters.get("priority", 0)),
             entries=tuple((head, self._layouts.find(head)) for head in heads),
+            places=tuple(_place("input", tensor) for tensor in message.inputs),
+            targets=targets,
             message=message if any(tensor.HasField("contents") for tensor in message.inputs) else None,
         )
-
-
-def _raw_tensors(entries: Sequence[tuple[TensorHead, Layout]], raw: Sequence[memoryview]) -> list[Tensor]:
-    if len(raw) != len(entries):
-        raise InvalidRequest(f"the message has {len(entries)} inputs and {len(raw)} raw_input_contents")
-    return [
-        Tensor(name=entry.name, datatype=entry.datatype, array=binary_array(entry, layout, content, 0, content.nbytes))
-        for (entry, layout), content in zip(entries, raw, strict=True)
-    ]
 
 
 def _value(key: str, parameter: service_pb2.InferParameter) -> Any:
@@ -141,9 +163,10 @@ def _value(key: str, parameter: service_pb2.InferParameter) -> Any:
     return getattr(parameter, kind)
 
 
-def _refuse_shared_memory(role: str, tensor: Any) -> None:
-    if "shared_memory_region" in tensor.parameters:
-        raise Unsupported(f"{role} {quoted(tensor.name)}: client shared memory isn't supported")
+def _place(role: str, tensor: Any) -> Place | None:
+    if REGION not in tensor.parameters:
+        return None
+    return place_of(role, tensor.name, {key: _value(key, value) for key, value in tensor.parameters.items()})
 
 
 def _text(content: bytes) -> str:

@@ -1,5 +1,6 @@
 """From the engine's answer to a ModelInferResponse in wire form."""
 
+from collections.abc import Mapping
 from functools import lru_cache
 from typing import TypeAlias
 
@@ -7,6 +8,7 @@ from tritonclient.grpc import service_pb2
 
 from service.messages import InferResponse
 from service.protocol.binary import binary_data
+from service.protocol.client_memory import Target, place_parameters
 from service.protocol.grpc.wire import Part, field
 
 _ID, _RAW = 3, 6
@@ -16,10 +18,13 @@ _Spec: TypeAlias = tuple[str, str, tuple[int, ...]]
 """Name, datatype and shape."""
 
 
-def encode_infer(response: InferResponse) -> bytes:
+def encode_infer(response: InferResponse, targets: Mapping[str, Target]) -> bytes:
     """The message, which shares no memory with the answer: a head that is the same for every answer of a shape, so that
-    it is kept, the id, and the raw contents.
+    it is kept, the id, and the raw contents. Outputs with a target are written there, and have none: an empty field
+    stands for them, since clients count. Raises InvalidRequest for one that doesn't fit its target.
     """
+    if targets:
+        return _with_targets(response, targets)
     outputs = response.outputs
     specs = tuple([(tensor.name, tensor.datatype, tensor.array.shape) for tensor in outputs])
     parts: list[Part] = [_head(response.model, response.version, specs)]
@@ -28,6 +33,24 @@ def encode_infer(response: InferResponse) -> bytes:
     for tensor in outputs:
         parts += field(_RAW, binary_data(tensor))
     return b"".join(parts)
+
+
+def _with_targets(response: InferResponse, targets: Mapping[str, Target]) -> bytes:
+    message = service_pb2.ModelInferResponse(model_name=response.model, model_version=response.version, id=response.id)
+    for tensor in response.outputs:
+        output = message.outputs.add(name=tensor.name, datatype=tensor.datatype, shape=tensor.array.shape)
+        content, target = binary_data(tensor), targets.get(tensor.name)
+        if target is None:
+            message.raw_output_contents.append(bytes(content))
+            continue
+        for key, value in place_parameters(target.place, target.write(tensor.name, content)).items():
+            if isinstance(value, str):
+                output.parameters[key].string_param = value
+            else:
+                output.parameters[key].int64_param = value
+        message.raw_output_contents.append(b"")
+    text: bytes = message.SerializeToString()
+    return text
 
 
 @lru_cache(_KEPT)

@@ -10,6 +10,7 @@ from tritonclient.grpc import service_pb2 as pb
 from service.errors import ModelNotFound, Unsupported
 from service.logs import LogControl
 from service.metadata import Duration, IndexEntry, ModelStatistics, TensorMetadata
+from service.protocol.client_memory import NO_CUDA, ClientMemory
 from service.protocol.engine_port import Engine
 from service.protocol.log_settings import change_log_settings, log_settings
 from service.protocol.parameters import check_load, check_unload
@@ -18,9 +19,10 @@ from service.protocol.parameters import check_load, check_unload
 class Questions:
     """The RPCs of GRPCInferenceService by their names, as coroutines from message to message that raise HoneErrors."""
 
-    def __init__(self, engine: Engine, logs: LogControl) -> None:
+    def __init__(self, engine: Engine, logs: LogControl, memory: ClientMemory) -> None:
         self._engine = engine
         self._logs = logs
+        self._memory = memory
 
     async def ServerLive(self, _request: pb.ServerLiveRequest) -> pb.ServerLiveResponse:  # noqa: N802
         """True while the process answers."""
@@ -97,6 +99,50 @@ class Questions:
         check_unload(_values(request.parameters))
         await self._engine.unload_model(request.model_name)
         return pb.RepositoryModelUnloadResponse()
+
+    async def SystemSharedMemoryStatus(  # noqa: N802
+        self, request: pb.SystemSharedMemoryStatusRequest
+    ) -> pb.SystemSharedMemoryStatusResponse:
+        """The regions that are registered; one, if it is named."""
+        found = self._memory.regions(request.name or None)
+        region = pb.SystemSharedMemoryStatusResponse.RegionStatus
+        return pb.SystemSharedMemoryStatusResponse(
+            regions={
+                one.name: region(name=one.name, key=one.key, offset=one.offset, byte_size=one.size) for one in found
+            }
+        )
+
+    async def SystemSharedMemoryRegister(  # noqa: N802
+        self, request: pb.SystemSharedMemoryRegisterRequest
+    ) -> pb.SystemSharedMemoryRegisterResponse:
+        """Take tensors from, and write them to, a shared memory object of this machine."""
+        self._memory.register(request.name, request.key, request.offset, request.byte_size)
+        return pb.SystemSharedMemoryRegisterResponse()
+
+    async def SystemSharedMemoryUnregister(  # noqa: N802
+        self, request: pb.SystemSharedMemoryUnregisterRequest
+    ) -> pb.SystemSharedMemoryUnregisterResponse:
+        """Let go of a region; of all, without a name."""
+        self._memory.unregister(request.name or None)
+        return pb.SystemSharedMemoryUnregisterResponse()
+
+    async def CudaSharedMemoryStatus(  # noqa: N802
+        self, _request: pb.CudaSharedMemoryStatusRequest
+    ) -> pb.CudaSharedMemoryStatusResponse:
+        """Nothing is registered, ever."""
+        return pb.CudaSharedMemoryStatusResponse()
+
+    async def CudaSharedMemoryRegister(  # noqa: N802
+        self, _request: pb.CudaSharedMemoryRegisterRequest
+    ) -> pb.CudaSharedMemoryRegisterResponse:
+        """Refused: memory of a GPU can't be registered."""
+        raise Unsupported(NO_CUDA)
+
+    async def CudaSharedMemoryUnregister(  # noqa: N802
+        self, _request: pb.CudaSharedMemoryUnregisterRequest
+    ) -> pb.CudaSharedMemoryUnregisterResponse:
+        """There is nothing to let go of."""
+        return pb.CudaSharedMemoryUnregisterResponse()
 
 
 def _refuse_repository(name: str) -> None:

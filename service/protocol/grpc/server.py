@@ -7,6 +7,7 @@ from grpc_health.v1 import health, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from service.logs import LogControl
+from service.protocol.client_memory import ClientMemory
 from service.protocol.engine_port import Engine
 from service.protocol.grpc.handlers import SERVICE, handlers
 from service.protocol.grpc.health import Health
@@ -25,11 +26,13 @@ _PING_SECONDS = 10
 class GrpcServer:
     """Owns the listening port, and the calls that come through it."""
 
-    def __init__(self, engine: Engine, limits: Limits, logs: LogControl) -> None:
+    def __init__(self, engine: Engine, limits: Limits, logs: LogControl, memory: ClientMemory) -> None:
         """To be made on the event loop that it will serve on."""
         self._server = grpc.aio.server(options=_options(limits))
         self._ending: asyncio.Future[None] | None = None
-        self._server.add_generic_rpc_handlers((handlers(InferDoor(engine, limits), Questions(engine, logs)),))
+        self._server.add_generic_rpc_handlers(
+            (handlers(InferDoor(engine, limits, memory), Questions(engine, logs, memory)),)
+        )
         health_pb2_grpc.add_HealthServicer_to_server(Health(engine), self._server)
         reflection.enable_server_reflection((SERVICE, health.SERVICE_NAME, reflection.SERVICE_NAME), self._server)
 

@@ -11,6 +11,7 @@ from starlette.responses import Response
 from service.errors import HoneError, ModelNotFound
 from service.logs import LogControl
 from service.metadata import Duration, ModelStatistics, TensorMetadata
+from service.protocol.client_memory import ClientMemory
 from service.protocol.engine_port import Engine
 from service.protocol.http.answer import (
     Answer,
@@ -23,6 +24,7 @@ from service.protocol.http.answer import (
 from service.protocol.http.infer_door import InferDoor
 from service.protocol.http.infer_route import AnswerResponse, infer
 from service.protocol.http.logging_routes import add_logging_routes
+from service.protocol.http.memory_routes import add_memory_routes
 from service.protocol.http.repository_routes import add_repository_routes
 from service.protocol.http.schema import INFER_OPENAPI, JSON_OPENAPI, READY_OPENAPI
 from service.protocol.http.v1_routes import add_v1_routes
@@ -35,8 +37,8 @@ _MODEL = "/v2/models/{model}"
 _VERSION = "/v2/models/{model}/versions/{version}"
 
 
-def build_app(engine: Engine, limits: Limits, logs: LogControl) -> FastAPI:
-    """The application over one engine; what is logged is set by `logs`."""
+def build_app(engine: Engine, limits: Limits, logs: LogControl, memory: ClientMemory) -> FastAPI:
+    """The application over one engine; clients set what `logs` does, and register their regions with `memory`."""
     app = FastAPI(
         title=engine.server_name,
         version=engine.server_version,
@@ -44,12 +46,13 @@ def build_app(engine: Engine, limits: Limits, logs: LogControl) -> FastAPI:
         redirect_slashes=False,
         redoc_url=None,
     )
-    _add_infer_routes(app, InferDoor(engine, limits))  # first, since routes are tried in order
+    _add_infer_routes(app, InferDoor(engine, limits, memory))  # first, since routes are tried in order
     _add_statistics_routes(app, engine)  # /v2/models/stats is no model's
     _add_model_routes(app, engine)
     _add_server_routes(app, engine)
     add_repository_routes(app, engine, limits)
     add_logging_routes(app, limits, logs)
+    add_memory_routes(app, limits, memory)
     add_v1_routes(app, engine, limits)
     app.add_exception_handler(HoneError, _refuse)
     app.add_exception_handler(HTTPException, _refuse_route)

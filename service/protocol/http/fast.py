@@ -12,6 +12,7 @@ from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
+from service.protocol.client_memory import ClientMemory
 from service.protocol.engine_port import Engine
 from service.protocol.http.answer import CLOSE, refusal
 from service.protocol.http.compression import is_coded
@@ -26,12 +27,12 @@ from service.protocol.limits import Limits
 from service.turn import Turn
 
 
-def fast_protocol(engine: Engine, limits: Limits) -> type[HttpToolsProtocol]:
+def fast_protocol(engine: Engine, limits: Limits, memory: ClientMemory) -> type[HttpToolsProtocol]:
     """The class for `uvicorn.Config(http=...)`, bound to one engine."""
     return type(
         "BoundFastProtocol",
         (FastProtocol,),
-        {"door": InferDoor(engine, limits), "heads": KnownHeads(), "limits": limits},
+        {"door": InferDoor(engine, limits, memory), "heads": KnownHeads(), "limits": limits},
     )
 
 

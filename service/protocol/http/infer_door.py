@@ -10,6 +10,7 @@ import structlog
 from service.engine.exchange import Exchange
 from service.errors import HoneError, Infeasible, Unavailable
 from service.protocol.binary import Body
+from service.protocol.client_memory import ClientMemory
 from service.protocol.engine_port import Engine
 from service.protocol.http.answer import Answer, internal_error, refusal
 from service.protocol.http.head import Head, read_head
@@ -37,10 +38,10 @@ class InferDoor:
 
     __slots__ = ("_answer", "_decoder", "_routes", "_said", "_untold", "engine", "limits", "refusing")
 
-    def __init__(self, engine: Engine, limits: Limits) -> None:
+    def __init__(self, engine: Engine, limits: Limits, memory: ClientMemory) -> None:
         self.engine = engine
         self.limits = limits
-        self._decoder = InferDecoder(engine, limits)
+        self._decoder = InferDecoder(engine, limits, memory)
         self.refusing: dict[Route, float] = {}
         self._routes: dict[bytes, Route | None] = {}
         self._untold: dict[Route, float] = {}  # when

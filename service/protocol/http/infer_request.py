@@ -5,9 +5,10 @@ from typing import Any
 
 import msgspec
 
-from service.errors import InvalidRequest, TooLarge, Unsupported
+from service.errors import InvalidRequest, TooLarge
 from service.messages import InferRequest, Tensor
 from service.protocol.binary import Body, binary_array
+from service.protocol.client_memory import ClientMemory, place_of
 from service.protocol.engine_port import Engine
 from service.protocol.http.document import InputEntry, NumericInputEntry, parse_document
 from service.protocol.http.head import Head
@@ -27,11 +28,12 @@ _PLAIN = Terms(wanted=ALL_JSON, parameters=_NONE, timeout=None, priority=0)
 class InferDecoder:
     """Turns bodies into requests, within `limits`; asks `engine` only for what a raw request needs to know."""
 
-    __slots__ = ("_engine", "_layouts", "_limits", "_templates")
+    __slots__ = ("_engine", "_layouts", "_limits", "_memory", "_templates")
 
-    def __init__(self, engine: Engine, limits: Limits) -> None:
+    def __init__(self, engine: Engine, limits: Limits, memory: ClientMemory) -> None:
         self._engine = engine
         self._limits = limits
+        self._memory = memory
         self._layouts = Layouts(limits)
         self._templates = Templates()
 
@@ -72,14 +74,15 @@ class InferDecoder:
             parameters = document.parameters or _NONE
             check_parameters(parameters)
             terms = Terms(
-                wanted=read_wanted(document.outputs or (), parameters, self._limits),
+                wanted=read_wanted(document.outputs or (), parameters, self._limits, self._memory),
                 parameters=parameters,
                 timeout=timeout_seconds(parameters.get("timeout", 0)),
                 priority=priority_level(parameters.get("priority", 0)),
             )
         layouts: list[Layout] = []
         tensors = self._tensors(document.inputs, body, len(text), layouts)
-        self._templates.learn(body, text, document, layouts, terms)
+        if len(layouts) == len(tensors) and not terms.wanted.targets:
+            self._templates.learn(body, text, document, layouts, terms)
         return terms, document.id or "", tensors
 
     def _tensors(
@@ -87,13 +90,20 @@ class InferDecoder:
     ) -> tuple[Tensor, ...]:
         """One tensor for each entry; binary ones are taken from `body[start:]` in order, until nothing is left.
 
-        Their layouts are added to `layouts`.
+        The layouts of those that the body holds are added to `layouts`.
         """
         limits = self._limits
         check_inputs(entries, limits)
-        tensors = []
+        tensors, shared = [], 0
         for entry in entries:
             layout = self._layouts.find(entry)
+            if entry.parameters and (place := place_of("input", entry.name, entry.parameters)):
+                _refuse_other_data(entry, entry.parameters)
+                content = self._memory.read(place, limits.max_binary_bytes - shared)
+                shared += place.size
+                array = binary_array(entry, layout, content, 0, place.size)
+                tensors.append(Tensor(name=entry.name, datatype=entry.datatype, array=array))
+                continue
             layouts.append(layout)
             size = _binary_size(entry, entry.parameters) if entry.parameters else None
             data = entry.data
@@ -125,8 +135,6 @@ def _json_part(body: Body, json_length: int, limits: Limits) -> bytes:
 
 def _binary_size(entry: InputEntry, parameters: Mapping[str, Any]) -> int | None:
     """`binary_data_size`, or None where the data is JSON. Exactly one source of data is allowed."""
-    if "shared_memory_region" in parameters:
-        raise Unsupported(f"input {quoted(entry.name)}: client shared memory isn't supported")
     size = parameters.get("binary_data_size")
     if size is None:
         return None
@@ -135,3 +143,8 @@ def _binary_size(entry: InputEntry, parameters: Mapping[str, Any]) -> int | None
     if entry.data is not msgspec.UNSET:
         raise InvalidRequest(f"input {quoted(entry.name)} has both data and binary_data_size")
     return size
+
+
+def _refuse_other_data(entry: InputEntry, parameters: Mapping[str, Any]) -> None:
+    if entry.data is not msgspec.UNSET or parameters.get("binary_data_size") is not None:
+        raise InvalidRequest(f"input {quoted(entry.name)} lies in shared memory and has data besides")

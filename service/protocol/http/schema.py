@@ -164,6 +164,26 @@ LOGGING_OPENAPI: dict[str, Any] = {
         "501": _json("It can't be changed by request.", _ERROR),
     },
 }
+CHANGED_OPENAPI: dict[str, Any] = {
+    "responses": {
+        "200": {"description": "Done."},
+        "400": _REFUSALS["400"],
+        "403": _json("Clients may not, as the server was started.", _ERROR),
+    }
+}
+_PLACE = {
+    "type": "object",
+    "required": ["key", "byte_size"],
+    "properties": {
+        "key": {"type": "string", "description": "The name of a POSIX shared memory object."},
+        "offset": {"type": "integer", "minimum": 0},
+        "byte_size": {"type": "integer", "minimum": 1},
+    },
+}
+REGISTER_OPENAPI: dict[str, Any] = {
+    "requestBody": {"required": True, "content": {"application/json": {"schema": _PLACE}}},
+    **CHANGED_OPENAPI,
+}
 _UNLOADED: dict[str, Any] = {"type": "object", "properties": {"unload_dependents": {"type": "boolean"}}}
 UNLOAD_OPENAPI: dict[str, Any] = {
     "requestBody": {

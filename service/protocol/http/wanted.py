@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from service.errors import InvalidRequest, Unsupported
+from service.errors import InvalidRequest
+from service.protocol.client_memory import ClientMemory, Target, check_targets, place_of
 from service.protocol.http.document import OutputEntry
 from service.protocol.layout import check_outputs
 from service.protocol.limits import Limits
@@ -15,7 +16,7 @@ from service.quoting import quoted
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Wanted:
     """The outputs that are listed, which of them as binary data, and whether those that aren't listed are binary;
-    `classes` says of which only the highest so many are wanted.
+    `classes` says of which only the highest so many are wanted, `targets` where in shared memory some are written.
 
     Triton's documentation says that the request's `binary_data_output` overrides; its code applies it only to outputs
     that aren't listed. This follows the code.
@@ -25,6 +26,7 @@ class Wanted:
     binary: frozenset[str] = frozenset()
     rest_binary: bool = False
     classes: Mapping[str, int] = field(default_factory=dict)
+    targets: Mapping[str, Target] = field(default_factory=dict)
 
     def is_binary(self, name: str) -> bool:
         """Whether that output goes out as binary data."""
@@ -35,8 +37,10 @@ ALL_JSON = Wanted()
 ALL_BINARY = Wanted(rest_binary=True)
 
 
-def read_wanted(outputs: tuple[OutputEntry, ...], parameters: Mapping[str, Any], limits: Limits) -> Wanted:
-    """What a request says about its outputs. Raises InvalidRequest or Unsupported naming output and key."""
+def read_wanted(
+    outputs: tuple[OutputEntry, ...], parameters: Mapping[str, Any], limits: Limits, memory: ClientMemory
+) -> Wanted:
+    """What a request says about its outputs. Raises InvalidRequest or Forbidden naming output and key."""
     rest_binary = parameters.get("binary_data_output", False)
     if type(rest_binary) is not bool:
         raise InvalidRequest("parameter binary_data_output must be true or false")
@@ -50,13 +54,17 @@ def read_wanted(outputs: tuple[OutputEntry, ...], parameters: Mapping[str, Any],
         for entry in outputs
         if entry.parameters and "classification" in entry.parameters
     }
-    return Wanted(names=names, binary=binary, rest_binary=rest_binary, classes=classes)
+    targets = {
+        entry.name: memory.target(place)
+        for entry in outputs
+        if (place := place_of("output", entry.name, entry.parameters)) is not None
+    }
+    check_targets(classes, targets)
+    return Wanted(names=names, binary=binary, rest_binary=rest_binary, classes=classes, targets=targets)
 
 
 def _wants_binary(entry: OutputEntry) -> bool:
     parameters = entry.parameters or {}
-    if "shared_memory_region" in parameters:
-        raise Unsupported(f"output {quoted(entry.name)}: client shared memory isn't supported")
     binary = parameters.get("binary_data", False)
     if type(binary) is not bool:
         raise InvalidRequest(f"output {quoted(entry.name)}: binary_data must be true or false")
