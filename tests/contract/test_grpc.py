@@ -250,6 +250,18 @@ def test_a_message_beyond_the_limit_is_refused(live: LiveGrpc) -> None:
     assert grpc.StatusCode.RESOURCE_EXHAUSTED is code
 
 
+def test_a_message_that_unpacks_beyond_the_limit_is_refused(live: LiveGrpc) -> None:
+    """By what it comes to, not by what was sent; a compressed one within the limit is read."""
+    size = LIMITS.max_binary_bytes * 100
+    bomb = request("echo", datatype="UINT8", shape=[1, size], raw=bytes(size))
+    with pytest.raises(grpc.RpcError) as caught:
+        live.stub.ModelInfer(bomb, compression=grpc.Compression.Gzip)
+    assert grpc.StatusCode.RESOURCE_EXHAUSTED is caught.value.code()
+
+    answer = live.stub.ModelInfer(request("affine"), compression=grpc.Compression.Deflate)
+    assert [1, 4] == list(answer.outputs[0].shape)
+
+
 def test_a_call_that_is_cancelled_leaves_the_queue(live: LiveGrpc) -> None:
     """The engine hears of it at once."""
     before = live.engine.outcomes["cancelled"]
