@@ -20,8 +20,10 @@ WORTHWHILE = 1.05
 """A batch is doubled as long as its throughput gains at least this factor."""
 BETWEEN = 5e-4
 """Seconds that a worker stands still between two batches, about: a larger batch gains that much too."""
-NEARLY, LONG = 0.99, 0.5
-"""Share of the highest throughput that is as good, and seconds that no batch should take for its sake."""
+NEARLY, LONG = 0.95, 0.5
+"""Share of the highest throughput that is as good, as far as a measurement at load can tell, and seconds that no batch
+should take for its sake.
+"""
 BENDING = 0.003
 """Share by which a single point of the curve follows what sets its size apart from the others."""
 LATELY = 0.1
@@ -167,10 +169,10 @@ def best_rows(buckets: Sequence[BucketTime]) -> int:
 
 
 def fullest_rows(buckets: Sequence[BucketTime]) -> int:
-    """The smallest batch that computes nearly as many rows in a second as any that doesn't take LONG."""
+    """The largest batch that computes nearly as many rows in a second as any that doesn't take LONG."""
     short = _short(buckets)
     most = max(_pace(bucket) for bucket in short)
-    return next(bucket.rows for bucket in short if _pace(bucket) >= NEARLY * most)
+    return next(bucket.rows for bucket in reversed(short) if _pace(bucket) >= NEARLY * most)
 
 
 def _short(buckets: Sequence[BucketTime]) -> Sequence[BucketTime]:

@@ -9,9 +9,10 @@ from collections.abc import Sequence
 from statistics import median
 
 PAIRS = 9
-LARGER, SMALLER = 1.0, 0.98
+LARGER, SMALLER = 1.03, 0.93
 """Time of a row, as a share of what it takes in batches of the usual size, below which another size takes over: of two
-that are alike the larger, which leaves the front more time.
+that are alike the larger, which leaves the front more time. They lie apart since the median of nine pairs is uncertain
+by more than sizes differ, and a size that changes by chance is mostly not the best.
 """
 SOONEST, SELDOMEST = 3, 48
 """Batches of the usual size between two others; the gap doubles each time that a comparison changes nothing."""
