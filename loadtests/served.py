@@ -30,11 +30,12 @@ class ServerError(Exception):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Served:
-    """A running server: its port, and the process at the root of its tree."""
+    """A running server: its port, and the process at the root of its tree; where it has them, the other ports."""
 
     port: int
     pid: int
     metrics_port: int | None = None
+    grpc_port: int | None = None
 
     @property
     def url(self) -> str:
@@ -46,6 +47,11 @@ class Served:
         """Where Prometheus would ask it. Hone only."""
         return f"http://{HOST}:{self.metrics_port}"
 
+    @property
+    def grpc_target(self) -> str:
+        """Where its gRPC door is, if it was started with one."""
+        return f"{HOST}:{self.grpc_port}"
+
 
 @contextmanager
 def hone(
@@ -53,19 +59,23 @@ def hone(
     *,
     port: int = 0,
     metrics_port: int = 0,
+    grpc: bool = False,
     flags: Sequence[str] = (),
     patience: float = START_SECONDS,
 ) -> Iterator[Served]:
-    """Hone on `repository` while the block runs, a port of 0 meaning any that is free. Raises ServerError, also when
-    it isn't ready after `patience` seconds.
+    """Hone on `repository` while the block runs, a port of 0 meaning any that is free, `grpc` with that door too.
+
+    Raises ServerError, also when it isn't ready after `patience` seconds.
     """
     port, metrics_port = port or free_port(), metrics_port or free_port()
-    ports = ["--host", HOST, "--http-port", str(port), "--metrics-port", str(metrics_port), "--no-allow-grpc"]
+    grpc_port = free_port() if grpc else None
+    ports = ["--host", HOST, "--http-port", str(port), "--metrics-port", str(metrics_port)]
+    ports += ["--grpc-port", str(grpc_port)] if grpc else ["--no-allow-grpc"]
     command = [sys.executable, "-m", "service", "run", "--model-repository", str(repository.resolve()), *ports, *flags]
     # Settings meant for the user's own server must not change what is measured.
     environment = {name: value for name, value in os.environ.items() if not name.startswith("HONE_")}
     with serving(command, port=port, ready="/v2/health/ready", environment=environment, patience=patience) as served:
-        yield replace(served, metrics_port=metrics_port)
+        yield replace(served, metrics_port=metrics_port, grpc_port=grpc_port)
 
 
 @contextmanager

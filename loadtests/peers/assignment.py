@@ -14,7 +14,8 @@ DELAY_SECONDS = 0.002
 class Assignment:
     """A model file with one input and one output, [N, *dims], and what it may be served with.
 
-    `binary`: requests hold the input as bytes behind a JSON head. `tally` is the file that batches are counted in.
+    `grpc_port` is 0 where nobody asks by gRPC. `binary`: requests hold the input as bytes behind a JSON head. `tally`
+    is the file that batches are counted in.
     """
 
     file: str
@@ -29,6 +30,7 @@ class Assignment:
     max_batch_size: int
     port: int
     tally: str
+    grpc_port: int = 0
 
     def environment(self) -> dict[str, str]:
         """The variable that carries it."""

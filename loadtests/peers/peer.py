@@ -52,20 +52,22 @@ class Peer:
         return next(iter(pinned(self.name).values()))
 
     @contextmanager
-    def serve(self, workload: Workload, model: Path, folder: Path, tally: Path) -> Iterator[Served]:
+    def serve(
+        self, workload: Workload, model: Path, folder: Path, tally: Path, *, grpc: bool = False
+    ) -> Iterator[Served]:
         """The server on `model` while the block runs, in its environment under `folder`. Raises PeerError.
 
-        It counts its batches in the file `tally`.
+        It counts its batches in the file `tally`. With `grpc` it opens that door too, if it has one.
         """
         python = prepare(self.name, folder, python=self.python)
-        port = free_port()
+        port, grpc_port = free_port(), free_port() if grpc else 0
         command = [str(python), *self.command(port)]
-        environment = {**_clean(os.environ), **_assignment(workload, model, port, tally).environment()}
+        environment = {**_clean(os.environ), **_assignment(workload, model, (port, grpc_port), tally).environment()}
         environment |= {"PATH": f"{python.parent}:{os.environ['PATH']}", "BENTOML_DO_NOT_TRACK": "true"}
         environment |= {"RAY_USAGE_STATS_ENABLED": "0"}
         try:
             with serving(command, port=port, ready=self.ready, environment=environment) as served:
-                yield served
+                yield replace(served, grpc_port=grpc_port or None)
         except ServerError as error:
             raise PeerError(f"didn't start: {str(error).splitlines()[-1]}") from error
 
@@ -74,7 +76,7 @@ def _clean(environment: Mapping[str, str]) -> dict[str, str]:
     return {name: value for name, value in environment.items() if not name.startswith(("HONE_", "VIRTUAL", "PYTHON"))}
 
 
-def _assignment(workload: Workload, model: Path, port: int, tally: Path) -> Assignment:
+def _assignment(workload: Workload, model: Path, ports: tuple[int, int], tally: Path) -> Assignment:
     return Assignment(
         file=str(model),
         model=workload.model,
@@ -86,8 +88,9 @@ def _assignment(workload: Workload, model: Path, port: int, tally: Path) -> Assi
         binary=workload.wire is Wire.BINARY,
         threads=workload.threads,
         max_batch_size=workload.max_batch_size,
-        port=port,
+        port=ports[0],
         tally=str(tally),
+        grpc_port=ports[1],
     )
 
 

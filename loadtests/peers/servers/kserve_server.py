@@ -28,5 +28,12 @@ class Model(kserve.Model):
 
 
 if __name__ == "__main__":
-    server = kserve.ModelServer(http_port=assigned().port, workers=1, enable_grpc=False, access_log_format=None)
+    given = assigned()
+    server = kserve.ModelServer(
+        http_port=given.port,
+        grpc_port=given.grpc_port,
+        workers=1,
+        enable_grpc=given.grpc_port > 0,
+        access_log_format=None,
+    )
     server.start([Model()])

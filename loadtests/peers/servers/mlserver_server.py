@@ -42,7 +42,7 @@ async def main() -> None:
     settings = Settings(
         host="127.0.0.1",
         http_port=given.port,
-        grpc_port=free_port(),
+        grpc_port=given.grpc_port or free_port(),
         metrics_endpoint=None,
         parallel_workers=1,
         debug=False,
