@@ -21,12 +21,12 @@ from loadtests import results
 from loadtests.contest import Contest
 from loadtests.grpc_load import METHOD, GrpcLoad, GrpcLoadError, run
 from loadtests.lone import check_answer
-from loadtests.peers.environment import PeerError
+from loadtests.peers.environment import PeerError, add_option
 from loadtests.peers.peer import PEERS
 from loadtests.peers.tally import Tally
 from loadtests.process_tree import cpu_seconds, wait_until_idle
 from loadtests.raw_runtime import RawRuntime
-from loadtests.served import ROOT, Served, ServerError, hone, leave_on_sigterm
+from loadtests.served import Served, ServerError, hone, leave_on_sigterm
 from loadtests.target import Target, told
 from loadtests.turns import turned
 from loadtests.workloads.catalogue import W1
@@ -183,12 +183,7 @@ def _ratio(found: dict[str, float]) -> str:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m loadtests.bench_grpc", description=__doc__)
     parser.add_argument("--pairs", type=int, default=5, help="interleaved pairs with each peer (5)")
-    parser.add_argument(
-        "--environments",
-        type=Path,
-        default=ROOT / "runs" / "peers",
-        help="where the peers are installed (runs/peers)",
-    )
+    add_option(parser)
     return parser.parse_args()
 
 

@@ -20,13 +20,13 @@ from typing import Any
 from loadtests import instruments, peers_report, wrk
 from loadtests.contest import BATCHES, CEILING_SECONDS, SWEEP_SECONDS, Contest, forecast, pairs_of
 from loadtests.instruments import Batches
-from loadtests.peers.environment import PeerError
+from loadtests.peers.environment import PeerError, add_option
 from loadtests.peers.peer import PEERS, Peer
 from loadtests.peers.tally import Tally
 from loadtests.peers_report import Measured, Pair
 from loadtests.raw_runtime import RawRuntime
 from loadtests.rival import Alone, Rival
-from loadtests.served import ROOT, ServerError, hone, leave_on_sigterm
+from loadtests.served import ServerError, hone, leave_on_sigterm
 from loadtests.turns import turned
 from loadtests.workloads.catalogue import WORKLOADS, chosen
 from loadtests.workloads.workload import Workload
@@ -161,12 +161,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--workloads", type=chosen, default=everything, help=f"which workloads ({everything})")
     parser.add_argument("--pairs", type=int, help="interleaved pairs of each comparison (W1 and W2 8, others 3)")
     parser.add_argument("--chosen", action="store_true", help="let Hone choose runtime and precision first (W3, W4)")
-    parser.add_argument(
-        "--environments",
-        type=Path,
-        default=ROOT / "runs" / "peers",
-        help="where the peers are installed (runs/peers)",
-    )
+    add_option(parser)
     return parser.parse_args()
 
 

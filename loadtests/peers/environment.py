@@ -1,13 +1,22 @@
 """A peer's own environment: what its requirements file pins, outside of Hone's."""
 
+import argparse
 import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from loadtests.served import ROOT
+
 REQUIREMENTS = Path(__file__).parent / "requirements"
 LIMIT_SECONDS = 900
 LAST_LINES = 3
+
+
+def add_option(parser: argparse.ArgumentParser) -> None:
+    """`--environments`, of every command that starts peers."""
+    default = ROOT / "runs" / "peers"
+    parser.add_argument("--environments", type=Path, default=default, help="where the peers are installed (runs/peers)")
 
 
 class PeerError(Exception):

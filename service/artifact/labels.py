@@ -12,6 +12,7 @@ def read_labels(path: Path, *, source: str) -> tuple[str, ...]:
     try:
         if path.stat().st_size > MAX_BYTES:
             raise ArtifactError(f"{source}: is larger than {MAX_BYTES} bytes, which no list of labels is")
-        return tuple(path.read_text(encoding="utf-8").splitlines())
+        text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise ArtifactError(f"{source}: can't be read as text") from error
+    return tuple(text.removesuffix("\n").split("\n")) if text else ()  # `splitlines` knows other ends, which are names

@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import random
 import zlib
 from collections.abc import Iterator
 
@@ -10,7 +11,7 @@ import pytest
 from tritonclient import http as triton
 
 from tests.contract.live import LIMITS, Client, Live, ask, body, status
-from tests.contract.raw import INFER, document, post
+from tests.contract.raw import INFER, document, post, tensor
 
 ANSWER = {"name": "y", "shape": [1, 2], "datatype": "FP32", "data": [3.0, 5.0]}
 TEXT = document()
@@ -75,6 +76,27 @@ def test_every_form_of_a_coding_is_read(server: Live, coding: str, content: byte
     assert [ANSWER] == json.loads(body(answer))["outputs"]
 
 
+def test_a_body_of_many_pieces_is_one(server: Live) -> None:
+    """What is unpacked piece by piece, also where members end inside of a piece."""
+    text = document(tensor(list(range(10000)), shape=[1, 10000]))
+    noise = random.Random(3).randbytes(200_000).hex().encode()
+    for content in (gzip.compress(text, 0), gzip.compress(text[:9]) + gzip.compress(text[9:], 0), gzip.compress(text)):
+        answer = sent(server, "gzip", content)
+        assert 200 == status(answer)
+        assert 10000 == len(json.loads(body(answer))["outputs"][0]["data"])
+    assert 413 == status(sent(server, "gzip", gzip.compress(noise)))
+
+
+def test_plain_json_may_be_compressed_too(server: Live) -> None:
+    """The other protocol's bodies and answers."""
+    content = gzip.compress(b'{"instances": [[1, 2]]}')
+    path = "/v1/models/affine:predict"
+    answer = ask(server.port, post(path, content, "Content-Encoding: gzip", "Accept-Encoding: deflate"))
+
+    assert {"predictions": [[3.0, 5.0]]} == json.loads(zlib.decompress(body(answer)))
+    assert 400 == status(ask(server.port, post(path, content[:-9], "Content-Encoding: gzip")))
+
+
 @pytest.mark.parametrize(
     "coding,content,text",
     [
@@ -83,6 +105,7 @@ def test_every_form_of_a_coding_is_read(server: Live, coding: str, content: byte
         ("gzip", gzip.compress(TEXT) + b"more", "isn't gzip"),
         ("deflate", zlib.compress(TEXT) + b"more", "isn't deflate"),
         ("deflate", b"\xff" * 20, "isn't deflate"),
+        ("gzip", gzip.compress(b"") * 2000 + gzip.compress(TEXT), "isn't gzip"),
         ("gzip, gzip", gzip.compress(gzip.compress(TEXT)), "isn't supported"),
     ],
 )

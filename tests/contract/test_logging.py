@@ -61,7 +61,7 @@ def test_what_is_set_is_told(door: tuple[Any, LogControl]) -> None:
 @pytest.mark.parametrize(
     "changes,text",
     [
-        ({"log_file": "/tmp/log"}, "log_file can't be set"),
+        ({"log_file": "server.log"}, "log_file can't be set"),
         ({"log_info": False, "log_format": "odd"}, 'log_format is "odd"'),
         ({"log_warnings": True}, '"log_warnings" isn\'t known'),
     ],

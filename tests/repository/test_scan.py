@@ -156,6 +156,10 @@ def test_labels_belong_to_the_configuration(root: Path, add: AddVersion) -> None
     assert before
     assert {"p": ("zero", "\u00e4ins")} == before.labels
 
+    names.write_bytes(b"a\xe2\x80\xa8b\r\n\nlast")
+    changed = only(root).config
+    assert changed
+    assert {"p": ("a\u2028b", "", "last")} == changed.labels
     names.write_text("zero\none\n")
     assert before != only(root).config
     names.write_bytes(b"\xff\xfe")

@@ -12,6 +12,10 @@ _SENT, _WANTED = b"content-encoding", b"accept-encoding"
 _FIELDS = frozenset({_SENT, _WANTED})
 _GZIP, _ZLIB, _BARE = 31, 15, -15
 """What zlib calls the formats; the last one is deflate without its envelope, as some clients send it."""
+_PIECE, _MOST_MEMBERS = 65536, 1024
+"""Bytes that are unpacked at a time, and gzip files that may follow each other in a body: what follows one of them is
+copied with it.
+"""
 _LEVEL = 1
 """Tensors hardly get smaller by more effort."""
 
@@ -62,17 +66,25 @@ def compress(body: bytes, coding: bytes) -> bytes:
 def _inflated(body: bytes, form: int, error: TooLarge, limit: int) -> bytes:
     """All of it; a gzip file may have several members, one after the other."""
     parts: list[bytes] = []
-    left = limit + 1
-    rest = body
-    while rest:
-        stream = zlib.decompressobj(form)
-        parts.append(stream.decompress(rest, left))
+    left, members, position = limit + 1, 0, 0
+    view = memoryview(body)
+    stream = None
+    while position < len(view):
+        if stream is None:
+            stream, members = zlib.decompressobj(form), members + 1
+        piece = view[position : position + _PIECE]
+        parts.append(stream.decompress(piece, left))
         left -= len(parts[-1])
         if left <= 0:
             raise error
-        if not stream.eof or (stream.unused_data and form != _GZIP):
-            raise zlib.error("cut off, or something follows")
-        rest = stream.unused_data
+        position += len(piece)
+        if stream.eof:
+            position -= len(stream.unused_data)
+            stream = None
+            if position < len(view) and (form != _GZIP or members == _MOST_MEMBERS):
+                raise zlib.error("something follows")
+    if stream is not None:
+        raise zlib.error("cut off")
     return b"".join(parts)
 
 

@@ -86,16 +86,26 @@ async def infer(door: InferDoor, route: Route, request: Request) -> Response:
         stopping = Draining(STOPPING)
         door.engine.refuse(*route, "http", stopping)
         return AnswerResponse(refusal(stopping, CLOSE))
-    if coding := sent_coding(fields):
-        try:
-            body = await asyncio.to_thread(decompress, body, coding, error, body_limit(fields, door.limits))
-        except HoneError as wrong:
-            door.engine.refuse(*route, "http", wrong)
-            return AnswerResponse(refusal(wrong))
-    answer = await _answer(door, route, fields, body, request)
-    if answer.status == 200 and (coding := wanted_coding(fields)):
-        answer = coded(answer, coding, await asyncio.to_thread(compress, answer.body, coding))
-    return AnswerResponse(answer)
+    try:
+        body = await uncoded(fields, body, error, body_limit(fields, door.limits))
+    except HoneError as wrong:
+        door.engine.refuse(*route, "http", wrong)
+        return AnswerResponse(refusal(wrong))
+    return AnswerResponse(await as_wanted(fields, await _answer(door, route, fields, body, request)))
+
+
+async def uncoded(fields: Mapping[bytes, bytes], body: bytes, error: TooLarge, limit: int) -> bytes:
+    """A body without the content coding that it came in, if it has one. Raises what `decompress` raises."""
+    coding = sent_coding(fields)
+    return await asyncio.to_thread(decompress, body, coding, error, limit) if coding else body
+
+
+async def as_wanted(fields: Mapping[bytes, bytes], answer: Answer) -> Answer:
+    """An answer in the content coding that the client asks for; a refusal as it is."""
+    coding = wanted_coding(fields)
+    if answer.status != 200 or not coding:
+        return answer
+    return coded(answer, coding, await asyncio.to_thread(compress, answer.body, coding))
 
 
 async def _answer(

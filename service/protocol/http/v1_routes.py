@@ -11,7 +11,15 @@ from service.messages import InferRequest, InferResponse
 from service.protocol.engine_port import Engine
 from service.protocol.http.answer import CLOSE, Answer, json_answer, refusal, success
 from service.protocol.http.head import read_head
-from service.protocol.http.infer_route import STOPPING, AnswerResponse, EarlyResponse, read_body, settled
+from service.protocol.http.infer_route import (
+    STOPPING,
+    AnswerResponse,
+    EarlyResponse,
+    as_wanted,
+    read_body,
+    settled,
+    uncoded,
+)
 from service.protocol.http.schema import JSON_OPENAPI, PREDICT_OPENAPI
 from service.protocol.http.v1_request import PredictDecoder
 from service.protocol.http.v1_response import encode_predict
@@ -56,13 +64,15 @@ def add_v1_routes(app: FastAPI, engine: Engine, limits: Limits) -> None:
     too_large = TooLarge(f"the body is larger than the limit of {limits.max_json_bytes} bytes")
 
     async def answer(request: Request, model: str, version: str | None) -> Response:
+        fields = dict(request.scope["headers"])
         try:
             body = await read_body(request, limits.max_json_bytes, too_large)
         except TooLarge as error:
             engine.refuse(model, version, "v1", error)
             return EarlyResponse(refusal(error, CLOSE))
         try:
-            head = read_head(dict(request.scope["headers"]))
+            head = read_head(fields)
+            body = await uncoded(fields, body, too_large, limits.max_json_bytes)
             inputs, instances = decoder.decode(body, engine.metadata(model, version))
         except HoneError as error:
             engine.refuse(model, version, "v1", error)
@@ -72,7 +82,7 @@ def add_v1_routes(app: FastAPI, engine: Engine, limits: Limits) -> None:
         exchange = engine.submit(asked, prediction)
         if not await settled(exchange, prediction.answered, request):
             return AnswerResponse(refusal(Draining(STOPPING), CLOSE))
-        return AnswerResponse(prediction.answer())
+        return AnswerResponse(await as_wanted(fields, prediction.answer()))
 
     async def predict(request: Request, model: _Model) -> Response:
         """Run a model on plain JSON: `instances` by rows, or `inputs` by columns."""
