@@ -20,9 +20,9 @@ WORTHWHILE = 1.05
 """A batch is doubled as long as its throughput gains at least this factor."""
 BETWEEN = 5e-4
 """Seconds that a worker stands still between two batches, about: a larger batch gains that much too."""
-NEARLY, LONG = 0.95, 0.5
-"""Share of the highest throughput that is as good, as far as a measurement at load can tell, and seconds that no batch
-should take for its sake.
+NEARLY, LONG = 0.85, 0.75
+"""Share of the highest throughput that is as good, as far as two or three rounds at load can tell, and seconds that no
+batch should take for its sake.
 """
 BENDING = 0.003
 """Share by which a single point of the curve follows what sets its size apart from the others."""

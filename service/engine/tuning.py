@@ -2,13 +2,14 @@
 
 Machines that others use too change their pace from one second to the next, by more than batch sizes differ. So sizes
 are compared while they are used: now and then a batch has half or twice the usual size, and is held against the usual
-one just before it. Nine such pairs decide.
+one just before it. Nine such pairs decide, or the first four where all speak for a larger size: that is mostly the better
+one, and each step up takes time that is computed at the slower pace.
 """
 
 from collections.abc import Sequence
 from statistics import median
 
-PAIRS = 9
+PAIRS, UNANIMOUS = 9, 4
 LARGER, SMALLER = 1.03, 0.93
 """Time of a row, as a share of what it takes in batches of the usual size, below which another size takes over: of two
 that are alike the larger, which leaves the front more time. They lie apart since the median of nine pairs is uncertain
@@ -64,9 +65,10 @@ class Tuning:
     def _compare(self, rows: int, ratio: float) -> None:
         ratios = self._found.setdefault(rows, [])
         ratios.append(ratio)
-        if len(ratios) < PAIRS:
+        larger = rows > self.usual
+        if len(ratios) < PAIRS and not (larger and len(ratios) == UNANIMOUS and max(ratios) < LARGER):
             return
-        if median(ratios) < (LARGER if rows > self.usual else SMALLER):
+        if median(ratios) < (LARGER if larger else SMALLER):
             self._index = self._sizes.index(rows)
             self._found.clear()
             self._pace, self._gap = 0.0, SOONEST
