@@ -2,8 +2,8 @@
 
 Machines that others use too change their pace from one second to the next, by more than batch sizes differ. So sizes
 are compared while they are used: now and then a batch has half or twice the usual size, and is held against the usual
-one just before it. Nine such pairs decide, or the first four where all speak for a larger size: that is mostly the better
-one, and each step up takes time that is computed at the slower pace.
+one just before it. Nine such pairs decide, or the first four where all speak for a larger size: that is mostly the
+better one, and each step up takes time that is computed at the slower pace.
 """
 
 from collections.abc import Sequence
