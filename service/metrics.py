@@ -33,10 +33,10 @@ _MODEL = ("model", "version")
 class ModelMetrics:
     """All numbers of one generation of one model version; written on the event loop.
 
-    `pending` and `worker_memory`, in bytes, are asked at a scrape. `workers_up` counts by device, `worker_restarts` by
-    device and reason. `requests` counts by (protocol, outcome); outcomes are ok, client_error, rejected, deadline,
-    cancelled and error. `remote_calls` counts calls to the server that computes the model, if another one does, by how
-    they ended; such a server counts as one worker.
+    `pending`, `sequences` and `worker_memory`, in bytes, are asked at a scrape. `workers_up` counts by device,
+    `worker_restarts` by device and reason. `requests` counts by (protocol, outcome); outcomes are ok, client_error,
+    rejected, deadline, cancelled and error. `remote_calls` counts calls to the server that computes the model, if
+    another one does, by how they ended; such a server counts as one worker.
     """
 
     requests: defaultdict[tuple[str, str], int] = field(default_factory=lambda: defaultdict(int))
@@ -51,6 +51,7 @@ class ModelMetrics:
     inferences: int = 0
     executions: int = 0
     pending: Callable[[], int] = int
+    sequences: Callable[[], int] = int
     workers_up: dict[str, int] = field(default_factory=dict)
     worker_memory: Callable[[], int] = int
     worker_restarts: dict[tuple[str, str], int] = field(default_factory=dict)
@@ -94,7 +95,7 @@ class ModelMetrics:
     def history(self) -> "ModelMetrics":
         """What stays to be counted of a generation that has ended."""
         left = copy(self)
-        left.pending, left.workers_up, left.worker_memory, left.ready = int, {}, int, False
+        left.pending, left.sequences, left.workers_up, left.worker_memory, left.ready = int, int, {}, int, False
         return left
 
 
@@ -176,15 +177,18 @@ class Metrics(Collector):
         )
         rejected = CounterMetricFamily("hone_rejected", "Requests refused or dropped", labels=[*_MODEL, "reason"])
         pending = GaugeMetricFamily("hone_pending_requests", "Requests waiting for a worker", labels=_MODEL)
+        sequences = GaugeMetricFamily("hone_sequences", "Sequences in progress, or waiting for a slot", labels=_MODEL)
         for key, numbers in models.items():
             for labels, value in dict(numbers.requests).items():
                 requests.add_metric([*key, *labels], value)
             for reason, value in dict(numbers.rejected).items():
                 rejected.add_metric([*key, reason], value)
             pending.add_metric(key, numbers.pending())
+            sequences.add_metric(key, numbers.sequences())
         yield requests
         yield rejected
         yield pending
+        yield sequences
         yield _histogram("hone_request_duration_seconds", "From admission to answer", models, "request_duration")
         yield _histogram("hone_queue_duration_seconds", "From admission to dispatch", models, "queue_duration")
 

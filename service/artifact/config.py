@@ -8,16 +8,18 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import Any
 
 from tritonclient.grpc import model_config_pb2 as pb
 
 from service.artifact import pbtxt
 from service.artifact.batching import DynamicBatching, read_dynamic_batching
+from service.artifact.instance_group import InstanceGroup, read_instance_group
 from service.artifact.lengths import check_lengths
 from service.artifact.names import check_model_name
 from service.artifact.parameters import HoneParameters, read_parameters
 from service.artifact.rewriting import PRECISION
+from service.artifact.sequence_batching import SequenceBatching, read_sequence_batching
 from service.artifact.signature import Signature, TensorSpec
 from service.artifact.triton_fields import review
 from service.artifact.version_policy import VersionPolicy
@@ -30,24 +32,8 @@ BACKENDS = ("onnxruntime", "openvino")
 REMOTE = "remote"
 """What stands for a backend where another server computes."""
 
-DeviceKind: TypeAlias = Literal["auto", "cpu", "gpu"]
-
-_KINDS: dict[int, DeviceKind] = {
-    pb.ModelInstanceGroup.KIND_AUTO: "auto",
-    pb.ModelInstanceGroup.KIND_CPU: "cpu",
-    pb.ModelInstanceGroup.KIND_GPU: "gpu",
-}
 _DATATYPES = {number: name.removeprefix("TYPE_") for name, number in pb.DataType.items()} | {pb.TYPE_STRING: "BYTES"}
 _NUMBERS = {name: number for number, name in _DATATYPES.items()}
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class InstanceGroup:
-    """`count` worker processes, on each of `gpus` where any are named."""
-
-    kind: DeviceKind = "auto"
-    count: int = 1
-    gpus: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,7 +42,7 @@ class ModelConfig:
 
     Dims are without the batch axis when `max_batch_size` is above 0. `parameters` holds every key as written,
     `hone` the typed ones; `warnings` name the fields that are set and ignored. `labels` are the names of an output's
-    classes, once the files that name them were read.
+    classes, and `initial_states` what the files of a sequence's states hold, once those were read.
     """
 
     name: str
@@ -65,6 +51,7 @@ class ModelConfig:
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
     dynamic_batching: DynamicBatching | None
+    sequence_batching: SequenceBatching | None
     instance_groups: tuple[InstanceGroup, ...]
     version_policy: VersionPolicy
     default_model_filename: str
@@ -73,7 +60,27 @@ class ModelConfig:
     hone: HoneParameters
     warnings: tuple[str, ...] = ()
     labels: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    initial_states: Mapping[str, bytes] = field(default_factory=dict)
     source: bytes = field(repr=False)
+
+    @property
+    def joining(self) -> DynamicBatching | None:
+        """How requests share batches; None where they don't."""
+        if self.sequence_batching and self.max_batch_size:
+            return self.sequence_batching.joining
+        return self.dynamic_batching
+
+    @property
+    def model_inputs(self) -> tuple[TensorSpec, ...]:
+        """What the model itself takes: what clients send, and behind it what a sequence adds."""
+        return (*self.inputs, *(self.sequence_batching.inputs if self.sequence_batching else ()))
+
+    @property
+    def model_outputs(self) -> tuple[TensorSpec, ...]:
+        """What the model itself gives: what clients get, and behind it the states that they don't."""
+        shown = {spec.name for spec in self.outputs}
+        states = self.sequence_batching.states if self.sequence_batching else ()
+        return (*self.outputs, *(state.output for state in states if state.output.name not in shown))
 
     @property
     def platform(self) -> str:
@@ -114,9 +121,12 @@ def complete(config: ModelConfig | None, name: str, signature: Signature, *, max
     proto = pb.ModelConfig.FromString(config.source) if config else _default_proto(signature)
     if not (proto.max_batch_size or proto.input or proto.output):
         proto.max_batch_size = max_batch_size
+    own = config.sequence_batching.names if config and config.sequence_batching else frozenset()
     for specs, written in ((signature.inputs, proto.input), (signature.outputs, proto.output)):
         if not written:
             for spec in specs:
+                if spec.name in own:
+                    continue
                 dims = spec.shape[1:] if proto.max_batch_size > 0 else spec.shape
                 written.add(name=spec.name, data_type=_NUMBERS[spec.datatype], dims=dims)
     completed = _from_proto(proto, name=name, source=f"{name}/config.pbtxt")
@@ -133,7 +143,7 @@ def complete(config: ModelConfig | None, name: str, signature: Signature, *, max
     for role, specs in (("inputs", completed.inputs), ("outputs", completed.outputs)):
         if len(specs) > MAX_TENSORS:
             raise ArtifactError(f"{name}: {len(specs)} {role}, at most {MAX_TENSORS} can be served")
-    return replace(completed, labels=config.labels) if config else completed
+    return _with_files(completed, config) if config else completed
 
 
 def with_runtime(config: ModelConfig, *, backend: str, precision: str) -> ModelConfig:
@@ -141,13 +151,13 @@ def with_runtime(config: ModelConfig, *, backend: str, precision: str) -> ModelC
     proto = pb.ModelConfig.FromString(config.source)
     proto.backend, proto.platform = backend, ""
     proto.parameters[PRECISION].string_value = precision
-    return replace(_from_proto(proto, name=config.name, source=f"{config.name}/config.pbtxt"), labels=config.labels)
+    return _with_files(_from_proto(proto, name=config.name, source=f"{config.name}/config.pbtxt"), config)
 
 
 def check_against(config: ModelConfig, signature: Signature) -> None:
     """Raises ArtifactError, naming the tensor and what both say, where config and model differ."""
     from_model = {"input": signature.inputs, "output": signature.outputs}
-    from_config = {"input": config.inputs, "output": config.outputs}
+    from_config = {"input": config.model_inputs, "output": config.model_outputs}
     for role, said in from_config.items():
         actual = {spec.name: spec for spec in from_model[role]}
         for spec in said:
@@ -155,9 +165,14 @@ def check_against(config: ModelConfig, signature: Signature) -> None:
             if spec.name not in actual:
                 raise ArtifactError(f"{place}: the model has no such {role}{pbtxt.nearest(spec.name, list(actual))}")
             _compare(place, spec, actual[spec.name], batched=config.max_batch_size > 0)
-    missing = {spec.name for spec in signature.inputs} - {spec.name for spec in config.inputs}
+    missing = {spec.name for spec in signature.inputs} - {spec.name for spec in config.model_inputs}
     if missing:
         raise ArtifactError(f'{config.name}/config.pbtxt: input "{min(missing)}" of the model is missing')
+
+
+def _with_files(config: ModelConfig, other: ModelConfig) -> ModelConfig:
+    """With what the files hold that `other` names."""
+    return replace(config, labels=other.labels, initial_states=other.initial_states)
 
 
 def _full_shape(config: ModelConfig, spec: TensorSpec) -> tuple[int, ...]:
@@ -214,7 +229,12 @@ def _from_proto(proto: pb.ModelConfig, *, name: str, source: str) -> ModelConfig
         )
         if proto.HasField("dynamic_batching")
         else None,
-        instance_groups=tuple(_instance_group(group, source) for group in proto.instance_group),
+        sequence_batching=read_sequence_batching(
+            proto.sequence_batching, max_batch_size=proto.max_batch_size, datatypes=_DATATYPES, source=source
+        )
+        if proto.HasField("sequence_batching")
+        else None,
+        instance_groups=tuple(read_instance_group(group, source=source) for group in proto.instance_group),
         version_policy=policy,
         default_model_filename=proto.default_model_filename,
         label_filenames={o.name: _file_name(o.label_filename, source) for o in proto.output if o.label_filename},
@@ -229,6 +249,8 @@ def _backend(proto: pb.ModelConfig, source: str) -> str:
     if "hone.remote" in proto.parameters:
         if proto.backend not in ("", REMOTE) or proto.platform:
             raise ArtifactError(f"{source}: hone.remote: another server computes, so leave backend and platform out")
+        if proto.HasField("sequence_batching"):
+            raise ArtifactError(f"{source}: sequence_batching: sequences of a remote model aren't supported")
         return REMOTE
     by_platform = {"onnxruntime_onnx": "onnxruntime", "": "onnxruntime"}
     name: str = proto.backend or by_platform.get(proto.platform, proto.platform)
@@ -275,14 +297,3 @@ def _tensors(role: str, written: Iterable[pb.ModelInput | pb.ModelOutput], sourc
             optional=isinstance(item, pb.ModelInput) and item.optional,
         )
     return tuple(found.values())
-
-
-def _instance_group(group: pb.ModelInstanceGroup, source: str) -> InstanceGroup:
-    if group.kind not in _KINDS:
-        raise ArtifactError(f"{source}: instance_group: KIND_MODEL isn't supported")
-    if group.count < 0 or any(gpu < 0 for gpu in group.gpus):
-        raise ArtifactError(f"{source}: instance_group: count and gpus can't be negative")
-    kind = _KINDS[group.kind]
-    if kind == "cpu" and group.gpus:
-        raise ArtifactError(f"{source}: instance_group: gpus are named for KIND_CPU")
-    return InstanceGroup(kind=kind, count=group.count or 1, gpus=tuple(group.gpus))

@@ -68,8 +68,8 @@ class Blueprint:
         resolved = msgspec.structs.replace(
             plan,
             max_batch_size=self._config.max_batch_size,
-            inputs=self._config.inputs,
-            outputs=self._config.outputs,
+            inputs=self._config.model_inputs,
+            outputs=self._config.model_outputs,
             slots=SLOTS,
             in_flight=1 if plan.device == CPU else GPU_TOKENS,
             max_output_bytes=self._limits.max_output_bytes,
@@ -78,7 +78,7 @@ class Blueprint:
 
     def policy(self, waste: Callable[[Sequence[Exchange]], float]) -> BatchingPolicy:
         """How requests are queued and joined; `waste` is asked where inputs are padded."""
-        config, batching = self.config, self.config.dynamic_batching
+        config, batching = self.config, self.config.joining
         return BatchingPolicy(
             max_rows=config.max_batch_size,
             join=batching is not None,
@@ -88,7 +88,7 @@ class Blueprint:
             waste=waste if config.hone.lengths else None,
             max_queued_requests=self._limits.max_queued_requests,
             max_queued_bytes=self._limits.max_queued_bytes,
-            shapes_vary=any(-1 in spec.shape for spec in config.inputs),
+            shapes_vary=any(-1 in spec.shape for spec in config.model_inputs),
         )
 
     @property
@@ -119,7 +119,7 @@ def _buckets(config: ModelConfig, *, graphs: bool) -> tuple[int, ...]:
 
 def _check_shapes(config: ModelConfig) -> None:
     """Raises ArtifactError unless all shapes but the batch's are fixed: a graph is recorded for one shape."""
-    for spec in (*config.inputs, *config.outputs):
+    for spec in (*config.model_inputs, *config.model_outputs):
         if -1 in spec.shape:
             raise ArtifactError(
                 f'{config.name}: hone.cuda_graphs needs fixed shapes, "{spec.name}" has one that varies'

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from service.artifact.config import InstanceGroup, ModelConfig
+from service.artifact.config import ModelConfig
+from service.artifact.instance_group import InstanceGroup
 
 CPU = "cpu"
 GPU_TOKENS = 2

@@ -25,6 +25,8 @@ from service.engine.profile import LatencyProfile
 from service.engine.quarantine import Quarantine
 from service.engine.scheduling.batch import Batch
 from service.engine.scheduling.dynamic import DynamicBatcher
+from service.engine.scheduling.scheduler import Scheduler
+from service.engine.scheduling.sequence import SequenceScheduler
 from service.engine.scheduling.station import Station
 from service.engine.source import EngineLimits, ModelSource
 from service.engine.splitting import Parts
@@ -53,7 +55,8 @@ class ServedModel:
         self._quarantine = Quarantine()
         self._file: HeldFile | None = None
         self._parts: dict[int, Parts] = {}  # by the identity of the exchange that was split
-        self._scheduler: DynamicBatcher | None = None
+        self._batcher: DynamicBatcher | None = None
+        self._scheduler: DynamicBatcher | SequenceScheduler | None = None
         self._admission: Admission | None = None
         self._padding: Padding | None = None
         self._most_rows = 0
@@ -155,7 +158,7 @@ class ServedModel:
         if any(self._quarantine.holds(part) for part in parts):
             raise PoisonRequest("the worker process ended each time that it held these inputs; try others")
 
-    def _split(self, exchange: Exchange, scheduler: DynamicBatcher) -> None:
+    def _split(self, exchange: Exchange, scheduler: Scheduler) -> None:
         exchange.started = exchange.admitted  # it never waits itself, its parts do
         parts = Parts(exchange, scheduler)
         parts.submit(self._most_rows)
@@ -206,20 +209,23 @@ class ServedModel:
     def _resolve(self, plan: Plan, signature: Signature) -> tuple[Plan, DynamicBatcher]:
         """The plan that an instance computes by, and whom it works for."""
         resolved = self._blueprint.resolve(plan, signature)
-        if self._scheduler is None:
-            config = self._blueprint.config
-            self._admission = Admission(config, self.metrics, default_deadline=self._limits.default_deadline)
-            self._padding = self._admission.padding
-            self._most_rows = config.max_batch_size
-            self._scheduler = DynamicBatcher(
-                self._blueprint.policy(self._waste),
-                self.metrics,
-                self._respond,
-                self._condemn,
-            )
-        return resolved, self._scheduler
+        if self._batcher is None:
+            self._batcher = self._schedule(self._blueprint.config)
+        return resolved, self._batcher
 
-    def _serve(self, scheduler: DynamicBatcher, launched: Sequence[Launched]) -> None:
+    def _schedule(self, config: ModelConfig) -> DynamicBatcher:
+        """Have requests scheduled as the configuration says; for whom the instances work."""
+        self._admission = Admission(config, self.metrics, default_deadline=self._limits.default_deadline)
+        self._padding = self._admission.padding
+        policy = self._blueprint.policy(self._waste)
+        batcher = DynamicBatcher(policy, self.metrics, self._respond, self._condemn)
+        if config.sequence_batching:
+            self._scheduler = SequenceScheduler(config, batcher, self.metrics, policy, self._check_quarantine)
+        else:
+            self._scheduler, self._most_rows = batcher, config.max_batch_size
+        return batcher
+
+    def _serve(self, scheduler: DynamicBatcher | SequenceScheduler, launched: Sequence[Launched]) -> None:
         verdicts = [self._is_independent(device.findings) for device in launched]  # each says why not
         independent = self.metrics.batch_independent = all(verdicts)
         assert self._admission

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeAlias
 
+from service.artifact.initial_state import INITIAL_STATES
 from service.artifact.names import is_version
 
 Mark: TypeAlias = tuple[tuple[str, int, int, int, int], ...]
@@ -15,7 +16,8 @@ Mark: TypeAlias = tuple[tuple[str, int, int, int, int], ...]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Glimpse:
-    """A model's folder at one moment: its own files (config, labels), and each version's. Hidden files don't count.
+    """A model's folder at one moment: its own files (config, labels, initial states), and each version's. Hidden files
+    don't count.
 
     `calm` is for how many seconds nothing had been written then, by the clock of the file system; negative where that
     one is ahead of ours.
@@ -34,6 +36,8 @@ def glimpse(path: Path) -> Glimpse:
     for entry in _entries(path):
         if is_version(entry.name) and _is_folder(entry):
             versions[int(entry.name)] = mark_of(path / entry.name)
+        elif entry.name == INITIAL_STATES:
+            own.extend(mark_of(path / entry.name))
         elif not _is_folder(entry):
             own.extend(_line(entry.path, entry.name))
     marks = (own, *versions.values())

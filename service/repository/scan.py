@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from service.artifact.config import ModelConfig, read_config
+from service.artifact.initial_state import INITIAL_STATES, read_initial_state
 from service.artifact.labels import read_labels
 from service.artifact.names import check_model_name, is_version, resolve_under
 from service.artifact.version_policy import VersionPolicy
@@ -118,7 +119,21 @@ def _config(root: Path, name: str) -> ModelConfig | None:
         if not labelled.is_file():
             raise ArtifactError(f"{name}/{filename}: no such file, but {CONFIG_NAME} names it as label_filename")
         labels[output] = read_labels(labelled, source=f"{name}/{filename}")
-    return replace(config, labels=labels) if labels else config
+    return replace(config, labels=labels, initial_states=_initial_states(root, name, config))
+
+
+def _initial_states(root: Path, name: str, config: ModelConfig) -> dict[str, bytes]:
+    """What sequences begin with, by the name of the state's input."""
+    states = config.sequence_batching.states if config.sequence_batching else ()
+    return {
+        state.input.name: read_initial_state(
+            resolve_under(root, name, INITIAL_STATES, state.data_file),
+            state,
+            source=f"{name}/{INITIAL_STATES}/{state.data_file}",
+        )
+        for state in states
+        if state.data_file
+    }
 
 
 def _present(path: Path) -> Iterator[int]:

@@ -11,12 +11,12 @@ from tritonclient.grpc import model_config_pb2 as pb
 
 from service.artifact.batching import DynamicBatching
 from service.artifact.config import (
-    InstanceGroup,
     check_against,
     complete,
     parse_config,
     read_config,
 )
+from service.artifact.instance_group import InstanceGroup
 from service.artifact.queue_policy import QueuePolicy
 from service.artifact.signature import Dim, Signature, TensorSpec
 from service.artifact.version_policy import VersionPolicy
@@ -135,7 +135,6 @@ def test_json_parses_back() -> None:
         ("instance_group { kind: KIND_CPU gpus: 0 }", "gpus are named for KIND_CPU"),
         ("instance_group { count: -1 }", "can't be negative"),
         ("version_policy { specific {} }", "version_policy.specific must name versions above 0"),
-        ("sequence_batching {}", "config.pbtxt: sequence_batching: sequence batching isn't supported yet"),
         ("ensemble_scheduling {}", "config.pbtxt: ensemble_scheduling: ensembles aren't supported yet"),
         ("model_transaction_policy { decoupled: true }", "decoupled models aren't supported"),
         ('input { name: "x" reshape {} }', "input.reshape: reshape isn't supported"),

@@ -193,6 +193,52 @@ def doubled() -> bytes:
     )
 
 
+def summing() -> bytes:
+    """x FP32 [N, 1] added to a state: `sum` to `new_sum`, which is `y` too."""
+    return _model(
+        [helper.make_node("Add", ["x", "sum"], ["new_sum"]), helper.make_node("Identity", ["new_sum"], ["y"])],
+        inputs=[("x", TensorProto.FLOAT, ["N", 1]), ("sum", TensorProto.FLOAT, ["N", 1])],
+        outputs=[("y", TensorProto.FLOAT, ["N", 1]), ("new_sum", TensorProto.FLOAT, ["N", 1])],
+        constants={},
+    )
+
+
+def lstm(*, steps: int) -> bytes:
+    """An LSTM of 8 cells over x FP32 [N, `steps`, 4] from the states `h` and `c` [N, 8], to `y` [N, `steps`, 8] and the
+    states `h_out` and `c_out`. The same weights however many steps.
+    """
+    rng = np.random.default_rng(0)
+    constants = {
+        "w": rng.normal(size=(1, 32, 4)).astype(np.float32),
+        "r": (rng.normal(size=(1, 32, 8)) / 3).astype(np.float32),
+        "first": np.array([0]),
+        "second": np.array([1]),
+    }
+    return _model(
+        [
+            helper.make_node("Transpose", ["x"], ["by_step"], perm=[1, 0, 2]),
+            helper.make_node("Unsqueeze", ["h", "first"], ["h_in"]),
+            helper.make_node("Unsqueeze", ["c", "first"], ["c_in"]),
+            helper.make_node("LSTM", ["by_step", "w", "r", "", "", "h_in", "c_in"], ["ys", "hs", "cs"], hidden_size=8),
+            helper.make_node("Squeeze", ["ys", "second"], ["flat"]),
+            helper.make_node("Transpose", ["flat"], ["y"], perm=[1, 0, 2]),
+            helper.make_node("Squeeze", ["hs", "first"], ["h_out"]),
+            helper.make_node("Squeeze", ["cs", "first"], ["c_out"]),
+        ],
+        inputs=[
+            ("x", TensorProto.FLOAT, ["N", steps, 4]),
+            ("h", TensorProto.FLOAT, ["N", 8]),
+            ("c", TensorProto.FLOAT, ["N", 8]),
+        ],
+        outputs=[
+            ("y", TensorProto.FLOAT, ["N", steps, 8]),
+            ("h_out", TensorProto.FLOAT, ["N", 8]),
+            ("c_out", TensorProto.FLOAT, ["N", 8]),
+        ],
+        constants=constants,
+    )
+
+
 Port = tuple[str, int, Sequence[str | int]]
 
 

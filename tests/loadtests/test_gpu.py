@@ -12,7 +12,8 @@ from loadtests import gpu
 from loadtests.gpu_report import Round, Setup, entry, section
 from loadtests.request import JSON_LENGTH
 from loadtests.workloads.workload import Workload
-from service.artifact.config import InstanceGroup, parse_config
+from service.artifact.config import parse_config
+from service.artifact.instance_group import InstanceGroup
 
 ON_GPU = Setup(device="cuda", number=1, instances=2, graphs=True)
 ROUND = Round(throughput=95.0, p50_ms=1.0, p99_ms=2.0, cpu_micros=50.0, mean_batch=30.0, raw_rates={32: 100.0})

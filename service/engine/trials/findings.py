@@ -92,7 +92,7 @@ def key_of(plan: Plan, runtime: str, config: ModelConfig, cores: int, cpu_info: 
         (_VERSION, plan.sha256, plan.backend, plan.precision, plan.device, runtime, plan.options),
         (
             config.max_batch_size,
-            config.dynamic_batching is not None,
+            config.joining is not None,
             layout,
             config.hone.intra_op_threads,
             config.hone.lengths,

@@ -1,0 +1,280 @@
+"""Steps of sequences: each begins when the one before it is answered, with the states that that one left.
+
+A step is an exchange of its own for the dynamic batcher, so steps of different sequences share batches, and are retried
+like any other request. Workers keep nothing: the states are kept here, and replaced only when a step's answer has been
+handed on. What a client knows and what is kept can't differ.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable, Collection, Iterable, Sequence
+
+import msgspec
+
+from service.artifact.config import ModelConfig
+from service.engine.correlation import Correlation, correlation_of
+from service.engine.exchange import Exchange, end_all
+from service.engine.request_sequence import RequestSequence
+from service.engine.scheduling.crew import Crew
+from service.engine.scheduling.dynamic import DynamicBatcher
+from service.engine.scheduling.expiry import Expiry
+from service.engine.scheduling.policy import BatchingPolicy
+from service.engine.scheduling.slots import Slots
+from service.engine.scheduling.station import Station
+from service.engine.steps import States, Steps
+from service.errors import HoneError, InvalidRequest, QueueFull, WorkerLost
+from service.messages import InferResponse
+from service.metrics import ModelMetrics
+from service.turn import Turn
+
+
+class SequenceScheduler:
+    """Owns the sequences of one model. Implements `Scheduler`, and `ExchangeOwner` for their steps.
+
+    As many sequences are in progress as Triton's strategies allow (a slot for each); others wait in the order of their
+    first request. `vet` raises a HoneError for a step that isn't to be computed. The owner of a request has to call
+    `left` when it ended, other than well.
+    """
+
+    def __init__(
+        self,
+        config: ModelConfig,
+        batcher: DynamicBatcher,
+        metrics: ModelMetrics,
+        policy: BatchingPolicy,
+        vet: Callable[[Exchange], None],
+    ) -> None:
+        batching = config.sequence_batching
+        assert batching
+        self._model = config.name
+        self._steps = Steps(config, batching)
+        self._idle = batching.idle_microseconds / 1e6
+        self._slots_each = batching.slots
+        self._slots = Slots()
+        self._batcher = batcher
+        self._policy = policy
+        self._vet = vet
+        self._sequences: dict[int | str, RequestSequence] = {}  # those whose last step isn't here yet
+        self._of: dict[Exchange, RequestSequence] = {}
+        self._resting: dict[RequestSequence, float] = {}
+        self._due: dict[RequestSequence, None] = {}
+        self._bytes = 0
+        self._reaper: asyncio.TimerHandle | None = None
+        self._loop = asyncio.get_running_loop()
+        self._turn = Turn.of(self._loop)
+        self._expiry = Expiry(lambda: self._of, (), _never)
+        queued = metrics.pending
+        metrics.pending = lambda: queued() + sum([len(sequence.waiting) for sequence in set(self._of.values())])
+        metrics.sequences = self._slots.__len__
+
+    # -- Scheduler
+
+    @property
+    def crew(self) -> Crew:
+        """The instances that compute the steps."""
+        return self._batcher.crew
+
+    @property
+    def ready(self) -> bool:
+        """See `Scheduler`."""
+        return self._batcher.ready
+
+    def serve(self, stations: Sequence[Station], *, join: bool = True) -> None:
+        """Have steps computed at these stations from now on; without `join` each by itself."""
+        self._batcher.serve(stations, join=join)
+        self._slots.most = self._slots_each * len(self.crew.instances)
+
+    def precheck(self, allowance: float, weight: float) -> None:
+        """See `Scheduler`."""
+        self._batcher.precheck(allowance, weight)
+
+    def submit(self, exchange: Exchange) -> None:
+        """See `Scheduler`. Raises InvalidRequest too, for a request that is no step of a sequence."""
+        correlation = correlation_of(exchange.request)
+        if exchange.rows != 1:
+            raise InvalidRequest(
+                f'{exchange.rows} rows, but model "{self._model}" takes steps of sequences, which have one'
+            )
+        self._check_room(exchange)
+        sequence = self._sequences.get(correlation.id) or self._first(correlation)
+        if sequence.rests and (sequence.seated or self._slots.free):
+            self._begin(sequence, exchange, correlation)
+        else:
+            sequence.waiting.append((exchange, correlation))
+        self._keep(sequence, exchange, correlation)
+
+    def left(self, exchange: Exchange) -> None:
+        """It ended before it was answered: what it left behind is as if it hadn't been, and who built on it ends."""
+        sequence = self._forget(exchange)
+        if sequence is None:
+            return
+        step = None
+        if sequence.current is exchange:
+            step, sequence.current, sequence.step = sequence.step, None, None
+        behind = sequence.part_after(exchange)
+        for one in behind:
+            self._forget(one)
+        if behind:
+            why = f"a step before it in sequence {sequence.id} has failed, so it wasn't computed: send both again"
+            self._loop.call_soon(end_all, behind, InvalidRequest(why))
+        if step:
+            step.cancel()
+        self._go_on_soon(sequence)
+
+    async def stop(self) -> None:
+        """See `Scheduler`."""
+        self._expiry.stop()
+        if self._reaper:
+            self._reaper.cancel()
+        await self._batcher.stop()
+        for exchange in list(self._of):
+            exchange.fail(WorkerLost("the model was stopped"))
+
+    # -- a sequence's way
+
+    def _first(self, correlation: Correlation) -> RequestSequence:
+        if not correlation.start:
+            raise InvalidRequest(
+                f"inference request for sequence {correlation.id} to model '{self._model}' must specify the START flag"
+                " on the first request of the sequence; one that is idle for too long, or whose model was replaced,"
+                " begins anew"
+            )
+        return RequestSequence(id=correlation.id)
+
+    def _check_room(self, exchange: Exchange) -> None:
+        most, room = self._policy.max_queued_requests, self._policy.max_queued_bytes
+        if len(self._of) >= most:
+            raise QueueFull(f"{len(self._of)} steps are waiting or being computed, the limit is {most}")
+        if self._bytes + exchange.nbytes > room:
+            raise QueueFull(f"{self._bytes} bytes are waiting; {exchange.nbytes} more exceed this model's queue")
+
+    def _keep(self, sequence: RequestSequence, exchange: Exchange, correlation: Correlation) -> None:
+        self._slots.enter(sequence)
+        self._resting.pop(sequence, None)
+        self._of[exchange] = sequence
+        self._bytes += exchange.nbytes
+        self._expiry.watch(exchange.deadline)
+        if correlation.end:  # whoever starts one of the same name begins another
+            self._sequences.pop(sequence.id, None)
+        else:
+            self._sequences[sequence.id] = sequence
+
+    def _forget(self, exchange: Exchange) -> RequestSequence | None:
+        sequence = self._of.pop(exchange, None)
+        if sequence:
+            self._bytes -= exchange.nbytes
+        return sequence
+
+    def _begin(self, sequence: RequestSequence, exchange: Exchange, correlation: Correlation) -> None:
+        """Have a step computed. Raises a HoneError where that isn't to be."""
+        first = correlation.start or sequence.states is None
+        states = self._steps.initial if first else sequence.states
+        assert states is not None
+        inputs = [*exchange.inputs, *self._steps.inputs(correlation, states, first=first)]
+        step = Exchange(
+            request=exchange.request,
+            receiver=_Step(self, exchange, correlation),
+            owner=self,
+            inputs=inputs,
+            outputs=[*exchange.outputs, *self._steps.outputs],
+            rows=1,
+            nbytes=sum([array.nbytes for array in inputs]),
+            admitted=exchange.admitted,
+            deadline=exchange.deadline,
+            lengths=exchange.lengths,
+            weight=exchange.weight,
+        )
+        self._vet(step)
+        self._batcher.submit(step)
+        sequence.current, sequence.step = exchange, step
+
+    def computed(self, exchange: Exchange, correlation: Correlation, states: States) -> None:
+        """The answer of a step has been handed on, and these are the states that it left."""
+        sequence = self._forget(exchange)
+        if sequence is None:
+            return  # it was given up in the same moment
+        sequence.current = sequence.step = None
+        sequence.states, sequence.over = states, correlation.end
+        exchange.finish()
+        self._go_on_soon(sequence)
+
+    def ended(self, exchanges: Sequence[Exchange], error: HoneError | None) -> None:
+        """See `ExchangeOwner`: steps have ended."""
+        if error is not None:
+            for step in exchanges:
+                if not step.started:
+                    self._batcher.left(step)
+
+    def _go_on_soon(self, sequence: RequestSequence) -> None:
+        if not self._due:
+            self._turn.last(self._go_on)
+        self._due[sequence] = None
+
+    def _go_on(self) -> None:
+        due, self._due = self._due, {}
+        for sequence in due:
+            self._next(sequence)
+
+    def _next(self, sequence: RequestSequence) -> None:
+        while sequence.seated and sequence.current is None and sequence.waiting:
+            exchange, correlation = sequence.waiting.popleft()
+            try:
+                self._begin(sequence, exchange, correlation)
+            except HoneError as error:
+                exchange.fail(error)
+        if sequence.rests:
+            self._rest(sequence)
+
+    def _rest(self, sequence: RequestSequence) -> None:
+        """Nobody of it is here: it has ended, or it is waited for a while whether it goes on."""
+        if sequence.over or sequence.states is None or self._sequences.setdefault(sequence.id, sequence) != sequence:
+            self._leave(sequence)
+            return
+        self._resting[sequence] = time.monotonic()
+        if self._reaper is None:
+            self._reaper = self._loop.call_later(self._idle, self._reap)
+
+    def _reap(self) -> None:
+        """End those that have been idle for too long."""
+        self._reaper, now = None, time.monotonic()
+        for sequence, since in list(self._resting.items()):
+            if since + self._idle > now:
+                self._reaper = self._loop.call_later(since + self._idle - now, self._reap)
+                return
+            self._leave(sequence)
+
+    def _leave(self, sequence: RequestSequence) -> None:
+        """It is over: whoever waits for a slot gets its own."""
+        self._resting.pop(sequence, None)
+        if self._sequences.get(sequence.id) is sequence:
+            del self._sequences[sequence.id]
+        self._slots.leave(sequence)
+        for following in self._slots.follow():
+            self._go_on_soon(following)
+
+
+class _Step:
+    """Takes what a step came to: its answer for the client, its states for the next. Implements `Receiver`."""
+
+    def __init__(self, scheduler: SequenceScheduler, exchange: Exchange, correlation: Correlation) -> None:
+        self._scheduler = scheduler
+        self._exchange = exchange
+        self._correlation = correlation
+        self._states: States = ()
+
+    def emit(self, response: InferResponse) -> None:
+        """See `Receiver`."""
+        shown = len(self._exchange.outputs)
+        self._states = [tensor.array.copy() for tensor in response.outputs[shown:]]
+        self._exchange.emit(msgspec.structs.replace(response, outputs=response.outputs[:shown]))
+
+    def finish(self, error: HoneError | None) -> None:
+        """See `Receiver`."""
+        if error is not None:
+            self._exchange.fail(error)
+        elif not self._exchange.ended:
+            self._scheduler.computed(self._exchange, self._correlation, self._states)
+
+
+def _never(exchanges: Collection[Exchange] | Iterable[Exchange]) -> None:
+    """Nothing is delayed here: a step's time in the queue is the batcher's business."""
