@@ -86,9 +86,9 @@ def test_every_number_can_be_summed() -> None:
     new = ModelMetrics()
 
     for each in fields(ModelMetrics):
-        if each.name not in ("pending", "worker_memory"):
+        if each.name not in ("pending", "sequences", "worker_memory"):
             assert type(getattr(new, each.name)) in (type(getattr(total, each.name)), dict), each.name
-    assert (0, 0) == (total.pending(), total.worker_memory())
+    assert (0, 0, 0) == (total.pending(), total.sequences(), total.worker_memory())
 
 
 @given(st.lists(st.one_of(st.sampled_from(SECONDS), st.floats(0, 20))))

@@ -72,7 +72,8 @@ class HandLoaded(ServedModel):
         profile = await self.loading
         self._resolve(self._blueprint.inspection(Placement(device=CPU, threads=1)), SIGNATURE)
         assert self._scheduler
-        self.instances = [HandInstance(self._scheduler) for _ in range(2)]
+        assert self._batcher
+        self.instances = [HandInstance(self._batcher) for _ in range(2)]
         for instance in self.instances:
             instance.number = self.number
         device = self._devices.get(CPU)

@@ -89,11 +89,11 @@ class SequenceRig:
         return exchange, receiver
 
     @property
-    def seen(self) -> list[tuple[float, ...]]:
+    def seen(self) -> list[tuple[Any, ...]]:
         """x, start, end, id and sum of each row of the batch that is being computed."""
         return [tuple(np.ravel(one)[0] for one in row) for row in zip(*self.instance.groups, strict=True)]
 
-    async def answer(self) -> list[tuple[float, ...]]:
+    async def answer(self) -> list[tuple[Any, ...]]:
         """Compute the batch; what it was made of."""
         await turn()
         seen = self.seen
