@@ -15,7 +15,7 @@ from service.engine.profile import BucketTime
 
 _log = structlog.get_logger()
 
-_VERSION = 3
+_VERSION = 4
 _MAX_BYTES = 1 << 16
 
 

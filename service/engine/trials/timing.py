@@ -29,28 +29,33 @@ async def measure(
     """The time of each of `batches`, which have one array per input, by their rows, which rise.
 
     The sizes take turns, rising and falling, so that those that are compared ran at the same time. Sizes that are
-    refused, or that time isn't left for, are left out, but never the first. Raises TrialFailed if that is refused, and
-    WorkerEnded.
+    refused are left out, but never the first. Those that time isn't left for are taken to cost as much a row as the
+    largest that was measured: whether they are better shows when they are used. Raises TrialFailed if the first is
+    refused, and WorkerEnded.
     """
     end = time.monotonic() + seconds
-    taken = await _first_looks(bench, batches, end)
+    taken, left = await _first_looks(bench, batches, end)
     turn, first = list(taken), next(iter(taken.values()))
     while len(first) < MOST and time.monotonic() + sum([times[-1] for times in taken.values()]) < end:
         turn.reverse()
         for rows in turn:
             taken[rows].append(await _run(bench, batches[rows]))
-    return [_bucket(rows, times) for rows, times in taken.items()]
+    buckets = [_bucket(rows, times) for rows, times in taken.items()]
+    return [*buckets, *(_stretched(buckets[-1], rows) for rows in left)]
 
 
 async def _first_looks(
     bench: Bench, batches: Mapping[int, Sequence[NDArray[Any]]], end: float
-) -> dict[int, list[float]]:
-    """The time of each size once, after a run that isn't looked at. A round takes twice its largest size, about."""
+) -> tuple[dict[int, list[float]], list[int]]:
+    """The time of each size once, after a run that isn't looked at, and the sizes that time isn't left for.
+
+    A round takes twice its largest size, about.
+    """
     taken: dict[int, list[float]] = {}
     a_row = 0.0
     for rows, batch in batches.items():
         if taken and time.monotonic() + LEAST * 2 * a_row * rows > end:
-            break
+            return taken, [size for size in batches if size >= rows]
         try:
             await bench.run(batch)
             taken[rows] = [await _run(bench, batch)]
@@ -59,7 +64,7 @@ async def _first_looks(
                 raise
             break
         a_row = taken[rows][0] / rows
-    return taken
+    return taken, []
 
 
 async def _run(bench: Bench, batch: Sequence[NDArray[Any]]) -> float:
@@ -70,6 +75,11 @@ async def _run(bench: Bench, batch: Sequence[NDArray[Any]]) -> float:
 def _bucket(rows: int, times: Sequence[float]) -> BucketTime:
     median, p95 = (float(one) for one in np.percentile(times, (50, 95)))
     return BucketTime(rows=rows, median=median, p95=p95)
+
+
+def _stretched(measured: BucketTime, rows: int) -> BucketTime:
+    factor = rows / measured.rows
+    return BucketTime(rows=rows, median=measured.median * factor, p95=measured.p95 * factor)
 
 
 async def shares(bench: Bench, batches: Sequence[Sequence[NDArray[Any]]]) -> tuple[float, ...]:
