@@ -24,6 +24,7 @@ from service.engine.remote.model import RemoteModel
 from service.engine.servable import Servable
 from service.engine.served_model import ServedModel
 from service.engine.source import EngineLimits, ModelSource
+from service.engine.text.model import TextModel
 from service.engine.trials.findings import FindingsCache
 from service.exit_code import ExitCode
 from service.logs import LogControl
@@ -256,6 +257,8 @@ def _catalog(settings: Settings, metrics: Metrics, devices: Devices) -> Catalog:
     def make(source: ModelSource, numbers: ModelMetrics) -> Servable:
         if source.config and source.config.hone.remote:
             return RemoteModel(source, numbers, limits)
+        if source.config and source.config.hone.generate:
+            return TextModel(source, devices, numbers, limits)
         return ServedModel(source, devices, numbers, limits)
 
     return Catalog(

@@ -14,6 +14,7 @@ from tritonclient.grpc import model_config_pb2 as pb
 
 from service.artifact import pbtxt
 from service.artifact.batching import DynamicBatching, read_dynamic_batching
+from service.artifact.generate import complete_generate, decoder_of
 from service.artifact.instance_group import InstanceGroup, read_instance_group
 from service.artifact.lengths import check_lengths
 from service.artifact.names import check_model_name
@@ -22,7 +23,7 @@ from service.artifact.rewriting import PRECISION
 from service.artifact.sequence_batching import SequenceBatching, read_sequence_batching
 from service.artifact.signature import Signature, TensorSpec
 from service.artifact.triton_fields import review
-from service.artifact.version_policy import VersionPolicy
+from service.artifact.version_policy import VersionPolicy, read_version_policy
 from service.errors import ArtifactError
 
 DEFAULT_MODEL_FILENAME = "model.onnx"
@@ -154,6 +155,12 @@ def with_runtime(config: ModelConfig, *, backend: str, precision: str) -> ModelC
     return _with_files(_from_proto(proto, name=config.name, source=f"{config.name}/config.pbtxt"), config)
 
 
+def decoder_config(config: ModelConfig) -> ModelConfig:
+    """That of the model which computes the tokens of a model that writes texts."""
+    proto = decoder_of(pb.ModelConfig.FromString(config.source))
+    return _with_files(_from_proto(proto, name=config.name, source=f"{config.name}/config.pbtxt"), config)
+
+
 def check_against(config: ModelConfig, signature: Signature) -> None:
     """Raises ArtifactError, naming the tensor and what both say, where config and model differ."""
     from_model = {"input": signature.inputs, "output": signature.outputs}
@@ -213,8 +220,9 @@ def _from_proto(proto: pb.ModelConfig, *, name: str, source: str) -> ModelConfig
     if proto.backend == "onnxruntime":
         proto.platform = "onnxruntime_onnx"
     proto.default_model_filename = _file_name(proto.default_model_filename or DEFAULT_MODEL_FILENAME, source)
-    policy = _version_policy(proto, source)
     parameters = {key: value.string_value for key, value in proto.parameters.items()}
+    hone = read_parameters(parameters, source=source, max_batch_size=proto.max_batch_size)
+    complete_generate(proto, hone.generate, source=source)
     return ModelConfig(
         name=name,
         backend=proto.backend,
@@ -235,11 +243,11 @@ def _from_proto(proto: pb.ModelConfig, *, name: str, source: str) -> ModelConfig
         if proto.HasField("sequence_batching")
         else None,
         instance_groups=tuple(read_instance_group(group, source=source) for group in proto.instance_group),
-        version_policy=policy,
+        version_policy=read_version_policy(proto, source=source),
         default_model_filename=proto.default_model_filename,
         label_filenames={o.name: _file_name(o.label_filename, source) for o in proto.output if o.label_filename},
         parameters=parameters,
-        hone=read_parameters(parameters, source=source, max_batch_size=proto.max_batch_size),
+        hone=hone,
         warnings=warnings,
         source=proto.SerializeToString(deterministic=True),
     )
@@ -264,20 +272,6 @@ def _file_name(text: str, source: str) -> str:
     if "/" in text or "\\" in text or text in (".", ".."):
         raise ArtifactError(f"{source}: {text!r} must be a file name, not a path")
     return text
-
-
-def _version_policy(proto: pb.ModelConfig, source: str) -> VersionPolicy:
-    if not proto.HasField("version_policy"):
-        proto.version_policy.latest.num_versions = 1
-    choice = proto.version_policy.WhichOneof("policy_choice")
-    if choice == "all":
-        return VersionPolicy(latest=None)
-    if choice == "specific":
-        versions = tuple(sorted(set(proto.version_policy.specific.versions)))
-        if not versions or versions[0] < 1:
-            raise ArtifactError(f"{source}: version_policy.specific must name versions above 0")
-        return VersionPolicy(latest=None, specific=versions)
-    return VersionPolicy(latest=proto.version_policy.latest.num_versions or 1)
 
 
 def _tensors(role: str, written: Iterable[pb.ModelInput | pb.ModelOutput], source: str) -> tuple[TensorSpec, ...]:

@@ -45,7 +45,16 @@ class ServedModel:
     Implements `Servable`.
     """
 
-    def __init__(self, source: ModelSource, devices: Devices, metrics: ModelMetrics, limits: EngineLimits) -> None:
+    def __init__(
+        self,
+        source: ModelSource,
+        devices: Devices,
+        metrics: ModelMetrics,
+        limits: EngineLimits,
+        requests: ModelMetrics | None = None,
+    ) -> None:
+        """`requests` counts requests, where those of clients are counted elsewhere."""
+        self._requests = requests or metrics
         self.name = source.name
         self.version = source.version
         self.metrics = metrics
@@ -143,6 +152,11 @@ class ServedModel:
         admission.live += 1
         return exchange
 
+    def end_sequence(self, name: int | str) -> None:
+        """A sequence goes on no more, whether its last step has come or not."""
+        assert isinstance(self._scheduler, SequenceScheduler)
+        self._scheduler.end(name)
+
     def precheck(self, timeout: float | None) -> None:
         """Raises a HoneError for a request that would be refused whatever it holds, unless that grants less time."""
         if self._scheduler and self._admission:
@@ -215,7 +229,7 @@ class ServedModel:
 
     def _schedule(self, config: ModelConfig) -> DynamicBatcher:
         """Have requests scheduled as the configuration says; for whom the instances work."""
-        self._admission = Admission(config, self.metrics, default_deadline=self._limits.default_deadline)
+        self._admission = Admission(config, self._requests, default_deadline=self._limits.default_deadline)
         self._padding = self._admission.padding
         policy = self._blueprint.policy(self._waste)
         batcher = DynamicBatcher(policy, self.metrics, self._respond, self._condemn)

@@ -21,6 +21,7 @@ from service.protocol.http.answer import (
     refusal,
     transport_refusal,
 )
+from service.protocol.http.generate_routes import add_generate_routes
 from service.protocol.http.infer_door import InferDoor
 from service.protocol.http.infer_route import AnswerResponse, infer
 from service.protocol.http.logging_routes import add_logging_routes
@@ -54,6 +55,7 @@ def build_app(engine: Engine, limits: Limits, logs: LogControl, memory: ClientMe
     add_logging_routes(app, limits, logs)
     add_memory_routes(app, limits, memory)
     add_v1_routes(app, engine, limits)
+    add_generate_routes(app, engine, limits)
     app.add_exception_handler(HoneError, _refuse)
     app.add_exception_handler(HTTPException, _refuse_route)
     app.add_exception_handler(ClientDisconnect, _forget)

@@ -130,6 +130,49 @@ PREDICT_OPENAPI: dict[str, Any] = {
         **_REFUSALS,
     },
 }
+_WISHES = {
+    "type": "object",
+    "properties": {
+        "max_tokens": {"type": "integer", "minimum": 1, "description": "The most tokens of the answer."},
+        "temperature": {"type": "number", "minimum": 0, "description": "0: always the likeliest token."},
+        "top_k": {"type": "integer", "minimum": 0, "description": "Choose among so many likeliest tokens; 0: all."},
+        "top_p": {"type": "number", "description": "Choose among the fewest with this share of the probability."},
+        "seed": {"type": "integer", "minimum": 0, "description": "The same seed chooses the same tokens."},
+        "stop": {"description": "A text, or a list of them, before which the answer ends."},
+    },
+    "additionalProperties": True,
+}
+_PROMPT = {
+    "type": "object",
+    "required": ["text_input"],
+    "properties": {"id": {"type": "string"}, "text_input": {"type": "string"}, "parameters": _WISHES},
+    "example": {"text_input": "The with statement", "parameters": {"max_tokens": 32}},
+}
+_TEXT = {
+    "type": "object",
+    "required": ["model_name", "model_version", "text_output"],
+    "properties": {
+        **{key: {"type": "string"} for key in ("id", "model_name", "model_version", "text_output")},
+        "finish_reason": {"type": "string", "enum": ["eos", "stop", "length"]},
+        "generated_tokens": {"type": "integer"},
+    },
+}
+_WRITES_NONE = {**_REFUSALS, "501": _json("The model writes no texts.", _ERROR)}
+_PROMPT_BODY = {"required": True, "content": {"application/json": {"schema": _PROMPT}}}
+GENERATE_OPENAPI: dict[str, Any] = {
+    "requestBody": _PROMPT_BODY,
+    "responses": {"200": _json("The text.", _TEXT), **_WRITES_NONE},
+}
+EVENTS_OPENAPI: dict[str, Any] = {
+    "requestBody": _PROMPT_BODY,
+    "responses": {
+        "200": {
+            "description": "An event (`data: {...}`) for each piece of the text; the last says why it ended.",
+            "content": {"text/event-stream": {"schema": {"type": "string"}}},
+        },
+        **_WRITES_NONE,
+    },
+}
 INDEX_OPENAPI: dict[str, Any] = {
     "requestBody": {
         "required": False,
