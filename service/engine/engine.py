@@ -5,10 +5,12 @@ from service.engine.classification import Classified
 from service.engine.exchange import Exchange, Receiver
 from service.engine.model_control import ModelControl
 from service.engine.statistics import statistics_of
+from service.engine.traced import Traced
 from service.errors import Draining, HoneError, NotReady
 from service.messages import InferRequest
 from service.metadata import IndexEntry, ModelMetadata, ModelStatistics, TensorMetadata
 from service.metrics import Metrics
+from service.tracing import TraceControl
 
 EXTENSIONS = (
     "binary_tensor_data",
@@ -20,6 +22,7 @@ EXTENSIONS = (
     "schedule_policy",
     "parameters",
     "statistics",
+    "trace",
 )
 
 
@@ -34,11 +37,13 @@ class Engine:
         catalog: Catalog,
         control: ModelControl,
         metrics: Metrics,
+        traces: TraceControl,
         extensions: tuple[str, ...] = EXTENSIONS,
     ) -> None:
         self.server_name = server_name
         self.server_version = server_version
         self.extensions = extensions
+        self.traces = traces
         self.catalog = catalog
         self._control = control
         self._metrics = metrics
@@ -81,6 +86,8 @@ class Engine:
             model = self.catalog.find(request.model, request.version)
             if request.classes:
                 receiver = Classified(receiver, request.classes, model.config)
+            if self.traces.on and (trace := self.traces.sample(model.name)):
+                return Traced(model, request, receiver, trace).submit()
             return model.submit(request, receiver)
         except HoneError as error:
             self.refuse(request.model, request.version, request.protocol, error)

@@ -6,6 +6,7 @@ from service.engine.exchange import Exchange, Receiver
 from service.errors import HoneError
 from service.messages import InferRequest
 from service.metadata import IndexEntry, ModelMetadata, ModelStatistics
+from service.tracing import TraceControl
 
 
 class Engine(Protocol):
@@ -24,6 +25,10 @@ class Engine(Protocol):
     @property
     def extensions(self) -> tuple[str, ...]:
         """The names of the protocol extensions that it serves."""
+
+    @property
+    def traces(self) -> TraceControl:
+        """Which requests are traced."""
 
     def live(self) -> bool:
         """Whether the process answers at all."""

@@ -14,6 +14,7 @@ from service.protocol.client_memory import NO_CUDA, ClientMemory
 from service.protocol.engine_port import Engine
 from service.protocol.log_settings import change_log_settings, log_settings
 from service.protocol.parameters import check_load, check_unload
+from service.protocol.trace_settings import change_trace_settings, trace_settings
 
 
 class Questions:
@@ -73,6 +74,16 @@ class Questions:
         change_log_settings(self._logs, _values(request.settings))
         told = {key: _setting(value) for key, value in log_settings(self._logs).items()}
         return pb.LogSettingsResponse(settings=told)
+
+    async def TraceSetting(self, request: pb.TraceSettingRequest) -> pb.TraceSettingResponse:  # noqa: N802
+        """Which requests are traced, after what the request sets: of all models, or of the one that is named."""
+        changes = {key: list(setting.value) for key, setting in request.settings.items()}
+        change_trace_settings(self._engine, request.model_name, changes)
+        told = trace_settings(self._engine, request.model_name)
+        value = pb.TraceSettingResponse.SettingValue
+        return pb.TraceSettingResponse(
+            settings={key: value(value=[one] if isinstance(one, str) else one) for key, one in told.items()}
+        )
 
     async def RepositoryIndex(self, request: pb.RepositoryIndexRequest) -> pb.RepositoryIndexResponse:  # noqa: N802
         """Every model and version in the repository, with its state."""

@@ -164,6 +164,18 @@ LOGGING_OPENAPI: dict[str, Any] = {
         "501": _json("It can't be changed by request.", _ERROR),
     },
 }
+_TEXTS = {"oneOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}
+_TRACE = {
+    "type": "object",
+    "properties": {
+        "trace_level": {"type": "array", "items": {"type": "string", "enum": ["OFF", "TIMESTAMPS"]}, "nullable": True},
+        **{key: {**_TEXTS, "nullable": True} for key in ("trace_rate", "trace_count", "log_frequency")},
+    },
+}
+TRACE_OPENAPI: dict[str, Any] = {
+    "requestBody": {"required": False, "content": {"application/json": {"schema": _TRACE}}},
+    "responses": {**LOGGING_OPENAPI["responses"], "404": _REFUSALS["404"]},
+}
 CHANGED_OPENAPI: dict[str, Any] = {
     "responses": {
         "200": {"description": "Done."},
