@@ -10,6 +10,7 @@ from service.errors import Draining, HoneError, NotReady
 from service.messages import InferRequest
 from service.metadata import IndexEntry, ModelMetadata, ModelStatistics, TensorMetadata
 from service.metrics import Metrics
+from service.repository.override import Override
 from service.tracing import TraceControl
 
 EXTENSIONS = (
@@ -147,9 +148,15 @@ class Engine:
         """Every model and version with its state; those that could be loaded explicitly by their name alone."""
         return await self._control.index()
 
-    async def load_model(self, model: str) -> None:
-        """Serve a model as it is in the repository now. Raises a HoneError that says why that isn't possible."""
-        await self._control.load(model)
+    def check_explicit(self) -> None:
+        """Raises InvalidRequest unless models are loaded and unloaded by request."""
+        self._control.check_explicit()
+
+    async def load_model(self, model: str, override: Override | None = None) -> None:
+        """Serve a model as it is in the repository now, or as `override` has it. Raises a HoneError that says why that
+        isn't possible.
+        """
+        await self._control.load(model, override)
 
     async def unload_model(self, model: str) -> None:
         """Serve a model no longer; returns when what it had admitted is answered. Raises InvalidRequest."""

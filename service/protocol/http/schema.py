@@ -139,13 +139,25 @@ INDEX_OPENAPI: dict[str, Any] = {
         "200": _json("One entry for each model and version.", {"type": "array", "items": {"type": "object"}})
     },
 }
+_OVERRIDE = {
+    "type": "object",
+    "properties": {"config": {"type": "string", "description": "A configuration as JSON, in place of config.pbtxt."}},
+    "additionalProperties": {
+        "type": "string",
+        "format": "byte",
+        "description": "`file:<version>/<name>`: a file, in place of all that the model's folder holds.",
+    },
+}
 LOAD_OPENAPI: dict[str, Any] = {
+    "requestBody": {
+        "required": False,
+        "content": {"application/json": {"schema": {"type": "object", "properties": {"parameters": _OVERRIDE}}}},
+    },
     "responses": {
         "200": {"description": "The model serves."},
-        **{code: _REFUSALS[code] for code in ("400", "404", "503")},
+        **{code: _REFUSALS[code] for code in ("400", "404", "413", "503")},
         "500": _json("The model can't be loaded; what served it before goes on.", _ERROR),
-        "501": _json("A config or files of the client's own aren't taken.", _ERROR),
-    }
+    },
 }
 _LOGGING = {
     "type": "object",
