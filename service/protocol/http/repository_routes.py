@@ -9,6 +9,7 @@ from starlette.responses import Response
 from service.errors import HoneError, InvalidRequest, TooLarge, Unsupported
 from service.metadata import IndexEntry
 from service.protocol.engine_port import Engine
+from service.protocol.gate import check_origin
 from service.protocol.http.answer import CLOSE, empty_answer, json_answer, refusal
 from service.protocol.http.infer_route import AnswerResponse, EarlyResponse, read_body
 from service.protocol.http.json_object import object_of
@@ -41,6 +42,7 @@ def add_repository_routes(app: FastAPI, engine: Engine, limits: Limits) -> None:
     async def load(request: Request, model: str) -> Response:
         """Serve a model as it is in the repository now, or as it is sent along (control mode explicit)."""
         try:
+            check_origin(request.headers.get("origin"))
             engine.check_explicit()
         except HoneError as error:  # nobody may send megabytes in vain
             return EarlyResponse(refusal(error, CLOSE))
@@ -50,6 +52,7 @@ def add_repository_routes(app: FastAPI, engine: Engine, limits: Limits) -> None:
 
     async def unload(request: Request, model: str) -> Response:
         """Serve a model no longer; answered when its last request is (control mode explicit)."""
+        check_origin(request.headers.get("origin"))
         check_unload(_parameters(await body_of(request)))
         await engine.unload_model(model)
         return AnswerResponse(empty_answer(200))

@@ -5,6 +5,7 @@ from starlette.responses import Response
 
 from service.errors import TooLarge
 from service.protocol.engine_port import Engine
+from service.protocol.gate import check_origin
 from service.protocol.http.answer import json_answer
 from service.protocol.http.infer_route import AnswerResponse, read_body
 from service.protocol.http.json_object import object_of
@@ -24,6 +25,7 @@ def add_trace_routes(app: FastAPI, engine: Engine, limits: Limits) -> None:
         return AnswerResponse(json_answer(200, trace_settings(engine, model)))
 
     async def changed(request: Request, model: str | None) -> Response:
+        check_origin(request.headers.get("origin"))
         body = await read_body(request, limits.max_json_bytes, too_large)
         change_trace_settings(engine, model, object_of(body))
         return told(model)
