@@ -17,7 +17,7 @@ resource.setrlimit(resource.RLIMIT_FSIZE, (200, 200))
 file, series = TraceFile(Path(sys.argv[1]), 10**6), Series(0, indexed=False)
 for number, padding in ((1, 9), (2, 9), (3, 500), (4, 9)):
     file.put(series, {"id": number, "padding": "x" * padding})
-    time.sleep(0.4)
+    time.sleep(0.3)
 file.close()
 """
 

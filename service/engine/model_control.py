@@ -89,7 +89,8 @@ class ModelControl:
         served the model before goes on.
         """
         self.check_explicit()
-        config = _config_of(name, override) if override else None
+        config = await asyncio.to_thread(_config_of, name, override) if override else None
+        self.check_explicit()  # it may be too late by now
         await self._finished(self._change(name, lambda: self._load(name, config, override.files if override else {})))
 
     async def unload(self, name: str) -> None:
@@ -165,10 +166,9 @@ class ModelControl:
     # -- what the repository has
 
     async def _load(self, name: str, config: ModelConfig | None, files: Mapping[str, bytes]) -> None:
-        if config:
-            self._overridden.add(name)
         if config and files:
             sent = await asyncio.to_thread(self._watch.sent, name, config, files)
+            self._overridden.add(name)
             try:
                 await self._bring(await asyncio.to_thread(sent.take), sent.again)
             finally:
@@ -176,6 +176,8 @@ class ModelControl:
             return
         if name not in await asyncio.to_thread(self._watch.names):
             raise ModelNotFound(not_there(name))
+        if config:
+            self._overridden.add(name)
         (folder,) = await asyncio.to_thread(self._watch.take, [name], self._catalog.serving(), config)
         await self._bring(folder)
         if config is None:

@@ -4,20 +4,21 @@ import re
 from collections.abc import Callable, Mapping
 
 from service.artifact.names import is_version
-from service.errors import InvalidRequest
+from service.errors import InvalidRequest, TooLarge
 from service.quoting import quoted
 from service.repository.checks import CONFIG_NAME
 from service.repository.override import Override
 
 FILE = "file:"
 MOST_FILES = 64
+LONGEST_CONFIG = 1 << 20
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
 
 
 def read_override(parameters: Mapping[str, object], content: Callable[[str, object], bytes]) -> Override | None:
     """What they say, None where they say nothing; `content` gets the bytes out of the value of a file's parameter.
 
-    Raises InvalidRequest, naming the parameter.
+    Raises InvalidRequest or TooLarge, naming the parameter.
     """
     config = None
     files: dict[str, bytes] = {}
@@ -25,6 +26,8 @@ def read_override(parameters: Mapping[str, object], content: Callable[[str, obje
         if key == "config":
             if not isinstance(value, str):
                 raise InvalidRequest('parameter "config" must be a string that holds JSON')
+            if len(value) > LONGEST_CONFIG:
+                raise TooLarge(f'parameter "config" has {len(value)} characters, the limit is {LONGEST_CONFIG}')
             config = value
         elif key.startswith(FILE):
             if len(files) == MOST_FILES:

@@ -11,6 +11,7 @@ from service.errors import InvalidRequest, Unsupported
 from service.protocol.engine_port import Engine
 from service.protocol.gate import check_unlocked
 from service.quoting import quoted
+from service.trace_file import TraceFile
 from service.tracing import ALL, OFF
 
 _MODE = "triton"
@@ -56,7 +57,7 @@ def change_trace_settings(engine: Engine, model: str | None, changes: Mapping[st
         if key in _NUMBERS:
             wanted[_NUMBERS[key][0]] = _number(key, texts)
         elif key == "trace_level":
-            wanted["level"] = _level(texts, may_trace=traces.file is not None)
+            wanted["level"] = _level(texts, traces.file)
         elif key == "trace_mode":
             _check_mode(texts)
         else:
@@ -93,7 +94,7 @@ def _number(key: str, texts: Sequence[str]) -> int | None:
     return int(text)
 
 
-def _level(texts: Sequence[str], *, may_trace: bool) -> str | None:
+def _level(texts: Sequence[str], file: TraceFile | None) -> str | None:
     if not texts:
         return None
     for text in texts:
@@ -103,8 +104,10 @@ def _level(texts: Sequence[str], *, may_trace: bool) -> str | None:
         raise Unsupported("trace_level TENSORS isn't implemented: traces hold times, and no data of clients")
     if len(set(texts)) > 1:
         raise InvalidRequest("trace_level OFF goes with no other")
-    if texts[0] != OFF and not may_trace:
+    if texts[0] != OFF and file is None:
         raise InvalidRequest(f"trace_level can't be {texts[0]}: the server was started without --trace-file")
+    if texts[0] != OFF and file and file.is_full:
+        raise InvalidRequest(f"trace_level can't be {texts[0]}: traces have reached --max-trace-bytes")
     return texts[0]
 
 

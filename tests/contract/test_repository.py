@@ -10,8 +10,8 @@ import pytest
 from tritonclient import http as triton
 from tritonclient.utils import InferenceServerException
 
-from service.errors import InvalidRequest
-from service.protocol.http.load_body import _from_base64
+from service.errors import InvalidRequest, TooLarge
+from service.protocol.http.load_body import _from_base64, read_load
 from tests.contract.live import LIMITS, Client, Live, ask, body, status
 from tests.contract.raw import post
 
@@ -130,6 +130,12 @@ def test_nobody_sends_megabytes_in_vain(server: Live) -> None:
     assert "explicit model load" in json.loads(body(answer))["error"]
 
     assert 413 == status(ask(server.port, post(path, b" " * (size + 1))))
+
+
+def test_a_configuration_is_a_page_of_text() -> None:
+    """One that is longer would hold up others while it is read."""
+    with pytest.raises(TooLarge, match='parameter "config" has'):
+        read_load(json.dumps({"parameters": {"config": " " * (1 << 20) + "{}"}}).encode())
 
 
 @pytest.mark.parametrize("path", ["", "/models/affine/load", "/models/affine/unload"])

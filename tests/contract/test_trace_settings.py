@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -11,6 +12,7 @@ from tritonclient import http as triton
 from tritonclient.grpc import service_pb2 as pb
 from tritonclient.utils import InferenceServerException
 
+from service.trace_file import TraceFile
 from service.tracing import TraceControl, TraceSettings
 from tests.contract.live import Live, ask, body, status
 from tests.contract.live_grpc import LiveGrpc, serve_grpc
@@ -106,6 +108,15 @@ def test_without_a_file_nothing_can_be_traced(door: tuple[Any, Any]) -> None:
         client.update_trace_settings(settings={"trace_level": ["TIMESTAMPS"]})
 
     assert START | {"trace_file": ""} == told(client, client.update_trace_settings(settings={"trace_level": ["OFF"]}))
+
+
+def test_full_files_take_no_more(door: tuple[Any, Any]) -> None:
+    """Which is said to whoever would have further requests traced."""
+    client, engine = door
+    engine.traces = TraceControl(TraceFile(Path("nowhere/trace.json"), 0))
+    engine.traces.file.is_full = True
+    with pytest.raises(InferenceServerException, match="traces have reached --max-trace-bytes"):
+        client.update_trace_settings(settings={"trace_level": ["TIMESTAMPS"]})
 
 
 def test_strangers_may_only_look(door: tuple[Any, Any]) -> None:

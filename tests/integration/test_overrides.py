@@ -137,6 +137,7 @@ def test_files_take_the_place_of_the_whole_folder(door: Door) -> None:
     assert door.lists(mlp_1="READY")
 
 
+@pytest.mark.parametrize("door", ["http"], indirect=True)
 def test_a_bad_override_leaves_what_serves(door: Door) -> None:
     """Whatever is wrong with it is said, and with whose parameter; a version that is sound is served."""
     door.load("mlp", {"max_batch_size": 8}, _7_model=mlp(7))
@@ -188,36 +189,26 @@ def test_a_card_vouches_for_what_is_sent(shared: tuple[Served, Path], tmp_path: 
     door.client.unload_model("guest")
 
 
-def test_a_swap_to_what_is_sent_loses_nothing(tmp_path: Path) -> None:
+def test_a_swap_to_what_is_sent_loses_nothing(shared: tuple[Served, Path]) -> None:
     """Under load; a worker that is killed later finds its model, though no file of it is left."""
-    write_model(tmp_path, "mlp")
-    with serving(tmp_path, *EXPLICIT, "--load-model", "mlp") as served:
-        door = Door(served, "http")
-        with Clients(served.address, 4, seeds={"1": 0, "2": 2}) as clients:
-            door.load("mlp", {"max_batch_size": 16, "dynamic_batching": {}}, _2_model=mlp(2))
-            time.sleep(0.3)  # for somebody to be answered by the new version
-            tally = clients.stop()
-        assert ([], []) == (tally.wrong, tally.lost)
-        assert_swapped(tally, "1", "2")
-        until = time.monotonic() + 20
-        while len(served.workers()) > 1:
-            assert time.monotonic() < until
-            time.sleep(0.05)
-        (worker,) = served.workers()
-        os.kill(worker, signal.SIGKILL)
-        with contextlib.suppress(InferenceServerException):
-            door.answers_like(2)
-        assert door.answers_like(2)
-        assert 1 == metric(served, "hone_worker_restarts_total", model="mlp", version="2")
-
-
-def test_nothing_is_sent_along_in_other_modes(tmp_path: Path) -> None:
-    """The flag that it takes is named."""
-    write_model(tmp_path, "mlp")
-    with serving(tmp_path, "--model-control-mode", "poll") as served:
-        for protocol in ("http", "grpc"):
-            with pytest.raises(InferenceServerException, match="--model-control-mode explicit"):
-                Door(served, protocol).load("mlp", {}, _1_model=mlp(1))
+    served, folder = shared
+    door = Door(served, "http")
+    door.load("mlp")
+    before = set(served.workers())
+    with Clients(served.address, 4, seeds={"1": 0, "2": 2}) as clients:
+        door.load("mlp", {"max_batch_size": 16, "dynamic_batching": {}}, _2_model=mlp(2))
+        time.sleep(0.3)  # for somebody to be answered by the new version
+        tally = clients.stop()
+    assert ([], []) == (tally.wrong, tally.lost)
+    assert_swapped(tally, "1", "2")
+    assert [] == list(folder.iterdir())
+    (worker,) = set(served.workers()) - before
+    os.kill(worker, signal.SIGKILL)
+    with contextlib.suppress(InferenceServerException):
+        door.answers_like(2)
+    assert door.answers_like(2)
+    assert 1 == metric(served, "hone_worker_restarts_total", model="mlp", version="2")
+    door.client.unload_model("mlp")
 
 
 def test_files_are_bounded_as_bodies_are(door: Door) -> None:

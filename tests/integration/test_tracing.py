@@ -1,7 +1,6 @@
 """Traces by a real server: what is in the files, and that nobody suffers where they can't be written."""
 
 import json
-import re
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -13,7 +12,7 @@ import tritonclient.grpc as triton_grpc
 import tritonclient.http as triton
 from tritonclient.utils import InferenceServerException
 
-from tests.integration.served import Served, run_to_end, serving, write_model
+from tests.integration.served import Served, serving, write_model
 
 PHASES = (
     "REQUEST_START",
@@ -118,20 +117,3 @@ def test_a_disk_that_is_full_costs_no_request(tmp_path: Path) -> None:
         assert 0 == served.stop()
 
     assert 1 == sum(line["event"] == "can't write traces" for line in served.log)
-
-
-@pytest.mark.parametrize(
-    "flags,text",
-    [
-        (["--trace-level", "TIMESTAMPS"], "--trace-level .*needs --trace-file"),
-        (["--trace-file", "/nowhere/at/all.json"], "--trace-file .*its folder doesn't exist"),
-        (["--trace-file", "/tmp"], "--trace-file .*is a folder"),
-        (["--trace-rate", "0"], "--trace-rate"),
-    ],
-)
-def test_wrong_flags_end_the_start(flags: list[str], text: str) -> None:
-    """With exit code 2 and the flag's name."""
-    code, errors = run_to_end(["run", *flags])
-
-    assert 2 == code
-    assert re.search(text, errors)

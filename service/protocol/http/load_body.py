@@ -22,7 +22,7 @@ class _LoadBody(msgspec.Struct):
 def read_load(body: bytes) -> Override | None:
     """What a body asks for, None where it asks for nothing special. Takes a while, and is meant for a thread.
 
-    Raises InvalidRequest.
+    Raises InvalidRequest or TooLarge.
     """
     if not body:
         return None

@@ -47,7 +47,9 @@ def add_repository_routes(app: FastAPI, engine: Engine, limits: Limits) -> None:
         except HoneError as error:  # nobody may send megabytes in vain
             return EarlyResponse(refusal(error, CLOSE))
         body = await read_body(request, limits.max_binary_bytes, too_large_load)
-        await engine.load_model(model, await asyncio.to_thread(read_load, body) if body else None)
+        override = await asyncio.to_thread(read_load, body) if body else None
+        del body  # megabytes, perhaps, and loading takes a while
+        await engine.load_model(model, override)
         return AnswerResponse(empty_answer(200))
 
     async def unload(request: Request, model: str) -> Response:
