@@ -1,13 +1,11 @@
 """The composition root: builds the rooms from the settings, starts them, and takes them down in order."""
 
 import asyncio
-import contextlib
 import errno
 import gc
 import signal
 import socket
 import threading
-from collections.abc import Iterator
 from wsgiref.simple_server import WSGIServer
 
 import prometheus_client
@@ -33,14 +31,16 @@ from service.protocol.client_memory import ClientMemory
 from service.protocol.grpc.server import GrpcServer
 from service.protocol.http.app import build_app
 from service.protocol.http.fast import fast_protocol
+from service.protocol.http.server import HttpServer
 from service.protocol.limits import Limits
 from service.repository.checks import Checks
 from service.repository.watch import CALM, Watch
 from service.settings import Settings
+from service.trace_file import TraceFile
+from service.tracing import TraceControl, TraceSettings
 from service.workers.patience import Patience
 
 _BACKLOG = 2048
-_TELL_SECONDS = 0.05
 _GARBAGE = 5_000
 """Objects after which the collector looks for cycles among the newest. Requests and connections leave none: at the
 interpreter's 700 it cost some percent of a loaded server.
@@ -58,29 +58,6 @@ class CannotBindError(Exception):
     """A port is taken or not ours to take; the text names address and port."""
 
 
-class HttpServer(uvicorn.Server):
-    """uvicorn, except that signals are the composition root's business."""
-
-    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Let every connection answer what it was sent, those included that were accepted just before the end."""
-        telling = asyncio.create_task(self._tell_connections())
-        try:
-            await super().shutdown(sockets)
-        finally:
-            telling.cancel()
-
-    async def _tell_connections(self) -> None:
-        while True:
-            for connection in list(self.server_state.connections):
-                connection.shutdown()
-            await asyncio.sleep(_TELL_SECONDS)
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        """Leave the handlers alone."""
-        yield
-
-
 class Server:
     """Owns the listening sockets, the engine and the doors for as long as the process serves."""
 
@@ -89,6 +66,7 @@ class Server:
         self._logs = logs
         self._memory = ClientMemory(allowed=settings.allow_client_shm)
         self._metrics = Metrics(__version__)
+        self._traces = _traces(settings)
         self._stop = asyncio.Event()
         self._urls: dict[str, str] = {}
         self._limits = Limits(
@@ -105,6 +83,7 @@ class Server:
             catalog=self._catalog,
             control=self._control,
             metrics=self._metrics,
+            traces=self._traces,
             extensions=(*EXTENSIONS, "system_shared_memory") if settings.allow_client_shm else EXTENSIONS,
         )
 
@@ -152,6 +131,7 @@ class Server:
         closing = [grpc.stop(self._settings.exit_timeout_secs)] if grpc else []
         await asyncio.gather(door, *closing, return_exceptions=True)
         await self._engine.stop()
+        await asyncio.to_thread(self._traces.close)
         _log.info("stopped")
 
     async def _load(self) -> bool:
@@ -280,6 +260,17 @@ def _control(settings: Settings, catalog: Catalog, devices: Devices) -> ModelCon
         poll_seconds=settings.repository_poll_secs,
         review=devices.review,
     )
+
+
+def _traces(settings: Settings) -> TraceControl:
+    wanted = TraceSettings(
+        level=settings.trace_level,
+        rate=settings.trace_rate,
+        count=settings.trace_count,
+        log_frequency=settings.trace_log_frequency,
+    )
+    file = TraceFile(settings.trace_file, settings.max_trace_bytes) if settings.trace_file else None
+    return TraceControl(file, wanted, locked=settings.locked)
 
 
 def _engine_limits(settings: Settings) -> EngineLimits:

@@ -112,6 +112,11 @@ def parse_config(text: str, *, name: str, source: str = "config.pbtxt") -> Model
     return _from_proto(pbtxt.read(text, pb.ModelConfig(), source=source), name=name, source=source)
 
 
+def parse_json_config(text: str, *, name: str, source: str) -> ModelConfig:
+    """The same where it is written as JSON, in which Triton tells and takes a configuration."""
+    return _from_proto(pbtxt.read_json(text, pb.ModelConfig(), source=source), name=name, source=source)
+
+
 def complete(config: ModelConfig | None, name: str, signature: Signature, *, max_batch_size: int = 0) -> ModelConfig:
     """`config` with inputs and outputs, where it has none, as the model's own signature says them.
 

@@ -5,10 +5,13 @@ from service.engine.classification import Classified
 from service.engine.exchange import Exchange, Receiver
 from service.engine.model_control import ModelControl
 from service.engine.statistics import statistics_of
+from service.engine.traced import Traced
 from service.errors import Draining, HoneError, NotReady
 from service.messages import InferRequest
 from service.metadata import IndexEntry, ModelMetadata, ModelStatistics, TensorMetadata
 from service.metrics import Metrics
+from service.repository.override import Override
+from service.tracing import TraceControl
 
 EXTENSIONS = (
     "binary_tensor_data",
@@ -21,6 +24,7 @@ EXTENSIONS = (
     "sequence",
     "parameters",
     "statistics",
+    "trace",
 )
 
 
@@ -35,11 +39,13 @@ class Engine:
         catalog: Catalog,
         control: ModelControl,
         metrics: Metrics,
+        traces: TraceControl,
         extensions: tuple[str, ...] = EXTENSIONS,
     ) -> None:
         self.server_name = server_name
         self.server_version = server_version
         self.extensions = extensions
+        self.traces = traces
         self.catalog = catalog
         self._control = control
         self._metrics = metrics
@@ -82,6 +88,8 @@ class Engine:
             model = self.catalog.find(request.model, request.version)
             if request.classes:
                 receiver = Classified(receiver, request.classes, model.config)
+            if self.traces.on and (trace := self.traces.sample(model.name)):
+                return Traced(model, request, receiver, trace).submit()
             return model.submit(request, receiver)
         except HoneError as error:
             self.refuse(request.model, request.version, request.protocol, error)
@@ -141,9 +149,15 @@ class Engine:
         """Every model and version with its state; those that could be loaded explicitly by their name alone."""
         return await self._control.index()
 
-    async def load_model(self, model: str) -> None:
-        """Serve a model as it is in the repository now. Raises a HoneError that says why that isn't possible."""
-        await self._control.load(model)
+    def check_explicit(self) -> None:
+        """Raises InvalidRequest unless models are loaded and unloaded by request."""
+        self._control.check_explicit()
+
+    async def load_model(self, model: str, override: Override | None = None) -> None:
+        """Serve a model as it is in the repository now, or as `override` has it. Raises a HoneError that says why that
+        isn't possible.
+        """
+        await self._control.load(model, override)
 
     async def unload_model(self, model: str) -> None:
         """Serve a model no longer; returns when what it had admitted is answered. Raises InvalidRequest."""

@@ -6,6 +6,8 @@ from service.engine.exchange import Exchange, Receiver
 from service.errors import HoneError
 from service.messages import InferRequest
 from service.metadata import IndexEntry, ModelMetadata, ModelStatistics
+from service.repository.override import Override
+from service.tracing import TraceControl
 
 
 class Engine(Protocol):
@@ -24,6 +26,10 @@ class Engine(Protocol):
     @property
     def extensions(self) -> tuple[str, ...]:
         """The names of the protocol extensions that it serves."""
+
+    @property
+    def traces(self) -> TraceControl:
+        """Which requests are traced."""
 
     def live(self) -> bool:
         """Whether the process answers at all."""
@@ -57,8 +63,13 @@ class Engine(Protocol):
     async def index(self) -> list[IndexEntry]:
         """Every model and version with its state; those that could be loaded explicitly by their name alone."""
 
-    async def load_model(self, model: str) -> None:
-        """Serve a model as it is in the repository now. Raises a HoneError that says why that isn't possible."""
+    def check_explicit(self) -> None:
+        """Raises InvalidRequest unless models are loaded and unloaded by request."""
+
+    async def load_model(self, model: str, override: Override | None = None) -> None:
+        """Serve a model as it is in the repository now, or as `override` has it. Raises a HoneError that says why that
+        isn't possible.
+        """
 
     async def unload_model(self, model: str) -> None:
         """Serve a model no longer; returns when what it had admitted is answered. Raises InvalidRequest."""

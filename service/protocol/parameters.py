@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from math import isfinite
 
-from service.errors import InvalidRequest, Unsupported
+from service.errors import InvalidRequest
 from service.messages import Parameters
 from service.quoting import quoted
 
@@ -49,14 +49,6 @@ def smaller(one: float | None, other: float | None) -> float | None:
     if one is None or other is None:
         return one or other
     return min(one, other)
-
-
-def check_load(parameters: Mapping[str, object]) -> None:
-    """Raises Unsupported for what Triton lets one say of a model that is to be loaded, InvalidRequest for the rest."""
-    for key in parameters:
-        if key == "config" or key.startswith("file:"):
-            raise Unsupported(f"parameter {quoted(key)}: a model is loaded as the repository has it")
-        raise InvalidRequest(f"parameter {quoted(key)} isn't known; load takes none")
 
 
 def check_unload(parameters: Mapping[str, object]) -> None:

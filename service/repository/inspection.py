@@ -42,8 +42,10 @@ class Inspection:
         """Check everything anew from now on."""
         self._verdicts.clear()
 
-    def scan(self, now: Glimpse, settled: Collection[int], serving: Collection[int]) -> ModelFolder | None:
-        """The model as it was seen `now`; None when it changed meanwhile.
+    def scan(
+        self, now: Glimpse, settled: Collection[int], serving: Collection[int], config: ModelConfig | None = None
+    ) -> ModelFolder | None:
+        """The model as it was seen `now`, under `config` where one is given; None when it changed meanwhile.
 
         Versions that aren't `settled` may still be being copied: they need a card that vouches for their files, and are
         in `waiting` otherwise, not in `refused`.
@@ -64,7 +66,7 @@ class Inspection:
             waiting.discard(version)
             return found
 
-        folder = scan_model(self._root, self._name, check, serving)
+        folder = scan_model(self._root, self._name, check, serving, config)
         after = glimpse(self._root / self._name)
         if after.own != now.own or after.versions.keys() != now.versions.keys():
             return None

@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import numpy as np
 
@@ -21,6 +22,9 @@ from service.errors import (
 )
 from service.messages import InferRequest, InferResponse, Tensor
 from service.metadata import IndexEntry, ModelMetadata, ModelStatistics, TensorMetadata
+from service.repository.override import Override
+from service.trace_file import TraceFile
+from service.tracing import TraceControl
 
 SLOW = 0.25
 MODELS = (
@@ -57,11 +61,14 @@ class DoubleEngine:
 
     def __init__(self) -> None:
         self.is_ready = True
+        self.traces = TraceControl(TraceFile(Path("nowhere/trace.json"), 1024))  # never written
         self.requests: list[InferRequest] = []
         self.outcomes: Counter[str] = Counter()
         self.refused: list[tuple[str, str | None, str]] = []
         self.waiting: list[Exchange] = []
+        self.is_explicit = True
         self.loaded: list[str] = []
+        self.overrides: list[Override | None] = []
         self.unloaded: list[str] = []
 
     def live(self) -> bool:
@@ -155,11 +162,16 @@ class DoubleEngine:
             IndexEntry(name="broken", version="", state="UNAVAILABLE", reason="model.onnx is missing"),
         ]
 
-    async def load_model(self, model: str) -> None:
+    def check_explicit(self) -> None:
+        if not self.is_explicit:
+            raise InvalidRequest("explicit model load / unload is not allowed")
+
+    async def load_model(self, model: str, override: Override | None = None) -> None:
         if model == "failing":
             raise ArtifactError("failing/1/model.onnx: no such file")
         self._find(model, None)
         self.loaded.append(model)
+        self.overrides.append(override)
 
     async def unload_model(self, model: str) -> None:
         if model == "full":

@@ -182,13 +182,25 @@ INDEX_OPENAPI: dict[str, Any] = {
         "200": _json("One entry for each model and version.", {"type": "array", "items": {"type": "object"}})
     },
 }
+_OVERRIDE = {
+    "type": "object",
+    "properties": {"config": {"type": "string", "description": "A configuration as JSON, in place of config.pbtxt."}},
+    "additionalProperties": {
+        "type": "string",
+        "format": "byte",
+        "description": "`file:<version>/<name>`: a file, in place of all that the model's folder holds.",
+    },
+}
 LOAD_OPENAPI: dict[str, Any] = {
+    "requestBody": {
+        "required": False,
+        "content": {"application/json": {"schema": {"type": "object", "properties": {"parameters": _OVERRIDE}}}},
+    },
     "responses": {
         "200": {"description": "The model serves."},
-        **{code: _REFUSALS[code] for code in ("400", "404", "503")},
+        **{code: _REFUSALS[code] for code in ("400", "404", "413", "503")},
         "500": _json("The model can't be loaded; what served it before goes on.", _ERROR),
-        "501": _json("A config or files of the client's own aren't taken.", _ERROR),
-    }
+    },
 }
 _LOGGING = {
     "type": "object",
@@ -206,6 +218,18 @@ LOGGING_OPENAPI: dict[str, Any] = {
         "403": _json("Clients may not change it.", _ERROR),
         "501": _json("It can't be changed by request.", _ERROR),
     },
+}
+_TEXTS = {"oneOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}
+_TRACE = {
+    "type": "object",
+    "properties": {
+        "trace_level": {"type": "array", "items": {"type": "string", "enum": ["OFF", "TIMESTAMPS"]}, "nullable": True},
+        **{key: {**_TEXTS, "nullable": True} for key in ("trace_rate", "trace_count", "log_frequency")},
+    },
+}
+TRACE_OPENAPI: dict[str, Any] = {
+    "requestBody": {"required": False, "content": {"application/json": {"schema": _TRACE}}},
+    "responses": {**LOGGING_OPENAPI["responses"], "404": _REFUSALS["404"]},
 }
 CHANGED_OPENAPI: dict[str, Any] = {
     "responses": {
