@@ -18,11 +18,12 @@ from service.artifact.instance_group import InstanceGroup, read_instance_group
 from service.artifact.lengths import check_lengths
 from service.artifact.names import check_model_name
 from service.artifact.parameters import HoneParameters, read_parameters
+from service.artifact.response_caching import read_response_cache
 from service.artifact.rewriting import PRECISION
 from service.artifact.sequence_batching import SequenceBatching, read_sequence_batching
 from service.artifact.signature import Signature, TensorSpec
 from service.artifact.triton_fields import review
-from service.artifact.version_policy import VersionPolicy
+from service.artifact.version_policy import VersionPolicy, read_version_policy
 from service.errors import ArtifactError
 
 DEFAULT_MODEL_FILENAME = "model.onnx"
@@ -41,8 +42,9 @@ class ModelConfig:
     """What a model's config says, checked. `inputs` and `outputs` are empty until completed from the model itself.
 
     Dims are without the batch axis when `max_batch_size` is above 0. `parameters` holds every key as written,
-    `hone` the typed ones; `warnings` name the fields that are set and ignored. `labels` are the names of an output's
-    classes, and `initial_states` what the files of a sequence's states hold, once those were read.
+    `hone` the typed ones; `warnings` name the fields that are set and ignored. With `response_cache` answers may be
+    kept. `labels` are the names of an output's classes, and `initial_states` what the files of a sequence's states
+    hold, once those were read.
     """
 
     name: str
@@ -58,6 +60,7 @@ class ModelConfig:
     label_filenames: Mapping[str, str]
     parameters: Mapping[str, str]
     hone: HoneParameters
+    response_cache: bool = False
     warnings: tuple[str, ...] = ()
     labels: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     initial_states: Mapping[str, bytes] = field(default_factory=dict)
@@ -203,7 +206,8 @@ def _default_proto(signature: Signature) -> pb.ModelConfig:
 
 def _from_proto(proto: pb.ModelConfig, *, name: str, source: str) -> ModelConfig:
     """Checks `proto`, writes Triton's defaults into it, and says it in our nouns."""
-    warnings = review(proto, source=source)
+    response_cache, warnings = read_response_cache(proto, source=source)
+    warnings += review(proto, source=source)
     if proto.name not in ("", name):
         raise ArtifactError(f'{source}: name is "{proto.name}", but the folder is "{name}"')
     if proto.max_batch_size < 0:
@@ -213,7 +217,7 @@ def _from_proto(proto: pb.ModelConfig, *, name: str, source: str) -> ModelConfig
     if proto.backend == "onnxruntime":
         proto.platform = "onnxruntime_onnx"
     proto.default_model_filename = _file_name(proto.default_model_filename or DEFAULT_MODEL_FILENAME, source)
-    policy = _version_policy(proto, source)
+    policy = read_version_policy(proto, source=source)
     parameters = {key: value.string_value for key, value in proto.parameters.items()}
     return ModelConfig(
         name=name,
@@ -240,6 +244,7 @@ def _from_proto(proto: pb.ModelConfig, *, name: str, source: str) -> ModelConfig
         label_filenames={o.name: _file_name(o.label_filename, source) for o in proto.output if o.label_filename},
         parameters=parameters,
         hone=read_parameters(parameters, source=source, max_batch_size=proto.max_batch_size),
+        response_cache=response_cache,
         warnings=warnings,
         source=proto.SerializeToString(deterministic=True),
     )
@@ -264,20 +269,6 @@ def _file_name(text: str, source: str) -> str:
     if "/" in text or "\\" in text or text in (".", ".."):
         raise ArtifactError(f"{source}: {text!r} must be a file name, not a path")
     return text
-
-
-def _version_policy(proto: pb.ModelConfig, source: str) -> VersionPolicy:
-    if not proto.HasField("version_policy"):
-        proto.version_policy.latest.num_versions = 1
-    choice = proto.version_policy.WhichOneof("policy_choice")
-    if choice == "all":
-        return VersionPolicy(latest=None)
-    if choice == "specific":
-        versions = tuple(sorted(set(proto.version_policy.specific.versions)))
-        if not versions or versions[0] < 1:
-            raise ArtifactError(f"{source}: version_policy.specific must name versions above 0")
-        return VersionPolicy(latest=None, specific=versions)
-    return VersionPolicy(latest=proto.version_policy.latest.num_versions or 1)
 
 
 def _tensors(role: str, written: Iterable[pb.ModelInput | pb.ModelOutput], source: str) -> tuple[TensorSpec, ...]:
