@@ -81,6 +81,16 @@ def rows() -> bytes:
     )
 
 
+def identity(kind: int, shape: Sequence[str | int] = ("N", "T")) -> bytes:
+    """x of one of ONNX's types, answered as y."""
+    return _model(
+        [helper.make_node("Identity", ["x"], ["y"])],
+        inputs=[("x", kind, shape)],
+        outputs=[("y", kind, shape)],
+        constants={},
+    )
+
+
 def single() -> bytes:
     """x FP32 [N, T] plus one, which is looked up at N - 1 in a table of one: more rows than that are refused."""
     return _model(
