@@ -12,7 +12,7 @@ def digest_inputs(update: Callable[[bytes | memoryview], object], inputs: Iterab
     many bytes follow, so that no two lists run together alike.
     """
     for array in inputs:
-        update(f"{array.dtype}{array.shape}".encode())
+        update(f"{array.dtype.str}{array.shape}".encode())
         if array.dtype.hasobject:
             elements = array.ravel().tolist()
             update(np.fromiter(map(len, elements), np.int64, len(elements)).data)
