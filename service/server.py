@@ -19,6 +19,7 @@ from service.engine.engine import EXTENSIONS, Engine
 from service.engine.model_control import ModelControl
 from service.engine.remote.address import parse_remotes
 from service.engine.remote.model import RemoteModel
+from service.engine.response_cache import ResponseCache
 from service.engine.servable import Servable
 from service.engine.served_model import ServedModel
 from service.engine.source import EngineLimits, ModelSource
@@ -280,6 +281,7 @@ def _engine_limits(settings: Settings) -> EngineLimits:
         max_queued_bytes=settings.max_queue_bytes,
         max_output_bytes=settings.max_output_bytes,
         worker_nice=settings.worker_nice,
+        response_cache=ResponseCache(settings.response_cache_byte_size),
         findings=FindingsCache(settings.cache_dir),
         patience=Patience(load=settings.load_timeout_secs, batch=settings.batch_timeout_secs),
         remotes=parse_remotes(settings.remote),

@@ -86,6 +86,11 @@ class Settings(RepositorySettings):
     max_json_bytes: Bytes = Field(4 * 1024**2, description="largest JSON body")
     max_binary_bytes: Bytes = Field(64 * 1024**2, description="largest body with binary tensors")
     max_output_bytes: Bytes = Field(256 * 1024**2, description="largest outputs of one batch")
+    response_cache_byte_size: Annotated[int, Field(ge=0, le=2**40)] = Field(
+        0,
+        description="keep as many bytes of answers, of all models with response_cache together, and give them again; "
+        "0 for none (what Triton calls --cache-config local,size=N now)",
+    )
     receive_timeout_secs: Seconds = Field(30, description="longest time that a client may take to send a request")
     load_timeout_secs: Seconds = Field(300, description="longest time that a model may take to load")
     batch_timeout_secs: Seconds = Field(60, description="a worker that takes longer over one batch is replaced")

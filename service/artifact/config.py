@@ -19,6 +19,7 @@ from service.artifact.instance_group import InstanceGroup, read_instance_group
 from service.artifact.lengths import check_lengths
 from service.artifact.names import check_model_name
 from service.artifact.parameters import HoneParameters, read_parameters
+from service.artifact.response_caching import read_response_cache
 from service.artifact.rewriting import PRECISION
 from service.artifact.sequence_batching import SequenceBatching, read_sequence_batching
 from service.artifact.signature import Signature, TensorSpec
@@ -42,8 +43,9 @@ class ModelConfig:
     """What a model's config says, checked. `inputs` and `outputs` are empty until completed from the model itself.
 
     Dims are without the batch axis when `max_batch_size` is above 0. `parameters` holds every key as written,
-    `hone` the typed ones; `warnings` name the fields that are set and ignored. `labels` are the names of an output's
-    classes, and `initial_states` what the files of a sequence's states hold, once those were read.
+    `hone` the typed ones; `warnings` name the fields that are set and ignored. With `response_cache` answers may be
+    kept. `labels` are the names of an output's classes, and `initial_states` what the files of a sequence's states
+    hold, once those were read.
     """
 
     name: str
@@ -59,6 +61,7 @@ class ModelConfig:
     label_filenames: Mapping[str, str]
     parameters: Mapping[str, str]
     hone: HoneParameters
+    response_cache: bool = False
     warnings: tuple[str, ...] = ()
     labels: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     initial_states: Mapping[str, bytes] = field(default_factory=dict)
@@ -215,7 +218,8 @@ def _default_proto(signature: Signature) -> pb.ModelConfig:
 
 def _from_proto(proto: pb.ModelConfig, *, name: str, source: str) -> ModelConfig:
     """Checks `proto`, writes Triton's defaults into it, and says it in our nouns."""
-    warnings = review(proto, source=source)
+    response_cache, warnings = read_response_cache(proto, source=source)
+    warnings += review(proto, source=source)
     if proto.name not in ("", name):
         raise ArtifactError(f'{source}: name is "{proto.name}", but the folder is "{name}"')
     if proto.max_batch_size < 0:
@@ -253,6 +257,7 @@ def _from_proto(proto: pb.ModelConfig, *, name: str, source: str) -> ModelConfig
         label_filenames={o.name: _file_name(o.label_filename, source) for o in proto.output if o.label_filename},
         parameters=parameters,
         hone=hone,
+        response_cache=response_cache,
         warnings=warnings,
         source=proto.SerializeToString(deterministic=True),
     )

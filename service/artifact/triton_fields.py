@@ -45,6 +45,8 @@ HONOURED = frozenset(
         "output.name",
         "parameters",
         "platform",
+        "response_cache",
+        "response_cache.enable",
         "sequence_batching",
         "sequence_batching.control_input",
         "sequence_batching.control_input.control",

@@ -22,16 +22,16 @@ class VersionPolicy:
         return [version for version in newest_first if version in self.specific]
 
 
-def read_version_policy(proto: Any, *, source: str) -> VersionPolicy:
-    """What the message `ModelConfig` says; Triton's default is written into it. Raises ArtifactError."""
-    if not proto.HasField("version_policy"):
-        proto.version_policy.latest.num_versions = 1
-    choice = proto.version_policy.WhichOneof("policy_choice")
+def read_version_policy(config: Any, *, source: str) -> VersionPolicy:
+    """What the message `ModelConfig` says, checked; Triton's default is written into it. Raises ArtifactError."""
+    if not config.HasField("version_policy"):
+        config.version_policy.latest.num_versions = 1
+    choice = config.version_policy.WhichOneof("policy_choice")
     if choice == "all":
         return VersionPolicy(latest=None)
     if choice == "specific":
-        versions = tuple(sorted(set(proto.version_policy.specific.versions)))
+        versions = tuple(sorted(set(config.version_policy.specific.versions)))
         if not versions or versions[0] < 1:
             raise ArtifactError(f"{source}: version_policy.specific must name versions above 0")
         return VersionPolicy(latest=None, specific=versions)
-    return VersionPolicy(latest=proto.version_policy.latest.num_versions or 1)
+    return VersionPolicy(latest=config.version_policy.latest.num_versions or 1)

@@ -7,7 +7,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from service.datatypes import encode_bytes
+from service.engine.inputs_digest import digest_inputs
 
 SECONDS = 600.0
 _MOST = 1024
@@ -37,7 +37,5 @@ class Quarantine:
 
 def _digest(inputs: Sequence[NDArray[Any]]) -> bytes:
     digest = hashlib.blake2b(digest_size=16)
-    for tensor in inputs:
-        digest.update(f"{tensor.dtype}{tensor.shape}".encode())
-        digest.update(encode_bytes(tensor.flat) if tensor.dtype.hasobject else tensor.tobytes())
+    digest_inputs(digest.update, inputs)
     return digest.digest()

@@ -23,6 +23,7 @@ from service.engine.launch import Launch, Launched
 from service.engine.padding import Padding
 from service.engine.profile import LatencyProfile
 from service.engine.quarantine import Quarantine
+from service.engine.response_cache import ModelCache
 from service.engine.scheduling.batch import Batch
 from service.engine.scheduling.dynamic import DynamicBatcher
 from service.engine.scheduling.scheduler import Scheduler
@@ -68,6 +69,7 @@ class ServedModel:
         self._scheduler: DynamicBatcher | SequenceScheduler | None = None
         self._admission: Admission | None = None
         self._padding: Padding | None = None
+        self._cache: ModelCache | None = None
         self._most_rows = 0
 
     @property
@@ -129,6 +131,8 @@ class ServedModel:
         self.metrics.ready = False
         if self._scheduler:
             await self._scheduler.stop()
+        if self._cache:
+            await self._cache.close()
         self._let_go()
 
     def _let_go(self) -> None:
@@ -143,6 +147,9 @@ class ServedModel:
         if admission is None or scheduler is None:
             raise NotReady(f'model "{self.name}" is still loading')
         exchange = admission.exchange(request, receiver, self)
+        if self._cache is not None and self._cache.answers(exchange):
+            admission.live += 1
+            return exchange
         if self._quarantine.until:
             self._check_quarantine(exchange)
         if exchange.rows > self._most_rows > 0:
@@ -158,8 +165,11 @@ class ServedModel:
         self._scheduler.end(name)
 
     def precheck(self, timeout: float | None) -> None:
-        """Raises a HoneError for a request that would be refused whatever it holds, unless that grants less time."""
-        if self._scheduler and self._admission:
+        """Raises a HoneError for a request that would be refused whatever it holds, unless that grants less time.
+
+        Not where answers are kept: whether one is there, only the body says.
+        """
+        if self._scheduler and self._admission and self._cache is None:
             self._scheduler.precheck(self._admission.longest(timeout), self._admission.least_weight)
 
     def _check_quarantine(self, exchange: Exchange) -> None:
@@ -245,6 +255,8 @@ class ServedModel:
         assert self._admission
         self._admission.weights = launched[0].findings.shares  # their shape hardly differs by device
         scheduler.serve([self._station(device) for device in launched], join=independent)
+        if self.config.response_cache:
+            self._cache = self._limits.response_cache.open(self.config, self.version, self.metrics)
 
     def _station(self, launched: Launched) -> Station:
         plan, times = launched.instances[0].plan, launched.findings.buckets

@@ -177,14 +177,13 @@ def test_refused_parameters(key: str, value: str, expected: str) -> None:
 def test_ignored_fields_warn() -> None:
     """A field that changes no answer and isn't implemented is named in a warning, once, and the model is served."""
     text = """
-    model_warmup { name: "a" } model_warmup { name: "b" } response_cache { enable: true }
+    model_warmup { name: "a" } model_warmup { name: "b" }
     max_batch_size: 4 dynamic_batching { preserve_ordering: true }
     """
 
     assert parse_config(text, name="m").warnings == (
         "config.pbtxt: dynamic_batching.preserve_ordering isn't implemented and is ignored",
         "config.pbtxt: model_warmup isn't implemented and is ignored",
-        "config.pbtxt: response_cache isn't implemented and is ignored",
     )
 
 
