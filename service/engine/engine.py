@@ -1,13 +1,16 @@
 """The engine's front: what the doors call."""
 
+import numpy as np
+
 from service.engine.catalog import Catalog
 from service.engine.classification import Classified
 from service.engine.exchange import Exchange, Receiver
 from service.engine.model_control import ModelControl
+from service.engine.preparation import Preparation
 from service.engine.statistics import statistics_of
 from service.engine.traced import Traced
-from service.errors import Draining, HoneError, NotReady
-from service.messages import InferRequest
+from service.errors import Draining, HoneError, NotReady, Unsupported
+from service.messages import InferRequest, Tensor
 from service.metadata import IndexEntry, ModelMetadata, ModelStatistics, TensorMetadata
 from service.metrics import Metrics
 from service.repository.override import Override
@@ -48,6 +51,7 @@ class Engine:
         self.traces = traces
         self.catalog = catalog
         self._control = control
+        self._preparation = Preparation()
         self._metrics = metrics
         self._loaded = False
         self._stopping = False
@@ -68,6 +72,7 @@ class Engine:
     async def stop(self) -> None:
         """Take nothing new and end all workers; what is still unanswered is failed."""
         self._stopping = self._draining = True
+        await self._preparation.stop()
         await self.catalog.stop()
 
     # -- what the doors ask
@@ -94,6 +99,18 @@ class Engine:
         except HoneError as error:
             self.refuse(request.model, request.version, request.protocol, error)
             raise
+
+    async def prepare(self, model: str, version: str | None, picture: bytes, seconds: float) -> tuple[Tensor, ...]:
+        """The inputs that a model's card makes of a picture's file. Raises a HoneError."""
+        if self._draining:
+            raise Draining("the server is stopping")
+        found = self.catalog.find(model, version)
+        if len(found.transforms) != 1:
+            raise Unsupported(f'the card of model "{model}" doesn\'t say how a picture becomes its input')
+        ((name, steps),) = found.transforms.items()
+        array = await self._preparation.tensor(picture, steps, seconds)
+        batched = array[None] if found.config.max_batch_size else array
+        return (Tensor(name=name, datatype="UINT8" if array.dtype == np.uint8 else "FP32", array=batched),)
 
     def precheck(self, model: str, version: str | None, timeout: float | None) -> None:
         """Raises a HoneError if a request would be refused whatever its body holds, unless that grants less time;

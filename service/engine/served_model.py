@@ -10,6 +10,7 @@ from typing import Any
 import structlog
 from numpy.typing import NDArray
 
+from service.artifact.card import Transforms
 from service.artifact.config import ModelConfig
 from service.artifact.golden import read_golden
 from service.artifact.signature import Signature
@@ -89,6 +90,12 @@ class ServedModel:
             return ""
         problems = [instance.problem for instance in self._scheduler.crew.instances if instance.problem]
         return problems[0] if problems else "its worker ended and is being restarted"
+
+    @property
+    def transforms(self) -> Transforms:
+        """See `Servable`."""
+        card = self._blueprint.source.card
+        return card.transforms if card else {}
 
     async def load(self) -> None:
         """Start the instances and wait for them. Raises ArtifactError with what is wrong with the model."""

@@ -4,7 +4,7 @@ from typing import Protocol
 
 from service.engine.exchange import Exchange, Receiver
 from service.errors import HoneError
-from service.messages import InferRequest
+from service.messages import InferRequest, Tensor
 from service.metadata import IndexEntry, ModelMetadata, ModelStatistics
 from service.repository.override import Override
 from service.tracing import TraceControl
@@ -44,6 +44,9 @@ class Engine(Protocol):
         """Raises a HoneError if a request is refused whatever its body holds, as long as that grants no less time than
         its headers do: `timeout`, in seconds.
         """
+
+    async def prepare(self, model: str, version: str | None, picture: bytes, seconds: float) -> tuple[Tensor, ...]:
+        """The inputs that a model's card makes of a picture's file, within so many seconds. Raises a HoneError."""
 
     def refuse(self, model: str, version: str | None, protocol: str, error: HoneError) -> None:
         """Count a request that the door refused before it could be submitted."""

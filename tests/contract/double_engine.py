@@ -19,6 +19,7 @@ from service.errors import (
     ModelNotFound,
     NotReady,
     QueueFull,
+    Unsupported,
 )
 from service.messages import InferRequest, InferResponse, Tensor
 from service.metadata import IndexEntry, ModelMetadata, ModelStatistics, TensorMetadata
@@ -112,6 +113,9 @@ class DoubleEngine:
     def precheck(self, model: str, version: str | None, timeout: float | None) -> None:
         if model == "overloaded":
             raise _infeasible()
+
+    async def prepare(self, model: str, version: str | None, picture: bytes, seconds: float) -> tuple[Tensor, ...]:
+        raise Unsupported(f"{model} {version} takes no picture, be it of {len(picture)} bytes within {seconds} s")
 
     def refuse(self, model: str, version: str | None, protocol: str, error: HoneError) -> None:
         assert protocol in {"http", "grpc", "v1"}

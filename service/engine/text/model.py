@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from itertools import count
 from pathlib import Path
 
+from service.artifact.card import Transforms
 from service.artifact.config import ModelConfig
 from service.artifact.generate import TOKENIZER_NAME, Generate
 from service.engine.admission import Admission
@@ -52,6 +53,11 @@ class TextModel:
     def problem(self) -> str:
         """Why no worker is there to compute; empty while one is."""
         return self._decoder.problem
+
+    @property
+    def transforms(self) -> Transforms:
+        """See `Servable`: nothing makes its inputs."""
+        return {}
 
     async def load(self) -> None:
         """Read the tokenizer and load the decoder. Raises ArtifactError with what is wrong with either."""

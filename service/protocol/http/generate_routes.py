@@ -61,27 +61,18 @@ class _Text:
             self.begun.set_result(None)
 
 
-def add_generate_routes(app: FastAPI, engine: Engine, limits: Limits) -> None:
-    """A text in one answer, and a text as it is written."""
-    too_large = TooLarge(f"the body is larger than the limit of {limits.max_json_bytes} bytes")
+class _Door:
+    """Takes requests for texts, within `limits`, and hands them to `engine`."""
 
-    async def submitted(request: Request, model: str, version: str | None, *, streams: bool) -> tuple[Exchange, _Text]:
-        """Raises a HoneError for what isn't taken."""
-        fields = dict(request.scope["headers"])
-        try:
-            body = await read_body(request, limits.max_json_bytes, too_large)
-            head = read_head(fields)
-            body = await uncoded(fields, body, too_large, limits.max_json_bytes)
-            asked = decode_generate(body, engine.metadata(model, version), version, head.timeout, streams=streams)
-        except HoneError as error:
-            engine.refuse(model, version, "http", error)
-            raise
-        text = _Text()
-        return engine.submit(asked, text), text
+    def __init__(self, engine: Engine, limits: Limits) -> None:
+        self._engine = engine
+        self._limit = limits.max_json_bytes
+        self._too_large = TooLarge(f"the body is larger than the limit of {self._limit} bytes")
 
-    async def answer(request: Request, model: str, version: str | None) -> Response:
+    async def answer(self, request: Request, model: str, version: str | None) -> Response:
+        """A text in one answer. Raises a HoneError."""
         try:
-            exchange, text = await submitted(request, model, version, streams=False)
+            exchange, text = await self._submitted(request, model, version, streams=False)
         except TooLarge as error:
             return EarlyResponse(refusal(error, CLOSE))
         if not await settled(exchange, text.begun, request):
@@ -92,34 +83,55 @@ def add_generate_routes(app: FastAPI, engine: Engine, limits: Limits) -> None:
         fields = dict(request.scope["headers"])
         return AnswerResponse(await as_wanted(fields, success(None, body)))
 
-    async def events(request: Request, model: str, version: str | None) -> Response:
+    async def events(self, request: Request, model: str, version: str | None) -> Response:
+        """A text as it is written; the status is that of the first answer. Raises a HoneError."""
         try:
-            exchange, text = await submitted(request, model, version, streams=True)
+            exchange, text = await self._submitted(request, model, version, streams=True)
         except TooLarge as error:
             return EarlyResponse(refusal(error, CLOSE))
         if not await settled(exchange, text.begun, request, keep=True):
             return AnswerResponse(refusal(Draining(STOPPING), CLOSE))
-        if text.error and text.answers.qsize() == 1:  # the status is that of the first answer
+        if text.error and text.answers.qsize() == 1:
             return AnswerResponse(refusal(text.error))
         return StreamingResponse(
             _events(exchange, text), media_type="text/event-stream; charset=utf-8", headers=_HEADERS
         )
 
+    async def _submitted(
+        self, request: Request, model: str, version: str | None, *, streams: bool
+    ) -> tuple[Exchange, _Text]:
+        fields, engine = dict(request.scope["headers"]), self._engine
+        try:
+            body = await read_body(request, self._limit, self._too_large)
+            head = read_head(fields)
+            body = await uncoded(fields, body, self._too_large, self._limit)
+            asked = decode_generate(body, engine.metadata(model, version), version, head.timeout, streams=streams)
+        except HoneError as error:
+            engine.refuse(model, version, "http", error)
+            raise
+        text = _Text()
+        return engine.submit(asked, text), text
+
+
+def add_generate_routes(app: FastAPI, engine: Engine, limits: Limits) -> None:
+    """A text in one answer, and a text as it is written."""
+    door = _Door(engine, limits)
+
     async def generate(request: Request, model: _Model) -> Response:
         """Write a text, in one answer."""
-        return await answer(request, model, None)
+        return await door.answer(request, model, None)
 
     async def generate_version(request: Request, model: _Model, version: str) -> Response:
         """Write a text by one version of a model, in one answer."""
-        return await answer(request, model, version)
+        return await door.answer(request, model, version)
 
     async def generate_stream(request: Request, model: _Model) -> Response:
         """Write a text, as server-sent events while it is written."""
-        return await events(request, model, None)
+        return await door.events(request, model, None)
 
     async def generate_stream_version(request: Request, model: _Model, version: str) -> Response:
         """Write a text by one version of a model, as server-sent events while it is written."""
-        return await events(request, model, version)
+        return await door.events(request, model, version)
 
     one, exact = "/v2/models/{model}", "/v2/models/{model}/versions/{version}"
     app.post(one + "/generate", tags=["generate"], openapi_extra=GENERATE_OPENAPI)(generate)

@@ -123,11 +123,23 @@ _INSTANCES = {
     },
     "example": {"instances": [[0.1, 0.2, 0.3, 0.4]]},
 }
+_FILE = {"schema": {"type": "string", "format": "binary", "description": "A file, for a model whose card takes one."}}
 PREDICT_OPENAPI: dict[str, Any] = {
-    "requestBody": {"required": True, "content": {"application/json": {"schema": _INSTANCES}}},
+    "requestBody": {
+        "required": True,
+        "content": {
+            "application/json": {"schema": _INSTANCES},
+            "image/png": _FILE,
+            "image/jpeg": _FILE,
+            "text/plain": {"schema": {"type": "string", "description": "For a model whose only input is a text."}},
+        },
+    },
     "responses": {
-        "200": _json("`predictions` by rows, or `outputs` by columns.", {"type": "object"}),
+        "200": _json(
+            "`predictions` by rows, or `outputs` by columns; of a picture the likeliest classes.", {"type": "object"}
+        ),
         **_REFUSALS,
+        "501": _json("The model takes no such body.", _ERROR),
     },
 }
 _WISHES = {
