@@ -14,11 +14,13 @@ _STYLES = {Outcome.PASSED: "green", Outcome.FAILED: "bold red", Outcome.SKIPPED:
 
 
 def show(report: Report, about: Mapping[str, Any], console: Console) -> None:
-    """The table of all checks, then a line for the whole."""
+    """The table of all checks, what was skipped for one reason in one row, then a line for the whole."""
     table = Table("check", "level", "outcome", "")
-    for one in report.results:
-        outcome = f"[{_STYLES[one.outcome]}]{one.outcome.value}[/]"
-        table.add_row(one.check.id, one.check.level.value, outcome, _words(one))
+    for alike in _alike(report.results):
+        first, others = alike[0], len(alike) - 1
+        name = f"{first.check.id}\n[dim]and {others} more[/]" if others else first.check.id
+        outcome = f"[{_STYLES[first.outcome]}]{first.outcome.value}[/]"
+        table.add_row(name, first.check.level.value, outcome, _words(first))
     console.print(table)
     counts = ", ".join(f"{number} {outcome}" for outcome, number in report.counts().items())
     server = " ".join(str(word) for word in (about["server"]["name"], about["server"]["version"]) if word)
@@ -34,6 +36,21 @@ def show_checks(checks: Sequence[Check], console: Console) -> None:
     console.print(table)
 
 
+def _alike(results: Sequence[Result]) -> list[list[Result]]:
+    """Each result alone, but for those in a row that were skipped for the same reason."""
+    rows: list[list[Result]] = []
+    for one in results:
+        if (
+            rows
+            and one.outcome is Outcome.SKIPPED
+            and (one.outcome, one.reason) == (rows[-1][0].outcome, rows[-1][0].reason)
+        ):
+            rows[-1].append(one)
+        else:
+            rows.append([one])
+    return rows
+
+
 def _words(one: Result) -> str:
     """Why; of a failure also what the specification says, and where."""
     if one.outcome is Outcome.FAILED:
@@ -43,9 +60,10 @@ def _words(one: Result) -> str:
 
 def _verdict(report: Report) -> str:
     if report.breaches:
-        kinds = {one.check.level for one in report.breaches}
-        what = "the protocol" if Level.REQUIRED in kinds else "an extension that it lists"
-        return f"[bold red]doesn't conform[/]: {len(report.breaches)} of the failures break {what}"
+        kinds = [one.check.level for one in report.breaches]
+        count = kinds.count(Level.REQUIRED)
+        told = f"{count} of the failures break the protocol, {len(kinds) - count} an extension that the server lists"
+        return f"[bold red]doesn't conform[/]: {told}"
     if report.is_blocked:
         return "[bold]nothing can be said[/]: not everything could be asked, see above"
     return "[bold green]conforms[/]"

@@ -4,6 +4,7 @@ import math
 
 from service.client.conformance.check import CheckFailed, CheckSkipped, applies, expect, extension
 from service.client.conformance.output import Output
+from service.client.conformance.question import NOT_IN_JSON
 from service.client.conformance.reply import read_reply
 from service.client.conformance.specification import CLASSIFICATION
 from service.client.conformance.target import Target
@@ -51,7 +52,11 @@ def _scores(target: Target) -> Output:
     applies(target.is_steady, "the model answers the same request differently")
     for output in target.baseline.outputs:
         is_row = len(output.shape) in {1, 2} and output.shape[-1] > 1 and len(output.values) == output.elements
-        if output.datatype not in {"BYTES", "BOOL"} and is_row and all(math.isfinite(one) for one in output.values):
+        if (
+            output.datatype not in {"BYTES", "BOOL", *NOT_IN_JSON}
+            and is_row
+            and all(math.isfinite(one) for one in output.values)
+        ):
             return output
     raise CheckSkipped("no output is a row of numbers")
 

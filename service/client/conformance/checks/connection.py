@@ -5,7 +5,7 @@ import json
 from service.client.conformance.check import expect, recommended, required
 from service.client.conformance.http_client import Request
 from service.client.conformance.refusal import expect_error_object, expect_status
-from service.client.conformance.specification import HTTP_MESSAGES, REST, TRITON, TRITON_HTTP
+from service.client.conformance.specification import HTTP_MESSAGES, HTTP_SEMANTICS, REST, TRITON, TRITON_HTTP
 from service.client.conformance.target import NOBODY, Target
 
 
@@ -58,7 +58,7 @@ def client_faults(target: Target) -> None:
         expect(400 <= answer.status < 500, f"{what}: expected 4xx, got {answer.brief}")
 
 
-@recommended("http.errors.content-type", REST)
+@recommended("http.errors.content-type", HTTP_SEMANTICS)
 def content_type(target: Target) -> None:
     """An error is JSON and says so: Content-Type is application/json."""
     answer = target.infer(b"{", model=NOBODY)

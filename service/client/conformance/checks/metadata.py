@@ -4,7 +4,7 @@ from typing import Any
 
 from service.client.conformance.check import applies, expect, recommended, required
 from service.client.conformance.refusal import expect_refusal, expect_status
-from service.client.conformance.specification import REST, TENSORS, TRITON_HTTP
+from service.client.conformance.specification import HTTP_SEMANTICS, REST, TENSORS, TRITON_HTTP, URI
 from service.client.conformance.target import NO_VERSION, NOBODY, Target
 from service.datatypes import NUMPY_DTYPES
 
@@ -86,9 +86,9 @@ def unknown_version(target: Target) -> None:
     expect_refusal(target.http.get(target.path(version=NO_VERSION)), f"version {NO_VERSION}, which isn't listed")
 
 
-@recommended("http.metadata.escaped-name", TRITON_HTTP)
+@recommended("http.metadata.escaped-name", URI)
 def escaped_name(target: Target) -> None:
-    """A model's name may be percent-encoded in the path, as tritonclient does it."""
+    """A model's name in the path may be percent-encoded: it is the same path."""
     escaped = "".join(f"%{byte:02X}" for byte in target.model.encode())
     found = target.http.get(f"/v2/models/{escaped}").object()
     expect(found.get("name") == target.model, f'expected the name "{target.model}", got {found.get("name")!r}')
@@ -100,7 +100,7 @@ def method(target: Target) -> None:
     expect_status(target.http.post(target.path(), b"{}"), 405, "POST v2/models/NAME")
 
 
-@recommended("http.metadata.content-type", REST)
+@recommended("http.metadata.content-type", HTTP_SEMANTICS)
 def content_type(target: Target) -> None:
     """What is JSON says so: Content-Type is application/json."""
     for path in ("/v2", target.path()):

@@ -19,6 +19,7 @@ from service.client.conformance.message import (
     read_message,
     typed_request,
 )
+from service.client.conformance.question import NOT_IN_JSON
 from service.client.conformance.rpc_refusal import RpcRefused
 from service.client.conformance.specification import CLASSIFICATION, GRPC, PARAMETERS, TRITON_PROTO
 from service.client.conformance.target import Target
@@ -87,7 +88,8 @@ def parameters(target: Target) -> None:
 @extension("grpc.infer.classification", CLASSIFICATION, "classification")
 def classification(target: Target) -> None:
     """An output with the parameter `classification` comes as BYTES, each value:index[:label]."""
-    found = [one for one in target.baseline.outputs if one.datatype not in {"BYTES", "BOOL"} and one.shape[-1:] > (1,)]
+    others = {"BYTES", "BOOL", *NOT_IN_JSON}
+    found = [one for one in target.baseline.outputs if one.datatype not in others and one.shape[-1:] > (1,)]
     applies(found and len(found[0].shape) <= 2, "no output is a row of numbers")
     wanted = {"name": found[0].name, "parameters": {"classification": parameter(1)}}
     message = target.rpc.ask("ModelInfer", **raw_request(target, outputs=[wanted]))

@@ -60,7 +60,16 @@ def raw_size(target: Target) -> None:
 
 @required("grpc.infer.raw-count", GRPC)
 def raw_count(target: Target) -> None:
-    """raw_input_contents must have data for each input: one more is refused."""
+    """raw_input_contents must have data for each input: without the last one it is refused."""
+    fields = raw_request(target)
+    applies(len(target.inputs) > 1, "the model has one input")
+    fields["raw_input_contents"].pop()
+    expect_message_refused(target, fields, "raw contents of all inputs but one")
+
+
+@recommended("grpc.infer.raw-left-over", TRITON_PROTO)
+def raw_left_over(target: Target) -> None:
+    """raw_input_contents has data for the inputs and for nothing else: one more is refused."""
     fields = raw_request(target)
     fields["raw_input_contents"].append(fields["raw_input_contents"][0])
     expect_message_refused(target, fields, "raw contents of an input that isn't there")
@@ -142,6 +151,7 @@ CHECKS = (
     unknown_output,
     raw_size,
     raw_count,
+    raw_left_over,
     typed_size,
     raw_and_typed,
     no_contents,
