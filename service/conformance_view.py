@@ -1,6 +1,6 @@
 """What `hone-serve conformance` shows: a row for each check, and what the whole comes to."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from rich.console import Console
@@ -10,17 +10,17 @@ from rich.table import Table
 from service.client.conformance.check import Check, Level, Outcome
 from service.client.conformance.report import Report, Result
 
+_MOST_IDS = 4
 _STYLES = {Outcome.PASSED: "green", Outcome.FAILED: "bold red", Outcome.SKIPPED: "dim"}
 
 
 def show(report: Report, about: Mapping[str, Any], console: Console) -> None:
-    """The table of all checks, what was skipped for one reason in one row, then a line for the whole."""
+    """The table of all checks, what was skipped for one reason in one row, then what it comes to."""
     table = Table("check", "level", "outcome", "")
-    for alike in _alike(report.results):
-        first, others = alike[0], len(alike) - 1
-        name = f"{first.check.id}\n[dim]and {others} more[/]" if others else first.check.id
-        outcome = f"[{_STYLES[first.outcome]}]{first.outcome.value}[/]"
-        table.add_row(name, first.check.level.value, outcome, _words(first))
+    for row in _rows(report.results):
+        levels = "\n".join(dict.fromkeys(one.check.level.value for one in row))
+        outcome = f"[{_STYLES[row[0].outcome]}]{row[0].outcome.value}[/]"
+        table.add_row(_ids(row), levels, outcome, _words(row[0]))
     console.print(table)
     counts = ", ".join(f"{number} {outcome}" for outcome, number in report.counts().items())
     server = " ".join(str(word) for word in (about["server"]["name"], about["server"]["version"]) if word)
@@ -36,19 +36,22 @@ def show_checks(checks: Sequence[Check], console: Console) -> None:
     console.print(table)
 
 
-def _alike(results: Sequence[Result]) -> list[list[Result]]:
-    """Each result alone, but for those in a row that were skipped for the same reason."""
-    rows: list[list[Result]] = []
+def _rows(results: Sequence[Result]) -> Iterator[list[Result]]:
+    """Each result that passed or failed alone, then those that were skipped, by their reasons."""
+    skipped: dict[str, list[Result]] = {}
     for one in results:
-        if (
-            rows
-            and one.outcome is Outcome.SKIPPED
-            and (one.outcome, one.reason) == (rows[-1][0].outcome, rows[-1][0].reason)
-        ):
-            rows[-1].append(one)
+        if one.outcome is Outcome.SKIPPED:
+            skipped.setdefault(one.reason, []).append(one)
         else:
-            rows.append([one])
-    return rows
+            yield [one]
+    yield from skipped.values()
+
+
+def _ids(row: Sequence[Result]) -> str:
+    ids = [one.check.id for one in row]
+    if len(ids) > _MOST_IDS:
+        ids[_MOST_IDS - 1 :] = [f"[dim]and {len(ids) - _MOST_IDS + 1} more[/]"]
+    return "\n".join(ids)
 
 
 def _words(one: Result) -> str:

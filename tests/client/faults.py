@@ -287,6 +287,11 @@ def _harmed(asked: Asked, right: RightServer) -> Told | None:
     return ERROR if asked.path == "/v2/health/ready" and right.failures > 10 else None
 
 
+def _half_read(asked: Asked, right: RightServer) -> Told | None:
+    """What follows a refusal on a connection is refused."""
+    return ERROR if asked.turn and right.last.status == 404 else None
+
+
 def _any_version(asked: Asked, right: RightServer) -> Told | None:
     return right.answer(replace(asked, path=asked.path.replace("987654", "1"))) if asked.is_infer else None
 
@@ -341,9 +346,24 @@ PLANTED = (
     Planted(
         name="errors of another shape",
         fault=lambda asked, _right: (
-            Told(status=400, body=b'{"detail": "no"}') if asked.is_infer and asked.body == b"" else None
+            Told(status=400, body=b'{"detail": "no"}', headers=ERROR.headers) if asked.body == b"{" else None
         ),
-        found_by=("http.infer.empty-body", "http.infer.wrong-method"),
+        found_by=("http.errors.object",),
+    ),
+    Planted(
+        name="unknown paths in another shape",
+        fault=when(lambda asked: asked.path == "/v2/no-such-path", Told(status=404, body=b"Not Found")),
+        found_by=("http.errors.object-of-routes",),
+    ),
+    Planted(
+        name="only what says that it is JSON",
+        fault=when(lambda asked: asked.is_infer and "content-type" not in asked.headers and asked.body, ERROR),
+        found_by=("http.infer.any-content-type",),
+    ),
+    Planted(
+        name="a body that was refused is read as a request",
+        fault=_half_read,
+        found_by=("http.connection.after-a-refusal",),
     ),
     Planted(
         name="64-bit integers as text",

@@ -60,12 +60,13 @@ CONFIG: dict[str, Any] = {
 
 @dataclass(frozen=True, kw_only=True)
 class Asked:
-    """An HTTP request; the names of its headers in lower case."""
+    """An HTTP request, the `turn`-th of its connection; the names of its headers in lower case."""
 
     method: str
     path: str
     headers: dict[str, str] = field(default_factory=dict)
     body: bytes = b""
+    turn: int = 0
 
     @property
     def is_infer(self) -> bool:
@@ -118,8 +119,13 @@ class RightServer:
 
     def __init__(self) -> None:
         self.rows = self.requests = self.failures = 0
+        self.last = Told(status=200)
 
     def answer(self, asked: Asked) -> Told:
+        self.last = self._answer(asked)
+        return self.last
+
+    def _answer(self, asked: Asked) -> Told:
         try:
             return self._coded(asked, self._route(self._uncoded(asked)))
         except RefusedError as error:

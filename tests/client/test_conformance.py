@@ -33,14 +33,14 @@ class Direct(HttpClient):
         self._right = RightServer()
 
     def ask_in_turn(self, *requests: Request) -> list[Answer]:
-        return [self._answer(request) for request in requests]
+        return [self._answer(request, turn) for turn, request in enumerate(requests)]
 
-    def _answer(self, request: Request) -> Answer:
+    def _answer(self, request: Request, turn: int) -> Answer:
         headers = {name.lower(): value for name, value in request.headers.items()}
         body = request.body or b""
         if headers.get("transfer-encoding") == "chunked":
             body = b"".join(body.split(b"\r\n")[1:-3:2])
-        asked = Asked(method=request.method, path=request.path, headers=headers, body=body)
+        asked = Asked(method=request.method, path=request.path, headers=headers, body=body, turn=turn)
         told = self._fault(asked, self._right) or self._right.answer(asked)
         if not told.status:
             raise http.client.RemoteDisconnected("")

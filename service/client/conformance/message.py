@@ -60,7 +60,7 @@ def read_message(message: Any, what: str) -> tuple[Output, ...]:
         return tuple(_typed_output(one, what) for one in message.outputs)
     expect(len(raws) == len(message.outputs), f"{what}: {len(message.outputs)} outputs, {len(raws)} raw contents")
     for one in message.outputs:
-        expect(not one.HasField("contents"), f'{what}: output "{one.name}" has contents beside the raw ones')
+        expect(not one.contents.ListFields(), f'{what}: output "{one.name}" has contents beside the raw ones')
     return tuple(
         from_raw(one.name, one.datatype, tuple(one.shape), raw) for one, raw in zip(message.outputs, raws, strict=True)
     )

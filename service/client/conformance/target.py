@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from service.client.conformance.check import CheckFailed, CheckSkipped, applies
-from service.client.conformance.http_client import Answer, HttpClient
+from service.client.conformance.http_client import Answer, HttpClient, Request
 from service.client.conformance.output import Output, expect_same
-from service.client.conformance.question import NOT_IN_JSON, in_binary, in_json, json_entry
+from service.client.conformance.question import HEADER_LENGTH, NOT_IN_JSON, in_binary, in_json, json_entry
 from service.client.conformance.refusal import expect_refusal
 from service.client.conformance.reply import Reply, read_reply
 from service.messages import Tensor
@@ -80,11 +80,19 @@ class Target:
         named = f"/versions/{quote(version, safe='')}" if version else ""
         return f"/v2/models/{quote(self.model if model is None else model, safe='')}{named}{rest}"
 
+    def request(
+        self, body: bytes, headers: Mapping[str, str] | None = None, *, model: str | None = None, version: str = ""
+    ) -> Request:
+        """An inference request. It says what its body is: some servers look at that, so it has a check of its own."""
+        kind = "application/octet-stream" if HEADER_LENGTH in (headers or {}) else "application/json"
+        path = self.path("/infer", model=model, version=version)
+        return Request(method="POST", path=path, body=body, headers={"Content-Type": kind, **(headers or {})})
+
     def infer(
         self, body: bytes, headers: Mapping[str, str] | None = None, *, model: str | None = None, version: str = ""
     ) -> Answer:
         """The answer to an inference request."""
-        return self.http.post(self.path("/infer", model=model, version=version), body, headers)
+        return self.http.ask(self.request(body, headers, model=model, version=version))
 
     def extra(self, **more: Any) -> dict[str, Any]:
         """What every request has besides its inputs, and `more`. Outputs that JSON can't carry are to be bytes."""

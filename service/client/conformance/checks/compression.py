@@ -68,7 +68,7 @@ def unknown_coding(target: Target) -> None:
 
 @recommended("http.compression.damaged", HTTP_SEMANTICS)
 def damaged(target: Target) -> None:
-    """A body that says gzip and isn't, or is cut off, is refused with an error object."""
+    """A body that says gzip and isn't, or is cut off, is refused."""
     _ = target.baseline
     body, headers = target.plain()
     target.expect_refused(body, "JSON that says it is gzip", {**headers, "Content-Encoding": "gzip"})

@@ -64,7 +64,7 @@ def batch_axis(target: Target) -> None:
 
 @extension("http.config.unknown-model", CONFIGURATION, _NAME)
 def unknown_model(target: Target) -> None:
-    """A failed request is an HTTP error status with {"error": text}."""
+    """A failed request is an HTTP error status: here, of a model that doesn't exist."""
     expect_refusal(target.http.get(target.path("/config", model=NOBODY)), "a model that doesn't exist")
 
 

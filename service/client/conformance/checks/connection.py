@@ -4,17 +4,16 @@ import json
 
 from service.client.conformance.check import expect, recommended, required
 from service.client.conformance.http_client import Request
-from service.client.conformance.refusal import expect_error_object, expect_status
-from service.client.conformance.specification import HTTP_MESSAGES, HTTP_SEMANTICS, REST, TRITON, TRITON_HTTP
+from service.client.conformance.refusal import expect_error_object, expect_refusal, expect_status
+from service.client.conformance.specification import HTTP_MESSAGES, HTTP_SEMANTICS, REST, TENSORS, TRITON, TRITON_HTTP
 from service.client.conformance.target import NOBODY, Target
 
 
 @recommended("http.connection.several-requests", HTTP_MESSAGES)
 def several_requests(target: Target) -> None:
     """A connection carries one request after the other, unless the server says that it closes it."""
-    body, headers = target.plain()
     _ = target.baseline
-    infer = Request(method="POST", path=target.path("/infer"), body=body, headers=headers)
+    infer = target.request(*target.plain())
     ready = Request(method="GET", path=target.path("/ready"))
     for number, answer in enumerate(target.http.ask_in_turn(infer, ready, infer)):
         expect(answer.status == 200, f"request {number + 1} on one connection: expected 200, got {answer.brief}")
@@ -24,9 +23,7 @@ def several_requests(target: Target) -> None:
 def after_a_refusal(target: Target) -> None:
     """A refused body isn't taken for the next request: what follows on the connection is answered as ever."""
     _ = target.baseline
-    body, headers = target.plain()
-    refused = Request(method="POST", path=target.path("/infer", model=NOBODY), body=body, headers=headers)
-    infer = Request(method="POST", path=target.path("/infer"), body=body, headers=headers)
+    refused, infer = target.request(*target.plain(), model=NOBODY), target.request(*target.plain())
     answers = target.http.ask_in_turn(refused, infer)
     target.expect_answer(answers[1], "a request after one that was refused, on one connection")
 
@@ -44,8 +41,28 @@ def chunks(target: Target) -> None:
 
 @recommended("http.errors.unknown-path", TRITON_HTTP)
 def unknown_path(target: Target) -> None:
-    """A path that doesn't exist is answered 404 with the error object."""
+    """A path that doesn't exist is answered 404."""
     expect_status(target.http.get("/v2/no-such-path"), 404, "GET v2/no-such-path")
+
+
+@required("http.errors.object", TENSORS)
+def error_object(target: Target) -> None:
+    """The body of a failed request is the error object, {"error": text}."""
+    _ = target.baseline
+    expect_error_object(target.http.get(target.path(model=NOBODY)), "metadata of a model that doesn't exist")
+    body, headers = target.plain()
+    expect_error_object(target.infer(body, headers, model=NOBODY), "inference of a model that doesn't exist")
+    expect_error_object(target.infer(b"{"), "JSON that is cut off")
+    document = target.document()
+    document["inputs"][0]["data"].pop()
+    expect_error_object(target.infer(json.dumps(document).encode()), "an element less than the shape says")
+
+
+@recommended("http.errors.object-of-routes", TRITON_HTTP)
+def error_object_of_routes(target: Target) -> None:
+    """Unknown paths and wrong methods are answered with the error object too."""
+    expect_error_object(target.http.get("/v2/no-such-path"), "GET v2/no-such-path")
+    expect_error_object(target.http.get(target.path("/infer")), "GET v2/models/NAME/infer")
 
 
 @recommended("http.errors.client-faults", TRITON)
@@ -62,7 +79,7 @@ def client_faults(target: Target) -> None:
 def content_type(target: Target) -> None:
     """An error is JSON and says so: Content-Type is application/json."""
     answer = target.infer(b"{", model=NOBODY)
-    expect_error_object(answer, "an error")
+    expect_refusal(answer, "a model that doesn't exist")
     found = answer.headers.get("content-type", "none")
     expect(found.startswith("application/json"), f"expected application/json, got {found}")
 
@@ -76,5 +93,14 @@ def unharmed(target: Target) -> None:
     target.expect_answer(target.infer(*target.plain()), "the plain inference, after those that were refused")
 
 
-CHECKS = (several_requests, after_a_refusal, chunks, unknown_path, client_faults, content_type)
+CHECKS = (
+    several_requests,
+    after_a_refusal,
+    chunks,
+    unknown_path,
+    error_object,
+    error_object_of_routes,
+    client_faults,
+    content_type,
+)
 AT_THE_END = (unharmed,)

@@ -51,7 +51,7 @@ def unknown_version(target: Target) -> None:
 
 @recommended("http.health.method", TRITON_HTTP)
 def method(target: Target) -> None:
-    """Health is asked by GET: a POST is answered 405 with the error object."""
+    """Health is asked by GET: a POST is answered 405."""
     expect_status(target.http.post("/v2/health/live"), 405, "POST v2/health/live")
 
 

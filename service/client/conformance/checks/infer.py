@@ -127,9 +127,10 @@ def version(target: Target) -> None:
 
 @recommended("http.infer.any-content-type", TRITON_HTTP)
 def any_content_type(target: Target) -> None:
-    """What the body is doesn't depend on Content-Type: tritonclient and curl send none, or another."""
+    """What the body is doesn't depend on Content-Type: tritonclient sends none, and curl another."""
     _ = target.baseline
     body, headers = target.plain()
+    target.expect_answer(target.http.post(target.path("/infer"), body, headers), "no Content-Type")
     for kind in ("application/octet-stream", "application/x-www-form-urlencoded"):
         target.expect_answer(target.infer(body, {**headers, "Content-Type": kind}), f"Content-Type {kind}")
 

@@ -16,7 +16,7 @@ _HUGE = 2**62
 
 @required("http.infer.unknown-model", REST)
 def unknown_model(target: Target) -> None:
-    """A failed inference request is an HTTP error status with {"error": text}: here, of a model that doesn't exist."""
+    """A failed inference request is an HTTP error status: here, of a model that doesn't exist."""
     body, headers = target.plain()
     target.expect_refused(body, "a model that doesn't exist", headers, model=NOBODY)
 
@@ -25,8 +25,7 @@ def unknown_model(target: Target) -> None:
 def unknown_model_404(target: Target) -> None:
     """What isn't found is answered 404."""
     body, headers = target.plain()
-    answer = target.http.post(target.path("/infer", model=NOBODY), body, headers)
-    expect_status(answer, 404, "a model that doesn't exist")
+    expect_status(target.infer(body, headers, model=NOBODY), 404, "a model that doesn't exist")
 
 
 @required("http.infer.unknown-version", REST)
@@ -203,7 +202,7 @@ def no_data(target: Target) -> None:
 
 @recommended("http.infer.wrong-method", TRITON_HTTP)
 def wrong_method(target: Target) -> None:
-    """Inference is asked by POST: a GET is answered 405 with the error object."""
+    """Inference is asked by POST: a GET is answered 405."""
     expect_status(target.http.get(target.path("/infer")), 405, "GET v2/models/NAME/infer")
 
 

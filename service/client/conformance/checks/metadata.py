@@ -75,7 +75,7 @@ def shapes(target: Target) -> None:
 
 @required("http.metadata.unknown-model", REST)
 def unknown_model(target: Target) -> None:
-    """A failed metadata request is an HTTP error status with {"error": text}."""
+    """A failed metadata request is an HTTP error status: here, of a model that doesn't exist."""
     expect_refusal(target.http.get(target.path(model=NOBODY)), "a model that doesn't exist")
 
 
@@ -96,7 +96,7 @@ def escaped_name(target: Target) -> None:
 
 @recommended("http.metadata.method", TRITON_HTTP)
 def method(target: Target) -> None:
-    """Metadata is asked by GET: a POST is answered 405 with the error object."""
+    """Metadata is asked by GET: a POST is answered 405."""
     expect_status(target.http.post(target.path(), b"{}"), 405, "POST v2/models/NAME")
 
 

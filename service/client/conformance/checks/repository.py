@@ -50,7 +50,7 @@ def only_ready(target: Target) -> None:
 
 @extension("http.repository.malformed", REPOSITORY, _NAME)
 def malformed(target: Target) -> None:
-    """A failed index request is an HTTP error status with {"error": text}: here, of JSON that is cut off."""
+    """A failed index request is an HTTP error status: here, of JSON that is cut off."""
     expect_refusal(target.http.post(_PATH, b'{"ready":'), "JSON that is cut off")
 
 

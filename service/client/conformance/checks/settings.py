@@ -41,7 +41,7 @@ def logging_change(target: Target) -> None:
 
 @extension("http.logging.unknown", LOGGING, "logging")
 def logging_unknown(target: Target) -> None:
-    """A setting that doesn't exist changes nothing, whether it is refused with {"error": text} or passed over."""
+    """A setting that doesn't exist changes nothing, whether it is refused or passed over."""
     before = target.http.get(_LOGGING).object()
     answer = target.http.post(_LOGGING, json.dumps({"no_such_setting": True}).encode())
     if answer.status != 200:

@@ -15,7 +15,7 @@ _NAME = "statistics"
 _DURATIONS = ("success", "fail", "queue", "compute_input", "compute_infer", "compute_output")
 _TRIES = 3
 """Others may use the model too, so that more is counted: a count that is right in one of these is right."""
-_LATE = 0.5
+_LATE = 0.25
 """Seconds that a server may take to count an answer that it has sent already."""
 
 
@@ -51,7 +51,7 @@ def all_models(target: Target) -> None:
 
 @extension("http.statistics.unknown-model", STATISTICS, _NAME)
 def unknown_model(target: Target) -> None:
-    """A failed request is an HTTP error status with {"error": text}."""
+    """A failed request is an HTTP error status: here, of a model that doesn't exist."""
     expect_refusal(target.http.get(target.path("/stats", model=NOBODY)), "a model that doesn't exist")
 
 
