@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from service.client.conformance.check import CheckFailed, expect, extension, recommended
+from service.client.conformance.check import CheckFailed, applies, expect, extension, recommended
 from service.client.conformance.refusal import expect_refusal, expect_status
 from service.client.conformance.specification import REPOSITORY, TRITON_HTTP
 from service.client.conformance.target import Target
@@ -56,9 +56,9 @@ def malformed(target: Target) -> None:
 
 @recommended("http.repository.method", TRITON_HTTP)
 def method(target: Target) -> None:
-    """Where there is an index it is asked by POST: a GET is answered 405, and without one 404."""
-    answer = target.http.get(_PATH)
-    expect_status(answer, 405 if _NAME in target.extensions else 404, "GET v2/repository/index")
+    """The index is asked by POST: a GET is answered 405."""
+    applies(_NAME in target.extensions, f"the server's metadata doesn't list the extension {_NAME}")
+    expect_status(target.http.get(_PATH), 405, "GET v2/repository/index")
 
 
 def _index(target: Target, body: bytes) -> list[dict[str, Any]]:
