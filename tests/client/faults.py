@@ -18,6 +18,7 @@ from tests.client.right_server import (
     Told,
 )
 
+PATH = f"/v2/models/{MODEL}"
 ERROR = Told(status=500, body=b'{"error": "oops"}', headers={"Content-Type": "application/json"})
 NOT_READ = (
     "http.binary.outputs",
@@ -165,11 +166,6 @@ def _floats(document: dict[str, Any], _asked: Asked) -> None:
             entry["data"] = [float(value) for value in entry["data"]]
 
 
-def _wrong_rank(document: dict[str, Any], _asked: Asked) -> None:
-    for entry in document["outputs"]:
-        entry["shape"] = [*entry["shape"], 1] if entry["datatype"] == "FP32" else entry["shape"]
-
-
 def _worst_classes(document: dict[str, Any], asked: Asked) -> None:
     for entry in document["outputs"]:
         if entry["datatype"] == "BYTES":
@@ -292,6 +288,55 @@ def _half_read(asked: Asked, right: RightServer) -> Told | None:
     return ERROR if asked.turn and right.last.status == 404 else None
 
 
+def _labelled(asked: Asked, right: RightServer) -> Told | None:
+    """A header for binary data, and none of it."""
+    answer = right.answer(asked)
+    others = {LENGTH, "content-encoding"} & {name.lower() for name in answer.headers}
+    if not asked.is_infer or answer.status != 200 or others:
+        return answer
+    return replace(answer, headers={**answer.headers, "Inference-Header-Content-Length": str(len(answer.body))})
+
+
+def _text(asked: Asked, right: RightServer) -> Told | None:
+    answer = right.answer(asked)
+    is_plain = asked.is_infer and answer.headers.get("Content-Type") == "application/json" and answer.status == 200
+    return replace(answer, headers={**answer.headers, "Content-Type": "text/plain"}) if is_plain else answer
+
+
+def yes(asked: Asked, right: RightServer) -> Told | None:
+    """What must be refused is answered like the request before it."""
+    answer = right.answer(asked)
+    if answer.status < 400:
+        right.taken = answer if asked.is_infer else right.taken
+        return answer
+    return right.taken if asked.is_infer else Told(status=200, body=b'{"name": "other", "model_stats": []}')
+
+
+def no(asked: Asked, right: RightServer) -> Told | None:
+    """Three questions are answered, and then nothing but the first inference when it comes again in just that form."""
+    right.asked.append(asked)
+    inferences = [one for one in right.asked if one.is_infer and one.method == "POST"]
+    is_first = bool(inferences) and asked == inferences[0]
+    return None if is_first or len(right.asked) <= 3 else Told(status=500, body=b"no")
+
+
+def constant(datatype: str) -> Fault:
+    """A server of one input, which answers each inference alike, but for one that is nothing but bytes."""
+    tensor = {"name": "x", "datatype": datatype, "shape": [1]}
+    output = {"name": "y", "datatype": "FP32", "shape": [1]}
+    about = {"name": MODEL, "platform": "none", "inputs": [tensor], "outputs": [output]}
+    reply = {"model_name": MODEL, "outputs": [{**output, "data": [1.0]}]}
+
+    def fault(asked: Asked, right: RightServer) -> Told | None:
+        if asked.path in {PATH, f"{PATH}/config"}:
+            return Told(status=200, body=json.dumps(about if asked.path == PATH else {"max_batch_size": 0}).encode())
+        if asked.is_infer and asked.headers.get(LENGTH) != "0":
+            return Told(status=200, body=json.dumps(reply).encode())
+        return None
+
+    return fault
+
+
 def _any_version(asked: Asked, right: RightServer) -> Told | None:
     return right.answer(replace(asked, path=asked.path.replace("987654", "1"))) if asked.is_infer else None
 
@@ -300,7 +345,6 @@ def _strings(config: dict[str, Any]) -> dict[str, Any]:
     return {**config, "dynamic_batching": {"max_queue_delay_microseconds": "100"}}
 
 
-PATH = f"/v2/models/{MODEL}"
 PLANTED = (
     Planted(name="not live", fault=told("/v2/health/live", lambda _: ERROR), found_by=("http.health.live",)),
     Planted(
@@ -414,6 +458,28 @@ PLANTED = (
         name="malformed JSON is the server's fault",
         fault=when(lambda asked: asked.path == f"{PATH}/infer" and asked.body == b"{", ERROR),
         found_by=("http.errors.client-faults",),
+    ),
+    Planted(
+        name="an output that isn't as it is described",
+        fault=content(
+            PATH, lambda one: {**one, "outputs": [{**one["outputs"][0], "shape": [-1, 5]}, one["outputs"][1]]}
+        ),
+        found_by=("http.infer.outputs-as-described", "http.config.batch-axis"),
+    ),
+    Planted(name="JSON that says it is text", fault=_text, found_by=("http.infer.content-type",)),
+    Planted(name="a length without binary data", fault=_labelled, found_by=("http.binary.not-asked-for",)),
+    Planted(
+        name="the length under gzip is that of the gzip",
+        fault=when(
+            lambda asked: asked.headers.get("content-encoding") == "gzip" and LENGTH in asked.headers,
+            replace(ERROR, status=400),
+        ),
+        found_by=("http.compression.binary",),
+    ),
+    Planted(
+        name="no elements, no bytes: no tensor",
+        fault=when(lambda asked: b'"binary_data_size": 0}' in asked.body, replace(ERROR, status=400)),
+        found_by=("http.binary.no-elements",),
     ),
     Planted(name="refusals do harm", fault=_harmed, found_by=("http.errors.unharmed",)),
     Planted(name="a long length is cut", fault=_short_header, found_by=("http.binary.length-beyond-body",)),

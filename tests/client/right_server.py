@@ -119,7 +119,8 @@ class RightServer:
 
     def __init__(self) -> None:
         self.rows = self.requests = self.failures = 0
-        self.last = Told(status=200)
+        self.last = self.taken = Told(status=200)
+        self.asked: list[Asked] = []
 
     def answer(self, asked: Asked) -> Told:
         self.last = self._answer(asked)

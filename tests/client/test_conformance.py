@@ -17,7 +17,7 @@ from service.client.conformance.report import Report
 from service.client.conformance.suite import CHECKS, run, selected
 from service.command_line import dispatch
 from service.exit_code import ExitCode
-from tests.client.faults import PLANTED, Planted, inferred, told, when
+from tests.client.faults import PLANTED, Planted, constant, inferred, no, told, when, yes
 from tests.client.right_server import METADATA, MODEL, Asked, Fault, RightServer, Told, serving
 
 SECONDS = 5.0
@@ -75,6 +75,15 @@ def test_a_fault_is_found_where_it_is(planted: Planted) -> None:
     assert set(planted.found_by) == failures(report).keys(), failures(report)
     levels = {check.level for check in CHECKS if check.id in planted.found_by}
     assert bool(levels - {Level.RECOMMENDED}) == bool(report.breaches)
+
+
+def test_no_check_passes_whatever_the_server_does() -> None:
+    """Each of HTTP fails at a server that takes everything, at one that takes nothing, or where a fault is planted."""
+    found = {name for planted in PLANTED for name in planted.found_by}
+    for fault in (yes, no, constant("BYTES"), constant("FP16")):
+        found |= failures(report_of(fault)).keys()
+
+    assert set() == {check.id for check in CHECKS if check.id.startswith("http.")} - found
 
 
 def test_a_right_server_conforms(url: str, capsys: pytest.CaptureFixture[str]) -> None:

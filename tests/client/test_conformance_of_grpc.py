@@ -25,6 +25,8 @@ Answer = Callable[[Any], Any]
 Change = Callable[[Any, Answer], Any]
 """What is answered to a request, given it and how the right server answers."""
 GRPC = [check for check in CHECKS if check.id.startswith("grpc.")]
+BY_PROTOBUF = "grpc.infer.not-a-message"
+"""No server of Python's grpc can be made to fail this one: its parser refuses."""
 SERVING = b"\x08\x01"
 
 
@@ -110,6 +112,10 @@ class Planted:
     found_by: tuple[str, ...]
 
 
+def _right(request: Any, right: Answer) -> Any:
+    return right(request)
+
+
 def _find(name: str, version: str) -> None:
     refuse_unless(name == MODEL and version in {"", "1"}, "no such model or version", grpc.StatusCode.NOT_FOUND)
 
@@ -151,9 +157,10 @@ def serving_grpc(planted: Planted | None = None) -> Iterator[str]:
     def stream(requests: Iterator[Any], _context: Any) -> Iterator[Any]:
         for request in requests:
             try:
-                yield pb.ModelStreamInferResponse(infer_response=right.answer("ModelInfer", request))
+                change = planted.change if planted and planted.method == "ModelStreamInfer" else _right
+                yield pb.ModelStreamInferResponse(infer_response=change(request, right.ModelInfer))
             except RefusedError as error:
-                if planted and planted.method == "ModelStreamInfer":
+                if error.code is grpc.StatusCode.INTERNAL:
                     return
                 yield pb.ModelStreamInferResponse(error_message=str(error), infer_response={"id": request.id})
 
@@ -284,8 +291,38 @@ PLANTED = (
     Planted(method="ModelInfer", change=_any_name, found_by=("grpc.infer.unknown-model", "grpc.infer.not-found")),
     Planted(method="ModelInfer", change=_internal, found_by=("grpc.infer.not-found", "grpc.infer.invalid-argument")),
     Planted(method="ModelStreamInfer", change=_internal, found_by=("grpc.stream.errors",)),
+    Planted(method="ModelStreamInfer", change=_changed(id="c"), found_by=("grpc.stream.answers", "grpc.stream.errors")),
     Planted(method="Check", change=_internal, found_by=("grpc.health.health-service",)),
 )
+
+
+def _taken(request: Any, right: Answer) -> Any:
+    """Whatever is asked, it is answered like a request that is right."""
+    try:
+        return right(request)
+    except RefusedError:
+        inputs = [{"name": name, "datatype": kind, "shape": [1, 4]} for name, kind in (("x", "FP32"), ("n", "INT64"))]
+        return right(pb.ModelInferRequest(model_name=MODEL, inputs=inputs, raw_input_contents=[bytes(16), bytes(32)]))
+
+
+def _renamed(request: Any, right: Answer) -> Any:
+    request.name, request.version = MODEL, ""
+    return right(request)
+
+
+def _nothing(_request: Any, _right: Answer) -> Any:
+    raise RefusedError(grpc.StatusCode.INTERNAL, "no")
+
+
+def test_no_check_passes_whatever_the_server_does() -> None:
+    """Each fails at a server that takes every inference, at one that refuses a method, or where a fault is planted."""
+    found = {name for planted in PLANTED for name in planted.found_by}
+    found |= failures(Planted(method="ModelInfer", change=_taken, found_by=())).keys()
+    found |= failures(Planted(method="ModelMetadata", change=_renamed, found_by=())).keys()
+    for method in ("ModelInfer", "ModelConfig", "ModelReady", "ModelStatistics"):
+        found |= failures(Planted(method=method, change=_nothing, found_by=())).keys()
+
+    assert {BY_PROTOBUF} == {check.id for check in GRPC} - found
 
 
 def test_a_right_server_passes() -> None:
