@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import Field, field_validator
-from pydantic_settings import BaseSettings, CliPositionalArg, NoDecode
+from pydantic_settings import BaseSettings, CliPositionalArg, NoDecode, PydanticBaseSettingsSource
 from rich.console import Console
 
 from service.client.conformance.check import Check
@@ -45,6 +45,18 @@ class ConformanceSettings(BaseSettings):
     )
     list_checks: bool = Field(False, alias="list", description="say what is checked, and ask nobody")
     as_json: bool = Field(False, alias="json", description="print JSON for machines")
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],  # noqa: ARG003 - the names are pydantic's
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Flags alone: what is asked of another server is nothing that this machine's environment should decide."""
+        return (init_settings,)
 
     @field_validator("only", mode="before")
     @classmethod

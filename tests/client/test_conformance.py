@@ -4,6 +4,7 @@ import http.client
 import json
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -160,6 +161,21 @@ def test_what_cannot_be_asked_is_said(
     said = capsys.readouterr().err
     assert text in said
     assert said.count("\n") == 1
+
+
+def test_a_server_may_be_behind_a_prefix(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """As behind an ingress; and what this machine's environment says is for other verbs."""
+
+    def behind(asked: Asked, right: RightServer) -> Told | None:
+        if not asked.path.startswith("/models/v2"):
+            return Told(status=404)
+        return right.answer(replace(asked, path=asked.path.removeprefix("/models")))
+
+    monkeypatch.setenv("LIST", "soon")
+    with serving(behind) as url:
+        address = url.removeprefix("http://")
+        assert ExitCode.OK == dispatch(["conformance", "--only", "http.infer", f"{address}/models/", "--json"])
+    assert f"{url}/models" == json.loads(capsys.readouterr().out)["url"]
 
 
 def test_checks_are_listed_without_a_server(capsys: pytest.CaptureFixture[str]) -> None:
