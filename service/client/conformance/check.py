@@ -4,18 +4,8 @@ import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from service.client.conformance.target import Target
-
-
-class CheckFailed(Exception):
-    """The server doesn't do what the specification says; the text has what was expected and what came."""
-
-
-class CheckSkipped(Exception):
-    """The check doesn't apply; the text says what is missing."""
+from service.client.conformance.target import Target
 
 
 class Level(StrEnum):
@@ -34,7 +24,7 @@ class Outcome(StrEnum):
     SKIPPED = "skipped"
 
 
-Ask = Callable[["Target"], None]
+Ask = Callable[[Target], None]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -71,18 +61,6 @@ def recommended(identifier: str, document: str) -> Callable[[Ask], Check]:
 def extension(identifier: str, document: str, name: str) -> Callable[[Ask], Check]:
     """The same, for servers whose metadata lists the extension `name`."""
     return _maker(identifier, document, Level.EXTENSION, name)
-
-
-def expect(condition: object, text: str) -> None:
-    """Raise CheckFailed with `text` unless the condition holds."""
-    if not condition:
-        raise CheckFailed(text)
-
-
-def applies(condition: object, text: str) -> None:
-    """Raise CheckSkipped with `text` unless the condition holds."""
-    if not condition:
-        raise CheckSkipped(text)
 
 
 def _maker(identifier: str, document: str, level: Level, name: str = "") -> Callable[[Ask], Check]:

@@ -7,7 +7,7 @@ from http.client import HTTPException
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from service.client.conformance.check import CheckFailed
+from service.client.conformance.expectation import CheckFailed
 from service.client.conformance.http_client import Answer, HttpClient, UnreachableError
 from service.client.conformance.sample import made_up, parse_shapes, read_file
 from service.client.conformance.target import Target

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
-from service.client.conformance.check import CheckFailed
+from service.client.conformance.expectation import CheckFailed
 
 _PIECE = 65536
 _LARGEST = 64 * 1024 * 1024

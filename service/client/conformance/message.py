@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from service.client.conformance.check import CheckFailed, expect
+from service.client.conformance.expectation import CheckFailed, expect
 from service.client.conformance.output import Output, from_raw
 from service.client.conformance.question import raw_of
 from service.client.conformance.rpc_refusal import expect_rpc_refused

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from service.client.conformance.check import CheckFailed, expect
+from service.client.conformance.expectation import CheckFailed, expect
 from service.datatypes import BYTES, NUMPY_DTYPES, decode_bytes, item_bytes, numbers
 
 _RELATIVE, _ABSOLUTE = 1e-3, 1e-5

@@ -3,7 +3,7 @@
 That it refuses, and in which form it says so, are checked apart: one fault is one failure.
 """
 
-from service.client.conformance.check import CheckFailed, expect
+from service.client.conformance.expectation import CheckFailed, expect
 from service.client.conformance.http_client import Answer
 
 

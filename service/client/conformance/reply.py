@@ -6,7 +6,7 @@ What is particular about the JSON (flat data, types of elements, the number of t
 from dataclasses import dataclass
 from typing import Any
 
-from service.client.conformance.check import CheckFailed, expect
+from service.client.conformance.expectation import CheckFailed, expect
 from service.client.conformance.http_client import Answer
 from service.client.conformance.output import Output, described, from_json, from_raw
 from service.client.conformance.question import HEADER_LENGTH

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from service.client.conformance.check import CheckFailed, expect
+from service.client.conformance.expectation import CheckFailed, expect
 
 
 class RpcRefused(Exception):

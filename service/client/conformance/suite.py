@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Sequence
 from http.client import HTTPException
 
-from service.client.conformance.check import Check, CheckFailed, CheckSkipped, Outcome
+from service.client.conformance.check import Check, Outcome
 from service.client.conformance.checks import (
     binary,
     binary_refusals,
@@ -26,6 +26,7 @@ from service.client.conformance.checks import (
     shared_memory,
     statistics,
 )
+from service.client.conformance.expectation import CheckFailed, CheckSkipped
 from service.client.conformance.report import Report, Result
 from service.client.conformance.rpc_refusal import RpcRefused
 from service.client.conformance.target import Target

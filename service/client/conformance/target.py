@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from service.client.conformance.check import CheckFailed, CheckSkipped, applies
+from service.client.conformance.expectation import CheckFailed, CheckSkipped, applies
 from service.client.conformance.http_client import Answer, HttpClient, Request
 from service.client.conformance.output import Output, expect_same
 from service.client.conformance.question import HEADER_LENGTH, NOT_IN_JSON, in_binary, in_json, json_entry

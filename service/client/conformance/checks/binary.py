@@ -1,7 +1,8 @@
 """Binary tensor data, of requests that the model takes."""
 
-from service.client.conformance.check import applies, expect, extension
+from service.client.conformance.check import extension
 from service.client.conformance.checks.infer import without_elements
+from service.client.conformance.expectation import applies, expect
 from service.client.conformance.http_client import Answer
 from service.client.conformance.question import HEADER_LENGTH, NOT_IN_JSON, in_binary, joined, raw_of
 from service.client.conformance.reply import Reply, read_reply

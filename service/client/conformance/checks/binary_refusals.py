@@ -3,7 +3,8 @@
 import struct
 from typing import Any
 
-from service.client.conformance.check import applies, extension
+from service.client.conformance.check import extension
+from service.client.conformance.expectation import applies
 from service.client.conformance.question import HEADER_LENGTH, NOT_IN_JSON, binary_entry, flat, joined, raw_of
 from service.client.conformance.specification import BINARY
 from service.client.conformance.target import Target

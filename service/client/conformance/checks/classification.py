@@ -2,7 +2,8 @@
 
 import math
 
-from service.client.conformance.check import CheckFailed, CheckSkipped, applies, expect, extension
+from service.client.conformance.check import extension
+from service.client.conformance.expectation import CheckFailed, CheckSkipped, applies, expect
 from service.client.conformance.output import Output
 from service.client.conformance.question import NOT_IN_JSON
 from service.client.conformance.reply import read_reply

@@ -4,7 +4,8 @@ import gzip
 import zlib
 from dataclasses import replace
 
-from service.client.conformance.check import CheckFailed, applies, expect, extension, recommended
+from service.client.conformance.check import extension, recommended
+from service.client.conformance.expectation import CheckFailed, applies, expect
 from service.client.conformance.http_client import Answer
 from service.client.conformance.question import in_binary
 from service.client.conformance.specification import BINARY, HTTP_SEMANTICS

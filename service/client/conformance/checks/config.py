@@ -3,7 +3,8 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from service.client.conformance.check import applies, expect, extension
+from service.client.conformance.check import extension
+from service.client.conformance.expectation import applies, expect
 from service.client.conformance.refusal import expect_refusal
 from service.client.conformance.specification import CONFIGURATION
 from service.client.conformance.target import NOBODY, Target

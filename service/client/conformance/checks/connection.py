@@ -2,7 +2,8 @@
 
 import json
 
-from service.client.conformance.check import expect, recommended, required
+from service.client.conformance.check import recommended, required
+from service.client.conformance.expectation import expect
 from service.client.conformance.http_client import Request
 from service.client.conformance.refusal import expect_error_object, expect_refusal, expect_status
 from service.client.conformance.specification import HTTP_MESSAGES, HTTP_SEMANTICS, REST, TENSORS, TRITON, TRITON_HTTP

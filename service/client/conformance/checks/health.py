@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from service.client.conformance.check import expect, recommended, required
+from service.client.conformance.check import recommended, required
+from service.client.conformance.expectation import expect
 from service.client.conformance.http_client import Answer
 from service.client.conformance.refusal import expect_status
 from service.client.conformance.specification import REST, TRITON_HTTP

@@ -3,7 +3,8 @@
 import json
 from typing import Any
 
-from service.client.conformance.check import applies, expect, extension, recommended, required
+from service.client.conformance.check import extension, recommended, required
+from service.client.conformance.expectation import applies, expect
 from service.client.conformance.output import Output
 from service.client.conformance.question import in_json, nested
 from service.client.conformance.reply import read_reply

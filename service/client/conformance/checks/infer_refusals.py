@@ -3,7 +3,8 @@
 import json
 from typing import Any
 
-from service.client.conformance.check import applies, recommended, required
+from service.client.conformance.check import recommended, required
+from service.client.conformance.expectation import applies
 from service.client.conformance.question import json_entry
 from service.client.conformance.refusal import expect_status
 from service.client.conformance.sample import values_of

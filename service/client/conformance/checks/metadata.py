@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from service.client.conformance.check import applies, expect, recommended, required
+from service.client.conformance.check import recommended, required
+from service.client.conformance.expectation import applies, expect
 from service.client.conformance.refusal import expect_refusal, expect_status
 from service.client.conformance.specification import HTTP_SEMANTICS, REST, TENSORS, TRITON_HTTP, URI
 from service.client.conformance.target import NO_VERSION, NOBODY, Target

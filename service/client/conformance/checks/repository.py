@@ -3,7 +3,8 @@
 import json
 from typing import Any
 
-from service.client.conformance.check import CheckFailed, applies, expect, extension, recommended
+from service.client.conformance.check import extension, recommended
+from service.client.conformance.expectation import CheckFailed, applies, expect
 from service.client.conformance.refusal import expect_refusal, expect_status
 from service.client.conformance.specification import REPOSITORY, TRITON_HTTP
 from service.client.conformance.target import Target

@@ -2,15 +2,8 @@
 
 from typing import Any
 
-from service.client.conformance.check import (
-    CheckFailed,
-    CheckSkipped,
-    applies,
-    expect,
-    extension,
-    recommended,
-    required,
-)
+from service.client.conformance.check import extension, recommended, required
+from service.client.conformance.expectation import CheckFailed, CheckSkipped, applies, expect
 from service.client.conformance.message import (
     CONTENTS,
     expect_message,

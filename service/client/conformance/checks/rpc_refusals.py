@@ -1,6 +1,7 @@
 """gRPC: inference of requests that can't be answered."""
 
-from service.client.conformance.check import applies, expect, recommended, required
+from service.client.conformance.check import recommended, required
+from service.client.conformance.expectation import applies, expect
 from service.client.conformance.message import (
     CONTENTS,
     expect_message,

@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from service.client.conformance.check import applies, expect, extension, recommended, required
+from service.client.conformance.check import extension, recommended, required
+from service.client.conformance.expectation import applies, expect
 from service.client.conformance.rpc_refusal import RpcRefused, expect_rpc_refused
 from service.client.conformance.specification import CONFIGURATION, GRPC, GRPC_HEALTH, REPOSITORY, STATISTICS, TRITON
 from service.client.conformance.target import NO_VERSION, NOBODY, Target

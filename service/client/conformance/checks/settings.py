@@ -3,7 +3,8 @@
 import json
 from typing import Any
 
-from service.client.conformance.check import CheckFailed, applies, expect, extension
+from service.client.conformance.check import extension
+from service.client.conformance.expectation import CheckFailed, applies, expect
 from service.client.conformance.refusal import expect_refusal
 from service.client.conformance.specification import LOGGING, TRACE
 from service.client.conformance.target import Target

@@ -2,7 +2,8 @@
 
 import json
 
-from service.client.conformance.check import CheckFailed, expect, extension
+from service.client.conformance.check import extension
+from service.client.conformance.expectation import CheckFailed, expect
 from service.client.conformance.refusal import expect_refusal
 from service.client.conformance.specification import SHARED_MEMORY
 from service.client.conformance.target import Target

@@ -4,7 +4,8 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from service.client.conformance.check import CheckFailed, applies, expect, extension
+from service.client.conformance.check import extension
+from service.client.conformance.expectation import CheckFailed, applies, expect
 from service.client.conformance.question import in_binary
 from service.client.conformance.refusal import expect_refusal
 from service.client.conformance.specification import STATISTICS
