@@ -288,6 +288,7 @@ def test_metadata_that_cannot_be_read_leaves_inference_untried() -> None:
 
     assert {"http.metadata.model"} == failures(report).keys()
     assert report.is_blocked
+    assert report_of(told(f"/v2/models/{MODEL}", lambda one: one.with_json(broken)), "http.health").conforms
 
 
 def test_what_a_check_did_not_foresee_is_a_failure() -> None:

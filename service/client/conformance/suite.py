@@ -84,7 +84,8 @@ def run(
             reason = f"the server answered none of the {_SILENT} checks before"
             result = Result(check=check, outcome=Outcome.SKIPPED, reason=reason, seconds=0.0)
         results.append(result)
-    return Report(results=tuple(results), is_blocked=bool(target.problem) or silent >= _SILENT)
+    untried = bool(target.problem) and any(one.reason == target.problem for one in results)
+    return Report(results=tuple(results), is_blocked=untried or silent >= _SILENT)
 
 
 def _tried(check: Check, target: Target, seconds: float) -> tuple[Result, bool]:
