@@ -75,7 +75,10 @@ def test_a_single_file_does_not_change(tmp_path: Path, capsys: pytest.CaptureFix
         (["check", "gone.onnx"], "gone.onnx: no such file"),
         (["profile", "gone.onnx"], "gone.onnx: no such file"),
         (["check", "gone"], "gone: no such file or folder"),
-        (["chek"], "chek: no such verb, file or folder; the verbs are run, check, profile, did you mean check?"),
+        (
+            ["chek"],
+            "chek: no such verb, file or folder; the verbs are run, check, profile, conformance, did you mean check?",
+        ),
     ],
 )
 def test_a_word_that_names_nothing_is_named(words: list[str], text: str, capsys: pytest.CaptureFixture[str]) -> None:
