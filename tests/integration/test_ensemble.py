@@ -163,8 +163,34 @@ def test_what_was_loaded_for_it_goes_with_it(client: triton.InferenceServerClien
     client.load_model("mlp")
     client.unload_model("chain", unload_dependents=True)
     assert [("READY", ""), ("READY", "")] == [state(client, name) for name in ("twice", "mlp")]
-    client.load_model("chain")
+    for name in ("chain", "again"):
+        client.load_model(name)
     client.infer("chain", [tensor(triton, rows())])
+
+
+def test_steps_that_a_client_sends_along(client: triton.InferenceServerClient) -> None:
+    """A config that comes with a load takes its models along too, and holds until the next load; files can't come."""
+    config = client.get_model_config("chain")
+    (twice, _) = config["ensemble_scheduling"]["step"]
+    config["output"] = config["output"][1:]
+    only = step_json("divided", {"x": "in"}, {"y": "doubled"})
+    client.unload_model("again", unload_dependents=True)
+    assert ("UNAVAILABLE", "unloaded") == state(client, "divided")
+    with pytest.raises(InferenceServerException, match='tensor "in" is FP32 as input "in" of the ensemble, but INT32'):
+        client.load_model("chain", config=json.dumps(config | {"ensemble_scheduling": {"step": [only]}}))
+    assert ("READY", "") == state(client, "divided")
+    client.load_model("chain", config=json.dumps(config | {"ensemble_scheduling": {"step": [twice]}}))
+    answer = client.infer("chain", [tensor(triton, rows())])
+    assert ["doubled"] == [output["name"] for output in answer.get_response()["outputs"]]
+    with pytest.raises(InferenceServerException, match="other models compute it, so no files can be sent along"):
+        client.load_model("chain", config=json.dumps(config), files={"file:1/model.onnx": b"x"})
+    client.load_model("chain")
+    client.load_model("again")
+    assert client.infer("chain", [tensor(triton, rows())]).as_numpy("scores") is not None
+
+
+def step_json(model: str, takes: dict[str, str], gives: dict[str, str]) -> dict[str, Any]:
+    return {"model_name": model, "model_version": -1, "input_map": takes, "output_map": gives}
 
 
 @pytest.mark.parametrize(
