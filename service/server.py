@@ -16,6 +16,7 @@ from service import __version__
 from service.engine.catalog import Catalog
 from service.engine.device import Devices
 from service.engine.engine import EXTENSIONS, Engine
+from service.engine.ensemble.model import EnsembleModel
 from service.engine.model_control import ModelControl
 from service.engine.remote.address import parse_remotes
 from service.engine.remote.model import RemoteModel
@@ -240,14 +241,17 @@ def _catalog(settings: Settings, metrics: Metrics, devices: Devices) -> Catalog:
             return RemoteModel(source, numbers, limits)
         if source.config and source.config.hone.generate:
             return TextModel(source, devices, numbers, limits)
+        if source.config and source.config.ensemble_scheduling:
+            return EnsembleModel(source, numbers, limits, catalog)
         return ServedModel(source, devices, numbers, limits)
 
-    return Catalog(
+    catalog = Catalog(
         make,
         metrics,
         at_once=max(devices.cores // _CORES_A_LOAD, 1),
         drain_seconds=settings.exit_timeout_secs,
     )
+    return catalog
 
 
 def _control(settings: Settings, catalog: Catalog, devices: Devices) -> ModelControl:

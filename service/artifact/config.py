@@ -14,15 +14,16 @@ from tritonclient.grpc import model_config_pb2 as pb
 
 from service.artifact import pbtxt
 from service.artifact.batching import DynamicBatching, read_dynamic_batching
+from service.artifact.ensemble_scheduling import ENSEMBLE, EnsembleScheduling, is_ensemble, read_ensemble_scheduling
 from service.artifact.generate import complete_generate, decoder_of
 from service.artifact.instance_group import InstanceGroup, read_instance_group
 from service.artifact.lengths import check_lengths
-from service.artifact.names import check_model_name
+from service.artifact.names import check_file_name, check_model_name
 from service.artifact.parameters import HoneParameters, read_parameters
 from service.artifact.response_caching import read_response_cache
 from service.artifact.rewriting import PRECISION
 from service.artifact.sequence_batching import SequenceBatching, read_sequence_batching
-from service.artifact.signature import Signature, TensorSpec
+from service.artifact.signature import Signature, TensorSpec, check_spec
 from service.artifact.triton_fields import review
 from service.artifact.version_policy import VersionPolicy, read_version_policy
 from service.errors import ArtifactError
@@ -65,6 +66,7 @@ class ModelConfig:
     warnings: tuple[str, ...] = ()
     labels: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     initial_states: Mapping[str, bytes] = field(default_factory=dict)
+    ensemble_scheduling: EnsembleScheduling | None = None
     source: bytes = field(repr=False)
 
     @property
@@ -90,6 +92,11 @@ class ModelConfig:
     def platform(self) -> str:
         """What the metadata routes call the platform."""
         return "onnxruntime_onnx" if self.backend == "onnxruntime" else self.backend
+
+    @property
+    def is_all(self) -> bool:
+        """Whether the config is all that the repository has of a version: another server or other models compute it."""
+        return bool(self.hone.remote or self.ensemble_scheduling)
 
     def to_json(self) -> dict[str, Any]:
         """The ModelConfig as Triton's HTTP `/config` route answers it. Treat it as read-only."""
@@ -179,7 +186,7 @@ def check_against(config: ModelConfig, signature: Signature) -> None:
             place = f'{config.name}/config.pbtxt: {role} "{spec.name}"'
             if spec.name not in actual:
                 raise ArtifactError(f"{place}: the model has no such {role}{pbtxt.nearest(spec.name, list(actual))}")
-            _compare(place, spec, actual[spec.name], batched=config.max_batch_size > 0)
+            check_spec(place, spec, actual[spec.name], batched=config.max_batch_size > 0)
     missing = {spec.name for spec in signature.inputs} - {spec.name for spec in config.model_inputs}
     if missing:
         raise ArtifactError(f'{config.name}/config.pbtxt: input "{min(missing)}" of the model is missing')
@@ -192,21 +199,6 @@ def _with_files(config: ModelConfig, other: ModelConfig) -> ModelConfig:
 
 def _full_shape(config: ModelConfig, spec: TensorSpec) -> tuple[int, ...]:
     return (-1, *spec.shape) if config.max_batch_size > 0 else spec.shape
-
-
-def _compare(place: str, said: TensorSpec, actual: TensorSpec, *, batched: bool) -> None:
-    if said.datatype != actual.datatype:
-        raise ArtifactError(f"{place}: config says {said.datatype}, the model has {actual.datatype}")
-    shape, found = said.shape, actual.shape
-    if batched:
-        if not found or found[0] != -1:
-            raise ArtifactError(
-                f"{place}: max_batch_size is above 0, but the model's shape {list(found)} has no batch axis"
-            )
-        shape = (-1, *shape)
-    fits = len(shape) == len(found) and all(b in (-1, a) for a, b in zip(shape, found, strict=True))
-    if not fits:
-        raise ArtifactError(f"{place}: config says shape {list(shape)}, the model has {list(found)}")
 
 
 def _default_proto(signature: Signature) -> pb.ModelConfig:
@@ -228,7 +220,7 @@ def _from_proto(proto: pb.ModelConfig, *, name: str, source: str) -> ModelConfig
     proto.backend = _backend(proto, source)
     if proto.backend == "onnxruntime":
         proto.platform = "onnxruntime_onnx"
-    proto.default_model_filename = _file_name(proto.default_model_filename or DEFAULT_MODEL_FILENAME, source)
+    proto.default_model_filename = check_file_name(proto.default_model_filename or DEFAULT_MODEL_FILENAME, source)
     parameters = {key: value.string_value for key, value in proto.parameters.items()}
     hone = read_parameters(parameters, source=source, max_batch_size=proto.max_batch_size)
     complete_generate(proto, hone.generate, source=source)
@@ -254,11 +246,12 @@ def _from_proto(proto: pb.ModelConfig, *, name: str, source: str) -> ModelConfig
         instance_groups=tuple(read_instance_group(group, source=source) for group in proto.instance_group),
         version_policy=read_version_policy(proto, source=source),
         default_model_filename=proto.default_model_filename,
-        label_filenames={o.name: _file_name(o.label_filename, source) for o in proto.output if o.label_filename},
+        label_filenames={o.name: check_file_name(o.label_filename, source) for o in proto.output if o.label_filename},
         parameters=parameters,
         hone=hone,
         response_cache=response_cache,
         warnings=warnings,
+        ensemble_scheduling=read_ensemble_scheduling(proto, name=name, source=source),
         source=proto.SerializeToString(deterministic=True),
     )
 
@@ -270,18 +263,13 @@ def _backend(proto: pb.ModelConfig, source: str) -> str:
         if proto.HasField("sequence_batching"):
             raise ArtifactError(f"{source}: sequence_batching: sequences of a remote model aren't supported")
         return REMOTE
+    if is_ensemble(proto, source=source):
+        return ENSEMBLE
     by_platform = {"onnxruntime_onnx": "onnxruntime", "": "onnxruntime"}
     name: str = proto.backend or by_platform.get(proto.platform, proto.platform)
     if name not in BACKENDS:
         raise ArtifactError(f'{source}: backend "{name}" isn\'t one of {", ".join(BACKENDS)}')
     return name
-
-
-def _file_name(text: str, source: str) -> str:
-    """A file's own name, never a path."""
-    if "/" in text or "\\" in text or text in (".", ".."):
-        raise ArtifactError(f"{source}: {text!r} must be a file name, not a path")
-    return text
 
 
 def _tensors(role: str, written: Iterable[pb.ModelInput | pb.ModelOutput], source: str) -> tuple[TensorSpec, ...]:

@@ -82,8 +82,11 @@ class Engine:
         return True
 
     def ready(self) -> bool:
-        """Whether all models that could be loaded can compute, and the server isn't stopping."""
-        return self._loaded and not self._stopping and all(model.ready for model in self.catalog.models())
+        """Whether all models that could be loaded can compute, and the server isn't stopping.
+
+        An ensemble can when its models can; one that lacks a model counts as one that couldn't be loaded.
+        """
+        return self._loaded and not self._stopping and all(model.ready for model in self.catalog.computing())
 
     def submit(self, request: InferRequest, receiver: Receiver) -> Exchange:
         """Admit a request: `receiver` hears of it later, never within this call. Raises a HoneError if refused."""
@@ -176,6 +179,8 @@ class Engine:
         """
         await self._control.load(model, override)
 
-    async def unload_model(self, model: str) -> None:
-        """Serve a model no longer; returns when what it had admitted is answered. Raises InvalidRequest."""
-        await self._control.unload(model)
+    async def unload_model(self, model: str, *, dependents: bool = False) -> None:
+        """Serve a model no longer, nor with `dependents` those that only it needs; returns when what they had admitted
+        is answered. Raises InvalidRequest.
+        """
+        await self._control.unload(model, dependents=dependents)

@@ -12,6 +12,7 @@ import structlog
 from service.artifact.config import ModelConfig, parse_json_config
 from service.artifact.names import is_model_name
 from service.engine.catalog import Catalog
+from service.engine.ensemble.dependencies import Dependencies, in_order, parts_of
 from service.engine.servable import Servable
 from service.errors import ArtifactError, Draining, InvalidRequest, ModelNotFound
 from service.metadata import IndexEntry
@@ -54,6 +55,7 @@ class ModelControl:
         self._names = names
         self._poll_seconds = poll_seconds
         self._review = review
+        self._dependencies = Dependencies(catalog, watch.config)
         self._first: list[ModelFolder] = []
         self._changes: dict[str, asyncio.Task[None]] = {}
         self._polling: asyncio.Task[None] | None = None
@@ -71,31 +73,49 @@ class ModelControl:
         if not names:
             _log.warning("no model folder in the repository")
         if self._mode == "explicit" and ALL not in self._names:
-            names = list(dict.fromkeys(self._names))
+            names = await asyncio.to_thread(self._dependencies.begin, self._names)
         self._first = await asyncio.to_thread(self._watch.take, names, {})
 
     async def start(self) -> None:
-        """Load what `survey` found; what fails is listed with its reason and doesn't stop the others."""
+        """Load what `survey` found, ensembles when all that they are made of is through; what fails is listed with its
+        reason and doesn't stop the others.
+        """
         first, self._first = self._first, []
-        await asyncio.gather(*[self._follow(folder) for folder in first])
+        following: dict[str, asyncio.Task[None]] = {}
+        for folder in in_order(first):
+            before = [following[name] for name in parts_of(folder.config) if name in following]
+            following[folder.name] = asyncio.ensure_future(self._follow_after(before, folder))
+        await asyncio.gather(*following.values())
         if self._mode == "poll":
             self._polling = asyncio.get_running_loop().create_task(self._poll())
 
     async def load(self, name: str, override: Override | None = None) -> None:
         """Serve a model as it is in the repository now; one that is served and hasn't changed stays as it is.
 
-        An `override` is served in its place, until the model is loaded again or unloaded. Raises ModelNotFound,
-        InvalidRequest for an override that can't be understood, or ArtifactError with what is wrong: then whatever
-        served the model before goes on.
+        An `override` is served in its place, until the model is loaded again or unloaded. An ensemble takes along what
+        it is made of and isn't served. Raises ModelNotFound, InvalidRequest for an override that can't be understood,
+        or ArtifactError with what is wrong: then whatever served the model before goes on.
         """
         self.check_explicit()
         config = await asyncio.to_thread(_config_of, name, override) if override else None
         self.check_explicit()  # it may be too late by now
+        for part in await asyncio.to_thread(self._dependencies.missing, name, self._catalog.serving(), config):
+            try:
+                await self._finished(self._change(part, partial(self._load, part, None, {})))
+            except (ArtifactError, ModelNotFound) as error:
+                raise ArtifactError(f'{name} needs model "{part}": {error}') from error
+            self._dependencies.loaded(part, asked=False)
+        self._dependencies.loaded(name, asked=True)
         await self._finished(self._change(name, lambda: self._load(name, config, override.files if override else {})))
 
-    async def unload(self, name: str) -> None:
-        """Serve a model no longer; returns when what it had admitted is answered. Nothing happens to an unknown one."""
+    async def unload(self, name: str, *, dependents: bool = False) -> None:
+        """Serve a model no longer; returns when what it had admitted is answered. Nothing happens to an unknown one.
+
+        With `dependents` so go the models that it is made of: those that were loaded for its sake, and that no other
+        ensemble needs.
+        """
         self.check_explicit()
+        parts = self._dependencies.made_of(name)
         leaving: list[asyncio.Task[None]] = []
 
         async def unload() -> None:
@@ -106,6 +126,8 @@ class ModelControl:
         await self._finished(self._change(name, unload))
         if leaving:
             await asyncio.wait(leaving)
+        for part in self._dependencies.unused(parts) if dependents else ():
+            await self.unload(part, dependents=True)
 
     async def index(self) -> list[IndexEntry]:
         """Every model and version with its state; those that could be loaded explicitly by their name alone."""
@@ -127,13 +149,15 @@ class ModelControl:
 
     # -- one change after the other
 
-    def _change(self, name: str, act: Callable[[], Awaitable[None]]) -> asyncio.Task[None]:
-        """Change a model when all earlier changes of it are through."""
-        before = self._changes.get(name)
+    def _change(
+        self, name: str, act: Callable[[], Awaitable[None]], *, parts: Sequence[str] = ()
+    ) -> asyncio.Task[None]:
+        """Change a model when all earlier changes of it, and of the `parts` that it is made of, are through."""
+        before = [self._changes[one] for one in (name, *parts) if one in self._changes]
 
         async def in_turn() -> None:
             if before:
-                await asyncio.wait({before})
+                await asyncio.wait(before)
             await act()
 
         task = self._changes[name] = asyncio.get_running_loop().create_task(in_turn())
@@ -210,6 +234,11 @@ class ModelControl:
             folder = found
         return folder
 
+    async def _follow_after(self, before: Sequence[asyncio.Task[None]], folder: ModelFolder) -> None:
+        if before:
+            await asyncio.wait(before)
+        await self._follow(folder)
+
     async def _poll(self) -> None:
         while True:
             await asyncio.sleep(self._poll_seconds)
@@ -222,16 +251,17 @@ class ModelControl:
 
     async def _look(self) -> None:
         found = await asyncio.to_thread(self._watch.look, self._catalog.serving(), frozenset(self._changes))
-        for folder in found.folders:
-            self._change(folder.name, partial(self._followed, folder))
+        for folder in in_order(found.folders):
+            self._change(folder.name, partial(self._followed, folder), parts=parts_of(folder.config))
         for name in found.gone:
             self._catalog.unload(name, forget=True)
 
     async def _followed(self, folder: ModelFolder) -> None:
         try:
             last = await self._follow(folder)
-            if last.refused and folder.config and folder.config.hone.remote and self._catalog.versions(folder.name):
-                # An older generation goes on in its place; what the remote server lacks may be there at the next look.
+            serves = bool(self._catalog.versions(folder.name))
+            if last.refused and folder.config and folder.config.is_all and (serves or parts_of(folder.config)):
+                # What the remote server lacks may be there at the next look, and models of an ensemble may fit then.
                 await asyncio.to_thread(self._watch.reconsider, folder.name)
         except Exception:
             _log.exception("can't follow the repository", model=folder.name)
@@ -246,6 +276,8 @@ def _config_of(name: str, override: Override) -> ModelConfig:
         config = parse_json_config(override.config, name=name, source=source)
     except ArtifactError as error:
         raise InvalidRequest(str(error)) from error
+    if config.ensemble_scheduling and override.files:
+        raise InvalidRequest(f"{source}: ensemble_scheduling: other models compute it, so no files can be sent along")
     if config.hone.remote and override.files:
         raise InvalidRequest(f"{source}: hone.remote: another server computes, so no files can be sent along")
     return config

@@ -8,6 +8,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from service.engine.inputs_digest import digest_inputs
+from service.errors import PoisonRequest
 
 SECONDS = 600.0
 _MOST = 1024
@@ -33,6 +34,19 @@ class Quarantine:
         for digest in [digest for digest, until in self.until.items() if until <= now]:
             del self.until[digest]
         return bool(self.until) and _digest(inputs) in self.until
+
+    def check(self, inputs: Sequence[NDArray[Any]], rows: int, most: int) -> None:
+        """Raises PoisonRequest for inputs of so many rows that are refused, be it only a part: of more rows than `most`,
+        if that isn't 0, parts are computed by themselves.
+        """
+        if not self.until:
+            return
+        parts = [inputs]
+        if rows > most > 0:
+            cuts = [slice(start, start + most) for start in range(0, rows, most)]
+            parts = [[array[cut] for array in inputs] for cut in cuts]
+        if any(self.holds(part) for part in parts):
+            raise PoisonRequest("the worker process ended each time that it held these inputs; try others")
 
 
 def _digest(inputs: Sequence[NDArray[Any]]) -> bytes:

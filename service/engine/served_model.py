@@ -33,7 +33,7 @@ from service.engine.scheduling.station import Station
 from service.engine.source import EngineLimits, ModelSource
 from service.engine.splitting import Parts
 from service.engine.trials.findings import Findings
-from service.errors import BackendError, HoneError, NotReady, PoisonRequest
+from service.errors import BackendError, HoneError, NotReady
 from service.messages import InferRequest, InferResponse, Tensor
 from service.metrics import ModelMetrics
 from service.workers.instance import Instance
@@ -158,7 +158,7 @@ class ServedModel:
             admission.live += 1
             return exchange
         if self._quarantine.until:
-            self._check_quarantine(exchange)
+            self._vet(exchange)
         if exchange.rows > self._most_rows > 0:
             self._split(exchange, scheduler)
         else:
@@ -179,15 +179,8 @@ class ServedModel:
         if self._scheduler and self._admission and self._cache is None:
             self._scheduler.precheck(self._admission.longest(timeout), self._admission.least_weight)
 
-    def _check_quarantine(self, exchange: Exchange) -> None:
-        """By the inputs as a worker gets them: padded, and cut into the parts that are computed by themselves."""
-        if exchange.rows > self._most_rows > 0:
-            cuts = [slice(start, start + self._most_rows) for start in range(0, exchange.rows, self._most_rows)]
-            parts: list[Sequence[NDArray[Any]]] = [[array[cut] for array in exchange.inputs] for cut in cuts]
-        else:
-            parts = [exchange.inputs]
-        if any(self._quarantine.holds(part) for part in parts):
-            raise PoisonRequest("the worker process ended each time that it held these inputs; try others")
+    def _vet(self, exchange: Exchange) -> None:
+        self._quarantine.check(exchange.inputs, exchange.rows, self._most_rows)  # as a worker gets them: padded
 
     def _split(self, exchange: Exchange, scheduler: Scheduler) -> None:
         exchange.started = exchange.admitted  # it never waits itself, its parts do
@@ -251,7 +244,7 @@ class ServedModel:
         policy = self._blueprint.policy(self._waste)
         batcher = DynamicBatcher(policy, self.metrics, self._respond, self._condemn)
         if config.sequence_batching:
-            self._scheduler = SequenceScheduler(config, batcher, self.metrics, policy, self._check_quarantine)
+            self._scheduler = SequenceScheduler(config, batcher, self.metrics, policy, self._vet)
         else:
             self._scheduler, self._most_rows = batcher, config.max_batch_size
         return batcher

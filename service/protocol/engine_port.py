@@ -74,5 +74,8 @@ class Engine(Protocol):
         isn't possible.
         """
 
-    async def unload_model(self, model: str) -> None:
-        """Serve a model no longer; returns when what it had admitted is answered. Raises InvalidRequest."""
+    async def unload_model(self, model: str, *, dependents: bool = False) -> None:
+        """Serve a model no longer; returns when what it had admitted is answered. Raises InvalidRequest.
+
+        With `dependents` so go the models that it is made of, unless they were asked for or are needed elsewhere.
+        """

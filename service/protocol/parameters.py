@@ -51,10 +51,11 @@ def smaller(one: float | None, other: float | None) -> float | None:
     return min(one, other)
 
 
-def check_unload(parameters: Mapping[str, object]) -> None:
-    """Raises InvalidRequest. `unload_dependents` changes nothing: no model depends on another."""
+def unloads_dependents(parameters: Mapping[str, object]) -> bool:
+    """Whether the models that an ensemble is made of are to be unloaded with it. Raises InvalidRequest."""
     for key, value in parameters.items():
         if key != "unload_dependents":
             raise InvalidRequest(f"parameter {quoted(key)} isn't known; unload takes unload_dependents")
         if not isinstance(value, bool):
             raise InvalidRequest('parameter "unload_dependents" is true or false')
+    return parameters.get("unload_dependents") is True

@@ -16,7 +16,7 @@ from service.repository.scan import scan_model
 class _Verdict:
     """What came of checking a version, and what the model's own files and the version's looked like then.
 
-    `mark` is empty where there is no folder, as for a version that a remote server computes.
+    `mark` is empty where there is no folder, as for a version that has no file but the config.
     """
 
     own: Mark
@@ -53,7 +53,7 @@ class Inspection:
         waiting: set[int] = set()
 
         def check(_root: Path, _name: str, version: int, config: ModelConfig | None) -> VersionFolder:
-            if config and config.hone.remote:
+            if config and config.is_all:
                 return self._check(now, version, now.versions.get(version, ()), config)
             if version not in settled:
                 waiting.add(version)
@@ -90,6 +90,6 @@ class Inspection:
             found = self._checks.check(self._root, self._name, version, config)
         except ArtifactError as error:
             return str(error)
-        if config and config.hone.remote:
+        if config and config.is_all:
             return found
         return replace(found, mark=mark)

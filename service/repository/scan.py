@@ -13,6 +13,7 @@ from service.artifact.names import check_model_name, is_version, resolve_under
 from service.artifact.version_policy import VersionPolicy
 from service.errors import ArtifactError
 from service.repository.checks import CONFIG_NAME, Checks
+from service.repository.ensemble import ensemble_versions, review_ensemble
 from service.repository.folder import ModelFolder, VersionFolder
 from service.repository.reason import not_there, reason_for
 from service.repository.remote import remote_versions, review_remote
@@ -74,6 +75,9 @@ def scan_model(
         if config and config.hone.remote:
             warnings += review_remote(config)
             present = frozenset(remote_versions(config))
+        elif config and config.ensemble_scheduling:
+            warnings += review_ensemble(config, config.ensemble_scheduling)
+            present = frozenset(ensemble_versions(config, on_disk))
         else:
             present = on_disk
         policy = config.version_policy if config else VersionPolicy()

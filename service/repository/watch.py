@@ -5,8 +5,10 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from service.artifact.config import ModelConfig
-from service.repository.checks import Checks
+from service.artifact.config import ModelConfig, read_config
+from service.artifact.names import resolve_under
+from service.errors import ArtifactError
+from service.repository.checks import CONFIG_NAME, Checks
 from service.repository.folder import ModelFolder
 from service.repository.glimpse import Glimpse, glimpse
 from service.repository.inspection import Inspection
@@ -32,7 +34,7 @@ class _Known:
     """What is known of one model: as it was at the last look, and what of it was handed out.
 
     `waiting` are the versions that were left out because they were still being written. `remote` are those that another
-    server computes, those handed out and those that serve until these can: they have no folder that could be missing.
+    server or other models compute, those handed out and those that serve until these can: no folder can be missing.
     `config` takes the place of the folder's own, if a client sent one along when the model was taken last.
     """
 
@@ -66,6 +68,15 @@ class Watch:
     def names(self) -> list[str]:
         """Every model in the repository. Raises ArtifactError when it can't be listed."""
         return [self._root.stem] if self._root.is_file() else model_names(self._root)
+
+    def config(self, name: str) -> ModelConfig | None:
+        """The configuration that a model has there now; None where there is none, or none that can be read."""
+        if self._root.is_file():
+            return None
+        try:
+            return read_config(resolve_under(self._root, name, CONFIG_NAME), name=name)
+        except ArtifactError:
+            return None
 
     def take(
         self, names: Iterable[str], serving: Mapping[str, Collection[int]], config: ModelConfig | None = None

@@ -135,7 +135,6 @@ def test_json_parses_back() -> None:
         ("instance_group { kind: KIND_CPU gpus: 0 }", "gpus are named for KIND_CPU"),
         ("instance_group { count: -1 }", "can't be negative"),
         ("version_policy { specific {} }", "version_policy.specific must name versions above 0"),
-        ("ensemble_scheduling {}", "config.pbtxt: ensemble_scheduling: ensembles aren't supported yet"),
         ("model_transaction_policy { decoupled: true }", "only models with hone.generate can be so"),
         ('input { name: "x" reshape {} }', "input.reshape: reshape isn't supported"),
         ('input { name: "x" allow_ragged_batch: true }', "ragged batches aren't supported"),

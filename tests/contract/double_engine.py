@@ -177,7 +177,7 @@ class DoubleEngine:
         self.loaded.append(model)
         self.overrides.append(override)
 
-    async def unload_model(self, model: str) -> None:
+    async def unload_model(self, model: str, *, dependents: bool = False) -> None:
         if model == "full":
             raise InvalidRequest("explicit model load / unload is not allowed")
         self.unloaded.append(model)

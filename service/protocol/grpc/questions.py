@@ -14,7 +14,7 @@ from service.protocol.client_memory import NO_CUDA, ClientMemory
 from service.protocol.engine_port import Engine
 from service.protocol.log_settings import change_log_settings, log_settings
 from service.protocol.override import read_override
-from service.protocol.parameters import check_unload
+from service.protocol.parameters import unloads_dependents
 from service.protocol.trace_settings import change_trace_settings, trace_settings
 from service.quoting import quoted
 
@@ -109,8 +109,8 @@ class Questions:
     ) -> pb.RepositoryModelUnloadResponse:
         """Serve a model no longer; answered when its last request is (control mode explicit)."""
         _refuse_repository(request.repository_name)
-        check_unload(_values(request.parameters))
-        await self._engine.unload_model(request.model_name)
+        dependents = unloads_dependents(_values(request.parameters))
+        await self._engine.unload_model(request.model_name, dependents=dependents)
         return pb.RepositoryModelUnloadResponse()
 
     async def SystemSharedMemoryStatus(  # noqa: N802

@@ -16,7 +16,7 @@ from service.protocol.http.json_object import object_of
 from service.protocol.http.load_body import read_load
 from service.protocol.http.schema import INDEX_OPENAPI, LOAD_OPENAPI, UNLOAD_OPENAPI
 from service.protocol.limits import Limits
-from service.protocol.parameters import check_unload
+from service.protocol.parameters import unloads_dependents
 
 _MODEL = "/models/{model}"
 
@@ -55,8 +55,8 @@ def add_repository_routes(app: FastAPI, engine: Engine, limits: Limits) -> None:
     async def unload(request: Request, model: str) -> Response:
         """Serve a model no longer; answered when its last request is (control mode explicit)."""
         check_origin(request.headers.get("origin"))
-        check_unload(_parameters(await body_of(request)))
-        await engine.unload_model(model)
+        dependents = unloads_dependents(_parameters(await body_of(request)))
+        await engine.unload_model(model, dependents=dependents)
         return AnswerResponse(empty_answer(200))
 
     async def of_repository() -> Response:
