@@ -36,8 +36,8 @@ class Quarantine:
         return bool(self.until) and _digest(inputs) in self.until
 
     def check(self, inputs: Sequence[NDArray[Any]], rows: int, most: int) -> None:
-        """Raises PoisonRequest for inputs of so many rows that are refused, be it only a part: of more rows than `most`,
-        if that isn't 0, parts are computed by themselves.
+        """Raises PoisonRequest for inputs of so many rows that are refused, be it only a part of them: where there are
+        more than `most`, if that isn't 0, parts are computed by themselves.
         """
         if not self.until:
             return

@@ -27,6 +27,7 @@ class StepModel:
         self.name, self.version, self.metrics = config.name, version, ModelMetrics()
         self.config = config
         self.compute = compute
+        self.transforms: Transforms = {}
         self.ready, self.problem = True, ""
         self.refusal: HoneError | None = None
         self.pending: list[Exchange] = []
