@@ -45,8 +45,8 @@ class ModelConfig:
 
     Dims are without the batch axis when `max_batch_size` is above 0. `parameters` holds every key as written,
     `hone` the typed ones; `warnings` name the fields that are set and ignored. With `response_cache` answers may be
-    kept. `labels` are the names of an output's classes, and `initial_states` what the files of a sequence's states
-    hold, once those were read.
+    kept. `labels` are the names of an output's classes, and `initial_states` and `tokenizer` what the
+    files hold that sequences and texts need, once those were read.
     """
 
     name: str
@@ -66,6 +66,7 @@ class ModelConfig:
     warnings: tuple[str, ...] = ()
     labels: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     initial_states: Mapping[str, bytes] = field(default_factory=dict)
+    tokenizer: str = field(default="", repr=False)
     ensemble_scheduling: EnsembleScheduling | None = None
     source: bytes = field(repr=False)
 
@@ -194,7 +195,7 @@ def check_against(config: ModelConfig, signature: Signature) -> None:
 
 def _with_files(config: ModelConfig, other: ModelConfig) -> ModelConfig:
     """With what the files hold that `other` names."""
-    return replace(config, labels=other.labels, initial_states=other.initial_states)
+    return replace(config, labels=other.labels, initial_states=other.initial_states, tokenizer=other.tokenizer)
 
 
 def _full_shape(config: ModelConfig, spec: TensorSpec) -> tuple[int, ...]:

@@ -106,6 +106,8 @@ class Exchange(msgspec.Struct, kw_only=True, eq=False):
 def end_all(exchanges: Iterable[Exchange], error: HoneError | None) -> None:
     """End those that haven't ended, all the same way: each owner hears of its own at once, then the receivers do."""
     ended: dict[ExchangeOwner, list[Exchange]] = {}
+    if error is not None:
+        error.__traceback__ = None  # its frames hold what was asked
     for exchange in exchanges:
         if not exchange.ended:
             exchange.ended = True

@@ -32,7 +32,7 @@ from service.engine.scheduling.sequence import SequenceScheduler
 from service.engine.scheduling.station import Station
 from service.engine.source import EngineLimits, ModelSource
 from service.engine.splitting import Parts
-from service.engine.trials.findings import Findings
+from service.engine.trials.findings import is_independent
 from service.errors import BackendError, HoneError, NotReady
 from service.messages import InferRequest, InferResponse, Tensor
 from service.metrics import ModelMetrics
@@ -153,16 +153,19 @@ class ServedModel:
         admission, scheduler = self._admission, self._scheduler
         if admission is None or scheduler is None:
             raise NotReady(f'model "{self.name}" is still loading')
-        exchange = admission.exchange(request, receiver, self)
-        if self._cache is not None and self._cache.answers(exchange):
-            admission.live += 1
-            return exchange
-        if self._quarantine.until:
-            self._vet(exchange)
-        if exchange.rows > self._most_rows > 0:
-            self._split(exchange, scheduler)
-        else:
-            scheduler.submit(exchange)
+        try:
+            exchange = admission.exchange(request, receiver, self)
+            if self._cache is None or not self._cache.answers(exchange):
+                if self._quarantine.until:
+                    self._vet(exchange)
+                if exchange.rows > self._most_rows > 0:
+                    self._split(exchange, scheduler)
+                else:
+                    scheduler.submit(exchange)
+        except HoneError:
+            if isinstance(scheduler, SequenceScheduler):
+                scheduler.refused(request)
+            raise
         admission.live += 1
         return exchange
 
@@ -250,7 +253,8 @@ class ServedModel:
         return batcher
 
     def _serve(self, scheduler: DynamicBatcher | SequenceScheduler, launched: Sequence[Launched]) -> None:
-        verdicts = [self._is_independent(device.findings) for device in launched]  # each says why not
+        log, tolerance = _log.bind(model=self.name, version=self.version), self._blueprint.tolerance
+        verdicts = [is_independent(device.findings, tolerance, log) for device in launched]  # each says why not
         independent = self.metrics.batch_independent = all(verdicts)
         assert self._admission
         self._admission.weights = launched[0].findings.shares  # their shape hardly differs by device
@@ -268,20 +272,6 @@ class ServedModel:
             profile=LatencyProfile(times, stepped=bool(plan.batch_buckets)) if times else None,
             buckets=plan.batch_buckets,
         )
-
-    def _is_independent(self, findings: Findings) -> bool:
-        """Whether requests may share batches; where it isn't known they don't, and the log says why."""
-        log = _log.bind(model=self.name, version=self.version)
-        if findings.influence is None:
-            log.warning(
-                "it isn't known whether a batch-mate changes answers: every request is computed alone",
-                reason=findings.problem,
-            )
-            return False
-        if findings.influence > self._blueprint.tolerance:
-            log.warning("a batch-mate changes answers: every request is computed alone", change=findings.influence)
-            return False
-        return True
 
     def _describe(self, seconds: float) -> None:
         hone, source = self.config.hone, self._blueprint.source

@@ -45,7 +45,8 @@ class Parts:
 
     def abandon(self) -> None:
         """Nobody waits for them any more."""
-        for part in self._exchanges:
+        parts, self._exchanges, self._answers = self._exchanges, [], []
+        for part in parts:
             part.cancel()
 
     def ended(self, exchanges: Sequence[Exchange], error: HoneError | None) -> None:
@@ -75,6 +76,7 @@ class Parts:
             except (ValueError, MemoryError) as error:
                 self._whole.fail(BackendError(f"the answers to its parts can't be joined: {error}"))
                 return
+            self._exchanges, self._answers = [], []  # each part refers to this, and its answer was copied
             self._whole.answer(msgspec.structs.replace(response, outputs=tuple(joined)))
 
     def _part(self, number: int, start: int, stop: int) -> Exchange:

@@ -56,6 +56,7 @@ class Traced:
             self._receiver.finish(error)
         finally:
             self._trace.note(self._sending[1], time.monotonic())
+            self._exchange = None  # which refers to this
             self._end()
 
     def _note_computing(self, now: float) -> None:

@@ -9,9 +9,10 @@ import re
 import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
-from service.errors import Forbidden, InvalidRequest, TooLarge
+from service.errors import BackendError, Forbidden, InvalidRequest, TooLarge
 from service.quoting import quoted
 
 REGION = "shared_memory_region"
@@ -69,7 +70,15 @@ class Target:
         start = self.region.offset + place.offset
         if os.fstat(self.region.descriptor).st_size < start + size:
             raise _shrunk(place.region)
-        os.pwrite(self.region.descriptor, content, start)
+        view, written = memoryview(content).cast("B"), 0
+        while written < size:
+            try:
+                more = os.pwrite(self.region.descriptor, view[written:], start + written)
+            except OSError as error:
+                raise BackendError(f"region {quoted(place.region)} can't be written: {error.strerror}") from None
+            if not more:
+                raise BackendError(f"region {quoted(place.region)} can't be written: the shared memory is full")
+            written += more
         return size
 
 
@@ -165,10 +174,16 @@ def place_of(role: str, name: str, parameters: Mapping[str, Any] | None) -> Plac
     )
 
 
-def check_targets(classes: Mapping[str, int], targets: Mapping[str, object]) -> None:
-    """Raises InvalidRequest for an output that is wanted as classes and in shared memory, which Triton refuses too."""
+def check_targets(classes: Mapping[str, int], targets: Mapping[str, Place]) -> None:
+    """Raises InvalidRequest for an output that is wanted as classes and in shared memory, which Triton refuses too, and
+    for two in the same place.
+    """
     for name in classes.keys() & targets.keys():
         raise InvalidRequest(f"output {quoted(name)}: classes can't be written to shared memory")
+    places = sorted((place.region, place.offset, place.size, name) for name, place in targets.items())
+    for (region, start, size, name), (next_region, next_start, _, other) in pairwise(places):
+        if region == next_region and next_start < start + size:
+            raise InvalidRequest(f"outputs {quoted(name)} and {quoted(other)} overlap in region {quoted(region)}")
 
 
 def place_parameters(place: Place, size: int) -> dict[str, str | int]:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from service.artifact.config import ModelConfig, read_config
+from service.artifact.generate import TOKENIZER_NAME, read_tokenizer
 from service.artifact.initial_state import INITIAL_STATES, read_initial_state
 from service.artifact.labels import read_labels
 from service.artifact.names import check_model_name, is_version, resolve_under
@@ -133,7 +134,10 @@ def _labelled(config: ModelConfig, root: Path, name: str) -> ModelConfig:
         if not labelled.is_file():
             raise ArtifactError(f"{name}/{filename}: no such file, but {CONFIG_NAME} names it as label_filename")
         labels[output] = read_labels(labelled, source=f"{name}/{filename}")
-    return replace(config, labels=labels, initial_states=_initial_states(root, name, config))
+    tokenizer = ""
+    if config.hone.generate:
+        tokenizer = read_tokenizer(resolve_under(root, name, TOKENIZER_NAME), source=f"{name}/{TOKENIZER_NAME}")
+    return replace(config, labels=labels, initial_states=_initial_states(root, name, config), tokenizer=tokenizer)
 
 
 def _initial_states(root: Path, name: str, config: ModelConfig) -> dict[str, bytes]:

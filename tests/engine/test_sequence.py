@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec import structs
 from numpy.typing import NDArray
 
 from service.artifact.config import parse_config
@@ -447,3 +448,37 @@ async def chaos(chance: random.Random, slots: int) -> None:
         client.check()
     assert 0 == rig.metrics.pending()
     await rig.scheduler.stop()
+
+
+async def test_a_start_that_was_refused_ends_the_sequence_before(rig: SequenceRig) -> None:
+    """Nobody goes on from what another session left, whether the start failed before it was taken or after."""
+    rig.submit(7, 1, start=True)
+    await rig.answer()
+    _, failed = rig.submit(7, 5, start=True)
+    await turn()
+    rig.instance.refuse()
+    await turn()
+    assert isinstance(ending(failed), BackendError)
+    with pytest.raises(InvalidRequest, match="START"):
+        rig.submit(7, 2)
+
+    exchange, _ = rig.submit(7, 1, start=True)
+    await rig.answer()
+    rig.scheduler.refused(exchange.request)
+    await turn()
+    with pytest.raises(InvalidRequest, match="START"):
+        rig.submit(7, 2)
+    assert 0 == rig.metrics.sequences()
+
+
+async def test_steps_before_a_refused_start_are_answered(rig: SequenceRig) -> None:
+    """They were sent before it; the next sequence of that name is another."""
+    rig.submit(7, 1, start=True)
+    exchange, second = rig.submit(7, 2)
+    rig.scheduler.refused(structs.replace(exchange.request, parameters={"sequence_id": 7, "sequence_start": True}))
+    rig.submit(7, 9, start=True)
+    await rig.answer()
+    assert [(2, 0, 0, 7, 1)] == await rig.answer()
+    assert ending(second) is None
+    rig.submit(7, 1, end=True)
+    assert [(1, 0, 1, 7, 9)] == await rig.answer()

@@ -15,7 +15,7 @@ import tritonclient.http as triton_http
 from tritonclient.utils import InferenceServerException
 
 from loadtests.served import ROOT
-from tests.integration.models import slow
+from tests.integration.models import doubled, slow
 from tests.integration.served import Served, metric, run_to_end, serving, write_model
 
 X = np.random.default_rng(5).normal(size=(3, 64)).astype(np.float32)
@@ -222,3 +222,53 @@ def test_the_door_may_stay_closed(tmp_path: Path) -> None:
         assert "" == served.grpc
         with triton_http.InferenceServerClient(served.http.removeprefix("http://")) as client:
             assert client.is_model_ready("mlp")
+
+
+def test_an_idle_stream_does_not_hold_up_the_end(tmp_path: Path) -> None:
+    """tritonclient keeps streams open: one that waits for nothing ends when the server does."""
+    write_model(tmp_path, "mlp")
+    with serving(tmp_path, "--exit-timeout-secs", "20") as served, triton.InferenceServerClient(served.grpc) as client:
+        heard: list[object] = []
+        client.start_stream(lambda result, error: heard.append(error or result))
+        client.async_stream_infer("mlp", [tensor(X)])
+        until = time.monotonic() + 10
+        while not heard and time.monotonic() < until:
+            time.sleep(0.01)
+        began = time.monotonic()
+        served.process.send_signal(signal.SIGTERM)
+        assert 0 == served.process.wait(40)
+        assert time.monotonic() - began < 10
+    assert heard
+
+
+@pytest.mark.parametrize("kind", ["good", "refused", "in parts"])
+def test_large_messages_leave_nothing_behind(tmp_path: Path, kind: str) -> None:
+    """What was asked and answered is gone when it is sent, not when the collector of cycles comes by."""
+    write_model(tmp_path, "doubled", config="max_batch_size: 2\ndynamic_batching { }", model=doubled())
+    rows = 6 if kind == "in parts" else 1
+    x = np.zeros((rows, 2_000_000 // rows), np.float32)
+    with serving(tmp_path) as served, triton.InferenceServerClient(served.grpc) as client:
+        heard: list[object] = []
+        client.start_stream(lambda _, error: heard.append(error is None))
+
+        def ask(number: int) -> None:
+            client.async_stream_infer("nobody" if kind == "refused" else "doubled", [tensor(x)])
+            until = time.monotonic() + 20
+            while len(heard) <= number and time.monotonic() < until:
+                time.sleep(0.001)
+
+        for number in range(5):
+            ask(number)
+        before = resident(served)
+        for number in range(5, 30):
+            ask(number)
+        grown = resident(served) - before
+        client.stop_stream()
+
+    assert [kind != "refused"] * 30 == heard
+    assert grown < 100 * 2**20, f"{grown / 2**20:.0f} MiB"
+
+
+def resident(served: Served) -> int:
+    """Bytes of memory that the front process has."""
+    return int(Path(f"/proc/{served.process.pid}/statm").read_text().split()[1]) * 4096

@@ -23,7 +23,7 @@ from service.engine.scheduling.slots import Slots
 from service.engine.scheduling.station import Station
 from service.engine.steps import States, Steps
 from service.errors import HoneError, InvalidRequest, QueueFull, WorkerLost
-from service.messages import InferResponse
+from service.messages import InferRequest, InferResponse
 from service.metrics import ModelMetrics
 from service.turn import Turn
 
@@ -111,6 +111,8 @@ class SequenceScheduler:
         step = None
         if sequence.current is exchange:
             step, sequence.current, sequence.step = sequence.step, None, None
+        if exchange.request.parameters.get("sequence_start") is True:
+            sequence.states = None  # nobody goes on from those before a start, though it failed
         behind = sequence.part_after(exchange)
         for one in behind:
             self._forget(one)
@@ -120,6 +122,15 @@ class SequenceScheduler:
         if step:
             step.cancel()
         self._go_on_soon(sequence)
+
+    def refused(self, request: InferRequest) -> None:
+        """A request wasn't taken: one that was to begin a sequence anew has ended the one before, of the same name."""
+        if request.parameters.get("sequence_start") is True:
+            name = request.parameters.get("sequence_id", 0)
+            sequence = self._sequences.pop(name, None) if isinstance(name, int | str) else None
+            if sequence:
+                sequence.over = True
+                self._go_on_soon(sequence)
 
     def end(self, name: int | str) -> None:
         """Have a sequence of which nobody waits end without a last step."""
@@ -201,7 +212,7 @@ class SequenceScheduler:
         if sequence is None:
             return  # it was given up in the same moment
         sequence.current = sequence.step = None
-        sequence.states, sequence.over = states, correlation.end
+        sequence.states, sequence.over = states, sequence.over or correlation.end
         exchange.finish()
         self._go_on_soon(sequence)
 

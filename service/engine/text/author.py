@@ -68,7 +68,9 @@ class Author:
             await self._write(prompt)
         except HoneError as error:
             exchange.fail(error)
-        except Exception:  # a fault of ours must end the exchange, not leave it waiting
+        except asyncio.CancelledError:
+            raise
+        except BaseException:  # a fault of ours, or a panic of the tokenizer, must end the exchange
             _log.exception("can't write a text", model=exchange.request.model)
             exchange.fail(BackendError("internal error while the text was written; the log has the trace"))
         finally:
@@ -94,6 +96,8 @@ class Author:
                 self._unsaid.append(text)
                 return self._end("stop", number)
             self._say(text)
+            if self._exchange.ended:  # the client can't take it
+                return None
             if number < most:
                 logits = await self._step([token], first=False)
         return self._end("length", most)

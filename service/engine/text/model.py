@@ -1,16 +1,16 @@
 """A generation that writes texts: what clients see of a decoder that computes the next token."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from itertools import count
-from pathlib import Path
 
 from service.artifact.card import Transforms
 from service.artifact.config import ModelConfig
-from service.artifact.generate import TOKENIZER_NAME, Generate
+from service.artifact.generate import Generate
 from service.engine.admission import Admission
 from service.engine.device import Devices
 from service.engine.exchange import Exchange, Receiver
+from service.engine.scheduling.expiry import Expiry
 from service.engine.served_model import ServedModel
 from service.engine.source import EngineLimits, ModelSource
 from service.engine.text.author import Author
@@ -19,6 +19,9 @@ from service.engine.text.wishes import wishes_of
 from service.errors import ArtifactError, HoneError, InvalidRequest, NotReady, QueueFull, WorkerLost
 from service.messages import InferRequest
 from service.metrics import ModelMetrics
+
+_BYTES_A_TOKEN = 32
+"""Of a prompt, at most: texts have about four."""
 
 
 class TextModel:
@@ -36,13 +39,13 @@ class TextModel:
         self.metrics = metrics
         self.config: ModelConfig = source.config
         self._generate: Generate = source.config.hone.generate
-        self._folder = Path(source.path).parent.parent
         self._decoder = ServedModel(source, devices, metrics, limits, requests=ModelMetrics())
         self._admission = Admission(source.config, metrics, default_deadline=limits.default_deadline)
         self._most = limits.max_queued_requests
         self._numbers = count(1)
         self._tokens: Tokens | None = None
         self._authors: dict[Exchange, Author] = {}
+        self._expiry = Expiry(lambda: self._authors, (), _never)
 
     @property
     def ready(self) -> bool:
@@ -61,8 +64,7 @@ class TextModel:
 
     async def load(self) -> None:
         """Read the tokenizer and load the decoder. Raises ArtifactError with what is wrong with either."""
-        path = self._folder / TOKENIZER_NAME
-        self._tokens = await asyncio.to_thread(Tokens, path, source=self.name)
+        self._tokens = await asyncio.to_thread(Tokens, self.config.tokenizer, source=self.name)
         await self._decoder.load()
         try:
             self._check()
@@ -103,14 +105,24 @@ class TextModel:
         wishes = wishes_of(request.parameters)
         if exchange.rows != 1:
             raise InvalidRequest(f'{exchange.rows} rows, but model "{self.name}" writes one text a request')
+        self._check_prompt(exchange.inputs[0].ravel()[0])
         if len(self._authors) >= self._most:
             raise QueueFull(f"{self._most} texts are being written, which is the limit")
         author = Author(exchange, wishes, self._generate, self._tokens, self._decoder, sequence=next(self._numbers))
         exchange.started = exchange.admitted  # its steps wait, it doesn't
         self._authors[exchange] = author
+        self._expiry.watch(exchange.deadline)
         self._admission.live += 1
         author.start()
         return exchange
+
+    def _check_prompt(self, text: bytes) -> None:
+        """Raises InvalidRequest for one that can't be short enough: cutting texts into tokens holds the interpreter."""
+        most = _BYTES_A_TOKEN * self._generate.context
+        if len(text) > most:
+            raise InvalidRequest(
+                f"text_input has {len(text)} bytes, at most {most} are read for {self._generate.context} tokens"
+            )
 
     def ended(self, exchanges: Sequence[Exchange], error: HoneError | None) -> None:
         """See `ExchangeOwner`."""
@@ -126,6 +138,11 @@ class TextModel:
 
     async def stop(self) -> None:
         """End the decoder; texts that are being written fail."""
+        self._expiry.stop()
         for exchange in list(self._authors):
             exchange.fail(WorkerLost("the model was stopped"))
         await self._decoder.stop()
+
+
+def _never(exchanges: Collection[Exchange]) -> None:
+    """Nothing is delayed here."""

@@ -1,32 +1,27 @@
 """From texts to tokens and back, as the model's own tokenizer has it."""
 
-from pathlib import Path
-
 from tokenizers import Tokenizer
 from tokenizers.decoders import DecodeStream
 
 from service.artifact.generate import TOKENIZER_NAME
 from service.errors import ArtifactError
 
-MAX_BYTES = 64 * 1024 * 1024
-
 
 class Tokens:
     """Owns one model's tokenizer."""
 
-    def __init__(self, path: Path, *, source: str) -> None:
-        """Reads `tokenizer.json` at `path`. Raises ArtifactError, which begins with `source`."""
-        place = f"{source}/{TOKENIZER_NAME}"
+    def __init__(self, content: str, *, source: str) -> None:
+        """`content` is that of `tokenizer.json`. Raises ArtifactError, which begins with `source`.
+
+        How it would cut or fill texts isn't followed: what is too long is refused, and nothing is added.
+        """
         try:
-            if path.stat().st_size > MAX_BYTES:
-                raise ArtifactError(f"{place}: is larger than {MAX_BYTES} bytes, which no tokenizer is")
-            self._tokenizer = Tokenizer.from_str(path.read_text(encoding="utf-8"))
-        except (OSError, UnicodeDecodeError) as error:
-            raise ArtifactError(f"{place}: can't be read, but hone.generate needs it") from error
-        except ArtifactError:
-            raise
-        except Exception as error:  # the library raises nothing more special
-            raise ArtifactError(f"{place}: isn't a tokenizer: {error}") from error
+            self._tokenizer = Tokenizer.from_str(content)
+            self._tokenizer.no_truncation()
+            self._tokenizer.no_padding()
+            self.encode("a text to try it with")
+        except BaseException as error:  # the library raises nothing more special, and a panic is no Exception
+            raise ArtifactError(f"{source}/{TOKENIZER_NAME}: isn't a tokenizer: {error}") from error
 
     def encode(self, text: str) -> list[int]:
         """The ids of a text."""

@@ -5,6 +5,7 @@ import os
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import structlog
@@ -34,6 +35,20 @@ class Findings(msgspec.Struct, frozen=True, kw_only=True):
     influence: float | None
     shares: tuple[float, ...] = ()
     problem: str = ""
+
+
+def is_independent(findings: Findings, tolerance: float, log: Any) -> bool:
+    """Whether requests may share batches; where it isn't known they don't, and the log says why."""
+    if findings.influence is None:
+        log.warning(
+            "it isn't known whether a batch-mate changes answers: every request is computed alone",
+            reason=findings.problem,
+        )
+        return False
+    if findings.influence > tolerance:
+        log.warning("a batch-mate changes answers: every request is computed alone", change=findings.influence)
+        return False
+    return True
 
 
 class FindingsCache:

@@ -8,10 +8,12 @@ from numpy.typing import NDArray
 from tritonclient.grpc import service_pb2
 
 from service.datatypes import BYTES
-from service.errors import InvalidRequest
+from service.errors import InvalidRequest, TooLarge
 from service.protocol.layout import Layout, TensorHead
 from service.quoting import quoted
 
+MOST = 1_000_000
+"""Elements of a tensor: each is an object of Python for a moment, and the interpreter does nothing else meanwhile."""
 _FIELDS = {
     "BOOL": "bool_contents",
     "UINT8": "uint_contents",
@@ -43,6 +45,10 @@ def contents_array(head: TensorHead, layout: Layout, contents: service_pb2.Infer
         raise InvalidRequest(
             f"input {quoted(head.name)}: shape {list(head.shape)} needs {layout.count} elements, {name} has"
             f" {len(elements)}"
+        )
+    if len(elements) > MOST:
+        raise TooLarge(
+            f"input {quoted(head.name)} has {len(elements)} elements in {name}, at most {MOST}: send raw_input_contents"
         )
     if layout.pack is not None:
         try:

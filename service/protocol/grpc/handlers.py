@@ -19,11 +19,11 @@ _METHODS = {method.name: method for method in service_pb2.DESCRIPTOR.services_by
 _log = structlog.get_logger()
 
 
-def handlers(door: InferDoor, questions: Questions) -> grpc.GenericRpcHandler:
+def handlers(door: InferDoor, streams: StreamDoor, questions: Questions) -> grpc.GenericRpcHandler:
     """All RPCs that are served. The messages of inference stay in wire form: the door takes them apart itself."""
     table = {
         "ModelInfer": grpc.unary_unary_rpc_method_handler(door.infer),
-        "ModelStreamInfer": grpc.stream_stream_rpc_method_handler(StreamDoor(door).stream),
+        "ModelStreamInfer": grpc.stream_stream_rpc_method_handler(streams.stream),
     }
     for name, method in _METHODS.items():
         answer = getattr(questions, name, None)

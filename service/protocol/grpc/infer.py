@@ -45,7 +45,7 @@ class InferDoor:
             exchange = self.submit(message, context.time_remaining(), reply)
             await self._until(answered, exchange, context)
         except HoneError as error:
-            reply.error = error
+            reply.error = error.with_traceback(None)  # the frames of which hold the message
         except Exception:
             _log.exception("can't take a request")
             set_internal_error(context)

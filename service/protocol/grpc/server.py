@@ -13,6 +13,7 @@ from service.protocol.grpc.handlers import SERVICE, handlers
 from service.protocol.grpc.health import Health
 from service.protocol.grpc.infer import InferDoor
 from service.protocol.grpc.questions import Questions
+from service.protocol.grpc.stream import StreamDoor
 from service.protocol.limits import MIB, Limits
 
 _ENVELOPE_BYTES = MIB
@@ -30,9 +31,9 @@ class GrpcServer:
         """To be made on the event loop that it will serve on."""
         self._server = grpc.aio.server(options=_options(limits))
         self._ending: asyncio.Future[None] | None = None
-        self._server.add_generic_rpc_handlers(
-            (handlers(InferDoor(engine, limits, memory), Questions(engine, logs, memory)),)
-        )
+        door = InferDoor(engine, limits, memory)
+        self._streams = StreamDoor(door)
+        self._server.add_generic_rpc_handlers((handlers(door, self._streams, Questions(engine, logs, memory)),))
         health_pb2_grpc.add_HealthServicer_to_server(Health(engine), self._server)
         reflection.enable_server_reflection((SERVICE, health.SERVICE_NAME, reflection.SERVICE_NAME), self._server)
 
@@ -50,7 +51,8 @@ class GrpcServer:
         await self._server.start()
 
     async def stop(self, seconds: float) -> None:
-        """Take no new calls; those under way have so long to be answered."""
+        """Take no new calls; those under way have so long to be answered, and streams end when all of theirs is."""
+        self._streams.close()
         await self._server.stop(seconds)
 
     def force_exit(self) -> None:

@@ -13,7 +13,7 @@ import structlog
 from tritonclient.grpc import service_pb2
 
 from service.engine.exchange import Exchange
-from service.errors import HoneError
+from service.errors import HoneError, InvalidRequest
 from service.messages import InferResponse
 from service.protocol.grpc.infer import InferDoor
 from service.protocol.grpc.infer_response import encode_infer
@@ -25,6 +25,8 @@ from service.protocol.status import grpc_status
 _ANSWER = 2
 _AT_ONCE = 64
 """Requests of one stream that are under way; no more are read meanwhile."""
+_MOST_BYTES = 64 * 1024 * 1024
+"""Answers of one stream that wait for their client to read them, before no more requests are read."""
 _FINAL = service_pb2.ModelInferResponse(
     parameters={"triton_final_response": service_pb2.InferParameter(bool_param=True)}
 ).SerializeToString()
@@ -47,8 +49,16 @@ class _Pieces(Reply):
         self._hand_on = hand_on
         self.begun = False
 
+    def forget(self) -> None:
+        """Nothing more is to be handed on."""
+        self._deliver = self._hand_on = _nothing
+
     def emit(self, response: InferResponse) -> None:
         """See `Receiver`."""
+        if not response.final and self.targets:
+            raise InvalidRequest(
+                "a text that is written in pieces can't go to shared memory: each would replace the last"
+            )
         if response.final:
             super().emit(response)
         else:
@@ -57,22 +67,26 @@ class _Pieces(Reply):
 
 
 class _Turn:
-    """Owns one request of a stream: its exchange, if it was admitted, and its answer."""
+    """Owns one request of a stream: its id, its exchange, if it was admitted, and its answer."""
 
-    def __init__(self, message: bytes, order: "_Order") -> None:
-        self.message = message
+    def __init__(self, order: "_Order") -> None:
+        self.id = ""
         self.answered = False
         self.exchange: Exchange | None = None
         self.reply = _Pieces(self._deliver, order.piece)
-        self._order = order
+        self._order: _Order | None = order
 
-    def submit(self, door: InferDoor, remaining: float | None) -> None:
+    def submit(self, door: InferDoor, message: bytes, remaining: float | None) -> None:
+        """Hand a request on. Its message isn't kept: what is needed of it the exchange has."""
         try:
-            self.exchange = door.submit(self.message, remaining, self.reply, streams=True)
+            self.exchange = door.submit(message, remaining, self.reply, streams=True)
+            self.id = self.exchange.request.id
         except HoneError as error:
-            self.reply.finish(error)
+            self.id = _id(message)
+            self.reply.finish(error.with_traceback(None))
         except Exception:
             _log.exception("can't take a request")
+            self.id = _id(message)
             self.reply.finish(HoneError(_INTERNAL))
 
     def cancel(self) -> None:
@@ -80,8 +94,10 @@ class _Turn:
             self.exchange.cancel()  # has no effect on one that has ended
 
     def _deliver(self) -> None:
-        self.answered = True
-        self._order.settle(self)
+        order, self._order, self.answered = self._order, None, True
+        self.reply.forget()  # what refers to this, so that both are gone as soon as the answer is sent
+        if order:
+            order.settle(self)
 
 
 class _Order:
@@ -92,7 +108,10 @@ class _Order:
     def __init__(self) -> None:
         self.ready: asyncio.Queue[_Turn | bytes | None] = asyncio.Queue()
         self.unanswered: dict[_Turn, None] = {}
+        self.light = asyncio.Event()
+        self.light.set()
         self._closed = False
+        self._bytes = 0
 
     def add(self, turn: _Turn) -> None:
         """It comes after all others."""
@@ -100,13 +119,32 @@ class _Order:
 
     def piece(self, body: bytes) -> None:
         """An answer that others to the same request follow."""
+        self._weigh(len(body))
         self.ready.put_nowait(body)
+
+    async def next(self) -> _Turn | bytes | None:
+        """What is to be sent next."""
+        one = await self.ready.get()
+        if one is not None:
+            self._weigh(-_size(one))
+        return one
+
+    def _weigh(self, nbytes: int) -> None:
+        self._bytes += nbytes
+        if self._bytes > _MOST_BYTES:
+            self.light.clear()
+        else:
+            self.light.set()
+
+    def _put(self, turn: _Turn) -> None:
+        self._weigh(_size(turn))
+        self.ready.put_nowait(turn)
 
     def settle(self, turn: _Turn) -> None:
         """It is answered."""
         if turn.reply.begun and turn in self.unanswered:
             del self.unanswered[turn]
-            self.ready.put_nowait(turn)
+            self._put(turn)
         self._flush()
 
     def close(self) -> None:
@@ -117,7 +155,7 @@ class _Order:
     def _flush(self) -> None:
         while self.unanswered and (first := next(iter(self.unanswered))).answered:
             del self.unanswered[first]
-            self.ready.put_nowait(first)
+            self._put(first)
         if self._closed and not self.unanswered:
             self.ready.put_nowait(None)
 
@@ -127,6 +165,14 @@ class StreamDoor:
 
     def __init__(self, door: InferDoor) -> None:
         self._door = door
+        self._orders: set[_Order] = set()
+        self._closed = False
+
+    def close(self) -> None:
+        """The server is about to stop: streams end as soon as nothing of them is unanswered."""
+        self._closed = True
+        for order in list(self._orders):
+            order.close()
 
     async def stream(
         self, requests: AsyncIterator[bytes], context: grpc.aio.ServicerContext[bytes, bytes]
@@ -135,20 +181,24 @@ class StreamDoor:
         strict = ("triton_grpc_error", "true") in (context.invocation_metadata() or ())
         room = asyncio.Semaphore(_AT_ONCE)
         order = _Order()
+        self._orders.add(order)
 
         async def read() -> None:
             try:
                 async for message in requests:
                     await room.acquire()
-                    turn = _Turn(message, order)
+                    await order.light.wait()
+                    turn = _Turn(order)
                     order.add(turn)
-                    turn.submit(self._door, context.time_remaining())
+                    turn.submit(self._door, message, context.time_remaining())
             finally:
                 order.close()
 
         reading = asyncio.create_task(read())
+        if self._closed:
+            order.close()
         try:
-            while (one := await order.ready.get()) is not None:
+            while (one := await order.next()) is not None:
                 if isinstance(one, bytes):
                     yield b"".join(field(_ANSWER, one + _MORE))
                     continue
@@ -158,6 +208,7 @@ class StreamDoor:
                     await context.abort(grpc.StatusCode[grpc_status(error)], str(error), trailers_of(error))
                 yield _refusal(one, error) if error else _answer(one)
         finally:
+            self._orders.discard(order)
             reading.cancel()
             await asyncio.gather(reading, return_exceptions=True)
             for turn in list(order.unanswered):
@@ -171,11 +222,19 @@ def _answer(turn: _Turn) -> bytes:
 
 
 def _refusal(turn: _Turn, error: HoneError) -> bytes:
-    named = service_pb2.ModelInferResponse(id=_id(turn.message))
+    named = service_pb2.ModelInferResponse(id=turn.id)
     text: bytes = service_pb2.ModelStreamInferResponse(
         error_message=str(error), infer_response=named
     ).SerializeToString()
     return text
+
+
+def _size(one: _Turn | bytes) -> int:
+    return len(one if isinstance(one, bytes) else one.reply.body or b"")
+
+
+def _nothing(*_: object) -> None:
+    """Whatever is said now, nobody hears it."""
 
 
 def _id(message: bytes) -> str:

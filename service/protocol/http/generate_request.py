@@ -60,7 +60,11 @@ def _parameters(document: Mapping[str, Any]) -> dict[str, Any]:
         if key not in WISHES:
             raise InvalidRequest(f'{quoted(key)} isn\'t known, expected "{TEXT_INPUT}", "parameters" or "id"')
     parameters = inner | beside
-    for key in ("stop", "stop_words"):
-        if isinstance(parameters.get(key), list):
-            parameters["stop_words"] = orjson.dumps(parameters.pop(key)).decode()
+    listed = [parameters.pop(key) for key in ("stop", "stop_words") if isinstance(parameters.get(key), list)]
+    if any(not isinstance(stop, str) for stops in listed for stop in stops):
+        raise InvalidRequest('"stop" must be a text, or a list of texts')
+    if listed and "stop_words" in parameters:
+        raise InvalidRequest('"stop_words" is given as a text beside a list of texts: give one list')
+    if listed:
+        parameters["stop_words"] = orjson.dumps([stop for stops in listed for stop in stops]).decode()
     return parameters

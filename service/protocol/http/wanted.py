@@ -59,7 +59,7 @@ def read_wanted(
         for entry in outputs
         if (place := place_of("output", entry.name, entry.parameters)) is not None
     }
-    check_targets(classes, targets)
+    check_targets(classes, {name: target.place for name, target in targets.items()})
     return Wanted(names=names, binary=binary, rest_binary=rest_binary, classes=classes, targets=targets)
 
 

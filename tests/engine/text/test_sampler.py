@@ -4,10 +4,12 @@ import math
 from collections import Counter
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from service.engine.text.sampler import Sampler, Sampling
+from service.errors import BackendError
 
 LOGITS = np.log(np.array([0.1, 0.5, 0.15, 0.25], np.float32))
 
@@ -59,9 +61,27 @@ def _free() -> Sampler:
     st.floats(1e-6, 1),
 )
 def test_one_of_them_is_chosen(logits: list[float], temperature: float, top_k: int, top_p: float) -> None:
-    """What isn't a number, or is without limit, is chosen only where there is nothing else."""
-    sampling = Sampling(temperature=temperature, top_k=top_k, top_p=top_p)
-    token = Sampler(sampling=sampling).choose(np.array(logits, np.float32))
+    """Never what is no number, or is excluded by an infinity; what is certain always."""
+    sampler = Sampler(sampling=Sampling(temperature=temperature, top_k=top_k, top_p=top_p))
+    if all(math.isnan(one) or one == -math.inf for one in logits):
+        with pytest.raises(BackendError):
+            sampler.choose(np.array(logits, np.float32))
+        return
+    token = sampler.choose(np.array(logits, np.float32))
 
-    assert 0 <= token < len(logits)
-    assert math.isfinite(logits[token]) or not any(map(math.isfinite, logits))
+    assert not math.isnan(logits[token])
+    assert logits[token] > -math.inf
+    assert logits[token] == math.inf or math.inf not in logits
+
+
+def test_the_nucleus_of_a_large_vocabulary() -> None:
+    """Though only few of its tokens are sorted, it is the one that all of them make."""
+    logits = np.random.default_rng(2).normal(size=20_000).astype(np.float32)
+    order = np.argsort(-logits, kind="stable")
+    shares = np.exp(logits[order].astype(np.float64))
+    kept = int(np.searchsorted(np.cumsum(shares) / shares.sum(), 0.3)) + 1
+    sampler = Sampler(sampling=Sampling(temperature=1.0, top_p=0.3, seed=5))
+    picks = {sampler.choose(logits) for _ in range(3000)}
+
+    assert picks <= set(order[: kept + 1].tolist())
+    assert len(picks) > 256
