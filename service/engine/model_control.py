@@ -89,9 +89,13 @@ class ModelControl:
         served the model before goes on.
         """
         self.check_explicit()
-        config = await asyncio.to_thread(_config_of, name, override) if override else None
-        self.check_explicit()  # it may be too late by now
-        await self._finished(self._change(name, lambda: self._load(name, config, override.files if override else {})))
+        try:
+            config = await asyncio.to_thread(_config_of, name, override) if override else None
+            self.check_explicit()  # it may be too late by now
+            files = override.files if override else {}
+            await self._finished(self._change(name, lambda: self._load(name, config, files)))
+        except (ModelNotFound, InvalidRequest, ArtifactError) as error:
+            raise type(error)(f"failed to load {quoted(name)}: {error}") from error  # clients of Triton look for it
 
     async def unload(self, name: str) -> None:
         """Serve a model no longer; returns when what it had admitted is answered. Nothing happens to an unknown one."""

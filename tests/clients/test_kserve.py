@@ -18,7 +18,7 @@ DOUBLED = [[0.0, 2.0, 4.0, 6.0], [8.0, 10.0, 12.0, 14.0]]
 NUMBERS = {"id": "7", "model": "rows", "shape": [2, 4], "values": [*DOUBLED[0], *DOUBLED[1]]}
 TEXTS = {"id": "7", "model": "texts", "shape": [1, 2], "values": ["Grüße", ""]}
 ANSWERS = {"rows True": NUMBERS, "rows False": NUMBERS, "texts True": TEXTS, "texts False": TEXTS}
-MISSING = 'no model "nope" is served here'
+MISSING = 'Request for unknown model: "nope" isn\'t served here'
 WRONG = 'input "x" has shape [2, 3], model "rows" takes [-1, 4]'
 
 
