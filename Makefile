@@ -21,6 +21,11 @@ TRITON_PYTHON ?= /usr/bin/python3
 TRITON_VENV   := .venv-triton
 TRITON_STAMP  := $(TRITON_VENV)/.stamp-0.7.0
 
+# Clients that aren't ours, and tests of them; they need versions of their own.
+CLIENTS_VENV  := .venv-clients
+CLIENTS_LOCK  := tests/clients/requirements.txt
+CLIENTS_STAMP := $(CLIENTS_VENV)/.stamp
+
 VENV   := .venv
 BIN    := $(VENV)/bin
 STAMPS := $(VENV)/.stamps-$(RUNTIME)
@@ -55,7 +60,7 @@ serve: $(STAMPS)/serve ## serve the committed models; installs no torch (ARGS="-
 train: $(STAMPS)/training ## run a recipe into runs/models (RECIPE=digits PROFILE=tiny|quick|full)
 	$(BIN)/python -m training publish $(RECIPE) --profile $(PROFILE) --repository runs/models $(ARGS)
 
-test: check ## everything in check, then all tests in random order, the files shared by JOBS processes
+test: check $(CLIENTS_STAMP) ## everything in check, then all tests in random order, the files shared by JOBS processes
 	$(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 check: $(STAMPS)/all ## lint, format, types, import contracts; changes nothing
@@ -110,7 +115,7 @@ lock: $(BIN)/python ## resolve every version anew into constraints.txt
 	$(BIN)/python deploy/ci/lock.py $(PIP_ARGS)
 
 clean: ## remove the environment, runs and caches
-	rm -rf $(VENV) $(TRITON_VENV) runs build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(TRITON_VENV) $(CLIENTS_VENV) runs build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # A stamp is newer than pyproject.toml and constraints.txt once what they say is installed; a larger set includes the
@@ -126,6 +131,12 @@ $(TRITON_STAMP):
 	$(TRITON_PYTHON) -m venv --clear $(TRITON_VENV)
 	$(TRITON_VENV)/bin/python -m pip install --quiet --disable-pip-version-check $(PIP_ARGS) \
 	  nvidia-pytriton==$(subst .stamp-,,$(@F))
+	@touch $@
+
+$(CLIENTS_STAMP): $(CLIENTS_LOCK) | $(BIN)/python
+	$(BIN)/python -m venv --clear $(CLIENTS_VENV)
+	$(CLIENTS_VENV)/bin/python -m pip install --quiet --disable-pip-version-check $(PIP_ARGS) \
+	  --no-deps --requirement $(CLIENTS_LOCK)
 	@touch $@
 
 $(STAMPS)/serve: $(LOCK) | $(BIN)/python

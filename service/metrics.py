@@ -209,7 +209,9 @@ class Metrics(Collector):
 
     def _batches(self, models: dict[tuple[str, str], ModelMetrics]) -> Iterator[Metric]:
         compute = HistogramMetricFamily(
-            "hone_compute_duration_seconds", "A batch in its worker, by phase", labels=[*_MODEL, "phase"]
+            "hone_compute_duration_seconds",
+            "A batch by phase: inputs into memory, compute, outputs",
+            labels=[*_MODEL, "phase"],
         )
         rows = CounterMetricFamily("hone_inference", "Rows computed", labels=_MODEL)
         batches = CounterMetricFamily("hone_execution", "Batches computed", labels=_MODEL)

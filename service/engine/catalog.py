@@ -264,7 +264,7 @@ class Catalog:
     def _generation(self, name: str, version: str | None) -> Generation:
         versions = self._generations.get(name)
         if not versions:
-            raise ModelNotFound(f"no model {quoted(name)} is served here")
+            raise ModelNotFound(f"Request for unknown model: {quoted(name)} isn't served here")  # Triton's beginning
         if version is None:
             return next(iter(versions.values()))
         if version not in versions:

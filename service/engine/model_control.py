@@ -9,8 +9,7 @@ from typing import Literal, TypeAlias
 
 import structlog
 
-from service.artifact.config import ModelConfig, parse_json_config
-from service.artifact.names import is_model_name
+from service.artifact.config import ModelConfig
 from service.engine.catalog import Catalog
 from service.engine.ensemble.dependencies import Dependencies, in_order, parts_of
 from service.engine.servable import Servable
@@ -18,7 +17,7 @@ from service.errors import ArtifactError, Draining, InvalidRequest, ModelNotFoun
 from service.metadata import IndexEntry
 from service.quoting import quoted
 from service.repository.folder import ModelFolder
-from service.repository.override import Override
+from service.repository.override import Override, config_of
 from service.repository.reason import not_there
 from service.repository.watch import Watch
 
@@ -97,7 +96,13 @@ class ModelControl:
         or ArtifactError with what is wrong: then whatever served the model before goes on.
         """
         self.check_explicit()
-        config = await asyncio.to_thread(_config_of, name, override) if override else None
+        try:
+            await self._loaded(name, override)
+        except (ModelNotFound, InvalidRequest, ArtifactError) as error:
+            raise type(error)(f"failed to load {quoted(name)}: {error}") from error  # clients of Triton look for it
+
+    async def _loaded(self, name: str, override: Override | None) -> None:
+        config = await asyncio.to_thread(config_of, name, override) if override else None
         self.check_explicit()  # it may be too late by now
         for part in await asyncio.to_thread(self._dependencies.missing, name, self._catalog.serving(), config):
             try:
@@ -265,22 +270,6 @@ class ModelControl:
                 await asyncio.to_thread(self._watch.reconsider, folder.name)
         except Exception:
             _log.exception("can't follow the repository", model=folder.name)
-
-
-def _config_of(name: str, override: Override) -> ModelConfig:
-    """The configuration that an override has for a model. Raises InvalidRequest."""
-    source = 'parameter "config"'
-    if not is_model_name(name):
-        raise InvalidRequest(f"{quoted(name)} can't name a model")
-    try:
-        config = parse_json_config(override.config, name=name, source=source)
-    except ArtifactError as error:
-        raise InvalidRequest(str(error)) from error
-    if config.ensemble_scheduling and override.files:
-        raise InvalidRequest(f"{source}: ensemble_scheduling: other models compute it, so no files can be sent along")
-    if config.hone.remote and override.files:
-        raise InvalidRequest(f"{source}: hone.remote: another server computes, so no files can be sent along")
-    return config
 
 
 def _what_serves(before: Mapping[str, Servable], now: Mapping[str, Servable]) -> list[str]:

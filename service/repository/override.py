@@ -5,8 +5,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from service.artifact.config import ModelConfig
-from service.errors import ArtifactError
+from service.artifact.config import ModelConfig, parse_json_config
+from service.artifact.names import is_model_name
+from service.errors import ArtifactError, InvalidRequest
+from service.quoting import quoted
 from service.repository.checks import Checks
 from service.repository.folder import ModelFolder, VersionFolder
 from service.repository.glimpse import mark_of
@@ -72,6 +74,22 @@ class SentFolder:
             raise ArtifactError(self._refused[version])
         found = self._checks.check(root, name, version, config)
         return replace(found, mark=mark_of(root / name / str(version)))
+
+
+def config_of(name: str, override: Override) -> ModelConfig:
+    """The configuration that an override has for a model. Raises InvalidRequest."""
+    source = 'parameter "config"'
+    if not is_model_name(name):
+        raise InvalidRequest(f"{quoted(name)} can't name a model")
+    try:
+        config = parse_json_config(override.config, name=name, source=source)
+    except ArtifactError as error:
+        raise InvalidRequest(str(error)) from error
+    if config.ensemble_scheduling and override.files:
+        raise InvalidRequest(f"{source}: ensemble_scheduling: other models compute it, so no files can be sent along")
+    if config.hone.remote and override.files:
+        raise InvalidRequest(f"{source}: hone.remote: another server computes, so no files can be sent along")
+    return config
 
 
 def _unwritable(name: str, error: OSError) -> ArtifactError:

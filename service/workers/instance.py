@@ -20,8 +20,8 @@ from service.workers.patience import Patience
 from service.workers.payloads import Failure, Ready, Stats, Timings
 from service.workers.planning import Planning
 from service.workers.process import WorkerProcess, cause_of
-from service.workers.region import Region, TensorWriter, slot_bytes
-from service.workers.run import Run, lost
+from service.workers.region import Region, slot_bytes
+from service.workers.run import Run, lost, move
 from service.workers.trial import Trial, TrialFailed, Tried, WorkerEnded
 from service.workers.watchdog import SILENT, Watchdog
 
@@ -136,7 +136,7 @@ class Instance(Generic[Job]):
             raise RuntimeError("the instance isn't idle")
         number = self._free[-1]
         slot = self._slots[number]
-        extents, region = TensorWriter(slot).pack([spec.datatype for spec in self._plan.inputs], groups)
+        extents, region, moving = move(slot, self._plan, groups)
         self._sequence = (self._sequence + 1) & 0xFFFFFFFF
         spilled = region is not slot
         frame = Frame(kind=Kind.RUN, sequence=self._sequence, plan=self._plan_number, slot=number, tensors=extents)
@@ -147,7 +147,7 @@ class Instance(Generic[Job]):
             if spilled:
                 region.close()
         self._free.pop()  # only now that it is on its way
-        self._runs[self._sequence] = Run(job, number)
+        self._runs[self._sequence] = Run(job, number, moving)
 
     def excuse(self) -> None:
         """Its process has ended because of a job: that, and how it ended before, says nothing against the instance."""
@@ -272,7 +272,7 @@ class Instance(Generic[Job]):
             raise FrameError(f"a result for sequence {frame.sequence}, which isn't running")
         memory = (region or self._slots[run.slot]).memory
         outputs = view_tensors(frame.tensors, memory, len(self._plan.outputs))
-        timings = Timings.unpack(frame.payload)
+        timings = Timings.unpack(frame.payload, run.moving)
         del self._runs[frame.sequence]
         self._useful = True
         self._backoff.succeeded()

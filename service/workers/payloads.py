@@ -39,21 +39,23 @@ class Stats(msgspec.Struct, frozen=True, kw_only=True):
 class Timings(msgspec.Struct, frozen=True, kw_only=True):
     """Payload of a RESULT frame: nanoseconds to view the inputs, to compute, and to write the outputs.
 
-    Packed by hand, since one is sent per batch.
+    `moving` isn't in it: that is how long the front took to put the inputs where the worker finds them. Packed by hand,
+    since one is sent per batch.
     """
 
     input: int
     infer: int
     output: int
+    moving: int = 0
 
     def pack(self) -> bytes:
         """As a payload."""
         return _TIMINGS.pack(self.input, self.infer, self.output)
 
     @classmethod
-    def unpack(cls, payload: bytes) -> "Timings":
-        """From a payload. Raises FrameError when it isn't one."""
+    def unpack(cls, payload: bytes, moving: int = 0) -> "Timings":
+        """From a payload, and what the front measured. Raises FrameError when it isn't one."""
         if len(payload) != _TIMINGS.size:
             raise FrameError(f"{len(payload)} bytes aren't timings")
         compute_input, infer, output = _TIMINGS.unpack(payload)
-        return cls(input=compute_input, infer=infer, output=output)
+        return cls(input=compute_input, infer=infer, output=output, moving=moving)

@@ -318,7 +318,7 @@ async def test_the_index_remembers_what_was_unloaded_unless_it_is_to_forget(rig:
     rig.catalog.unload("m", forget=True)
 
     assert {} == rig.index()
-    with pytest.raises(ModelNotFound, match='no model "m" is served here'):
+    with pytest.raises(ModelNotFound, match='Request for unknown model: "m"'):
         rig.ask()
 
 

@@ -147,6 +147,7 @@ def test_statistics_add_up(served: Served, client: triton.InferenceServerClient)
     assert before.inference_stats.queue.count + 5 == after.inference_stats.queue.count
     assert abs(time.time() - after.last_inference / 1e3) < 5
     stats = after.inference_stats
+    assert stats.queue.ns * stats.compute_input.ns * stats.compute_infer.ns > 0
     parts = stats.queue.ns + stats.compute_input.ns + stats.compute_infer.ns + stats.compute_output.ns
     assert 0 < parts <= stats.success.ns
     sizes = {one.batch_size: one.compute_infer.count for one in after.batch_stats}

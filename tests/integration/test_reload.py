@@ -142,12 +142,14 @@ def test_models_are_loaded_and_unloaded_by_request(tmp_path: Path) -> None:
         assert not client.is_model_ready("other")
         assert {"mlp/1": "READY", "other/1": "UNAVAILABLE"} == index.states()
         client.unload_model("nobody")
-        with pytest.raises(InferenceServerException, match='there is no model "nobody" in the repository'):
+        with pytest.raises(InferenceServerException, match='failed to load "nobody": there is no model "nobody"'):
             client.load_model("nobody")
 
         with Clients(served.address, 4, seeds={"1": 0, "2": 2}) as clients:
             (version / "model.onnx").write_bytes(b"nonsense")
-            with pytest.raises(InferenceServerException, match=r"isn't ONNX.*version 1 goes on serving"):
+            with pytest.raises(
+                InferenceServerException, match=r"failed to load.*isn't ONNX.*version 1 goes on serving"
+            ):
                 client.load_model("mlp")
             write_model(tmp_path, "mlp", config=None, model=mlp(2), version=2)
             client.load_model("mlp")

@@ -234,9 +234,9 @@ class DynamicBatcher:
         """See `InstanceListener`."""
         del instance
         station = self._running[job]
-        phases = (timings.input / 1e9, timings.infer / 1e9, timings.output / 1e9)
-        self._finished(job, sum(phases))
-        self._metrics.computed(len(job.exchanges), job.rows, phases)
+        taken, inferred, written = timings.input / 1e9, timings.infer / 1e9, timings.output / 1e9
+        self._finished(job, taken + inferred + written)
+        self._metrics.computed(len(job.exchanges), job.rows, (timings.moving / 1e9 + taken, inferred, written))
         if self._queue.rows >= self._limit > 0 and station.foresight and station.foresight.worker_is_slower:
             self._pump()  # a full batch waits already: let the worker go on while these answers are written
         self._linger.answered(job.rows)

@@ -8,7 +8,6 @@ from service.datatypes import BYTES
 from service.errors import TooLarge
 from service.messages import InferResponse, Tensor
 from service.protocol.binary import binary_data
-from service.protocol.client_memory import place_parameters
 from service.protocol.http.tensors import json_data, text_bytes
 from service.protocol.http.wanted import ALL_JSON, Wanted
 from service.quoting import quoted
@@ -37,8 +36,8 @@ def encode_infer(response: InferResponse, wanted: Wanted, max_json_bytes: int) -
     for tensor in outputs:
         text += (between, _entry(tensor.name, tensor.datatype, tensor.array.shape))
         if wanted.targets and (target := wanted.targets.get(tensor.name)):
-            said = place_parameters(target.place, target.write(tensor.name, binary_data(tensor)))
-            text += (b'"parameters":', orjson.dumps(said), b"}")
+            target.write(tensor.name, binary_data(tensor))
+            text[-1] = text[-1][:-1] + b"}"  # without parameters, as Triton: to its C++ client they mean binary data
         elif wanted is not ALL_JSON and wanted.is_binary(tensor.name):
             part = binary_data(tensor)
             text.append(b'"parameters":{"binary_data_size":%d}}' % memoryview(part).nbytes)
