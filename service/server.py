@@ -55,6 +55,9 @@ _CORES_A_LOAD = 2
 """Cores that a load keeps busy, about: more at once would disturb what each measures."""
 _log = structlog.get_logger()
 
+_TELLING = 0.5
+"""Seconds before the last moment in which texts that are still being written are ended, with a reason."""
+
 
 class CannotBindError(Exception):
     """A port is taken or not ours to take; the text names address and port."""
@@ -130,8 +133,11 @@ class Server:
         """Close the doors first: they wait until what came through them is answered."""
         http.should_exit = True
         await self._engine.announce_stop()
+        seconds = max(self._settings.exit_timeout_secs - _TELLING, 0.0)
+        telling = asyncio.get_running_loop().call_later(seconds, self._engine.interrupt)
         closing = [grpc.stop(self._settings.exit_timeout_secs)] if grpc else []
         await asyncio.gather(door, *closing, return_exceptions=True)
+        telling.cancel()
         await self._engine.stop()
         await asyncio.to_thread(self._traces.close)
         _log.info("stopped")

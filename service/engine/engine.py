@@ -8,6 +8,7 @@ from service.engine.exchange import Exchange, Receiver
 from service.engine.model_control import ModelControl
 from service.engine.preparation import Preparation
 from service.engine.statistics import statistics_of
+from service.engine.text.model import TextModel
 from service.engine.traced import Traced
 from service.errors import Draining, HoneError, NotReady, Unsupported
 from service.messages import InferRequest, Tensor
@@ -68,6 +69,13 @@ class Engine:
         """Not ready any more, so that balancers look elsewhere, and no model changes; requests are still taken."""
         self._stopping = True
         await self._control.stop()
+
+    def interrupt(self) -> None:
+        """Take nothing new, and end texts that are being written: whoever reads them hears why."""
+        self._draining = True
+        for model in self.catalog.models():
+            if isinstance(model, TextModel):
+                model.interrupt()
 
     async def stop(self) -> None:
         """Take nothing new and end all workers; what is still unanswered is failed."""

@@ -88,7 +88,7 @@ def decoder(*, steps: str | int = "T", ends_at: int = 30) -> bytes:
     return serialized
 
 
-def write_alphabet(root: Path, name: str, *, steps: str | int = "T", config: str = CONFIG) -> None:
+def write_alphabet(root: Path, name: str, *, steps: str | int = "T", config: str = CONFIG, ends_at: int = 30) -> None:
     """A folder of the repository with the decoder and its tokenizer."""
-    write_model(root, name, config=config, model=decoder(steps=steps))
+    write_model(root, name, config=config, model=decoder(steps=steps, ends_at=ends_at))
     tokenizer().save(str(root / name / "tokenizer.json"))

@@ -17,7 +17,7 @@ import tritonclient.grpc as triton
 from tokenizers import Tokenizer
 from tritonclient.utils import InferenceServerException
 
-from tests.integration.alphabet import CONFIG, write_alphabet
+from tests.integration.alphabet import CONFIG, CONTEXT, write_alphabet
 from tests.integration.served import Served, metric, run_to_end, serving, write_model
 
 
@@ -299,3 +299,18 @@ def test_texts_that_end_it_may_be_given_in_both_ways(served: Served) -> None:
     assert "de" == told["text_output"]
     nested = '{"text_input": "abc", "stop": [' + "[" * 900 + "]" * 900 + "]}"
     assert 400 == httpx.post(f"{served.http}/v2/models/abc/generate", content=nested).status_code
+
+
+def test_a_text_that_the_server_has_no_time_for_ends_with_a_reason(tmp_path: Path) -> None:
+    """The last event says so, where the connection would be cut off a moment later."""
+    write_alphabet(tmp_path, "abc", config=CONFIG.replace(f"context={CONTEXT}", "context=100000"), ends_at=10**6)
+    long = {"text_input": "a", "parameters": {"max_tokens": 90000}}
+    with serving(tmp_path, "--exit-timeout-secs", "2") as served:
+        url = f"{served.http}/v2/models/abc/generate_stream"
+        with httpx.stream("POST", url, json=long, timeout=20, headers={"x-request-timeout-ms": "60000"}) as answer:
+            parts = answer.iter_text()
+            next(parts)
+            served.process.send_signal(signal.SIGTERM)
+            rest = "".join(parts)
+        assert 0 == served.process.wait(20)
+    assert "draining" == json.loads(rest.strip().rpartition("data: ")[2])["reason"]

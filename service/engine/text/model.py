@@ -16,7 +16,7 @@ from service.engine.source import EngineLimits, ModelSource
 from service.engine.text.author import Author
 from service.engine.text.tokens import Tokens
 from service.engine.text.wishes import wishes_of
-from service.errors import ArtifactError, HoneError, InvalidRequest, NotReady, QueueFull, WorkerLost
+from service.errors import ArtifactError, Draining, HoneError, InvalidRequest, NotReady, QueueFull, WorkerLost
 from service.messages import InferRequest
 from service.metrics import ModelMetrics
 
@@ -135,6 +135,11 @@ class TextModel:
     async def drain(self, seconds: float) -> bool:
         """Wait until all texts are written, for so long at most; whether they are."""
         return await self._admission.drain(seconds)
+
+    def interrupt(self) -> None:
+        """End all texts that are being written."""
+        for exchange in list(self._authors):
+            exchange.fail(Draining("the server is stopping, and the text isn't finished"))
 
     async def stop(self) -> None:
         """End the decoder; texts that are being written fail."""
