@@ -16,7 +16,7 @@ from service.errors import ArtifactError
 from training.data.tokens import Ids
 from training.networks.decoder import Decoder, DecoderConfig
 from training.session import Floats, Step, open_stepper
-from training.tracing import trace
+from training.tracing import trace_calls
 
 INPUTS = ("input_ids", "past", "position")
 OUTPUTS = ("logits", "past_out", "position_out")
@@ -48,14 +48,15 @@ def export(network: Decoder, texts: Ids, path: Path) -> float:
     in a logit. Raises ArtifactError if it is beyond the tolerance.
     """
     served = Stepwise(network).eval()
-    rows, length = torch.export.Dim("batch"), torch.export.Dim("tokens", max=network.config.context)
     examples = (torch.zeros(2, 3, dtype=torch.int64), torch.zeros(2, *network.config.cache_shape))
-    model = trace(
+    axes = {name: {0: "batch"} for name in (*INPUTS, *OUTPUTS)}
+    axes[INPUTS[0]][1] = axes[OUTPUTS[0]][1] = "tokens"
+    model = trace_calls(
         served,
         (*examples, torch.ones(2, 1, dtype=torch.int64)),
         inputs=INPUTS,
         outputs=OUTPUTS,
-        dynamic_shapes={"input_ids": {0: rows, 1: length}, "past": {0: rows}, "position": {0: rows}},
+        axes=axes,
     )
     path.write_bytes(model.SerializeToString(deterministic=True))
     return check_parity(network, texts, path)

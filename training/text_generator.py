@@ -1,9 +1,21 @@
-"""The `config.pbtxt` of a text generator: how a server continues a text with it, and keeps what it has read."""
+"""A text generator as it is published: how a server continues a text with it, and keeps what it has read."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
+import numpy as np
+
+from training.data.tokens import Ids
+from training.machine import machine
 from training.networks.decoder import DecoderConfig
-from training.stepwise import INPUTS, OUTPUTS
+from training.publish import Golden, Release
+from training.session import Step, open_stepper
+from training.stepwise import INPUTS, OUTPUTS, empty
+
+TOKENIZER = "tokenizer.json"
+GOLDEN_ROWS, GOLDEN_TOKENS = 4, 4
 
 MAX_BATCH = 16
 IDLE_MICROSECONDS = 60_000_000
@@ -96,3 +108,42 @@ class TextGenerator:
             end=self.end,
             context=self.network.context,
         )
+
+
+def release(
+    generator: TextGenerator,
+    model: Path,
+    tokenizer: Path,
+    *,
+    name: str,
+    variant: str,
+    golden: Ids,
+    metrics: Mapping[str, float],
+    evidence: Mapping[str, Any],
+) -> Release:
+    """The ONNX file `model` and its `tokenizer` as a model version `name`; of the tokens `golden` it is given a few."""
+    return Release(
+        name=name,
+        model=model,
+        config=generator.config(name=name, family=name, variant=variant),
+        beside={TOKENIZER: tokenizer.read_bytes()},
+        golden=_golden(open_stepper(model), generator.network, golden),
+        family=name,
+        variant=variant,
+        parent=None,
+        chosen=None,
+        metrics=metrics,
+        evidence=evidence,
+        transforms={},
+        machine=machine(),
+    )
+
+
+def _golden(step: Step, network: DecoderConfig, ids: Ids) -> Golden:
+    """The tensors of a first step of a few rows: their cache is empty, so that the file stays small."""
+    rows = np.resize(ids, (GOLDEN_ROWS, GOLDEN_TOKENS))
+    past, position = empty(network, GOLDEN_ROWS)
+    logits, _, after = step(rows, past, position)
+    return Golden(
+        inputs=dict(zip(INPUTS, (rows, past, position), strict=True)), outputs={OUTPUTS[0]: logits, OUTPUTS[2]: after}
+    )

@@ -1,9 +1,11 @@
 """A torch module becomes an ONNX graph: traced, stripped of what only describes the exporting program, and checked."""
 
 import logging
+import tempfile
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import onnx
@@ -36,7 +38,39 @@ def trace(
             verbose=False,
         )
     assert program is not None
-    model = program.model_proto
+    return _checked(program.model_proto)
+
+
+def trace_calls(
+    module: nn.Module,
+    examples: tuple[torch.Tensor, ...],
+    *,
+    inputs: Sequence[str],
+    outputs: Sequence[str],
+    axes: Mapping[str, Mapping[int, str]],
+) -> onnx.ModelProto:
+    """The same by recording one call, as torch did before it had `torch.export`; `axes` names those that vary.
+
+    For what that takes long for: of a decoder in which two axes vary it computes with symbols for a minute, recording
+    takes two seconds. A branch or a loop over what varies would be frozen, so whoever calls compares answers.
+    """
+    with _quiet(), tempfile.TemporaryDirectory() as scratch:
+        path = Path(scratch) / "model.onnx"
+        torch.onnx.export(
+            module,
+            examples,
+            path,
+            input_names=list(inputs),
+            output_names=list(outputs),
+            dynamic_axes={name: dict(named) for name, named in axes.items()},
+            opset_version=OPSET,
+            dynamo=False,
+            verbose=False,
+        )
+        return _checked(onnx.load_from_string(path.read_bytes()))
+
+
+def _checked(model: onnx.ModelProto) -> onnx.ModelProto:
     _strip(model)
     onnx.checker.check_model(model, full_check=True)
     return model
@@ -65,8 +99,6 @@ def _quiet() -> Iterator[None]:
             # Deprecations between the exporter and its own dependencies: nothing that a caller could act on.
             warnings.simplefilter("ignore", category=DeprecationWarning)
             warnings.simplefilter("ignore", category=FutureWarning)
-            # An axis that several inputs share is named once.
-            warnings.filterwarnings("ignore", message="# The axis name", category=UserWarning)
             yield
     finally:
         logger.setLevel(level)

@@ -134,7 +134,7 @@ def test_the_same_seed_builds_the_same_network() -> None:
 @pytest.mark.parametrize(
     "wrong,text",
     [
-        ({"width": 30}, "width must be a multiple of heads"),
+        ({"width": 30}, "width must be an even multiple of heads"),
         ({"cache_heads": 3}, "heads one of cache_heads"),
         ({"layers": 0}, "must be at least 1"),
         ({"context": 1}, "context at least 2"),

@@ -44,7 +44,7 @@ def test_what_needs_images_refuses_a_language_model() -> None:
         ({"profiles": {"quick": {"kind": "image_classifier"}}}, "unknown key `kind`"),
         ({"student": {}}, "unknown key `student`"),
         ({"network": {"vocabulary": 7}}, "`network.vocabulary` is decided by tokenizer.vocabulary"),
-        ({"network": {"width": 100, "heads": 3}}, "width must be a multiple of heads"),
+        ({"network": {"width": 100, "heads": 3}}, "width must be an even multiple of heads"),
         ({"network": {"width": 256, "cache_heads": 4}}, "its cache takes 2097152 bytes, at most 524288 may be"),
         ({"network": {"context": 39}, "evaluate": {"prompt": 9, "sample": 9}}, "context: must be at least 40"),
         ({"tokenizer": {"vocabulary": 200}}, "vocabulary: must be between 257"),

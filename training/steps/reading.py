@@ -24,9 +24,9 @@ from training.language_recipe import LanguageRecipe
 from training.networks.decoder import Decoder, DecoderConfig, build
 from training.steps.journal import Journal
 from training.stepwise import PARITY_BATCHES
+from training.text_generator import TOKENIZER
 
 DECODER = "decoder"
-TOKENIZER = "tokenizer.json"
 NETWORK = "network.safetensors"
 HISTORY = "history.json"
 ONNX = "model.onnx"

@@ -10,7 +10,7 @@ from statistics import median
 import msgspec
 import numpy as np
 
-from training import language_report, ngram, perplexity, session, stepwise
+from training import language_report, ngram, perplexity, session, stepwise, text_generator
 from training import publish as publishing
 from training.data.tokens import Ids, Passage, load_tokenizer
 from training.language_recipe import ContinueSettings, Goal, LanguageRecipe
@@ -19,17 +19,16 @@ from training.machine import current_commit, machine
 from training.networks.decoder import DecoderConfig
 from training.ngram import best_ngram
 from training.perplexity import Surprise, nats, total
-from training.publish import Golden, Published, Release
+from training.publish import Published
 from training.session import Step, open_stepper
 from training.steps.journal import Journal
-from training.steps.reading import DECODER, TOKENIZER, Corpus
-from training.stepwise import INPUTS, OUTPUTS, continued, empty
+from training.steps.reading import DECODER, Corpus
+from training.stepwise import continued, empty
 from training.text_generator import TextGenerator
 
 READING = "reading.json"
 JSON = "report.json"
 TIMED_ROWS = (1, 4, 16)
-GOLDEN_ROWS, GOLDEN_TOKENS = 4, 4
 
 
 def evaluate(journal: Journal[LanguageRecipe], model: Path, network: DecoderConfig, corpus: Corpus) -> Reading:
@@ -104,40 +103,20 @@ def publish(
     if not report.goal_met:
         journal.note("publish", start, cached=False, result="nothing: the goal isn't met")
         return ()
-    done = publishing.publish(repository, release(journal.recipe, model, corpus, report), keep=keep)
-    journal.note("publish", start, cached=not (done.new or done.renewed), result="1 model")
-    return (done,)
-
-
-def release(recipe: LanguageRecipe, model: Path, corpus: Corpus, report: LanguageReport) -> Release:
-    """The model as it is to be published, and what its card says."""
-    network = recipe.network
-    generator = TextGenerator(network=network, end=corpus.end)
-    return Release(
+    recipe = journal.recipe
+    release = text_generator.release(
+        TextGenerator(network=recipe.network, end=corpus.end),
+        model,
+        corpus.tokenizer,
         name=recipe.family,
-        model=model,
-        config=generator.config(name=recipe.family, family=recipe.family, variant=DECODER),
-        beside={TOKENIZER: corpus.tokenizer.read_bytes()},
-        golden=golden(open_stepper(model), network, corpus.test[0].ids),
-        family=recipe.family,
         variant=DECODER,
-        parent=None,
-        chosen=None,
+        golden=corpus.test[0].ids,
         metrics=_metrics(report.reading),
         evidence=_evidence(report, corpus),
-        transforms={},
-        machine=machine(),
     )
-
-
-def golden(step: Step, network: DecoderConfig, ids: Ids) -> Golden:
-    """The tensors of a first step of a few rows: the cache is empty, so that the file stays small."""
-    rows = np.resize(ids, (GOLDEN_ROWS, GOLDEN_TOKENS))
-    past, position = empty(network, GOLDEN_ROWS)
-    logits, _, after = step(rows, past, position)
-    return Golden(
-        inputs=dict(zip(INPUTS, (rows, past, position), strict=True)), outputs={OUTPUTS[0]: logits, OUTPUTS[2]: after}
-    )
+    done = publishing.publish(repository, release, keep=keep)
+    journal.note("publish", start, cached=not (done.new or done.renewed), result="1 model")
+    return (done,)
 
 
 def _reader(corpus: Corpus, cost: Callable[[Ids], float]) -> Reader:
