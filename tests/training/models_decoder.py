@@ -30,13 +30,13 @@ class Speaker:
     end: int
 
     def continuation(self, prompt: str, *, count: int) -> list[int]:
-        """What a server should go on with, greedily: the tokens after the end of a text and `prompt`, at most `count`.
+        """What a server should go on with, greedily: the tokens after those of `prompt`, at most `count`.
 
         Computed by the published file in this process.
         """
         ids = load_tokenizer(self.folder / TOKENIZER).encode(prompt).ids
         step = open_stepper(self.folder / "1" / "model.onnx")
-        return continued(step, np.array([self.end, *ids], np.int64), self.network, count=count, end=self.end)
+        return continued(step, np.array(ids, np.int64), self.network, count=count, end=self.end)
 
 
 def publish_speaker(repository: Path, *, name: str = "speaker", seed: int = 1, context: int = 64) -> Speaker:

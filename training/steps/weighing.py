@@ -149,7 +149,7 @@ def _rate(step: Step, network: DecoderConfig, rows: int, settings: ContinueSetti
 def _sample(step: Step, network: DecoderConfig, corpus: Corpus, settings: ContinueSettings) -> Sample:
     tokenizer = load_tokenizer(corpus.tokenizer)
     longest = max(corpus.test, key=lambda one: len(one.ids))
-    prompt = longest.ids[: settings.prompt]
+    prompt = longest.ids[1 : settings.prompt + 1]  # without the end of a text, as somebody would send it
     found = continued(step, prompt, network, count=settings.sample, end=corpus.end)
     return Sample(prompt=tokenizer.decode(prompt.tolist()), continuation=tokenizer.decode(found))
 
