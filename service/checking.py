@@ -5,14 +5,18 @@ import json
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
+from typing import TypeAlias
 
 from pydantic import Field
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from service.artifact.config import ModelConfig
 from service.engine.device import Devices
-from service.engine.rehearsal import problem_of
+from service.engine.ensemble.dependencies import in_order
+from service.engine.ensemble.rehearsal import problem_of_ensemble
+from service.engine.rehearsal import rehearse
 from service.engine.source import EngineLimits, source_of
 from service.errors import ArtifactError
 from service.exit_code import ExitCode
@@ -21,6 +25,9 @@ from service.repository.folder import ModelFolder, VersionFolder
 from service.repository.reason import with_version
 from service.repository.watch import Watch
 from service.settings import RepositorySettings
+
+_Sound: TypeAlias = dict[str, dict[int, ModelConfig | None]]
+"""The versions of each model that would be served, with what their workers know of them."""
 
 
 class CheckSettings(RepositorySettings):
@@ -78,15 +85,21 @@ def _row(folder: ModelFolder, devices: Devices) -> Row:
 
 async def _rehearse(watch: Watch, folders: Sequence[ModelFolder], devices: Devices) -> list[ModelFolder]:
     """The folders with those versions that can be loaded: where the newest can't, the next best are tried."""
-    return [await _loadable(watch, folder, devices) for folder in folders]
+    found: dict[str, ModelFolder] = {}
+    sound: _Sound = {}
+    for folder in in_order(folders):
+        found[folder.name] = await _loadable(watch, folder, devices, sound)
+    return [found[folder.name] for folder in folders]
 
 
-async def _loadable(watch: Watch, folder: ModelFolder, devices: Devices) -> ModelFolder:
-    sound: set[int] = set()
+async def _loadable(watch: Watch, folder: ModelFolder, devices: Devices, every: _Sound) -> ModelFolder:
+    """The folder with what can be loaded of it, whose configurations are added to those of `every` model."""
+    sound: dict[int, ModelConfig | None] = {}
+    every[folder.name] = sound
     while new := [version for version in folder.versions if version.version not in sound]:
-        problems = {version.version: await _problem(folder, version, devices) for version in new}
-        failed = {version: problem for version, problem in problems.items() if problem}
-        sound |= problems.keys() - failed.keys()
+        verdicts = {version.version: await _verdict(folder, version, devices, every) for version in new}
+        failed = {version: problem for version, (problem, _) in verdicts.items() if problem}
+        sound |= {version: config for version, (problem, config) in verdicts.items() if not problem}
         if failed:
             refused = {**folder.refused, **failed}
             alone = replace(folder, versions=(), refused=refused, problem=next(iter(failed.values())))
@@ -94,13 +107,18 @@ async def _loadable(watch: Watch, folder: ModelFolder, devices: Devices) -> Mode
     return folder
 
 
-async def _problem(folder: ModelFolder, version: VersionFolder, devices: Devices) -> str:
+async def _verdict(
+    folder: ModelFolder, version: VersionFolder, devices: Devices, every: _Sound
+) -> tuple[str, ModelConfig | None]:
+    """Why a version would not be served, or its configuration, as far as it is known."""
     if folder.config and folder.config.hone.remote:
-        return ""
+        return "", None
+    if folder.config and folder.config.ensemble_scheduling:
+        return problem_of_ensemble(folder.config, every), folder.config
     try:
-        return await problem_of(source_of(folder.name, version, folder.config), devices, EngineLimits())
+        return await rehearse(source_of(folder.name, version, folder.config), devices, EngineLimits())
     except ArtifactError as error:
-        return str(error)
+        return str(error), None
 
 
 def _print_table(rows: Sequence[Row]) -> None:

@@ -1,4 +1,4 @@
-"""The command line: `hone-serve [run | check | profile] [options]`, or `hone-serve MODEL.onnx`."""
+"""The command line: `hone-serve [run | check | profile | conformance] ...`, or `hone-serve MODEL.onnx`."""
 
 import asyncio
 import difflib
@@ -12,14 +12,14 @@ from types import FrameType
 from typing import TypeVar
 
 from pydantic import ValidationError
-from pydantic_settings import CliApp, SettingsError
+from pydantic_settings import BaseSettings, CliApp, SettingsError
 from rich.console import Console
 
 from service import __version__, logs
 from service.errors import ArtifactError
 from service.exit_code import ExitCode
 from service.logs import LogControl
-from service.settings import RepositorySettings, Settings
+from service.settings import Settings
 
 _HELP = f"""Hone {__version__}: serve ONNX models over the Open Inference Protocol.
 
@@ -27,18 +27,20 @@ _HELP = f"""Hone {__version__}: serve ONNX models over the Open Inference Protoc
   hone-serve MODEL.onnx                       serve one file, no configuration needed
   hone-serve check --model-repository DIR     say what would be served and what is wrong, and exit
   hone-serve profile MODEL                    measure a model with every runtime; --write keeps the best
+  hone-serve conformance URL                  ask any server whether it speaks the protocol
 
 From a checkout, `hone-serve` is `.venv/bin/hone-serve`, or `python -m service`.
 Every option can also be set as HONE_<OPTION>, for example HONE_HTTP_PORT=9000; a flag wins.
-`hone-serve run --help`, and the same with `check` and `profile`, list the options.
+`hone-serve run --help`, and the same with the other verbs, list the options.
 
-Exit codes: 0 done, 1 failed, 2 wrong flag, setting or file, 3 can't bind a port. Of `check`: 1 when every model would
-be served, but not in each version that its version_policy asks for; 2 when a model would not be served at all.
+Exit codes: 0 done, 1 failed, 2 wrong flag, setting or file, 3 can't bind a port, 4 a server that doesn't conform. Of
+`check`: 1 when every model would be served, but not in each version that its version_policy asks for; 2 when a model
+would not be served at all.
 """
-_VERBS = ("run", "check", "profile")
+_VERBS = ("run", "check", "profile", "conformance")
 _SERVICE_LINK = re.compile(r"HONE_(SERVICE_|PORT(_|$))")
 
-AnySettings = TypeVar("AnySettings", bound=RepositorySettings)
+AnySettings = TypeVar("AnySettings", bound=BaseSettings)
 
 
 def dispatch(arguments: list[str]) -> int:
@@ -54,6 +56,8 @@ def dispatch(arguments: list[str]) -> int:
         verb, *arguments = arguments
     if verb == "profile":
         return profile(arguments)
+    if verb == "conformance":
+        return conformance(arguments)
     if arguments and not arguments[0].startswith("-"):
         model, *arguments = arguments
         if not Path(model).exists():
@@ -119,6 +123,24 @@ def profile(arguments: Sequence[str]) -> int:
         return _complain(str(error), ExitCode.WRONG_SETTING)
 
 
+def conformance(arguments: Sequence[str]) -> int:
+    """The verb `conformance`; the word that is no option is the server's URL."""
+    from service.client.conformance.discovery import WrongOptionError
+    from service.client.conformance.http_client import UnreachableError
+    from service.conforming import ConformanceSettings
+    from service.conforming import conformance as ask
+
+    settings = _read(ConformanceSettings, "conformance", arguments)
+    if settings is None:
+        return ExitCode.WRONG_SETTING
+    try:
+        return ask(settings, Console(stderr=settings.as_json))
+    except WrongOptionError as error:
+        return _complain(f"conformance: {error}", ExitCode.WRONG_SETTING)
+    except UnreachableError as error:
+        return _complain(f"conformance: {error}", ExitCode.FAILED)
+
+
 def _prepare_to_leave() -> None:
     """Before workers are started for a verb that prints what it finds: only errors are logged, signals unwind."""
     logs.configure(LogControl("error"))
@@ -173,7 +195,7 @@ def _neither(word: str, verb: str) -> str:
     return f"{word}: no such verb, file or folder; the verbs are {', '.join(_VERBS)}{_nearest(word, _VERBS)}"
 
 
-def _parser_complaint(text: str, kind: type[RepositorySettings]) -> str:
+def _parser_complaint(text: str, kind: type[BaseSettings]) -> str:
     """What the parser of flags said, with the nearest flag."""
     text = text.removeprefix("error parsing CLI: ")
     flags = {f"--{(field.alias or name).replace('_', '-')}" for name, field in kind.model_fields.items()}

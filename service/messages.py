@@ -27,7 +27,7 @@ class InferRequest(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     `version` is None when the client named none. `outputs` are the names asked for; empty means all.
     `classes` says of which of them only the highest so many elements are wanted, as classes.
     `timeout` is the longest time to completion that the client grants, in seconds; None when it named none. `priority`
-    is Triton's: 1 is the first level, 0 the model's default.
+    is Triton's: 1 is the first level, 0 the model's default. `streams` says that the door takes several answers.
     """
 
     model: str
@@ -40,12 +40,18 @@ class InferRequest(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     timeout: float | None = None
     priority: int = 0
     protocol: str = "http"
+    streams: bool = False
 
 
 class InferResponse(msgspec.Struct, frozen=True, kw_only=True, eq=False):
-    """One answer. Its arrays may be views of shared memory: they are valid during `Receiver.emit` only."""
+    """One answer. Its arrays may be views of shared memory: they are valid during `Receiver.emit` only.
+
+    `final` is False where another answer to the same request follows.
+    """
 
     model: str
     version: str
     outputs: tuple[Tensor, ...]
     id: str = ""
+    final: bool = True
+    parameters: Parameters = {}

@@ -35,8 +35,9 @@ class ModelMetrics:
 
     `pending`, `sequences` and `worker_memory`, in bytes, are asked at a scrape. `workers_up` counts by device,
     `worker_restarts` by device and reason. `requests` counts by (protocol, outcome); outcomes are ok, client_error,
-    rejected, deadline, cancelled and error. `remote_calls` counts calls to the server that computes the model, if
-    another one does, by how they ended; such a server counts as one worker.
+    rejected, deadline, cancelled and error. `cache_bytes` is what the response cache keeps for it now. `remote_calls`
+    counts calls to the server that computes the model, if another one does, by how they ended; such a server counts as
+    one worker.
     """
 
     requests: defaultdict[tuple[str, str], int] = field(default_factory=lambda: defaultdict(int))
@@ -50,6 +51,9 @@ class ModelMetrics:
     padding_ratio: Histogram = field(default_factory=lambda: Histogram(SHARES))
     inferences: int = 0
     executions: int = 0
+    cache_hits: int = 0
+    cache_misses: int = 0
+    cache_bytes: int = 0
     pending: Callable[[], int] = int
     sequences: Callable[[], int] = int
     workers_up: dict[str, int] = field(default_factory=dict)
@@ -72,6 +76,15 @@ class ModelMetrics:
         self.batch_size.observe(rows)
         for histogram, seconds in zip(self.compute_duration.values(), phases, strict=True):
             histogram.observe(seconds)
+
+    def looked_up(self, seconds: float, *, hit: bool) -> None:
+        """One more request was answered from the response cache, or computed since its answer wasn't there."""
+        if hit:
+            self.cache_hits += 1
+            self.statistics.cache_hit_seconds += seconds
+        else:
+            self.cache_misses += 1
+            self.statistics.cache_miss_seconds += seconds
 
     def refuse(self, protocol: str, outcome: str, reason: str, count: int = 1) -> None:
         """So many more requests ended with an error; a rejection is counted by its reason too."""
@@ -96,6 +109,7 @@ class ModelMetrics:
         """What stays to be counted of a generation that has ended."""
         left = copy(self)
         left.pending, left.sequences, left.workers_up, left.worker_memory, left.ready = int, int, {}, int, False
+        left.cache_bytes = 0
         return left
 
 
@@ -168,6 +182,7 @@ class Metrics(Collector):
         yield from self._requests(models)
         yield from self._batches(models)
         served = {key: numbers for key, numbers in models.items() if key != UNKNOWN}
+        yield from self._caches(served)
         yield from self._workers(served)
         yield from self._about(served)
 
@@ -208,6 +223,18 @@ class Metrics(Collector):
         yield _histogram("hone_padding_ratio", "Share of a padded batch that is padding", models, "padding_ratio")
         yield rows
         yield batches
+
+    def _caches(self, models: dict[tuple[str, str], ModelMetrics]) -> Iterator[Metric]:
+        hits = CounterMetricFamily("hone_cache_hits", "Requests answered from the response cache", labels=_MODEL)
+        misses = CounterMetricFamily("hone_cache_misses", "Requests computed that it was asked for", labels=_MODEL)
+        size = GaugeMetricFamily("hone_cache_bytes", "What it keeps for a model", labels=_MODEL)
+        for key, numbers in models.items():
+            hits.add_metric(key, numbers.cache_hits)
+            misses.add_metric(key, numbers.cache_misses)
+            size.add_metric(key, numbers.cache_bytes)
+        yield hits
+        yield misses
+        yield size
 
     def _workers(self, models: dict[tuple[str, str], ModelMetrics]) -> Iterator[Metric]:
         up = GaugeMetricFamily("hone_worker_up", "Workers that take batches", labels=[*_MODEL, "device"])

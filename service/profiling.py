@@ -70,6 +70,8 @@ def _find(settings: ProfileSettings) -> ModelFolder:
         raise ArtifactError(named[0].problem)
     if named[0].config and named[0].config.hone.remote:
         raise ArtifactError(f"{named[0].name}: a remote server computes it, so there is nothing to measure here")
+    if named[0].config and named[0].config.ensemble_scheduling:
+        raise ArtifactError(f"{named[0].name}: an ensemble computes nothing itself; measure the models of its steps")
     if settings.write and settings.model_repository.is_file():
         raise ArtifactError("a single file has no config.pbtxt to write into; put it into a model repository")
     if settings.write and not os.access(named[0].path, os.W_OK):

@@ -1,13 +1,11 @@
 """The composition root: builds the rooms from the settings, starts them, and takes them down in order."""
 
 import asyncio
-import contextlib
 import errno
 import gc
 import signal
 import socket
 import threading
-from collections.abc import Iterator
 from wsgiref.simple_server import WSGIServer
 
 import prometheus_client
@@ -18,12 +16,15 @@ from service import __version__
 from service.engine.catalog import Catalog
 from service.engine.device import Devices
 from service.engine.engine import EXTENSIONS, Engine
+from service.engine.ensemble.model import EnsembleModel
 from service.engine.model_control import ModelControl
 from service.engine.remote.address import parse_remotes
 from service.engine.remote.model import RemoteModel
+from service.engine.response_cache import ResponseCache
 from service.engine.servable import Servable
 from service.engine.served_model import ServedModel
 from service.engine.source import EngineLimits, ModelSource
+from service.engine.text.model import TextModel
 from service.engine.trials.findings import FindingsCache
 from service.exit_code import ExitCode
 from service.logs import LogControl
@@ -32,14 +33,16 @@ from service.protocol.client_memory import ClientMemory
 from service.protocol.grpc.server import GrpcServer
 from service.protocol.http.app import build_app
 from service.protocol.http.fast import fast_protocol
+from service.protocol.http.server import HttpServer
 from service.protocol.limits import Limits
 from service.repository.checks import Checks
 from service.repository.watch import CALM, Watch
 from service.settings import Settings
+from service.trace_file import TraceFile
+from service.tracing import TraceControl, TraceSettings
 from service.workers.patience import Patience
 
 _BACKLOG = 2048
-_TELL_SECONDS = 0.05
 _GARBAGE = 5_000
 """Objects after which the collector looks for cycles among the newest. Requests and connections leave none: at the
 interpreter's 700 it cost some percent of a loaded server.
@@ -57,29 +60,6 @@ class CannotBindError(Exception):
     """A port is taken or not ours to take; the text names address and port."""
 
 
-class HttpServer(uvicorn.Server):
-    """uvicorn, except that signals are the composition root's business."""
-
-    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Let every connection answer what it was sent, those included that were accepted just before the end."""
-        telling = asyncio.create_task(self._tell_connections())
-        try:
-            await super().shutdown(sockets)
-        finally:
-            telling.cancel()
-
-    async def _tell_connections(self) -> None:
-        while True:
-            for connection in list(self.server_state.connections):
-                connection.shutdown()
-            await asyncio.sleep(_TELL_SECONDS)
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        """Leave the handlers alone."""
-        yield
-
-
 class Server:
     """Owns the listening sockets, the engine and the doors for as long as the process serves."""
 
@@ -88,6 +68,7 @@ class Server:
         self._logs = logs
         self._memory = ClientMemory(allowed=settings.allow_client_shm)
         self._metrics = Metrics(__version__)
+        self._traces = _traces(settings)
         self._stop = asyncio.Event()
         self._urls: dict[str, str] = {}
         self._limits = Limits(
@@ -104,6 +85,7 @@ class Server:
             catalog=self._catalog,
             control=self._control,
             metrics=self._metrics,
+            traces=self._traces,
             extensions=(*EXTENSIONS, "system_shared_memory") if settings.allow_client_shm else EXTENSIONS,
         )
 
@@ -151,6 +133,7 @@ class Server:
         closing = [grpc.stop(self._settings.exit_timeout_secs)] if grpc else []
         await asyncio.gather(door, *closing, return_exceptions=True)
         await self._engine.stop()
+        await asyncio.to_thread(self._traces.close)
         _log.info("stopped")
 
     async def _load(self) -> bool:
@@ -256,14 +239,19 @@ def _catalog(settings: Settings, metrics: Metrics, devices: Devices) -> Catalog:
     def make(source: ModelSource, numbers: ModelMetrics) -> Servable:
         if source.config and source.config.hone.remote:
             return RemoteModel(source, numbers, limits)
+        if source.config and source.config.hone.generate:
+            return TextModel(source, devices, numbers, limits)
+        if source.config and source.config.ensemble_scheduling:
+            return EnsembleModel(source, numbers, limits, catalog)
         return ServedModel(source, devices, numbers, limits)
 
-    return Catalog(
+    catalog = Catalog(
         make,
         metrics,
         at_once=max(devices.cores // _CORES_A_LOAD, 1),
         drain_seconds=settings.exit_timeout_secs,
     )
+    return catalog
 
 
 def _control(settings: Settings, catalog: Catalog, devices: Devices) -> ModelControl:
@@ -279,6 +267,17 @@ def _control(settings: Settings, catalog: Catalog, devices: Devices) -> ModelCon
     )
 
 
+def _traces(settings: Settings) -> TraceControl:
+    wanted = TraceSettings(
+        level=settings.trace_level,
+        rate=settings.trace_rate,
+        count=settings.trace_count,
+        log_frequency=settings.trace_log_frequency,
+    )
+    file = TraceFile(settings.trace_file, settings.max_trace_bytes) if settings.trace_file else None
+    return TraceControl(file, wanted, locked=settings.locked)
+
+
 def _engine_limits(settings: Settings) -> EngineLimits:
     return EngineLimits(
         default_deadline=settings.default_deadline_ms / 1e3,
@@ -286,6 +285,7 @@ def _engine_limits(settings: Settings) -> EngineLimits:
         max_queued_bytes=settings.max_queue_bytes,
         max_output_bytes=settings.max_output_bytes,
         worker_nice=settings.worker_nice,
+        response_cache=ResponseCache(settings.response_cache_byte_size),
         findings=FindingsCache(settings.cache_dir),
         patience=Patience(load=settings.load_timeout_secs, batch=settings.batch_timeout_secs),
         remotes=parse_remotes(settings.remote),

@@ -86,6 +86,11 @@ class Settings(RepositorySettings):
     max_json_bytes: Bytes = Field(4 * 1024**2, description="largest JSON body")
     max_binary_bytes: Bytes = Field(64 * 1024**2, description="largest body with binary tensors")
     max_output_bytes: Bytes = Field(256 * 1024**2, description="largest outputs of one batch")
+    response_cache_byte_size: Annotated[int, Field(ge=0, le=2**40)] = Field(
+        0,
+        description="keep as many bytes of answers, of all models with response_cache together, and give them again; "
+        "0 for none (what Triton calls --cache-config local,size=N now)",
+    )
     receive_timeout_secs: Seconds = Field(30, description="longest time that a client may take to send a request")
     load_timeout_secs: Seconds = Field(300, description="longest time that a model may take to load")
     batch_timeout_secs: Seconds = Field(60, description="a worker that takes longer over one batch is replaced")
@@ -97,6 +102,18 @@ class Settings(RepositorySettings):
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="least severe line to log")
     log_format: Literal["auto", "json", "text"] = Field("auto", description="auto: JSON unless a terminal watches")
+    trace_file: Path | None = Field(
+        None, description="where traces of requests are written; without it, there are none"
+    )
+    trace_level: Literal["OFF", "TIMESTAMPS"] = Field("OFF", description="TIMESTAMPS: trace requests from the start")
+    trace_rate: Annotated[int, Field(ge=1, lt=2**32)] = Field(1000, description="one request in so many is traced")
+    trace_count: Annotated[int, Field(ge=-1, lt=2**31)] = Field(
+        -1, description="so many requests are traced; -1 for no end"
+    )
+    trace_log_frequency: Annotated[int, Field(ge=0, lt=2**32)] = Field(
+        0, description="so many traces to a file, which is numbered then; 0 for all in one"
+    )
+    max_trace_bytes: Bytes = Field(256 * 1024**2, description="no more traces are written after so many bytes")
 
     @property
     def locked(self) -> str:
@@ -124,6 +141,20 @@ class Settings(RepositorySettings):
             if name != "*" and not is_model_name(name):
                 raise ValueError(f"{name!r} isn't the name of a model")
         return names
+
+    @field_validator("trace_file")
+    @classmethod
+    def _writable(cls, path: Path | None) -> Path | None:
+        if path and (path.is_dir() or not path.parent.is_dir()):
+            raise ValueError("is a folder" if path.is_dir() else "its folder doesn't exist")
+        return path
+
+    @field_validator("trace_level")
+    @classmethod
+    def _traceable(cls, level: str, info: ValidationInfo) -> str:
+        if level != "OFF" and not info.data.get("trace_file"):
+            raise ValueError("needs --trace-file")
+        return level
 
     @field_validator("allow_client_shm")
     @classmethod

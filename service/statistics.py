@@ -17,7 +17,9 @@ class Statistics:
     """Owns the sums over the requests of one generation; all times are in seconds.
 
     `phases` are sums over requests: each of a batch has taken as long as the batch. `batches` are by rows.
-    `last_inference` is in seconds since the epoch, 0 before the first.
+    `last_inference` is in seconds since the epoch, 0 before the first; `latest` are the phases of that batch. What
+    looking for answers in the response cache took is summed apart for those that were there and for those that had to
+    be computed, and put there.
     """
 
     successes: int = 0
@@ -28,6 +30,9 @@ class Statistics:
     phases: tuple[float, float, float] = (0.0, 0.0, 0.0)
     batches: dict[int, BatchTimes] = field(default_factory=dict)
     last_inference: float = 0.0
+    latest: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    cache_hit_seconds: float = 0.0
+    cache_miss_seconds: float = 0.0
 
     def ended(self, count: int, seconds: float, *, well: bool) -> None:
         """So many requests have ended, after so long altogether."""
@@ -41,6 +46,7 @@ class Statistics:
     def computed(self, requests: int, rows: int, phases: tuple[float, float, float]) -> None:
         """A batch of so many requests and rows was computed."""
         self.last_inference = time.time()
+        self.latest = phases
         self.computed_requests += requests
         first, second, third = phases
         one, two, three = self.phases

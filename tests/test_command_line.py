@@ -44,6 +44,21 @@ def test_control_modes_that_cannot_be_are_named(
     assert text in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    "flags,text",
+    [
+        (["--trace-level", "TIMESTAMPS"], "--trace-level (HONE_TRACE_LEVEL): needs --trace-file"),
+        (["--trace-file", "/nowhere/at/all.json"], "--trace-file (HONE_TRACE_FILE): its folder doesn't exist"),
+        (["--trace-file", "/tmp"], "--trace-file (HONE_TRACE_FILE): is a folder"),
+        (["--trace-rate", "0"], "--trace-rate (HONE_TRACE_RATE)"),
+    ],
+)
+def test_traces_that_cannot_be_are_named(flags: list[str], text: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Before any request has to do without."""
+    assert ExitCode.WRONG_SETTING == dispatch(["run", *flags])
+    assert text in capsys.readouterr().err
+
+
 def test_a_single_file_does_not_change(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """There is no repository to follow behind one model file."""
     (tmp_path / "m.onnx").write_bytes(b"x")
@@ -60,7 +75,10 @@ def test_a_single_file_does_not_change(tmp_path: Path, capsys: pytest.CaptureFix
         (["check", "gone.onnx"], "gone.onnx: no such file"),
         (["profile", "gone.onnx"], "gone.onnx: no such file"),
         (["check", "gone"], "gone: no such file or folder"),
-        (["chek"], "chek: no such verb, file or folder; the verbs are run, check, profile, did you mean check?"),
+        (
+            ["chek"],
+            "chek: no such verb, file or folder; the verbs are run, check, profile, conformance, did you mean check?",
+        ),
     ],
 )
 def test_a_word_that_names_nothing_is_named(words: list[str], text: str, capsys: pytest.CaptureFixture[str]) -> None:

@@ -7,7 +7,7 @@ that folder with their digests: a version whose card names a file that is missin
 import re
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeAlias
 
 import msgspec
 
@@ -59,6 +59,7 @@ class ToTensor(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
 
 Transform = Grayscale | Invert | Resize | ToTensor
+Transforms: TypeAlias = Mapping[str, tuple[Transform, ...]]
 
 
 class Machine(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -14,15 +14,18 @@ from tritonclient.grpc import model_config_pb2 as pb
 
 from service.artifact import pbtxt
 from service.artifact.batching import DynamicBatching, read_dynamic_batching
+from service.artifact.ensemble_scheduling import ENSEMBLE, EnsembleScheduling, is_ensemble, read_ensemble_scheduling
+from service.artifact.generate import complete_generate, decoder_of
 from service.artifact.instance_group import InstanceGroup, read_instance_group
 from service.artifact.lengths import check_lengths
-from service.artifact.names import check_model_name
+from service.artifact.names import check_file_name, check_model_name
 from service.artifact.parameters import HoneParameters, read_parameters
+from service.artifact.response_caching import read_response_cache
 from service.artifact.rewriting import PRECISION
 from service.artifact.sequence_batching import SequenceBatching, read_sequence_batching
-from service.artifact.signature import Signature, TensorSpec
+from service.artifact.signature import Signature, TensorSpec, check_spec
 from service.artifact.triton_fields import review
-from service.artifact.version_policy import VersionPolicy
+from service.artifact.version_policy import VersionPolicy, read_version_policy
 from service.errors import ArtifactError
 
 DEFAULT_MODEL_FILENAME = "model.onnx"
@@ -41,8 +44,9 @@ class ModelConfig:
     """What a model's config says, checked. `inputs` and `outputs` are empty until completed from the model itself.
 
     Dims are without the batch axis when `max_batch_size` is above 0. `parameters` holds every key as written,
-    `hone` the typed ones; `warnings` name the fields that are set and ignored. `labels` are the names of an output's
-    classes, and `initial_states` what the files of a sequence's states hold, once those were read.
+    `hone` the typed ones; `warnings` name the fields that are set and ignored. With `response_cache` answers may be
+    kept. `labels` are the names of an output's classes, and `initial_states` what the files of a sequence's states
+    hold, once those were read.
     """
 
     name: str
@@ -58,9 +62,11 @@ class ModelConfig:
     label_filenames: Mapping[str, str]
     parameters: Mapping[str, str]
     hone: HoneParameters
+    response_cache: bool = False
     warnings: tuple[str, ...] = ()
     labels: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     initial_states: Mapping[str, bytes] = field(default_factory=dict)
+    ensemble_scheduling: EnsembleScheduling | None = None
     source: bytes = field(repr=False)
 
     @property
@@ -87,6 +93,11 @@ class ModelConfig:
         """What the metadata routes call the platform."""
         return "onnxruntime_onnx" if self.backend == "onnxruntime" else self.backend
 
+    @property
+    def is_all(self) -> bool:
+        """Whether the config is all that the repository has of a version: another server or other models compute it."""
+        return bool(self.hone.remote or self.ensemble_scheduling)
+
     def to_json(self) -> dict[str, Any]:
         """The ModelConfig as Triton's HTTP `/config` route answers it. Treat it as read-only."""
         return self._json
@@ -109,6 +120,11 @@ def read_config(path: Path, *, name: str) -> ModelConfig:
 def parse_config(text: str, *, name: str, source: str = "config.pbtxt") -> ModelConfig:
     """The config written in `text` for the model in folder `name`; errors begin with `source`. Raises ArtifactError."""
     return _from_proto(pbtxt.read(text, pb.ModelConfig(), source=source), name=name, source=source)
+
+
+def parse_json_config(text: str, *, name: str, source: str) -> ModelConfig:
+    """The same where it is written as JSON, in which Triton tells and takes a configuration."""
+    return _from_proto(pbtxt.read_json(text, pb.ModelConfig(), source=source), name=name, source=source)
 
 
 def complete(config: ModelConfig | None, name: str, signature: Signature, *, max_batch_size: int = 0) -> ModelConfig:
@@ -154,6 +170,12 @@ def with_runtime(config: ModelConfig, *, backend: str, precision: str) -> ModelC
     return _with_files(_from_proto(proto, name=config.name, source=f"{config.name}/config.pbtxt"), config)
 
 
+def decoder_config(config: ModelConfig) -> ModelConfig:
+    """That of the model which computes the tokens of a model that writes texts."""
+    proto = decoder_of(pb.ModelConfig.FromString(config.source))
+    return _with_files(_from_proto(proto, name=config.name, source=f"{config.name}/config.pbtxt"), config)
+
+
 def check_against(config: ModelConfig, signature: Signature) -> None:
     """Raises ArtifactError, naming the tensor and what both say, where config and model differ."""
     from_model = {"input": signature.inputs, "output": signature.outputs}
@@ -164,7 +186,7 @@ def check_against(config: ModelConfig, signature: Signature) -> None:
             place = f'{config.name}/config.pbtxt: {role} "{spec.name}"'
             if spec.name not in actual:
                 raise ArtifactError(f"{place}: the model has no such {role}{pbtxt.nearest(spec.name, list(actual))}")
-            _compare(place, spec, actual[spec.name], batched=config.max_batch_size > 0)
+            check_spec(place, spec, actual[spec.name], batched=config.max_batch_size > 0)
     missing = {spec.name for spec in signature.inputs} - {spec.name for spec in config.model_inputs}
     if missing:
         raise ArtifactError(f'{config.name}/config.pbtxt: input "{min(missing)}" of the model is missing')
@@ -179,21 +201,6 @@ def _full_shape(config: ModelConfig, spec: TensorSpec) -> tuple[int, ...]:
     return (-1, *spec.shape) if config.max_batch_size > 0 else spec.shape
 
 
-def _compare(place: str, said: TensorSpec, actual: TensorSpec, *, batched: bool) -> None:
-    if said.datatype != actual.datatype:
-        raise ArtifactError(f"{place}: config says {said.datatype}, the model has {actual.datatype}")
-    shape, found = said.shape, actual.shape
-    if batched:
-        if not found or found[0] != -1:
-            raise ArtifactError(
-                f"{place}: max_batch_size is above 0, but the model's shape {list(found)} has no batch axis"
-            )
-        shape = (-1, *shape)
-    fits = len(shape) == len(found) and all(b in (-1, a) for a, b in zip(shape, found, strict=True))
-    if not fits:
-        raise ArtifactError(f"{place}: config says shape {list(shape)}, the model has {list(found)}")
-
-
 def _default_proto(signature: Signature) -> pb.ModelConfig:
     if signature.batch_dim is None:
         return pb.ModelConfig(backend="onnxruntime")
@@ -203,7 +210,8 @@ def _default_proto(signature: Signature) -> pb.ModelConfig:
 
 def _from_proto(proto: pb.ModelConfig, *, name: str, source: str) -> ModelConfig:
     """Checks `proto`, writes Triton's defaults into it, and says it in our nouns."""
-    warnings = review(proto, source=source)
+    response_cache, warnings = read_response_cache(proto, source=source)
+    warnings += review(proto, source=source)
     if proto.name not in ("", name):
         raise ArtifactError(f'{source}: name is "{proto.name}", but the folder is "{name}"')
     if proto.max_batch_size < 0:
@@ -212,9 +220,10 @@ def _from_proto(proto: pb.ModelConfig, *, name: str, source: str) -> ModelConfig
     proto.backend = _backend(proto, source)
     if proto.backend == "onnxruntime":
         proto.platform = "onnxruntime_onnx"
-    proto.default_model_filename = _file_name(proto.default_model_filename or DEFAULT_MODEL_FILENAME, source)
-    policy = _version_policy(proto, source)
+    proto.default_model_filename = check_file_name(proto.default_model_filename or DEFAULT_MODEL_FILENAME, source)
     parameters = {key: value.string_value for key, value in proto.parameters.items()}
+    hone = read_parameters(parameters, source=source, max_batch_size=proto.max_batch_size)
+    complete_generate(proto, hone.generate, source=source)
     return ModelConfig(
         name=name,
         backend=proto.backend,
@@ -235,12 +244,14 @@ def _from_proto(proto: pb.ModelConfig, *, name: str, source: str) -> ModelConfig
         if proto.HasField("sequence_batching")
         else None,
         instance_groups=tuple(read_instance_group(group, source=source) for group in proto.instance_group),
-        version_policy=policy,
+        version_policy=read_version_policy(proto, source=source),
         default_model_filename=proto.default_model_filename,
-        label_filenames={o.name: _file_name(o.label_filename, source) for o in proto.output if o.label_filename},
+        label_filenames={o.name: check_file_name(o.label_filename, source) for o in proto.output if o.label_filename},
         parameters=parameters,
-        hone=read_parameters(parameters, source=source, max_batch_size=proto.max_batch_size),
+        hone=hone,
+        response_cache=response_cache,
         warnings=warnings,
+        ensemble_scheduling=read_ensemble_scheduling(proto, name=name, source=source),
         source=proto.SerializeToString(deterministic=True),
     )
 
@@ -252,32 +263,13 @@ def _backend(proto: pb.ModelConfig, source: str) -> str:
         if proto.HasField("sequence_batching"):
             raise ArtifactError(f"{source}: sequence_batching: sequences of a remote model aren't supported")
         return REMOTE
+    if is_ensemble(proto, source=source):
+        return ENSEMBLE
     by_platform = {"onnxruntime_onnx": "onnxruntime", "": "onnxruntime"}
     name: str = proto.backend or by_platform.get(proto.platform, proto.platform)
     if name not in BACKENDS:
         raise ArtifactError(f'{source}: backend "{name}" isn\'t one of {", ".join(BACKENDS)}')
     return name
-
-
-def _file_name(text: str, source: str) -> str:
-    """A file's own name, never a path."""
-    if "/" in text or "\\" in text or text in (".", ".."):
-        raise ArtifactError(f"{source}: {text!r} must be a file name, not a path")
-    return text
-
-
-def _version_policy(proto: pb.ModelConfig, source: str) -> VersionPolicy:
-    if not proto.HasField("version_policy"):
-        proto.version_policy.latest.num_versions = 1
-    choice = proto.version_policy.WhichOneof("policy_choice")
-    if choice == "all":
-        return VersionPolicy(latest=None)
-    if choice == "specific":
-        versions = tuple(sorted(set(proto.version_policy.specific.versions)))
-        if not versions or versions[0] < 1:
-            raise ArtifactError(f"{source}: version_policy.specific must name versions above 0")
-        return VersionPolicy(latest=None, specific=versions)
-    return VersionPolicy(latest=proto.version_policy.latest.num_versions or 1)
 
 
 def _tensors(role: str, written: Iterable[pb.ModelInput | pb.ModelOutput], source: str) -> tuple[TensorSpec, ...]:

@@ -48,7 +48,7 @@ def read_lengths(values: Mapping[str, str], *, source: str) -> tuple[tuple[Lengt
     for key, text in values.items():
         place = f'{source}: parameters: "{key}"'
         if key.startswith(LENGTH):
-            said = _words(text, ("axis", "buckets", "pad", "mask"), ("axis", "buckets"), place)
+            said = words(text, ("axis", "buckets", "pad", "mask"), ("axis", "buckets"), place)
             lengths.append(
                 Length(
                     input=key.removeprefix(LENGTH),
@@ -59,7 +59,7 @@ def read_lengths(values: Mapping[str, str], *, source: str) -> tuple[tuple[Lengt
                 )
             )
         elif key.startswith(UNPAD):
-            said = _words(text, ("axis", "like"), ("axis", "like"), place)
+            said = words(text, ("axis", "like"), ("axis", "like"), place)
             unpads.append(Unpad(output=key.removeprefix(UNPAD), axis=_axis(said["axis"], place), like=said["like"]))
     return tuple(lengths), tuple(unpads)
 
@@ -116,7 +116,7 @@ def _holds(dtype: np.dtype[Any], value: float) -> bool:
     return isfinite(value) and value == int(value) and limits[0] <= int(value) <= limits[1]
 
 
-def _words(text: str, known: tuple[str, ...], needed: tuple[str, ...], place: str) -> dict[str, str]:
+def words(text: str, known: tuple[str, ...], needed: tuple[str, ...], place: str) -> dict[str, str]:
     """The `word=value` pairs of a text."""
     said = dict(pair.partition("=")[::2] for pair in text.split())
     for word in said:

@@ -29,6 +29,13 @@ def check_model_name(text: str) -> str:
     return text
 
 
+def check_file_name(text: str, source: str) -> str:
+    """`text` itself, a file's own name and never a path; ArtifactError beginning with `source` otherwise."""
+    if "/" in text or "\\" in text or text in (".", ".."):
+        raise ArtifactError(f"{source}: {text!r} must be a file name, not a path")
+    return text
+
+
 def resolve_under(root: Path, *parts: str) -> Path:
     """The real path of `parts` below `root`, links followed.
 

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, TypeAlias, cast
 
+from service.artifact.generate import GENERATE, Generate, read_generate
 from service.artifact.lengths import LENGTH, UNPAD, Length, Unpad, read_lengths
 from service.artifact.names import is_model_name
 from service.artifact.pbtxt import nearest
@@ -19,6 +20,7 @@ KEYS = (
     "hone.cuda_graphs",
     "hone.deadline_ms",
     "hone.family",
+    GENERATE,
     "hone.precision",
     "hone.reject_non_finite",
     "hone.remote",
@@ -35,7 +37,8 @@ class HoneParameters:
     of two where no buckets are named). `batch_tolerance` is how much a batch-mate may change an answer, as a share of
     the largest one. `deadline_ms` bounds the time to completion. With `reject_non_finite` a request with NaN or an
     infinity in an input is refused. `remote` is what the operator calls the server that computes the model, empty when
-    it is this one. Thread counts are Triton's onnxruntime parameters. None: not said.
+    it is this one. `generate` makes a model that writes texts of one that computes the next token. Thread counts are
+    Triton's onnxruntime parameters. None: not said.
     """
 
     batch_buckets: tuple[int, ...] = ()
@@ -51,6 +54,7 @@ class HoneParameters:
     inter_op_threads: int | None = None
     lengths: tuple[Length, ...] = ()
     unpads: tuple[Unpad, ...] = ()
+    generate: Generate | None = None
 
 
 def read_parameters(values: Mapping[str, str], *, source: str, max_batch_size: int = 0) -> HoneParameters:
@@ -77,6 +81,7 @@ def read_parameters(values: Mapping[str, str], *, source: str, max_batch_size: i
         inter_op_threads=reader.count("inter_op_thread_count"),
         lengths=lengths,
         unpads=unpads,
+        generate=read_generate(values, source=source),
     )
 
 

@@ -1,4 +1,4 @@
-"""Triton's text form of a message: read with errors that name line and key, and shown as Triton's JSON."""
+"""Triton's text form of a message, and its JSON: read with errors that name line and key, and shown as JSON."""
 
 import base64
 import difflib
@@ -6,7 +6,8 @@ import re
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
-from google.protobuf import text_format
+import orjson
+from google.protobuf import json_format, text_format
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.message import Message
 
@@ -16,6 +17,7 @@ MessageT = TypeVar("MessageT", bound=Message)
 
 _UNKNOWN_KEY = re.compile(r'Message type "inference\.(\w+)" has no field named "([^"]*)"')
 _UNKNOWN_VALUE = re.compile(r'Enum type "inference\.(\w+)" has no value named (\w+)')
+_UNKNOWN_JSON_VALUE = re.compile(r"Invalid enum value (\w+) for enum type inference\.(\w+)")
 _PREFIX = re.compile(r"^\d+:\d+ : ")
 
 
@@ -27,6 +29,21 @@ def read(text: str, message: MessageT, *, source: str) -> MessageT:
         line = error.GetLine()
         place = source if line is None else f"{source}:{line}"
         raise ArtifactError(f"{place}: {_explain(_PREFIX.sub('', str(error)), message.DESCRIPTOR)}") from error
+    return message
+
+
+def read_json(text: str, message: MessageT, *, source: str) -> MessageT:
+    """Parse JSON into `message` and return it. Raises ArtifactError: one line with source and culprit."""
+    try:
+        content = orjson.loads(text)
+    except ValueError as error:
+        raise ArtifactError(f"{source}: the JSON is malformed: {error}") from error
+    if not isinstance(content, dict):
+        raise ArtifactError(f"{source}: expected a JSON object")
+    try:
+        json_format.ParseDict(content, message)
+    except (json_format.ParseError, RecursionError) as error:
+        raise ArtifactError(f"{source}: {_explain(str(error), message.DESCRIPTOR)}") from error
     return message
 
 
@@ -71,8 +88,8 @@ def _explain(reason: str, root: Any) -> str:
         kind, key = found.groups()
         fields = list(kinds[kind].fields_by_name) if kind in kinds else []
         return f'unknown key "{key}"{nearest(key, fields)}'
-    if found := _UNKNOWN_VALUE.search(reason):
-        kind, value = found.groups()
+    if found := _UNKNOWN_VALUE.search(reason) or _UNKNOWN_JSON_VALUE.search(reason):
+        kind, value = found.groups() if found.re is _UNKNOWN_VALUE else found.groups()[::-1]
         return f"unknown value {value} for a {kind}{nearest(value, _enum_values(kinds, kind))}"
     return " ".join(reason.split())
 

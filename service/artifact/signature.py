@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from service.errors import ArtifactError
+
 Dim: TypeAlias = int | str
 """A fixed size, the name of a symbolic dimension, or -1 when nothing is known of it."""
 
@@ -39,3 +41,22 @@ class Signature:
         firsts = {spec.dims[0] if spec.dims else None for spec in (*self.inputs, *self.outputs)}
         first = firsts.pop() if len(firsts) == 1 else None
         return first if isinstance(first, str) else None
+
+
+def check_spec(place: str, said: TensorSpec, actual: TensorSpec, *, batched: bool) -> None:
+    """Raises ArtifactError, beginning with `place`, where what a config says isn't what the model has.
+
+    `batched` says that the config leaves out a batch axis.
+    """
+    if said.datatype != actual.datatype:
+        raise ArtifactError(f"{place}: config says {said.datatype}, the model has {actual.datatype}")
+    shape, found = said.shape, actual.shape
+    if batched:
+        if not found or found[0] != -1:
+            raise ArtifactError(
+                f"{place}: max_batch_size is above 0, but the model's shape {list(found)} has no batch axis"
+            )
+        shape = (-1, *shape)
+    fits = len(shape) == len(found) and all(b in (-1, a) for a, b in zip(shape, found, strict=True))
+    if not fits:
+        raise ArtifactError(f"{place}: config says shape {list(shape)}, the model has {list(found)}")

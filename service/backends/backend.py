@@ -87,6 +87,10 @@ def open_backend(plan: Plan, model: bytes) -> Backend:
         from service.backends.openvino import OpenVino
 
         return OpenVino(plan, model)
+    if plan.backend == "transform":
+        from service.backends.transform import TransformBackend
+
+        return TransformBackend()
     if plan.backend == "fake":
         from service.backends.fake import FakeBackend
 

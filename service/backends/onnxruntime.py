@@ -17,8 +17,10 @@ from numpy.typing import NDArray
 
 from service.artifact.signature import Signature, TensorSpec
 from service.backends.backend import DeviceFault, LoadError, RunError, one_line
+from service.backends.bfloat16 import BFLOAT16, bits_of
 from service.backends.cuda import is_lasting, pin
 from service.backends.plan import Plan
+from service.backends.texts import to_bytes, to_texts
 
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # read once, when the library is loaded
 
@@ -37,6 +39,7 @@ _DATATYPES = {
     "tensor(float16)": "FP16",
     "tensor(float)": "FP32",
     "tensor(double)": "FP64",
+    "tensor(bfloat16)": "BF16",
     "tensor(string)": "BYTES",
 }
 
@@ -72,6 +75,9 @@ class OnnxRuntime:
         )
         specs = (*self._signature.inputs, *self._signature.outputs)
         self._texts = frozenset(spec.name for spec in specs if spec.datatype == "BYTES")
+        self._halves = frozenset(spec.name for spec in specs if spec.datatype == "BF16")
+        if self._halves and plan.device != "cpu":
+            raise LoadError("a model with BF16 inputs or outputs runs on KIND_CPU only")
         self._place = _place(plan)
         self._graphs, self._buckets = plan.cuda_graphs and not self._texts, plan.batch_buckets
         self._plain = _run_options(_NO_GRAPH) if plan.cuda_graphs else None
@@ -96,7 +102,9 @@ class OnnxRuntime:
     def bind(
         self, names: Sequence[str], inputs: Arrays, output_names: Sequence[str], outputs: Arrays
     ) -> Callable[[], None] | None:
-        """See `Backend`."""
+        """See `Backend`; not to be had for BF16, which the runtime takes and gives as values of its own."""
+        if self._halves:
+            return None
         if fixed := self._fixed.get(_kind(inputs)):
             return _guarded(partial(fixed.compute, inputs, outputs))
         binding = self._session.io_binding()
@@ -114,18 +122,29 @@ class OnnxRuntime:
         """See `Backend`."""
         if self._texts:
             named = zip(names, inputs, strict=True)
-            inputs = [_as_text(name, array) if name in self._texts else array for name, array in named]
+            inputs = [to_texts(name, array) if name in self._texts else array for name, array in named]
         try:
-            results = self._session.run(outputs, dict(zip(names, inputs, strict=True)), run_options=self._plain)
+            results = self._compute(names, inputs, outputs)
         except Exception as error:  # the binding raises a dozen unrelated classes
             raise _failure(error) from error
         if self._graphs and (not self._buckets or len(inputs[0]) in self._buckets) and _kind(inputs) not in self._fixed:
             self._fix(names, inputs, outputs, results)
         if self._texts:
             return [
-                _as_bytes(array) if name in self._texts else array for name, array in zip(outputs, results, strict=True)
+                to_bytes(array) if name in self._texts else array for name, array in zip(outputs, results, strict=True)
             ]
-        return results  # type: ignore[no-any-return]  # the binding is untyped
+        return results
+
+    def _compute(self, names: Sequence[str], inputs: Arrays, outputs: Sequence[str]) -> Arrays:
+        feeds = zip(names, inputs, strict=True)
+        if not self._halves:
+            return self._session.run(outputs, dict(feeds), run_options=self._plain)  # type: ignore[no-any-return]
+        values = {name: _value(array, half=name in self._halves) for name, array in feeds}
+        results = self._session.run_with_ort_values(outputs, values, self._plain)
+        return [
+            bits_of(value) if name in self._halves else value.numpy()
+            for name, value in zip(outputs, results, strict=True)
+        ]
 
     def _fix(self, names: Sequence[str], inputs: Arrays, output_names: Sequence[str], outputs: Arrays) -> None:
         """Give batches like this one addresses on the device, and record their graph by computing it once more."""
@@ -267,18 +286,8 @@ def _spec(argument: onnxruntime.NodeArg) -> TensorSpec:
     return TensorSpec(name=argument.name, datatype=datatype, dims=dims)
 
 
-def _as_text(name: str, array: NDArray[Any]) -> NDArray[Any]:
-    """The runtime takes strings as `str`; the protocol speaks of bytes."""
-    decoded = np.empty(array.size, dtype=np.object_)
-    try:
-        decoded[:] = [element.decode() for element in array.flat]
-    except UnicodeDecodeError as error:
-        raise RunError(f"input {name!r} holds bytes that aren't UTF-8 text, which is what ONNX strings are") from error
-    return decoded.reshape(array.shape)
-
-
-def _as_bytes(array: NDArray[Any]) -> NDArray[Any]:
-    """The runtime answers strings as `str`; the protocol speaks of bytes."""
-    encoded = np.empty(array.size, dtype=np.object_)
-    encoded[:] = [element.encode() for element in array.flat]
-    return encoded.reshape(array.shape)
+def _value(array: NDArray[Any], *, half: bool) -> onnxruntime.OrtValue:
+    """An array as the runtime holds it; of `half` floats it has the bits, as BF16."""
+    if half:
+        return onnxruntime.OrtValue.ortvalue_from_numpy_with_onnx_type(np.ascontiguousarray(array), BFLOAT16)
+    return onnxruntime.OrtValue.ortvalue_from_numpy(array)

@@ -1,6 +1,8 @@
-"""A client that measures: it offers requests to any server of the protocol, at times that the server can't influence.
+"""Clients of any server of the protocol: they know nothing of Hone.
 
-A closed loop waits for an answer before it sends again, so a server that stalls also stops its own measurement. Here
-the times of all requests are drawn beforehand, and latency counts from the moment a request was to be sent.
-`open_loop.py` is the generator, `arrivals.py` the times, `connection.py` one connection, `outcome.py` what it came to.
+A generator offers requests at times that the server can't influence. A closed loop waits for an answer before it sends
+again, so a server that stalls also stops its own measurement. Here the times of all requests are drawn beforehand, and
+latency counts from the moment a request was to be sent. `open_loop.py` is the generator, `arrivals.py` the times,
+`connection.py` one connection, `outcome.py` what it came to. `conformance/` asks whether the server does what the
+protocol says.
 """

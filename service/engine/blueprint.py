@@ -1,11 +1,12 @@
 """How a generation is built: from its files and the server's limits to plans for workers and a batching policy."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import msgspec
 
 from service.artifact.batching import DynamicBatching
-from service.artifact.config import ModelConfig, complete
+from service.artifact.config import ModelConfig, complete, decoder_config
 from service.artifact.queue_policy import QueuePolicy
 from service.artifact.signature import Signature
 from service.backends.plan import Plan
@@ -25,6 +26,9 @@ class Blueprint:
     """Owns the configuration of one generation, from what is written to what the runtime completed it with."""
 
     def __init__(self, source: ModelSource, limits: EngineLimits) -> None:
+        config = source.config
+        if config and config.hone.generate:
+            source = replace(source, config=decoder_config(config))
         self.source = source
         self._limits = limits
         self._config: ModelConfig | None = None

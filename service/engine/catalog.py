@@ -80,6 +80,12 @@ class Catalog:
             if generation.model:
                 yield generation.model
 
+    def computing(self) -> Iterator[Servable]:
+        """Those of them that don't leave it all to other models of this server."""
+        for generation in self:
+            if generation.model and not (generation.config and generation.config.ensemble_scheduling):
+                yield generation.model
+
     def index(self) -> list[IndexEntry]:
         """Every generation with its state, as the repository index lists it."""
         return [found.entry() for found in self]
@@ -150,14 +156,15 @@ class Catalog:
         self, source: ModelSource, files: VersionFolder, numbers: ModelMetrics, *, serves: bool
     ) -> Servable:
         """A new generation. What no card vouches for must still be there as it was seen, and while another generation
-        `serves`, the remote server of a new one must answer; a worker that has just ended comes back by itself.
+        `serves`, the remote server of a new one must answer, or all models of an ensemble; a worker that has just ended
+        comes back by itself.
         """
         model = self._make(source, numbers)
         await model.load()
         try:
             if files.card is None and files.folder and await asyncio.to_thread(mark_of, files.folder) != files.mark:
                 raise ArtifactError(f"{source.name}/{files.version}: changed while it was loaded")
-            if serves and source.config and source.config.hone.remote and not model.ready:
+            if serves and source.config and source.config.is_all and not model.ready:
                 raise NotReady(f"can't take over yet: {model.problem}")
         except BaseException:
             await model.stop()

@@ -29,7 +29,7 @@ class Contract:
         self.has_levels = self._levels > 0
         self._default_level = batching.default_priority_level if batching else 0
         self._finite = config.hone.reject_non_finite
-        self._texts = not config.hone.remote and any(spec.datatype == BYTES for spec in config.inputs)
+        self._texts = not config.is_all and any(spec.datatype == BYTES for spec in config.inputs)
         self._looks = self._finite or self._texts
         self._inputs = config.inputs
         self._positions = {spec.name: position for position, spec in enumerate(config.inputs)}

@@ -1,14 +1,20 @@
 """The engine's front: what the doors call."""
 
+import numpy as np
+
 from service.engine.catalog import Catalog
 from service.engine.classification import Classified
 from service.engine.exchange import Exchange, Receiver
 from service.engine.model_control import ModelControl
+from service.engine.preparation import Preparation
 from service.engine.statistics import statistics_of
-from service.errors import Draining, HoneError, NotReady
-from service.messages import InferRequest
+from service.engine.traced import Traced
+from service.errors import Draining, HoneError, NotReady, Unsupported
+from service.messages import InferRequest, Tensor
 from service.metadata import IndexEntry, ModelMetadata, ModelStatistics, TensorMetadata
 from service.metrics import Metrics
+from service.repository.override import Override
+from service.tracing import TraceControl
 
 EXTENSIONS = (
     "binary_tensor_data",
@@ -21,6 +27,7 @@ EXTENSIONS = (
     "sequence",
     "parameters",
     "statistics",
+    "trace",
 )
 
 
@@ -35,13 +42,16 @@ class Engine:
         catalog: Catalog,
         control: ModelControl,
         metrics: Metrics,
+        traces: TraceControl,
         extensions: tuple[str, ...] = EXTENSIONS,
     ) -> None:
         self.server_name = server_name
         self.server_version = server_version
         self.extensions = extensions
+        self.traces = traces
         self.catalog = catalog
         self._control = control
+        self._preparation = Preparation()
         self._metrics = metrics
         self._loaded = False
         self._stopping = False
@@ -62,6 +72,7 @@ class Engine:
     async def stop(self) -> None:
         """Take nothing new and end all workers; what is still unanswered is failed."""
         self._stopping = self._draining = True
+        await self._preparation.stop()
         await self.catalog.stop()
 
     # -- what the doors ask
@@ -71,8 +82,11 @@ class Engine:
         return True
 
     def ready(self) -> bool:
-        """Whether all models that could be loaded can compute, and the server isn't stopping."""
-        return self._loaded and not self._stopping and all(model.ready for model in self.catalog.models())
+        """Whether all models that could be loaded can compute, and the server isn't stopping.
+
+        An ensemble can when its models can; one that lacks a model counts as one that couldn't be loaded.
+        """
+        return self._loaded and not self._stopping and all(model.ready for model in self.catalog.computing())
 
     def submit(self, request: InferRequest, receiver: Receiver) -> Exchange:
         """Admit a request: `receiver` hears of it later, never within this call. Raises a HoneError if refused."""
@@ -82,10 +96,24 @@ class Engine:
             model = self.catalog.find(request.model, request.version)
             if request.classes:
                 receiver = Classified(receiver, request.classes, model.config)
+            if self.traces.on and (trace := self.traces.sample(model.name)):
+                return Traced(model, request, receiver, trace).submit()
             return model.submit(request, receiver)
         except HoneError as error:
             self.refuse(request.model, request.version, request.protocol, error)
             raise
+
+    async def prepare(self, model: str, version: str | None, picture: bytes, seconds: float) -> tuple[Tensor, ...]:
+        """The inputs that a model's card makes of a picture's file. Raises a HoneError."""
+        if self._draining:
+            raise Draining("the server is stopping")
+        found = self.catalog.find(model, version)
+        if len(found.transforms) != 1:
+            raise Unsupported(f'the card of model "{model}" doesn\'t say how a picture becomes its input')
+        ((name, steps),) = found.transforms.items()
+        array = await self._preparation.tensor(picture, steps, seconds)
+        batched = array[None] if found.config.max_batch_size else array
+        return (Tensor(name=name, datatype="UINT8" if array.dtype == np.uint8 else "FP32", array=batched),)
 
     def precheck(self, model: str, version: str | None, timeout: float | None) -> None:
         """Raises a HoneError if a request would be refused whatever its body holds, unless that grants less time;
@@ -141,10 +169,18 @@ class Engine:
         """Every model and version with its state; those that could be loaded explicitly by their name alone."""
         return await self._control.index()
 
-    async def load_model(self, model: str) -> None:
-        """Serve a model as it is in the repository now. Raises a HoneError that says why that isn't possible."""
-        await self._control.load(model)
+    def check_explicit(self) -> None:
+        """Raises InvalidRequest unless models are loaded and unloaded by request."""
+        self._control.check_explicit()
 
-    async def unload_model(self, model: str) -> None:
-        """Serve a model no longer; returns when what it had admitted is answered. Raises InvalidRequest."""
-        await self._control.unload(model)
+    async def load_model(self, model: str, override: Override | None = None) -> None:
+        """Serve a model as it is in the repository now, or as `override` has it. Raises a HoneError that says why that
+        isn't possible.
+        """
+        await self._control.load(model, override)
+
+    async def unload_model(self, model: str, *, dependents: bool = False) -> None:
+        """Serve a model no longer, nor with `dependents` those that only it needs; returns when what they had admitted
+        is answered. Raises InvalidRequest.
+        """
+        await self._control.unload(model, dependents=dependents)

@@ -2,23 +2,29 @@
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Literal, TypeAlias
 
 import structlog
 
-from service.artifact.config import ModelConfig
+from service.artifact.config import ModelConfig, parse_json_config
+from service.artifact.names import is_model_name
 from service.engine.catalog import Catalog
+from service.engine.ensemble.dependencies import Dependencies, in_order, parts_of
 from service.engine.servable import Servable
 from service.errors import ArtifactError, Draining, InvalidRequest, ModelNotFound
 from service.metadata import IndexEntry
+from service.quoting import quoted
 from service.repository.folder import ModelFolder
+from service.repository.override import Override
 from service.repository.reason import not_there
 from service.repository.watch import Watch
 
 ControlMode: TypeAlias = Literal["none", "poll", "explicit"]
+LookAgain: TypeAlias = Callable[[Mapping[int, str], Collection[int]], ModelFolder | None]
+"""From versions that turned out to be no good, with the reasons, and those that serve, to the folder without them."""
 
 ALL = "*"
 """Stands for every model among those to load at the start."""
@@ -49,9 +55,11 @@ class ModelControl:
         self._names = names
         self._poll_seconds = poll_seconds
         self._review = review
+        self._dependencies = Dependencies(catalog, watch.config)
         self._first: list[ModelFolder] = []
         self._changes: dict[str, asyncio.Task[None]] = {}
         self._polling: asyncio.Task[None] | None = None
+        self._overridden: set[str] = set()
         self._stopped = False
 
     @property
@@ -65,35 +73,61 @@ class ModelControl:
         if not names:
             _log.warning("no model folder in the repository")
         if self._mode == "explicit" and ALL not in self._names:
-            names = list(dict.fromkeys(self._names))
+            names = await asyncio.to_thread(self._dependencies.begin, self._names)
         self._first = await asyncio.to_thread(self._watch.take, names, {})
 
     async def start(self) -> None:
-        """Load what `survey` found; what fails is listed with its reason and doesn't stop the others."""
+        """Load what `survey` found, ensembles when all that they are made of is through; what fails is listed with its
+        reason and doesn't stop the others.
+        """
         first, self._first = self._first, []
-        await asyncio.gather(*[self._follow(folder) for folder in first])
+        following: dict[str, asyncio.Task[None]] = {}
+        for folder in in_order(first):
+            before = [following[name] for name in parts_of(folder.config) if name in following]
+            following[folder.name] = asyncio.ensure_future(self._follow_after(before, folder))
+        await asyncio.gather(*following.values())
         if self._mode == "poll":
             self._polling = asyncio.get_running_loop().create_task(self._poll())
 
-    async def load(self, name: str) -> None:
+    async def load(self, name: str, override: Override | None = None) -> None:
         """Serve a model as it is in the repository now; one that is served and hasn't changed stays as it is.
 
-        Raises ModelNotFound, or ArtifactError with what is wrong: then whatever served it before goes on.
+        An `override` is served in its place, until the model is loaded again or unloaded. An ensemble takes along what
+        it is made of and isn't served. Raises ModelNotFound, InvalidRequest for an override that can't be understood,
+        or ArtifactError with what is wrong: then whatever served the model before goes on.
         """
-        self._check_explicit()
-        await self._finished(self._change(name, lambda: self._load(name)))
+        self.check_explicit()
+        config = await asyncio.to_thread(_config_of, name, override) if override else None
+        self.check_explicit()  # it may be too late by now
+        for part in await asyncio.to_thread(self._dependencies.missing, name, self._catalog.serving(), config):
+            try:
+                await self._finished(self._change(part, partial(self._load, part, None, {})))
+            except (ArtifactError, ModelNotFound) as error:
+                raise ArtifactError(f'{name} needs model "{part}": {error}') from error
+            self._dependencies.loaded(part, asked=False)
+        self._dependencies.loaded(name, asked=True)
+        await self._finished(self._change(name, lambda: self._load(name, config, override.files if override else {})))
 
-    async def unload(self, name: str) -> None:
-        """Serve a model no longer; returns when what it had admitted is answered. Nothing happens to an unknown one."""
-        self._check_explicit()
+    async def unload(self, name: str, *, dependents: bool = False) -> None:
+        """Serve a model no longer; returns when what it had admitted is answered. Nothing happens to an unknown one.
+
+        With `dependents` so go the models that it is made of: those that were loaded for its sake, and that no other
+        ensemble needs.
+        """
+        self.check_explicit()
+        parts = self._dependencies.made_of(name)
         leaving: list[asyncio.Task[None]] = []
 
         async def unload() -> None:
-            leaving.extend(self._catalog.unload(name, forget=False))
+            overridden = name in self._overridden  # the index tells of the repository then
+            self._overridden.discard(name)
+            leaving.extend(self._catalog.unload(name, forget=overridden))
 
         await self._finished(self._change(name, unload))
         if leaving:
             await asyncio.wait(leaving)
+        for part in self._dependencies.unused(parts) if dependents else ():
+            await self.unload(part, dependents=True)
 
     async def index(self) -> list[IndexEntry]:
         """Every model and version with its state; those that could be loaded explicitly by their name alone."""
@@ -115,13 +149,15 @@ class ModelControl:
 
     # -- one change after the other
 
-    def _change(self, name: str, act: Callable[[], Awaitable[None]]) -> asyncio.Task[None]:
-        """Change a model when all earlier changes of it are through."""
-        before = self._changes.get(name)
+    def _change(
+        self, name: str, act: Callable[[], Awaitable[None]], *, parts: Sequence[str] = ()
+    ) -> asyncio.Task[None]:
+        """Change a model when all earlier changes of it, and of the `parts` that it is made of, are through."""
+        before = [self._changes[one] for one in (name, *parts) if one in self._changes]
 
         async def in_turn() -> None:
             if before:
-                await asyncio.wait({before})
+                await asyncio.wait(before)
             await act()
 
         task = self._changes[name] = asyncio.get_running_loop().create_task(in_turn())
@@ -141,7 +177,8 @@ class ModelControl:
             raise Draining("the server is stopping")
         change.result()
 
-    def _check_explicit(self) -> None:
+    def check_explicit(self) -> None:
+        """Raises InvalidRequest unless models are loaded and unloaded by request, Draining when it is too late."""
         if self._mode != "explicit":
             raise InvalidRequest(
                 "explicit model load / unload is not allowed: the server was started with"
@@ -152,12 +189,29 @@ class ModelControl:
 
     # -- what the repository has
 
-    async def _load(self, name: str) -> None:
+    async def _load(self, name: str, config: ModelConfig | None, files: Mapping[str, bytes]) -> None:
+        if config and files:
+            sent = await asyncio.to_thread(self._watch.sent, name, config, files)
+            self._overridden.add(name)
+            try:
+                await self._bring(await asyncio.to_thread(sent.take), sent.again)
+            finally:
+                await asyncio.to_thread(sent.close)
+            return
         if name not in await asyncio.to_thread(self._watch.names):
             raise ModelNotFound(not_there(name))
+        if config:
+            self._overridden.add(name)
+        (folder,) = await asyncio.to_thread(self._watch.take, [name], self._catalog.serving(), config)
+        await self._bring(folder)
+        if config is None:
+            self._overridden.discard(name)
+
+    async def _bring(self, folder: ModelFolder, look_again: LookAgain | None = None) -> None:
+        """Serve what is in a folder, as it was asked for. Raises ArtifactError when not all of it can be."""
+        name = folder.name
         before = self._generations(name)
-        (folder,) = await asyncio.to_thread(self._watch.take, [name], self._catalog.serving())
-        last = await self._follow(folder)
+        last = await self._follow(folder, look_again)
         problems = list(last.refused.values()) or ([last.problem] if last.problem else [])
         if problems:
             serving = _what_serves(before, self._generations(name))
@@ -167,17 +221,23 @@ class ModelControl:
         """What answers for each version of a model that is served."""
         return {version: self._catalog.find(name, version) for version in self._catalog.versions(name)}
 
-    async def _follow(self, folder: ModelFolder) -> ModelFolder:
+    async def _follow(self, folder: ModelFolder, look_again: LookAgain | None = None) -> ModelFolder:
         """Serve what is in a folder; the folder as it was in the end, without versions that couldn't be loaded."""
+        look_again = look_again or partial(self._watch.again, folder.name)
         for warning in (*folder.warnings, *self._review(folder.config)):
             _log.warning("ignored", model=folder.name, text=warning)
         while failed := await self._catalog.bring(folder):
             serving = self._catalog.serving().get(folder.name, set())
-            found = await asyncio.to_thread(self._watch.again, folder.name, failed, serving)
+            found = await asyncio.to_thread(look_again, failed, serving)
             if found is None:  # it has changed again: what is there now is another matter
                 return replace(folder, refused={**folder.refused, **failed})
             folder = found
         return folder
+
+    async def _follow_after(self, before: Sequence[asyncio.Task[None]], folder: ModelFolder) -> None:
+        if before:
+            await asyncio.wait(before)
+        await self._follow(folder)
 
     async def _poll(self) -> None:
         while True:
@@ -191,19 +251,36 @@ class ModelControl:
 
     async def _look(self) -> None:
         found = await asyncio.to_thread(self._watch.look, self._catalog.serving(), frozenset(self._changes))
-        for folder in found.folders:
-            self._change(folder.name, partial(self._followed, folder))
+        for folder in in_order(found.folders):
+            self._change(folder.name, partial(self._followed, folder), parts=parts_of(folder.config))
         for name in found.gone:
             self._catalog.unload(name, forget=True)
 
     async def _followed(self, folder: ModelFolder) -> None:
         try:
             last = await self._follow(folder)
-            if last.refused and folder.config and folder.config.hone.remote and self._catalog.versions(folder.name):
-                # An older generation goes on in its place; what the remote server lacks may be there at the next look.
+            serves = bool(self._catalog.versions(folder.name))
+            if last.refused and folder.config and folder.config.is_all and (serves or parts_of(folder.config)):
+                # What the remote server lacks may be there at the next look, and models of an ensemble may fit then.
                 await asyncio.to_thread(self._watch.reconsider, folder.name)
         except Exception:
             _log.exception("can't follow the repository", model=folder.name)
+
+
+def _config_of(name: str, override: Override) -> ModelConfig:
+    """The configuration that an override has for a model. Raises InvalidRequest."""
+    source = 'parameter "config"'
+    if not is_model_name(name):
+        raise InvalidRequest(f"{quoted(name)} can't name a model")
+    try:
+        config = parse_json_config(override.config, name=name, source=source)
+    except ArtifactError as error:
+        raise InvalidRequest(str(error)) from error
+    if config.ensemble_scheduling and override.files:
+        raise InvalidRequest(f"{source}: ensemble_scheduling: other models compute it, so no files can be sent along")
+    if config.hone.remote and override.files:
+        raise InvalidRequest(f"{source}: hone.remote: another server computes, so no files can be sent along")
+    return config
 
 
 def _what_serves(before: Mapping[str, Servable], now: Mapping[str, Servable]) -> list[str]:

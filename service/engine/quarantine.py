@@ -7,7 +7,8 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from service.datatypes import encode_bytes
+from service.engine.inputs_digest import digest_inputs
+from service.errors import PoisonRequest
 
 SECONDS = 600.0
 _MOST = 1024
@@ -34,10 +35,21 @@ class Quarantine:
             del self.until[digest]
         return bool(self.until) and _digest(inputs) in self.until
 
+    def check(self, inputs: Sequence[NDArray[Any]], rows: int, most: int) -> None:
+        """Raises PoisonRequest for inputs of so many rows that are refused, be it only a part of them: where there are
+        more than `most`, if that isn't 0, parts are computed by themselves.
+        """
+        if not self.until:
+            return
+        parts = [inputs]
+        if rows > most > 0:
+            cuts = [slice(start, start + most) for start in range(0, rows, most)]
+            parts = [[array[cut] for array in inputs] for cut in cuts]
+        if any(self.holds(part) for part in parts):
+            raise PoisonRequest("the worker process ended each time that it held these inputs; try others")
+
 
 def _digest(inputs: Sequence[NDArray[Any]]) -> bytes:
     digest = hashlib.blake2b(digest_size=16)
-    for tensor in inputs:
-        digest.update(f"{tensor.dtype}{tensor.shape}".encode())
-        digest.update(encode_bytes(tensor.flat) if tensor.dtype.hasobject else tensor.tobytes())
+    digest_inputs(digest.update, inputs)
     return digest.digest()

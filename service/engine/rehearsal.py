@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
+from service.artifact.config import ModelConfig
 from service.artifact.golden import read_golden
 from service.artifact.signature import Signature
 from service.backends.plan import Plan
@@ -26,6 +27,11 @@ class Rehearsal:
         self._blueprint = Blueprint(source, limits)
         self._device = device
         self._limits = limits
+
+    @property
+    def config(self) -> ModelConfig:
+        """The configuration, completed from the model itself. Raises NotReady before that was read."""
+        return self._blueprint.config
 
     async def run(self) -> None:
         """Raises ArtifactError with what would keep the version from being served."""
@@ -56,20 +62,23 @@ class Rehearsal:
         """See `InstanceListener`."""
 
 
-async def problem_of(source: ModelSource, devices: Devices, limits: EngineLimits) -> str:
-    """Why this version can't be served on the devices that it asks for; empty if it can."""
+async def rehearse(source: ModelSource, devices: Devices, limits: EngineLimits) -> tuple[str, ModelConfig | None]:
+    """Why this version can't be served on the devices that it asks for; or nothing, and its completed configuration."""
+    config: ModelConfig | None = None
     for placements in devices.place(source.config):
         device = placements[0].device
-        if problem := await _problem_on(device, source, limits):
+        problem, config = await _rehearse_on(device, source, limits)
+        if problem:
             # Where there is no GPU, names, datatypes and shapes can be compared all the same.
-            beside = "" if device == CPU else await _problem_on(CPU, source, limits)
-            return "; ".join(dict.fromkeys(filter(None, (problem, beside))))
-    return ""
+            beside = "" if device == CPU else (await _rehearse_on(CPU, source, limits))[0]
+            return "; ".join(dict.fromkeys(filter(None, (problem, beside)))), None
+    return "", config
 
 
-async def _problem_on(device: str, source: ModelSource, limits: EngineLimits) -> str:
+async def _rehearse_on(device: str, source: ModelSource, limits: EngineLimits) -> tuple[str, ModelConfig | None]:
+    rehearsal = Rehearsal(source, device, limits)
     try:
-        await Rehearsal(source, device, limits).run()
+        await rehearsal.run()
     except ArtifactError as error:
-        return reason_for(source.name, source.version, str(error))
-    return ""
+        return reason_for(source.name, source.version, str(error)), None
+    return "", rehearsal.config

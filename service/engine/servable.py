@@ -2,6 +2,7 @@
 
 from typing import Protocol
 
+from service.artifact.card import Transforms
 from service.artifact.config import ModelConfig
 from service.engine.exchange import Exchange, Receiver
 from service.messages import InferRequest
@@ -26,6 +27,10 @@ class Servable(Protocol):
     @property
     def problem(self) -> str:
         """Why no worker is there to compute; empty while one is."""
+
+    @property
+    def transforms(self) -> Transforms:
+        """What makes its inputs of pictures, by their names; empty where the card says nothing of it."""
 
     async def load(self) -> None:
         """Load, verify and warm it. Raises ArtifactError with what is wrong, and then leaves nothing behind."""

@@ -10,6 +10,7 @@ from typing import Any
 import structlog
 from numpy.typing import NDArray
 
+from service.artifact.card import Transforms
 from service.artifact.config import ModelConfig
 from service.artifact.golden import read_golden
 from service.artifact.signature import Signature
@@ -23,6 +24,7 @@ from service.engine.launch import Launch, Launched
 from service.engine.padding import Padding
 from service.engine.profile import LatencyProfile
 from service.engine.quarantine import Quarantine
+from service.engine.response_cache import ModelCache
 from service.engine.scheduling.batch import Batch
 from service.engine.scheduling.dynamic import DynamicBatcher
 from service.engine.scheduling.scheduler import Scheduler
@@ -31,7 +33,7 @@ from service.engine.scheduling.station import Station
 from service.engine.source import EngineLimits, ModelSource
 from service.engine.splitting import Parts
 from service.engine.trials.findings import Findings
-from service.errors import BackendError, HoneError, NotReady, PoisonRequest
+from service.errors import BackendError, HoneError, NotReady
 from service.messages import InferRequest, InferResponse, Tensor
 from service.metrics import ModelMetrics
 from service.workers.instance import Instance
@@ -45,7 +47,16 @@ class ServedModel:
     Implements `Servable`.
     """
 
-    def __init__(self, source: ModelSource, devices: Devices, metrics: ModelMetrics, limits: EngineLimits) -> None:
+    def __init__(
+        self,
+        source: ModelSource,
+        devices: Devices,
+        metrics: ModelMetrics,
+        limits: EngineLimits,
+        requests: ModelMetrics | None = None,
+    ) -> None:
+        """`requests` counts requests, where those of clients are counted elsewhere."""
+        self._requests = requests or metrics
         self.name = source.name
         self.version = source.version
         self.metrics = metrics
@@ -59,6 +70,7 @@ class ServedModel:
         self._scheduler: DynamicBatcher | SequenceScheduler | None = None
         self._admission: Admission | None = None
         self._padding: Padding | None = None
+        self._cache: ModelCache | None = None
         self._most_rows = 0
 
     @property
@@ -78,6 +90,12 @@ class ServedModel:
             return ""
         problems = [instance.problem for instance in self._scheduler.crew.instances if instance.problem]
         return problems[0] if problems else "its worker ended and is being restarted"
+
+    @property
+    def transforms(self) -> Transforms:
+        """See `Servable`."""
+        card = self._blueprint.source.card
+        return card.transforms if card else {}
 
     async def load(self) -> None:
         """Start the instances and wait for them. Raises ArtifactError with what is wrong with the model."""
@@ -120,6 +138,8 @@ class ServedModel:
         self.metrics.ready = False
         if self._scheduler:
             await self._scheduler.stop()
+        if self._cache:
+            await self._cache.close()
         self._let_go()
 
     def _let_go(self) -> None:
@@ -134,8 +154,11 @@ class ServedModel:
         if admission is None or scheduler is None:
             raise NotReady(f'model "{self.name}" is still loading')
         exchange = admission.exchange(request, receiver, self)
+        if self._cache is not None and self._cache.answers(exchange):
+            admission.live += 1
+            return exchange
         if self._quarantine.until:
-            self._check_quarantine(exchange)
+            self._vet(exchange)
         if exchange.rows > self._most_rows > 0:
             self._split(exchange, scheduler)
         else:
@@ -143,20 +166,21 @@ class ServedModel:
         admission.live += 1
         return exchange
 
+    def end_sequence(self, name: int | str) -> None:
+        """A sequence goes on no more, whether its last step has come or not."""
+        assert isinstance(self._scheduler, SequenceScheduler)
+        self._scheduler.end(name)
+
     def precheck(self, timeout: float | None) -> None:
-        """Raises a HoneError for a request that would be refused whatever it holds, unless that grants less time."""
-        if self._scheduler and self._admission:
+        """Raises a HoneError for a request that would be refused whatever it holds, unless that grants less time.
+
+        Not where answers are kept: whether one is there, only the body says.
+        """
+        if self._scheduler and self._admission and self._cache is None:
             self._scheduler.precheck(self._admission.longest(timeout), self._admission.least_weight)
 
-    def _check_quarantine(self, exchange: Exchange) -> None:
-        """By the inputs as a worker gets them: padded, and cut into the parts that are computed by themselves."""
-        if exchange.rows > self._most_rows > 0:
-            cuts = [slice(start, start + self._most_rows) for start in range(0, exchange.rows, self._most_rows)]
-            parts: list[Sequence[NDArray[Any]]] = [[array[cut] for array in exchange.inputs] for cut in cuts]
-        else:
-            parts = [exchange.inputs]
-        if any(self._quarantine.holds(part) for part in parts):
-            raise PoisonRequest("the worker process ended each time that it held these inputs; try others")
+    def _vet(self, exchange: Exchange) -> None:
+        self._quarantine.check(exchange.inputs, exchange.rows, self._most_rows)  # as a worker gets them: padded
 
     def _split(self, exchange: Exchange, scheduler: Scheduler) -> None:
         exchange.started = exchange.admitted  # it never waits itself, its parts do
@@ -215,12 +239,12 @@ class ServedModel:
 
     def _schedule(self, config: ModelConfig) -> DynamicBatcher:
         """Have requests scheduled as the configuration says; for whom the instances work."""
-        self._admission = Admission(config, self.metrics, default_deadline=self._limits.default_deadline)
+        self._admission = Admission(config, self._requests, default_deadline=self._limits.default_deadline)
         self._padding = self._admission.padding
         policy = self._blueprint.policy(self._waste)
         batcher = DynamicBatcher(policy, self.metrics, self._respond, self._condemn)
         if config.sequence_batching:
-            self._scheduler = SequenceScheduler(config, batcher, self.metrics, policy, self._check_quarantine)
+            self._scheduler = SequenceScheduler(config, batcher, self.metrics, policy, self._vet)
         else:
             self._scheduler, self._most_rows = batcher, config.max_batch_size
         return batcher
@@ -231,6 +255,8 @@ class ServedModel:
         assert self._admission
         self._admission.weights = launched[0].findings.shares  # their shape hardly differs by device
         scheduler.serve([self._station(device) for device in launched], join=independent)
+        if self.config.response_cache:
+            self._cache = self._limits.response_cache.open(self.config, self.version, self.metrics)
 
     def _station(self, launched: Launched) -> Station:
         plan, times = launched.instances[0].plan, launched.findings.buckets

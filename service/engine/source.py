@@ -7,6 +7,7 @@ from service.artifact.card import Card
 from service.artifact.config import ModelConfig
 from service.artifact.golden import GOLDEN_NAME
 from service.engine.remote.address import RemoteAddress
+from service.engine.response_cache import ResponseCache
 from service.engine.trials.findings import FindingsCache
 from service.errors import ArtifactError
 from service.repository.folder import VersionFolder
@@ -26,6 +27,7 @@ class EngineLimits:
     max_queued_bytes: int = 256 * 1024 * 1024
     max_output_bytes: int = 256 * 1024 * 1024
     worker_nice: int = 0
+    response_cache: ResponseCache = field(default_factory=lambda: ResponseCache(0))
     findings: FindingsCache = field(default_factory=lambda: FindingsCache(None))
     patience: Patience = field(default_factory=Patience)
     remotes: Mapping[str, RemoteAddress] = field(default_factory=dict)

@@ -7,7 +7,9 @@ _PHASES = ("compute_input", "compute_infer", "compute_output")
 
 
 def statistics_of(model: Servable) -> ModelStatistics:
-    """What was counted since it was loaded. Nothing is ever answered from a cache."""
+    """What was counted since it was loaded. As in Triton, requests that were answered from the cache are successes that
+    waited in no time; nothing was computed for them.
+    """
     metrics = model.metrics
     counted, queue = metrics.statistics, metrics.queue_duration
     return ModelStatistics(
@@ -19,10 +21,10 @@ def statistics_of(model: Servable) -> ModelStatistics:
         durations={
             "success": _duration(counted.successes, counted.success_seconds),
             "fail": _duration(counted.failures, counted.failure_seconds),
-            "queue": _duration(sum(queue.counts), queue.total),
+            "queue": _duration(sum(queue.counts) + metrics.cache_hits, queue.total),
             **_by_phase(counted.computed_requests, counted.phases),
-            "cache_hit": (0, 0),
-            "cache_miss": (0, 0),
+            "cache_hit": _duration(metrics.cache_hits, counted.cache_hit_seconds),
+            "cache_miss": _duration(metrics.cache_misses, counted.cache_miss_seconds),
         },
         batches={rows: _by_phase(times.count, times.phases) for rows, times in sorted(counted.batches.items())},
     )

@@ -4,8 +4,10 @@ from typing import Protocol
 
 from service.engine.exchange import Exchange, Receiver
 from service.errors import HoneError
-from service.messages import InferRequest
+from service.messages import InferRequest, Tensor
 from service.metadata import IndexEntry, ModelMetadata, ModelStatistics
+from service.repository.override import Override
+from service.tracing import TraceControl
 
 
 class Engine(Protocol):
@@ -25,6 +27,10 @@ class Engine(Protocol):
     def extensions(self) -> tuple[str, ...]:
         """The names of the protocol extensions that it serves."""
 
+    @property
+    def traces(self) -> TraceControl:
+        """Which requests are traced."""
+
     def live(self) -> bool:
         """Whether the process answers at all."""
 
@@ -38,6 +44,9 @@ class Engine(Protocol):
         """Raises a HoneError if a request is refused whatever its body holds, as long as that grants no less time than
         its headers do: `timeout`, in seconds.
         """
+
+    async def prepare(self, model: str, version: str | None, picture: bytes, seconds: float) -> tuple[Tensor, ...]:
+        """The inputs that a model's card makes of a picture's file, within so many seconds. Raises a HoneError."""
 
     def refuse(self, model: str, version: str | None, protocol: str, error: HoneError) -> None:
         """Count a request that the door refused before it could be submitted."""
@@ -57,8 +66,16 @@ class Engine(Protocol):
     async def index(self) -> list[IndexEntry]:
         """Every model and version with its state; those that could be loaded explicitly by their name alone."""
 
-    async def load_model(self, model: str) -> None:
-        """Serve a model as it is in the repository now. Raises a HoneError that says why that isn't possible."""
+    def check_explicit(self) -> None:
+        """Raises InvalidRequest unless models are loaded and unloaded by request."""
 
-    async def unload_model(self, model: str) -> None:
-        """Serve a model no longer; returns when what it had admitted is answered. Raises InvalidRequest."""
+    async def load_model(self, model: str, override: Override | None = None) -> None:
+        """Serve a model as it is in the repository now, or as `override` has it. Raises a HoneError that says why that
+        isn't possible.
+        """
+
+    async def unload_model(self, model: str, *, dependents: bool = False) -> None:
+        """Serve a model no longer; returns when what it had admitted is answered. Raises InvalidRequest.
+
+        With `dependents` so go the models that it is made of, unless they were asked for or are needed elsewhere.
+        """

@@ -5,8 +5,9 @@ from typing import Any
 
 import msgspec
 
-from service.errors import Forbidden, InvalidRequest, Unsupported
+from service.errors import InvalidRequest, Unsupported
 from service.logs import LogControl
+from service.protocol.gate import check_unlocked
 from service.quoting import quoted
 
 _MOST_VERBOSE = 2**32 - 1
@@ -25,8 +26,7 @@ def change_log_settings(logs: LogControl, changes: Mapping[str, Any]) -> None:
     """Set what `changes` name. Raises Forbidden, Unsupported or InvalidRequest, and then changes nothing."""
     if not changes:
         return
-    if logs.locked:
-        raise Forbidden(f"log settings can't be changed: {logs.locked}")
+    check_unlocked("log", logs.locked)
     wanted: dict[str, Any] = {}
     for key, value in changes.items():
         if key in _FLAGS:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from math import isfinite
 
-from service.errors import InvalidRequest, Unsupported
+from service.errors import InvalidRequest
 from service.messages import Parameters
 from service.quoting import quoted
 
@@ -51,18 +51,11 @@ def smaller(one: float | None, other: float | None) -> float | None:
     return min(one, other)
 
 
-def check_load(parameters: Mapping[str, object]) -> None:
-    """Raises Unsupported for what Triton lets one say of a model that is to be loaded, InvalidRequest for the rest."""
-    for key in parameters:
-        if key == "config" or key.startswith("file:"):
-            raise Unsupported(f"parameter {quoted(key)}: a model is loaded as the repository has it")
-        raise InvalidRequest(f"parameter {quoted(key)} isn't known; load takes none")
-
-
-def check_unload(parameters: Mapping[str, object]) -> None:
-    """Raises InvalidRequest. `unload_dependents` changes nothing: no model depends on another."""
+def unloads_dependents(parameters: Mapping[str, object]) -> bool:
+    """Whether the models that an ensemble is made of are to be unloaded with it. Raises InvalidRequest."""
     for key, value in parameters.items():
         if key != "unload_dependents":
             raise InvalidRequest(f"parameter {quoted(key)} isn't known; unload takes unload_dependents")
         if not isinstance(value, bool):
             raise InvalidRequest('parameter "unload_dependents" is true or false')
+    return parameters.get("unload_dependents") is True

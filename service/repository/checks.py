@@ -22,8 +22,8 @@ class Checks:
 
     def check(self, root: Path, name: str, version: int, config: ModelConfig | None) -> VersionFolder:
         """The version under this configuration. Raises ArtifactError."""
-        if config and config.hone.remote:
-            return self._remote(root, name, version)
+        if config and config.is_all:
+            return self._config_alone(root, name, version, config)
         return self.version(root, name, version, config.default_model_filename if config else DEFAULT_MODEL_FILENAME)
 
     def version(self, root: Path, name: str, version: int, filename: str) -> VersionFolder:
@@ -47,9 +47,9 @@ class Checks:
             raise ArtifactError(f"{path.name}: has no {CARD_NAME}, and a card is required")
         return VersionFolder(version=1, model_path=path.resolve())
 
-    def _remote(self, root: Path, name: str, version: int) -> VersionFolder:
-        """A version that another server computes: its only file is the config."""
-        if self.require_card:
+    def _config_alone(self, root: Path, name: str, version: int, config: ModelConfig) -> VersionFolder:
+        """A version that another server or other models compute, which have cards of their own."""
+        if self.require_card and config.hone.remote:
             raise ArtifactError(f"{name}/{CONFIG_NAME}: a card is required, and a model of a remote server has none")
         return VersionFolder(version=version, model_path=resolve_under(root, name, CONFIG_NAME))
 

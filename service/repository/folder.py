@@ -13,10 +13,11 @@ from service.repository.glimpse import Mark
 class VersionFolder:
     """One version that passed every check: its file, and its card where it has one.
 
-    A version that a remote server computes has no file of its own: `model_path` is the config that names the server.
+    A version that a remote server computes, or that is made of other models, has no file of its own: `model_path` is
+    the config that says so.
     `sha256` is the digest that the card gives the model file, empty without a card: whoever loads the file compares.
-    `folder` is where it lies, None for a model file by itself and for a version that a remote server computes; `mark`
-    is what stat said of it before it was read, None where nobody looked.
+    `folder` is where it lies, None for a model file by itself and for a version without a file; `mark` is what stat
+    said of it before it was read, None where nobody looked.
     """
 
     version: int

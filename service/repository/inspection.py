@@ -16,7 +16,7 @@ from service.repository.scan import scan_model
 class _Verdict:
     """What came of checking a version, and what the model's own files and the version's looked like then.
 
-    `mark` is empty where there is no folder, as for a version that a remote server computes.
+    `mark` is empty where there is no folder, as for a version that has no file but the config.
     """
 
     own: Mark
@@ -42,8 +42,10 @@ class Inspection:
         """Check everything anew from now on."""
         self._verdicts.clear()
 
-    def scan(self, now: Glimpse, settled: Collection[int], serving: Collection[int]) -> ModelFolder | None:
-        """The model as it was seen `now`; None when it changed meanwhile.
+    def scan(
+        self, now: Glimpse, settled: Collection[int], serving: Collection[int], config: ModelConfig | None = None
+    ) -> ModelFolder | None:
+        """The model as it was seen `now`, under `config` where one is given; None when it changed meanwhile.
 
         Versions that aren't `settled` may still be being copied: they need a card that vouches for their files, and are
         in `waiting` otherwise, not in `refused`.
@@ -51,7 +53,7 @@ class Inspection:
         waiting: set[int] = set()
 
         def check(_root: Path, _name: str, version: int, config: ModelConfig | None) -> VersionFolder:
-            if config and config.hone.remote:
+            if config and config.is_all:
                 return self._check(now, version, now.versions.get(version, ()), config)
             if version not in settled:
                 waiting.add(version)
@@ -64,7 +66,7 @@ class Inspection:
             waiting.discard(version)
             return found
 
-        folder = scan_model(self._root, self._name, check, serving)
+        folder = scan_model(self._root, self._name, check, serving, config)
         after = glimpse(self._root / self._name)
         if after.own != now.own or after.versions.keys() != now.versions.keys():
             return None
@@ -88,6 +90,6 @@ class Inspection:
             found = self._checks.check(self._root, self._name, version, config)
         except ArtifactError as error:
             return str(error)
-        if config and config.hone.remote:
+        if config and config.is_all:
             return found
         return replace(found, mark=mark)

@@ -13,6 +13,7 @@ from service.artifact.names import check_model_name, is_version, resolve_under
 from service.artifact.version_policy import VersionPolicy
 from service.errors import ArtifactError
 from service.repository.checks import CONFIG_NAME, Checks
+from service.repository.ensemble import ensemble_versions, review_ensemble
 from service.repository.folder import ModelFolder, VersionFolder
 from service.repository.reason import not_there, reason_for
 from service.repository.remote import remote_versions, review_remote
@@ -43,14 +44,20 @@ def model_names(root: Path) -> list[str]:
         raise ArtifactError(f"{root.name}: can't be listed ({error.strerror})") from error
 
 
-def scan_model(root: Path, name: str, check: VersionCheck | None = None, serving: Collection[int] = ()) -> ModelFolder:
+def scan_model(
+    root: Path,
+    name: str,
+    check: VersionCheck | None = None,
+    serving: Collection[int] = (),
+    config: ModelConfig | None = None,
+) -> ModelFolder:
     """The model in the folder `name` below `root`; never raises for what is wrong inside it.
 
+    `config` takes the place of the one in the folder.
     Versions in `serving` have an older generation that serves: when one of them doesn't pass, that generation goes on,
     and no other version is looked for in its place.
     """
     path = root / name
-    config: ModelConfig | None = None
     present: frozenset[int] = frozenset()
     sound: tuple[VersionFolder, ...] = ()
     refused: dict[int, str] = {}
@@ -63,11 +70,14 @@ def scan_model(root: Path, name: str, check: VersionCheck | None = None, serving
             raise ArtifactError(not_there(name))
         on_disk = frozenset(_present(path))
         present = on_disk.union(serving)  # a remote server's have no folder: what serves is there as far as is known
-        config = _config(root, name)
+        config = _labelled(config, root, name) if config else _config(root, name)
         warnings = config.warnings if config else ()
         if config and config.hone.remote:
             warnings += review_remote(config)
             present = frozenset(remote_versions(config))
+        elif config and config.ensemble_scheduling:
+            warnings += review_ensemble(config, config.ensemble_scheduling)
+            present = frozenset(ensemble_versions(config, on_disk))
         else:
             present = on_disk
         policy = config.version_policy if config else VersionPolicy()
@@ -112,7 +122,11 @@ def _config(root: Path, name: str) -> ModelConfig | None:
     path = resolve_under(root, name, CONFIG_NAME)
     if path.exists() and not path.is_file():
         raise ArtifactError(f"{name}/{CONFIG_NAME}: isn't a file")
-    config = read_config(path, name=name)
+    return _labelled(read_config(path, name=name), root, name)
+
+
+def _labelled(config: ModelConfig, root: Path, name: str) -> ModelConfig:
+    """With the labels that it names the files of."""
     labels = {}
     for output, filename in config.label_filenames.items():
         labelled = resolve_under(root, name, filename)

@@ -5,10 +5,14 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from service.repository.checks import Checks
+from service.artifact.config import ModelConfig, read_config
+from service.artifact.names import resolve_under
+from service.errors import ArtifactError
+from service.repository.checks import CONFIG_NAME, Checks
 from service.repository.folder import ModelFolder
 from service.repository.glimpse import Glimpse, glimpse
 from service.repository.inspection import Inspection
+from service.repository.override import SentFolder
 from service.repository.scan import model_names, scan_file
 
 CALM = 1.0
@@ -30,7 +34,8 @@ class _Known:
     """What is known of one model: as it was at the last look, and what of it was handed out.
 
     `waiting` are the versions that were left out because they were still being written. `remote` are those that another
-    server computes, those handed out and those that serve until these can: they have no folder that could be missing.
+    server or other models compute, those handed out and those that serve until these can: no folder can be missing.
+    `config` takes the place of the folder's own, if a client sent one along when the model was taken last.
     """
 
     inspection: Inspection
@@ -38,6 +43,7 @@ class _Known:
     taken: Glimpse | None = None
     waiting: Collection[int] = ()
     remote: frozenset[int] = frozenset()
+    config: ModelConfig | None = None
 
 
 class Watch:
@@ -63,8 +69,20 @@ class Watch:
         """Every model in the repository. Raises ArtifactError when it can't be listed."""
         return [self._root.stem] if self._root.is_file() else model_names(self._root)
 
-    def take(self, names: Iterable[str], serving: Mapping[str, Collection[int]]) -> list[ModelFolder]:
-        """These models now, or as soon as nothing has been written to them for a moment.
+    def config(self, name: str) -> ModelConfig | None:
+        """The configuration that a model has there now; None where there is none, or none that can be read."""
+        if self._root.is_file():
+            return None
+        try:
+            return read_config(resolve_under(self._root, name, CONFIG_NAME), name=name)
+        except ArtifactError:
+            return None
+
+    def take(
+        self, names: Iterable[str], serving: Mapping[str, Collection[int]], config: ModelConfig | None = None
+    ) -> list[ModelFolder]:
+        """These models now, or as soon as nothing has been written to them for a moment; under `config` in place of
+        their own, if one is given, until they are taken again.
 
         One that doesn't calm down is taken without the versions that it concerns, or not at all. What serves counts as
         present, also where its folder has gone: to take it away is not what was asked for.
@@ -78,10 +96,16 @@ class Watch:
                 break
             self._pause(self._calm)
             before, now = now, {name: glimpse(self._root / name) for name in now}
+        for name in now:
+            self._of(name).config = config
         return [
             self._take(name, seen, seen if seen.calm >= self._calm else before.get(name, seen), serving.get(name, ()))
             for name, seen in now.items()
         ]
+
+    def sent(self, name: str, config: ModelConfig, files: Mapping[str, bytes]) -> SentFolder:
+        """A folder of its own for a model that a client sent along. Raises ArtifactError when it can't be written."""
+        return SentFolder(name, config, files, self._checks)
 
     def look(self, serving: Mapping[str, Collection[int]], busy: Collection[str] = ()) -> Changes:
         """What changed since the last look, `busy` models left out. Raises ArtifactError when nothing can be seen.
@@ -149,7 +173,7 @@ class Watch:
     def _scan(
         self, known: _Known, now: Glimpse, settled: Collection[int], serving: Collection[int]
     ) -> ModelFolder | None:
-        folder = known.inspection.scan(now, settled, serving)
+        folder = known.inspection.scan(now, settled, serving, known.config)
         if folder is None:
             known.taken = None
             return None

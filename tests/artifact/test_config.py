@@ -135,8 +135,7 @@ def test_json_parses_back() -> None:
         ("instance_group { kind: KIND_CPU gpus: 0 }", "gpus are named for KIND_CPU"),
         ("instance_group { count: -1 }", "can't be negative"),
         ("version_policy { specific {} }", "version_policy.specific must name versions above 0"),
-        ("ensemble_scheduling {}", "config.pbtxt: ensemble_scheduling: ensembles aren't supported yet"),
-        ("model_transaction_policy { decoupled: true }", "decoupled models aren't supported"),
+        ("model_transaction_policy { decoupled: true }", "only models with hone.generate can be so"),
         ('input { name: "x" reshape {} }', "input.reshape: reshape isn't supported"),
         ('input { name: "x" allow_ragged_batch: true }', "ragged batches aren't supported"),
         ('input { name: "x" is_shape_tensor: true }', "shape tensors aren't supported"),
@@ -177,14 +176,13 @@ def test_refused_parameters(key: str, value: str, expected: str) -> None:
 def test_ignored_fields_warn() -> None:
     """A field that changes no answer and isn't implemented is named in a warning, once, and the model is served."""
     text = """
-    model_warmup { name: "a" } model_warmup { name: "b" } response_cache { enable: true }
+    model_warmup { name: "a" } model_warmup { name: "b" }
     max_batch_size: 4 dynamic_batching { preserve_ordering: true }
     """
 
     assert parse_config(text, name="m").warnings == (
         "config.pbtxt: dynamic_batching.preserve_ordering isn't implemented and is ignored",
         "config.pbtxt: model_warmup isn't implemented and is ignored",
-        "config.pbtxt: response_cache isn't implemented and is ignored",
     )
 
 

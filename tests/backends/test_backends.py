@@ -126,6 +126,19 @@ def test_types_go_through_unchanged(runtime: str, kind: int, dtype: type) -> Non
     np.testing.assert_array_equal(x, y)
 
 
+@pytest.mark.parametrize("rows", [0, 1, 3])
+def test_onnx_runtime_takes_and_gives_the_bits_of_bf16(rows: int) -> None:
+    """NaN with whatever it carries, minus zero and subnormals as they are; also where there is nothing."""
+    backend = opened("onnxruntime", single("Identity", TensorProto.BFLOAT16, "n", 3))
+    x = np.array([[0x7FC1, 0x8000, 0x0001]] * rows, np.uint16).reshape(rows, 3)
+
+    (y,) = backend.run(["x"], [x], ["y"])
+
+    assert ["BF16", "BF16"] == [spec.datatype for spec in (*backend.signature.inputs, *backend.signature.outputs)]
+    assert (x.shape, x.tolist()) == (y.shape, y.tolist())
+    assert backend.bind(["x"], [x], ["y"], [y]) is None
+
+
 def test_onnx_runtime_takes_and_gives_bytes() -> None:
     """Strings are bytes on our side and text on the runtime's."""
     backend = opened("onnxruntime", single("Identity", TensorProto.STRING, "n"))

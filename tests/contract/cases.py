@@ -172,6 +172,13 @@ BAD_DOCUMENTS = (
         "malformed",
         "invalid_request",
     ),
+    Case(
+        "a number that is infinite by its digits, beside a bare token",
+        post(INFER, document(tensor([float("nan"), 1])).replace(b"1.0", b"1").replace(b", 1]", b", 1e999]")),
+        400,
+        'the number \\"1e999\\" is too large',
+        "invalid_request",
+    ),
     Case("huge number", post(INFER, document(tensor([0.5, 1])).replace(b"0.5", b"9" * 5000)), 400, "out of range"),
     _bad("id is a number", "got int - at $.id", id=1),
     _bad("parameter is a list", 'parameter \\"a\\" must be a string, a number, true or false', parameters={"a": []}),

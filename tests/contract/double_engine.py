@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import numpy as np
 
@@ -18,9 +19,13 @@ from service.errors import (
     ModelNotFound,
     NotReady,
     QueueFull,
+    Unsupported,
 )
 from service.messages import InferRequest, InferResponse, Tensor
 from service.metadata import IndexEntry, ModelMetadata, ModelStatistics, TensorMetadata
+from service.repository.override import Override
+from service.trace_file import TraceFile
+from service.tracing import TraceControl
 
 SLOW = 0.25
 MODELS = (
@@ -57,11 +62,14 @@ class DoubleEngine:
 
     def __init__(self) -> None:
         self.is_ready = True
+        self.traces = TraceControl(TraceFile(Path("nowhere/trace.json"), 1024))  # never written
         self.requests: list[InferRequest] = []
         self.outcomes: Counter[str] = Counter()
         self.refused: list[tuple[str, str | None, str]] = []
         self.waiting: list[Exchange] = []
+        self.is_explicit = True
         self.loaded: list[str] = []
+        self.overrides: list[Override | None] = []
         self.unloaded: list[str] = []
 
     def live(self) -> bool:
@@ -105,6 +113,9 @@ class DoubleEngine:
     def precheck(self, model: str, version: str | None, timeout: float | None) -> None:
         if model == "overloaded":
             raise _infeasible()
+
+    async def prepare(self, model: str, version: str | None, picture: bytes, seconds: float) -> tuple[Tensor, ...]:
+        raise Unsupported(f"{model} {version} takes no picture, be it of {len(picture)} bytes within {seconds} s")
 
     def refuse(self, model: str, version: str | None, protocol: str, error: HoneError) -> None:
         assert protocol in {"http", "grpc", "v1"}
@@ -155,13 +166,18 @@ class DoubleEngine:
             IndexEntry(name="broken", version="", state="UNAVAILABLE", reason="model.onnx is missing"),
         ]
 
-    async def load_model(self, model: str) -> None:
+    def check_explicit(self) -> None:
+        if not self.is_explicit:
+            raise InvalidRequest("explicit model load / unload is not allowed")
+
+    async def load_model(self, model: str, override: Override | None = None) -> None:
         if model == "failing":
             raise ArtifactError("failing/1/model.onnx: no such file")
         self._find(model, None)
         self.loaded.append(model)
+        self.overrides.append(override)
 
-    async def unload_model(self, model: str) -> None:
+    async def unload_model(self, model: str, *, dependents: bool = False) -> None:
         if model == "full":
             raise InvalidRequest("explicit model load / unload is not allowed")
         self.unloaded.append(model)

@@ -315,8 +315,17 @@ def test_the_client_loads_and_unloads(live: LiveGrpc, client: triton.InferenceSe
     assert [("affine", "READY"), ("broken", "UNAVAILABLE")] == [(one.name, one.state) for one in index]
     ready = live.stub.RepositoryIndex(pb.RepositoryIndexRequest(ready=True)).models
     assert ["affine"] == [one.name for one in ready]
-    with pytest.raises(InferenceServerException, match="a model is loaded as the repository has it"):
-        client.load_model("affine", config="{}")
+    client.load_model("affine", config="{}", files={"file:1/model.onnx": b"\0\xff"})
+    sent = live.engine.overrides[-1]
+    assert sent
+    assert ("{}", {"1/model.onnx": b"\0\xff"}) == (sent.config, sent.files)
+    with pytest.raises(InferenceServerException, match=r'parameter "file:../m": expected'):
+        client.load_model("affine", config="{}", files={"file:../m": b"m"})
+    text = pb.RepositoryModelLoadRequest(model_name="affine")
+    text.parameters["config"].string_param = "{}"
+    text.parameters["file:1/m"].string_param = "AAAA"
+    with pytest.raises(grpc.RpcError, match='parameter "file:1/m" must be bytes'):
+        live.stub.RepositoryModelLoad(text)
     with pytest.raises(InferenceServerException, match="no such file"):
         client.load_model("failing")
     with pytest.raises(grpc.RpcError) as caught:

@@ -61,6 +61,8 @@ def test_what_is_not_finite_is_written_as_it_is_read(server: Live) -> None:
         (b"", "malformed"),
         (b"[1]", "expected a JSON object"),
         (b"{NaN", "malformed"),
+        (b'{"instances": [[NaN, "\\ud800"]]}', "malformed"),
+        (b'{"instances": [[NaN, -1e999]]}', 'the number "-1e999" is too large'),
         ({}, "either"),
         ({"instances": [[1]], "inputs": [[1]]}, "either"),
         ({"instances": []}, "a list with an element for each instance"),

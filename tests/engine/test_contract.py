@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from service.artifact.config import parse_config
+from service.datatypes import NUMPY_DTYPES
 from service.engine.contract import Contract
 from service.errors import InvalidRequest
 from service.messages import InferRequest, Tensor
@@ -140,3 +141,27 @@ def test_what_is_accepted_has_one_number_of_rows(first: int, second: int, length
         return
     assert rows >= 1
     assert [rows, rows] == [len(array) for array in arrays]
+
+
+@pytest.mark.parametrize("datatype", ["FP16", "BF16", "FP32", "FP64"])
+@pytest.mark.parametrize("value", [np.nan, -np.nan, np.inf, -np.inf])
+def test_what_is_not_finite_is_refused_where_the_model_says_so(datatype: str, value: float) -> None:
+    """In every float type, in one element of many; the largest and the smallest numbers aren't meant."""
+    kind = {"BF16": np.float32}.get(datatype, NUMPY_DTYPES[datatype])
+    info = np.finfo(kind)
+    array = np.array([[info.max, info.min, info.smallest_subnormal, -0.0, value, 1]], kind)
+    config = f"""
+    max_batch_size: 2 parameters {{ key: "hone.reject_non_finite" value {{ string_value: "true" }} }}
+    input {{ name: "x" data_type: TYPE_{datatype} dims: [ -1 ] }}
+    output {{ name: "y" data_type: TYPE_FP32 dims: [ 1 ] }}
+    """
+    contract = Contract(parse_config(config, name="m"))
+
+    def ask_of(numbers: "np.ndarray[tuple[int, ...], np.dtype[np.generic]]") -> InferRequest:
+        bits = (numbers.view(np.uint32) >> 16).astype(np.uint16) if datatype == "BF16" else numbers
+        return ask(Tensor(name="x", datatype=datatype, array=bits))
+
+    with pytest.raises(InvalidRequest, match='input "x" holds NaN or infinity'):
+        contract.inputs(ask_of(array))
+    for finite in (array[:, :4], array[:, :0]):
+        contract.inputs(ask_of(finite))

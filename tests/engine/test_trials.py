@@ -338,7 +338,7 @@ async def test_lengths_that_are_not_declared_are_not_timed() -> None:
 
 
 async def test_timing_takes_no_longer_than_it_may() -> None:
-    """A slow model is timed for the sizes that time is left for, the first at least; others are taken to cost as much."""
+    """A slow model is timed for the sizes that time is left for, the first at least; others are taken to cost alike."""
     tried, function = bench(lambda x: x)
     found = await measure(tried, {rows: [np.zeros((rows, 3), np.float32)] for rows in (1, 4096)}, seconds=0.01)
 

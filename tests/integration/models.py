@@ -71,6 +71,26 @@ def fixed() -> bytes:
     )
 
 
+def rows() -> bytes:
+    """x FP32 [N, 4] plus itself: what a model with a batch axis looks like."""
+    return _model(
+        [helper.make_node("Add", ["x", "x"], ["y"])],
+        inputs=[("x", TensorProto.FLOAT, ["N", 4])],
+        outputs=[("y", TensorProto.FLOAT, ["N", 4])],
+        constants={},
+    )
+
+
+def identity(kind: int, shape: Sequence[str | int] = ("N", "T")) -> bytes:
+    """x of one of ONNX's types, answered as y."""
+    return _model(
+        [helper.make_node("Identity", ["x"], ["y"])],
+        inputs=[("x", kind, shape)],
+        outputs=[("y", kind, shape)],
+        constants={},
+    )
+
+
 def single() -> bytes:
     """x FP32 [N, T] plus one, which is looked up at N - 1 in a table of one: more rows than that are refused."""
     return _model(

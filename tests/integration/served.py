@@ -20,6 +20,8 @@ import numpy as np
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
+from tests.engine.ensemble.doubles import tensors
+
 _CACHE = tempfile.TemporaryDirectory(prefix="hone-tests-")
 CONFIG = """
 backend: "onnxruntime"
@@ -70,6 +72,14 @@ def write_model(
     if config is not None:
         (root / name / "config.pbtxt").write_text(config)
     return folder
+
+
+def write_ensemble(root: Path, name: str, *steps: str, inputs: str, outputs: str) -> None:
+    """A folder with a config and nothing else; steps and tensors as `tests/engine/ensemble/doubles.py` writes them."""
+    (root / name).mkdir()
+    ends = f"{tensors('input', inputs)} {tensors('output', outputs)}"
+    scheduling = f"ensemble_scheduling {{ {' '.join(steps)} }}"
+    (root / name / "config.pbtxt").write_text(f'platform: "ensemble" max_batch_size: 16 {ends} {scheduling}')
 
 
 @dataclass

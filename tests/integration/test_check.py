@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from tests.integration.served import CONFIG, mlp, run_to_end, serving, write_model
+from tests.engine.ensemble.doubles import step
+from tests.integration.served import CONFIG, mlp, run_to_end, serving, write_ensemble, write_model
 
 REMOTE = 'parameters { key: "hone.remote" value { string_value: "east" } }\n'
 
@@ -162,3 +163,32 @@ def test_a_single_file(tmp_path: Path) -> None:
     code, (row,) = check(tmp_path / "bad.onnx")
     assert (2, "bad") == (code, row["model"])
     assert "isn't ONNX" in row["problem"]
+
+
+def test_ensembles_are_checked_against_the_models_of_their_steps(tmp_path: Path) -> None:
+    """As workers know these; one that lacks a model, doesn't fit or is made of itself would not be served."""
+    write_model(tmp_path, "m", config=None)
+    write_model(tmp_path, "bad", config=CONFIG.replace("[ 64 ]", "[ 63 ]"))
+    ends = {"inputs": "in:FP32:64", "outputs": "out:FP32:10"}
+    write_ensemble(tmp_path, "a-good", step("m", "x=in", "y=out"), **ends)
+    write_ensemble(tmp_path, "lacking", step("bad", "x=in", "y=out"), **ends)
+    write_ensemble(tmp_path, "old", step("m", "x=in", "y=out", 3), **ends)
+    write_ensemble(tmp_path, "round", step("trip", "in=in", "out=out"), **ends)
+    write_ensemble(tmp_path, "trip", step("round", "in=in", "out=out"), **ends)
+    write_ensemble(tmp_path, "wrong", step("m", "x=in", "y=out"), inputs="in:FP32:64", outputs="out:FP32:9")
+    code, rows = check(tmp_path)
+    problems = {row["model"]: row["problem"] for row in rows}
+    place = "config.pbtxt: ensemble_scheduling"
+
+    assert 2 == code
+    assert [1] == rows[0]["versions"]
+    assert [None, None] == [problems.pop("a-good"), problems.pop("m")]
+    assert problems.pop("bad")
+    assert {
+        "lacking": f'lacking/{place}: step 1 (model "bad"): no model "bad" would be served',
+        "old": f'old/{place}: step 1 (model "m"): version 3 would not be served',
+        "round": "round/config.pbtxt: an ensemble can't be made of itself: round -> trip -> round",
+        "trip": "trip/config.pbtxt: an ensemble can't be made of itself: trip -> round -> trip",
+        "wrong": f'wrong/{place}: tensor "out" has shape [-1, 10] as output "y" of step 1 (model "m"), but [-1, 9] as'
+        ' output "out" of the ensemble',
+    } == problems

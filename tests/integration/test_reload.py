@@ -237,6 +237,8 @@ def test_loading_needs_the_mode_and_a_model_that_is_there(tmp_path: Path) -> Non
         for change in (client.load_model, client.unload_model):
             with pytest.raises(InferenceServerException, match="--model-control-mode explicit"):
                 change("mlp")
+        with pytest.raises(InferenceServerException, match="--model-control-mode explicit"):
+            client.load_model("mlp", config="{}", files={"file:1/model.onnx": mlp(1)})
         assert client.is_model_ready("mlp")
     ports = ("--http-port", "0", "--grpc-port", "0", "--metrics-port", "0")
     code, errors = run_to_end(["run", "--model-repository", str(tmp_path), *ports, *EXPLICIT, "--load-model", "nobody"])

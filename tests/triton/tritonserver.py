@@ -68,9 +68,11 @@ class TritonServer:
         self.repository = folder / "repository"
         self._backends = folder / "backends"
         self._process: subprocess.Popen[bytes] | None = None
-        with socket.socket() as free:
+        with socket.socket() as free, socket.socket() as other:
             free.bind(("127.0.0.1", 0))
+            other.bind(("127.0.0.1", 0))
             self.port: int = free.getsockname()[1]
+            self._http_port: int = other.getsockname()[1]
         backend = self._backends / "python"
         backend.mkdir(parents=True)
         stub = self._package / "python_backend_stubs" / self._version() / "triton_python_backend_stub"
@@ -83,6 +85,11 @@ class TritonServer:
         return f"127.0.0.1:{self.port}"
 
     @property
+    def http(self) -> str:
+        """The URL of its HTTP side."""
+        return f"http://127.0.0.1:{self._http_port}"
+
+    @property
     def running(self) -> bool:
         """Whether it was started and not ended since."""
         return self._process is not None
@@ -93,7 +100,8 @@ class TritonServer:
         python = self._package.parents[4] / "bin"
         command = [str(binary), "--model-repository", str(self.repository), "--backend-directory", str(self._backends)]
         command += ["--grpc-address", "127.0.0.1", "--grpc-port", str(self.port)]
-        command += ["--allow-http", "false", "--allow-metrics", "false", "--model-control-mode", "explicit"]
+        command += ["--http-address", "127.0.0.1", "--http-port", str(self._http_port), "--allow-metrics", "false"]
+        command += ["--model-control-mode", "explicit"]
         command += ["--load-model", "*", "--exit-timeout-secs", "5"]
         environment = {**os.environ, "PATH": f"{python}:{os.environ['PATH']}"}
         with (self._folder / "tritonserver.log").open("ab") as log:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 
 import structlog
 
+from service.artifact.card import Transforms
 from service.artifact.config import ModelConfig, complete
 from service.engine.admission import Admission
 from service.engine.exchange import Exchange, Receiver
@@ -68,6 +69,11 @@ class RemoteModel:
     def problem(self) -> str:
         """Why the remote can't compute; empty while it can."""
         return "" if self.ready else self._problem
+
+    @property
+    def transforms(self) -> Transforms:
+        """See `Servable`: nothing makes its inputs."""
+        return {}
 
     async def load(self) -> None:
         """Ask the remote what the model looks like; one that can't say is asked again in the background.

@@ -121,6 +121,13 @@ class SequenceScheduler:
             step.cancel()
         self._go_on_soon(sequence)
 
+    def end(self, name: int | str) -> None:
+        """Have a sequence of which nobody waits end without a last step."""
+        sequence = self._sequences.get(name)
+        if sequence and sequence.rests:
+            sequence.over = True
+            self._leave(sequence)
+
     async def stop(self) -> None:
         """See `Scheduler`."""
         self._expiry.stop()

@@ -4,6 +4,7 @@ import asyncio
 
 import grpc
 import structlog
+from msgspec import structs
 
 from service.engine.exchange import Exchange
 from service.errors import DeadlineExceeded, HoneError
@@ -55,8 +56,10 @@ class InferDoor:
             return b""
         return reply.body
 
-    def submit(self, message: bytes, remaining: float | None, reply: Reply) -> Exchange:
-        """Decode a request and hand it on; `remaining` are the seconds that its call has left. Raises a HoneError."""
+    def submit(self, message: bytes, remaining: float | None, reply: Reply, *, streams: bool = False) -> Exchange:
+        """Decode a request and hand it on; `remaining` are the seconds that its call has left. With `streams` the reply
+        takes several answers. Raises a HoneError.
+        """
         model, version = _UNKNOWN
         try:
             parts = split(message, self._limits.max_json_bytes)
@@ -67,7 +70,7 @@ class InferDoor:
         except HoneError as error:
             self._engine.refuse(model, version, "grpc", error)
             raise
-        return self._engine.submit(request, reply)
+        return self._engine.submit(structs.replace(request, streams=True) if streams else request, reply)
 
     async def _until(
         self, answered: asyncio.Future[None], exchange: Exchange, context: grpc.aio.ServicerContext[bytes, bytes]

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from functools import lru_cache
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from tritonclient.grpc import service_pb2
 
@@ -23,8 +23,8 @@ def encode_infer(response: InferResponse, targets: Mapping[str, Target]) -> byte
     it is kept, the id, and the raw contents. Outputs with a target are written there, and have none: an empty field
     stands for them, since clients count. Raises InvalidRequest for one that doesn't fit its target.
     """
-    if targets:
-        return _with_targets(response, targets)
+    if targets or response.parameters:
+        return _with_parameters(response, targets)
     outputs = response.outputs
     specs = tuple([(tensor.name, tensor.datatype, tensor.array.shape) for tensor in outputs])
     parts: list[Part] = [_head(response.model, response.version, specs)]
@@ -35,8 +35,10 @@ def encode_infer(response: InferResponse, targets: Mapping[str, Target]) -> byte
     return b"".join(parts)
 
 
-def _with_targets(response: InferResponse, targets: Mapping[str, Target]) -> bytes:
+def _with_parameters(response: InferResponse, targets: Mapping[str, Target]) -> bytes:
     message = service_pb2.ModelInferResponse(model_name=response.model, model_version=response.version, id=response.id)
+    for name, said in response.parameters.items():
+        set_parameter(message.parameters[name], said)
     for tensor in response.outputs:
         output = message.outputs.add(name=tensor.name, datatype=tensor.datatype, shape=tensor.array.shape)
         content, target = binary_data(tensor), targets.get(tensor.name)
@@ -44,13 +46,16 @@ def _with_targets(response: InferResponse, targets: Mapping[str, Target]) -> byt
             message.raw_output_contents.append(bytes(content))
             continue
         for key, value in place_parameters(target.place, target.write(tensor.name, content)).items():
-            if isinstance(value, str):
-                output.parameters[key].string_param = value
-            else:
-                output.parameters[key].int64_param = value
+            set_parameter(output.parameters[key], value)
         message.raw_output_contents.append(b"")
     text: bytes = message.SerializeToString()
     return text
+
+
+def set_parameter(parameter: Any, value: object) -> None:
+    """Write a scalar into an InferParameter, as what it is."""
+    field = {bool: "bool_param", int: "int64_param", float: "double_param"}.get(type(value), "string_param")
+    setattr(parameter, field, value)
 
 
 @lru_cache(_KEPT)

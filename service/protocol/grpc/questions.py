@@ -7,13 +7,16 @@ from google.protobuf import json_format
 from tritonclient.grpc import model_config_pb2
 from tritonclient.grpc import service_pb2 as pb
 
-from service.errors import ModelNotFound, Unsupported
+from service.errors import InvalidRequest, ModelNotFound, Unsupported
 from service.logs import LogControl
 from service.metadata import Duration, IndexEntry, ModelStatistics, TensorMetadata
 from service.protocol.client_memory import NO_CUDA, ClientMemory
 from service.protocol.engine_port import Engine
 from service.protocol.log_settings import change_log_settings, log_settings
-from service.protocol.parameters import check_load, check_unload
+from service.protocol.override import read_override
+from service.protocol.parameters import unloads_dependents
+from service.protocol.trace_settings import change_trace_settings, trace_settings
+from service.quoting import quoted
 
 
 class Questions:
@@ -74,6 +77,16 @@ class Questions:
         told = {key: _setting(value) for key, value in log_settings(self._logs).items()}
         return pb.LogSettingsResponse(settings=told)
 
+    async def TraceSetting(self, request: pb.TraceSettingRequest) -> pb.TraceSettingResponse:  # noqa: N802
+        """Which requests are traced, after what the request sets: of all models, or of the one that is named."""
+        changes = {key: list(setting.value) for key, setting in request.settings.items()}
+        change_trace_settings(self._engine, request.model_name, changes)
+        told = trace_settings(self._engine, request.model_name)
+        value = pb.TraceSettingResponse.SettingValue
+        return pb.TraceSettingResponse(
+            settings={key: value(value=[one] if isinstance(one, str) else one) for key, one in told.items()}
+        )
+
     async def RepositoryIndex(self, request: pb.RepositoryIndexRequest) -> pb.RepositoryIndexResponse:  # noqa: N802
         """Every model and version in the repository, with its state."""
         _refuse_repository(request.repository_name)
@@ -85,10 +98,10 @@ class Questions:
     async def RepositoryModelLoad(  # noqa: N802
         self, request: pb.RepositoryModelLoadRequest
     ) -> pb.RepositoryModelLoadResponse:
-        """Serve a model as it is in the repository now (control mode explicit)."""
+        """Serve a model as it is in the repository now, or as it is sent along (control mode explicit)."""
         _refuse_repository(request.repository_name)
-        check_load(_values(request.parameters))
-        await self._engine.load_model(request.model_name)
+        self._engine.check_explicit()
+        await self._engine.load_model(request.model_name, read_override(_values(request.parameters), _bytes))
         return pb.RepositoryModelLoadResponse()
 
     async def RepositoryModelUnload(  # noqa: N802
@@ -96,8 +109,8 @@ class Questions:
     ) -> pb.RepositoryModelUnloadResponse:
         """Serve a model no longer; answered when its last request is (control mode explicit)."""
         _refuse_repository(request.repository_name)
-        check_unload(_values(request.parameters))
-        await self._engine.unload_model(request.model_name)
+        dependents = unloads_dependents(_values(request.parameters))
+        await self._engine.unload_model(request.model_name, dependents=dependents)
         return pb.RepositoryModelUnloadResponse()
 
     async def SystemSharedMemoryStatus(  # noqa: N802
@@ -161,6 +174,12 @@ def _setting(value: str | int | bool) -> pb.LogSettingsResponse.SettingValue:
 def _values(parameters: Mapping[str, Any]) -> dict[str, object]:
     kinds = {key: value.WhichOneof("parameter_choice") for key, value in parameters.items()}
     return {key: getattr(parameters[key], kind) if kind else None for key, kind in kinds.items()}
+
+
+def _bytes(key: str, value: object) -> bytes:
+    if not isinstance(value, bytes):
+        raise InvalidRequest(f"parameter {quoted(key)} must be bytes")
+    return value
 
 
 def _tensor(tensor: TensorMetadata) -> pb.ModelMetadataResponse.TensorMetadata:

@@ -1,11 +1,12 @@
-"""ModelStreamInfer: many requests on one call, answered in the order in which they came.
+"""ModelStreamInfer: many requests on one call, answered in the order in which they came, but for texts, whose pieces
+go out as they are written.
 
 A request that is refused doesn't end the stream: its answer says why, and names the request by its id. A client that
 asks for it (metadata `triton_grpc_error: true`) gets the status of gRPC instead, which ends the call.
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 
 import grpc
 import structlog
@@ -13,7 +14,9 @@ from tritonclient.grpc import service_pb2
 
 from service.engine.exchange import Exchange
 from service.errors import HoneError
+from service.messages import InferResponse
 from service.protocol.grpc.infer import InferDoor
+from service.protocol.grpc.infer_response import encode_infer
 from service.protocol.grpc.reply import Reply
 from service.protocol.grpc.status import trailers_of
 from service.protocol.grpc.wire import field, split
@@ -26,22 +29,46 @@ _FINAL = service_pb2.ModelInferResponse(
     parameters={"triton_final_response": service_pb2.InferParameter(bool_param=True)}
 ).SerializeToString()
 """Merged into a message it says that no other answer to that request follows."""
+_MORE = service_pb2.ModelInferResponse(
+    parameters={"triton_final_response": service_pb2.InferParameter(bool_param=False)}
+).SerializeToString()
+"""The same of one that others follow."""
 _INTERNAL = "internal error"
 _log = structlog.get_logger()
+
+
+class _Pieces(Reply):
+    """A reply that may have several answers: all but the last are handed on at once. Implements `Receiver`."""
+
+    __slots__ = ("_hand_on", "begun")
+
+    def __init__(self, deliver: Callable[[], None], hand_on: Callable[[bytes], None]) -> None:
+        super().__init__(deliver)
+        self._hand_on = hand_on
+        self.begun = False
+
+    def emit(self, response: InferResponse) -> None:
+        """See `Receiver`."""
+        if response.final:
+            super().emit(response)
+        else:
+            self.begun = True
+            self._hand_on(encode_infer(response, self.targets))
 
 
 class _Turn:
     """Owns one request of a stream: its exchange, if it was admitted, and its answer."""
 
-    def __init__(self, message: bytes) -> None:
+    def __init__(self, message: bytes, order: "_Order") -> None:
         self.message = message
-        self.answered = asyncio.Event()
-        self.reply = Reply(self.answered.set)
+        self.answered = False
         self.exchange: Exchange | None = None
+        self.reply = _Pieces(self._deliver, order.piece)
+        self._order = order
 
     def submit(self, door: InferDoor, remaining: float | None) -> None:
         try:
-            self.exchange = door.submit(self.message, remaining, self.reply)
+            self.exchange = door.submit(self.message, remaining, self.reply, streams=True)
         except HoneError as error:
             self.reply.finish(error)
         except Exception:
@@ -51,6 +78,48 @@ class _Turn:
     def cancel(self) -> None:
         if self.exchange:
             self.exchange.cancel()  # has no effect on one that has ended
+
+    def _deliver(self) -> None:
+        self.answered = True
+        self._order.settle(self)
+
+
+class _Order:
+    """Owns who of a stream is unanswered, and what is ready to be sent: turns in the order in which they came, pieces
+    of texts and the ends of those as they come, and None behind all.
+    """
+
+    def __init__(self) -> None:
+        self.ready: asyncio.Queue[_Turn | bytes | None] = asyncio.Queue()
+        self.unanswered: dict[_Turn, None] = {}
+        self._closed = False
+
+    def add(self, turn: _Turn) -> None:
+        """It comes after all others."""
+        self.unanswered[turn] = None
+
+    def piece(self, body: bytes) -> None:
+        """An answer that others to the same request follow."""
+        self.ready.put_nowait(body)
+
+    def settle(self, turn: _Turn) -> None:
+        """It is answered."""
+        if turn.reply.begun and turn in self.unanswered:
+            del self.unanswered[turn]
+            self.ready.put_nowait(turn)
+        self._flush()
+
+    def close(self) -> None:
+        """Nobody comes any more."""
+        self._closed = True
+        self._flush()
+
+    def _flush(self) -> None:
+        while self.unanswered and (first := next(iter(self.unanswered))).answered:
+            del self.unanswered[first]
+            self.ready.put_nowait(first)
+        if self._closed and not self.unanswered:
+            self.ready.put_nowait(None)
 
 
 class StreamDoor:
@@ -65,34 +134,33 @@ class StreamDoor:
         """The ModelStreamInferResponses. When the call ends, whatever of it is unanswered leaves the queue."""
         strict = ("triton_grpc_error", "true") in (context.invocation_metadata() or ())
         room = asyncio.Semaphore(_AT_ONCE)
-        turns: asyncio.Queue[_Turn | None] = asyncio.Queue()
-        unanswered: set[_Turn] = set()
+        order = _Order()
 
         async def read() -> None:
             try:
                 async for message in requests:
                     await room.acquire()
-                    turn = _Turn(message)
-                    unanswered.add(turn)
+                    turn = _Turn(message, order)
+                    order.add(turn)
                     turn.submit(self._door, context.time_remaining())
-                    turns.put_nowait(turn)
             finally:
-                turns.put_nowait(None)
+                order.close()
 
         reading = asyncio.create_task(read())
         try:
-            while turn := await turns.get():
-                await turn.answered.wait()
-                unanswered.discard(turn)
+            while (one := await order.ready.get()) is not None:
+                if isinstance(one, bytes):
+                    yield b"".join(field(_ANSWER, one + _MORE))
+                    continue
                 room.release()
-                error = turn.reply.error
+                error = one.reply.error
                 if error and strict:
                     await context.abort(grpc.StatusCode[grpc_status(error)], str(error), trailers_of(error))
-                yield _refusal(turn, error) if error else _answer(turn)
+                yield _refusal(one, error) if error else _answer(one)
         finally:
             reading.cancel()
             await asyncio.gather(reading, return_exceptions=True)
-            for turn in unanswered:
+            for turn in list(order.unanswered):
                 turn.cancel()
 
 

@@ -21,12 +21,14 @@ from service.protocol.http.answer import (
     refusal,
     transport_refusal,
 )
+from service.protocol.http.generate_routes import add_generate_routes
 from service.protocol.http.infer_door import InferDoor
 from service.protocol.http.infer_route import AnswerResponse, infer
 from service.protocol.http.logging_routes import add_logging_routes
 from service.protocol.http.memory_routes import add_memory_routes
 from service.protocol.http.repository_routes import add_repository_routes
 from service.protocol.http.schema import INFER_OPENAPI, JSON_OPENAPI, READY_OPENAPI
+from service.protocol.http.trace_routes import add_trace_routes
 from service.protocol.http.v1_routes import add_v1_routes
 from service.protocol.limits import Limits
 from service.quoting import quoted
@@ -52,8 +54,10 @@ def build_app(engine: Engine, limits: Limits, logs: LogControl, memory: ClientMe
     _add_server_routes(app, engine)
     add_repository_routes(app, engine, limits)
     add_logging_routes(app, limits, logs)
+    add_trace_routes(app, engine, limits)
     add_memory_routes(app, limits, memory)
     add_v1_routes(app, engine, limits)
+    add_generate_routes(app, engine, limits)
     app.add_exception_handler(HoneError, _refuse)
     app.add_exception_handler(HTTPException, _refuse_route)
     app.add_exception_handler(ClientDisconnect, _forget)

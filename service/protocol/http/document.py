@@ -4,17 +4,14 @@ The first parse assumes that every `data` is a flat list of numbers, which msgsp
 the elements is needed afterwards to tell true from 1. Any other body is parsed a second time without that assumption.
 """
 
-import json
-import re
 from typing import Any
 
 import msgspec
 import orjson
 
 from service.errors import InvalidRequest
+from service.protocol.http.bare_tokens import has_bare_tokens, parse_with_bare_tokens
 from service.protocol.layout import TensorHead
-
-_LONE_ESCAPE = re.compile(r"\\u[dD][89a-fA-F]")
 
 
 class InputEntry(TensorHead):
@@ -76,15 +73,10 @@ def _parse_general(text: bytes) -> InferDocument:
 
 
 def _parse_with_bare_tokens(text: bytes) -> InferDocument:
-    """Python's own parser knows the tokens NaN, Infinity and -Infinity, which Triton writes and reads."""
-    if b"NaN" not in text and b"Infinity" not in text:
+    if not has_bare_tokens(text):
         raise _malformed(text)
     try:
-        decoded = text.decode()
-        document = json.loads(decoded)
-        if _LONE_ESCAPE.search(decoded):  # half of a surrogate pair is no text, but this parser lets it pass
-            json.dumps(document, ensure_ascii=False).encode()
-        return msgspec.convert(document, InferDocument)
+        return msgspec.convert(parse_with_bare_tokens(text), InferDocument)
     except msgspec.ValidationError as error:
         raise _misfit(error) from None
     except RecursionError:

@@ -24,11 +24,13 @@ def encode_infer(response: InferResponse, wanted: Wanted, max_json_bytes: int) -
     those in JSON would hold more than `max_json_bytes` of tensor data.
     """
     outputs = response.outputs
-    if wanted is ALL_JSON and len(outputs) == 1:
+    if wanted is ALL_JSON and len(outputs) == 1 and not response.parameters:
         return None, _one_output(response, outputs[0], max_json_bytes)
     text = [_opening(response.model, response.version)]
     if response.id:
         text += (b',"id":', orjson.dumps(response.id))
+    if response.parameters:
+        text += (b',"parameters":', orjson.dumps(response.parameters))
     between = b',"outputs":['
     parts: list[bytes | memoryview] = []
     left = max_json_bytes

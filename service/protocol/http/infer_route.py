@@ -119,8 +119,11 @@ async def _answer(
     return reply.answer()
 
 
-async def settled(exchange: Exchange, answered: asyncio.Future[None], request: Request) -> bool:
-    """Wait for the answer, or until the client has gone; False when the server stops before."""
+async def settled(exchange: Exchange, answered: asyncio.Future[None], request: Request, *, keep: bool = False) -> bool:
+    """Wait for the answer, or until the client has gone; False when the server stops before.
+
+    An exchange that hasn't ended then is cancelled, unless more answers are to follow (`keep`).
+    """
     gone = asyncio.ensure_future(_gone(request))
     try:
         await asyncio.wait({answered, gone}, return_when=asyncio.FIRST_COMPLETED)
@@ -128,7 +131,8 @@ async def settled(exchange: Exchange, answered: asyncio.Future[None], request: R
         return False
     finally:
         gone.cancel()
-        exchange.cancel()  # has no effect on one that has ended
+        if not (keep and answered.done()):
+            exchange.cancel()  # has no effect on one that has ended
     return True
 
 

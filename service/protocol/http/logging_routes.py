@@ -5,6 +5,7 @@ from starlette.responses import Response
 
 from service.errors import TooLarge
 from service.logs import LogControl
+from service.protocol.gate import check_origin
 from service.protocol.http.answer import json_answer
 from service.protocol.http.infer_route import AnswerResponse, read_body
 from service.protocol.http.json_object import object_of
@@ -23,6 +24,7 @@ def add_logging_routes(app: FastAPI, limits: Limits, logs: LogControl) -> None:
 
     async def changed(request: Request) -> Response:
         """Set which lines the server writes; the answer is what is set then."""
+        check_origin(request.headers.get("origin"))
         change_log_settings(logs, object_of(await read_body(request, limits.max_json_bytes, too_large)))
         return AnswerResponse(json_answer(200, log_settings(logs)))
 

@@ -7,6 +7,7 @@ from starlette.responses import Response
 
 from service.errors import InvalidRequest, TooLarge, Unsupported
 from service.protocol.client_memory import NO_CUDA, ClientMemory
+from service.protocol.gate import check_origin
 from service.protocol.http.answer import empty_answer, json_answer
 from service.protocol.http.infer_route import AnswerResponse, read_body
 from service.protocol.http.json_object import object_of
@@ -38,6 +39,7 @@ def add_memory_routes(app: FastAPI, limits: Limits, memory: ClientMemory) -> Non
 
     async def register(request: Request, region: str) -> Response:
         """Take tensors from, and write them to, a shared memory object of this machine (--allow-client-shm)."""
+        check_origin(request.headers.get("origin"))
         content = object_of(await read_body(request, limits.max_json_bytes, too_large))
         memory.register(region, _key(content), content.get("offset", 0), content.get("byte_size"))
         return AnswerResponse(empty_answer(200))

@@ -1,19 +1,22 @@
 """The routes of the model repository: what is in it, and which of it is to be served."""
 
+import asyncio
 from typing import Any
 
 from fastapi import FastAPI, Request
 from starlette.responses import Response
 
-from service.errors import InvalidRequest, TooLarge, Unsupported
+from service.errors import HoneError, InvalidRequest, TooLarge, Unsupported
 from service.metadata import IndexEntry
 from service.protocol.engine_port import Engine
+from service.protocol.gate import check_origin
 from service.protocol.http.answer import CLOSE, empty_answer, json_answer, refusal
 from service.protocol.http.infer_route import AnswerResponse, EarlyResponse, read_body
 from service.protocol.http.json_object import object_of
+from service.protocol.http.load_body import read_load
 from service.protocol.http.schema import INDEX_OPENAPI, LOAD_OPENAPI, UNLOAD_OPENAPI
 from service.protocol.limits import Limits
-from service.protocol.parameters import check_load, check_unload
+from service.protocol.parameters import unloads_dependents
 
 _MODEL = "/models/{model}"
 
@@ -21,6 +24,7 @@ _MODEL = "/models/{model}"
 def add_repository_routes(app: FastAPI, engine: Engine, limits: Limits) -> None:
     """Index, load and unload."""
     too_large = TooLarge(f"the body is larger than the limit of {limits.max_json_bytes} bytes")
+    too_large_load = TooLarge(f"the body is larger than the limit of {limits.max_binary_bytes} bytes")
 
     async def body_of(request: Request) -> dict[str, Any]:
         return object_of(await read_body(request, limits.max_json_bytes, too_large))
@@ -36,15 +40,23 @@ def add_repository_routes(app: FastAPI, engine: Engine, limits: Limits) -> None:
         )
 
     async def load(request: Request, model: str) -> Response:
-        """Serve a model as it is in the repository now (control mode explicit)."""
-        check_load(_parameters(await body_of(request)))
-        await engine.load_model(model)
+        """Serve a model as it is in the repository now, or as it is sent along (control mode explicit)."""
+        try:
+            check_origin(request.headers.get("origin"))
+            engine.check_explicit()
+        except HoneError as error:  # nobody may send megabytes in vain
+            return EarlyResponse(refusal(error, CLOSE))
+        body = await read_body(request, limits.max_binary_bytes, too_large_load)
+        override = await asyncio.to_thread(read_load, body) if body else None
+        del body  # megabytes, perhaps, and loading takes a while
+        await engine.load_model(model, override)
         return AnswerResponse(empty_answer(200))
 
     async def unload(request: Request, model: str) -> Response:
         """Serve a model no longer; answered when its last request is (control mode explicit)."""
-        check_unload(_parameters(await body_of(request)))
-        await engine.unload_model(model)
+        check_origin(request.headers.get("origin"))
+        dependents = unloads_dependents(_parameters(await body_of(request)))
+        await engine.unload_model(model, dependents=dependents)
         return AnswerResponse(empty_answer(200))
 
     async def of_repository() -> Response:

@@ -123,11 +123,66 @@ _INSTANCES = {
     },
     "example": {"instances": [[0.1, 0.2, 0.3, 0.4]]},
 }
+_FILE = {"schema": {"type": "string", "format": "binary", "description": "A file, for a model whose card takes one."}}
 PREDICT_OPENAPI: dict[str, Any] = {
-    "requestBody": {"required": True, "content": {"application/json": {"schema": _INSTANCES}}},
+    "requestBody": {
+        "required": True,
+        "content": {
+            "application/json": {"schema": _INSTANCES},
+            "image/png": _FILE,
+            "image/jpeg": _FILE,
+            "text/plain": {"schema": {"type": "string", "description": "For a model whose only input is a text."}},
+        },
+    },
     "responses": {
-        "200": _json("`predictions` by rows, or `outputs` by columns.", {"type": "object"}),
+        "200": _json(
+            "`predictions` by rows, or `outputs` by columns; of a picture the likeliest classes.", {"type": "object"}
+        ),
         **_REFUSALS,
+        "501": _json("The model takes no such body.", _ERROR),
+    },
+}
+_WISHES = {
+    "type": "object",
+    "properties": {
+        "max_tokens": {"type": "integer", "minimum": 1, "description": "The most tokens of the answer."},
+        "temperature": {"type": "number", "minimum": 0, "description": "0: always the likeliest token."},
+        "top_k": {"type": "integer", "minimum": 0, "description": "Choose among so many likeliest tokens; 0: all."},
+        "top_p": {"type": "number", "description": "Choose among the fewest with this share of the probability."},
+        "seed": {"type": "integer", "minimum": 0, "description": "The same seed chooses the same tokens."},
+        "stop": {"description": "A text, or a list of them, before which the answer ends."},
+    },
+    "additionalProperties": True,
+}
+_PROMPT = {
+    "type": "object",
+    "required": ["text_input"],
+    "properties": {"id": {"type": "string"}, "text_input": {"type": "string"}, "parameters": _WISHES},
+    "example": {"text_input": "The with statement", "parameters": {"max_tokens": 32}},
+}
+_TEXT = {
+    "type": "object",
+    "required": ["model_name", "model_version", "text_output"],
+    "properties": {
+        **{key: {"type": "string"} for key in ("id", "model_name", "model_version", "text_output")},
+        "finish_reason": {"type": "string", "enum": ["eos", "stop", "length"]},
+        "generated_tokens": {"type": "integer"},
+    },
+}
+_WRITES_NONE = {**_REFUSALS, "501": _json("The model writes no texts.", _ERROR)}
+_PROMPT_BODY = {"required": True, "content": {"application/json": {"schema": _PROMPT}}}
+GENERATE_OPENAPI: dict[str, Any] = {
+    "requestBody": _PROMPT_BODY,
+    "responses": {"200": _json("The text.", _TEXT), **_WRITES_NONE},
+}
+EVENTS_OPENAPI: dict[str, Any] = {
+    "requestBody": _PROMPT_BODY,
+    "responses": {
+        "200": {
+            "description": "An event (`data: {...}`) for each piece of the text; the last says why it ended.",
+            "content": {"text/event-stream": {"schema": {"type": "string"}}},
+        },
+        **_WRITES_NONE,
     },
 }
 INDEX_OPENAPI: dict[str, Any] = {
@@ -139,13 +194,25 @@ INDEX_OPENAPI: dict[str, Any] = {
         "200": _json("One entry for each model and version.", {"type": "array", "items": {"type": "object"}})
     },
 }
+_OVERRIDE = {
+    "type": "object",
+    "properties": {"config": {"type": "string", "description": "A configuration as JSON, in place of config.pbtxt."}},
+    "additionalProperties": {
+        "type": "string",
+        "format": "byte",
+        "description": "`file:<version>/<name>`: a file, in place of all that the model's folder holds.",
+    },
+}
 LOAD_OPENAPI: dict[str, Any] = {
+    "requestBody": {
+        "required": False,
+        "content": {"application/json": {"schema": {"type": "object", "properties": {"parameters": _OVERRIDE}}}},
+    },
     "responses": {
         "200": {"description": "The model serves."},
-        **{code: _REFUSALS[code] for code in ("400", "404", "503")},
+        **{code: _REFUSALS[code] for code in ("400", "404", "413", "503")},
         "500": _json("The model can't be loaded; what served it before goes on.", _ERROR),
-        "501": _json("A config or files of the client's own aren't taken.", _ERROR),
-    }
+    },
 }
 _LOGGING = {
     "type": "object",
@@ -163,6 +230,18 @@ LOGGING_OPENAPI: dict[str, Any] = {
         "403": _json("Clients may not change it.", _ERROR),
         "501": _json("It can't be changed by request.", _ERROR),
     },
+}
+_TEXTS = {"oneOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}
+_TRACE = {
+    "type": "object",
+    "properties": {
+        "trace_level": {"type": "array", "items": {"type": "string", "enum": ["OFF", "TIMESTAMPS"]}, "nullable": True},
+        **{key: {**_TEXTS, "nullable": True} for key in ("trace_rate", "trace_count", "log_frequency")},
+    },
+}
+TRACE_OPENAPI: dict[str, Any] = {
+    "requestBody": {"required": False, "content": {"application/json": {"schema": _TRACE}}},
+    "responses": {**LOGGING_OPENAPI["responses"], "404": _REFUSALS["404"]},
 }
 CHANGED_OPENAPI: dict[str, Any] = {
     "responses": {

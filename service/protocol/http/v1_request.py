@@ -9,7 +9,6 @@ Source: TensorFlow Serving, "RESTful API", predict API; KServe, "V1 protocol".
 
 import base64
 import binascii
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -20,6 +19,7 @@ from service.datatypes import BYTES
 from service.errors import InvalidRequest
 from service.messages import Tensor
 from service.metadata import ModelMetadata, TensorMetadata
+from service.protocol.http.bare_tokens import has_bare_tokens, parse_with_bare_tokens
 from service.protocol.http.tensors import flatten, json_array
 from service.protocol.layout import Layouts, TensorHead
 from service.protocol.limits import Limits
@@ -83,12 +83,14 @@ def _parsed(body: bytes) -> dict[str, Any]:
     try:
         document = orjson.loads(body)
     except orjson.JSONDecodeError as error:
-        if b"NaN" not in body and b"Infinity" not in body:
+        if not has_bare_tokens(body):
             raise InvalidRequest(f"the JSON is malformed: {error}") from None
         try:
-            document = json.loads(body)
-        except (ValueError, RecursionError):
-            raise InvalidRequest(f"the JSON is malformed: {error}") from None
+            document = parse_with_bare_tokens(body)
+        except RecursionError:
+            raise InvalidRequest("the JSON is nested too deeply") from None
+        except ValueError as fault:
+            raise InvalidRequest(f"the JSON is malformed: {fault}") from None
     if not isinstance(document, dict):
         raise InvalidRequest('expected a JSON object with "instances" or "inputs"')
     return document

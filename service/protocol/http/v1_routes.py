@@ -1,6 +1,9 @@
 """The friendly door: TensorFlow Serving's and KServe's first protocol, in which a value is plain JSON."""
 
 import asyncio
+import time
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Annotated
 
 from fastapi import FastAPI, Path, Request
@@ -21,21 +24,24 @@ from service.protocol.http.infer_route import (
     uncoded,
 )
 from service.protocol.http.schema import JSON_OPENAPI, PREDICT_OPENAPI
+from service.protocol.http.v1_media import PICTURES, encode_classes, media_of, text_input, wanted_classes
 from service.protocol.http.v1_request import PredictDecoder
 from service.protocol.http.v1_response import encode_predict
 from service.protocol.limits import Limits
 
 _Model = Annotated[str, Path(description="The name of a model.")]
 _MODELS = "/v1/models"
+_LONGEST = 30.0
+"""Seconds that a picture may wait to be decoded where its client says nothing."""
+_SOON = 1e-6
 
 
 class _Prediction:
     """Owns the answer to one request while it comes into being. Implements `Receiver`."""
 
-    def __init__(self, instances: int | None, max_json_bytes: int) -> None:
+    def __init__(self, encode: Callable[[InferResponse], bytes]) -> None:
         self.answered: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._instances = instances
-        self._max_json_bytes = max_json_bytes
+        self._encode = encode
         self._body: bytes | None = None
         self._error: HoneError | None = None
 
@@ -43,7 +49,7 @@ class _Prediction:
         """See `Receiver`."""
         if self._body is not None:
             raise BackendError(f'model "{response.model}" gave more than one answer')
-        self._body = encode_predict(response, self._instances, self._max_json_bytes)
+        self._body = self._encode(response)
 
     def finish(self, error: HoneError | None) -> None:
         """See `Receiver`."""
@@ -58,34 +64,74 @@ class _Prediction:
         return success(None, self._body)
 
 
+class _Door:
+    """Turns bodies into requests, and says how their answers are to be written."""
+
+    def __init__(self, engine: Engine, limits: Limits) -> None:
+        self._engine = engine
+        self._limits = limits
+        self._decoder = PredictDecoder(limits)
+
+    async def body(self, request: Request, fields: Mapping[bytes, bytes]) -> bytes:
+        """The whole body. Raises TooLarge."""
+        limit = self._limit(fields)
+        return await read_body(request, limit, _too_large(limit))
+
+    async def request(
+        self, fields: Mapping[bytes, bytes], body: bytes, model: str, version: str | None
+    ) -> tuple[InferRequest, Callable[[InferResponse], bytes]]:
+        """Raises a HoneError that names the culprit."""
+        head, limit, media = read_head(fields), self._limit(fields), media_of(fields)
+        body = await uncoded(fields, body, _too_large(limit), limit)
+        metadata = self._engine.metadata(model, version)
+        instances: int | None = 1
+        timeout, classes = head.timeout, dict[str, int]()
+        if media in PICTURES:
+            classes, began = wanted_classes(metadata), time.monotonic()
+            inputs = await self._engine.prepare(model, version, body, _LONGEST if timeout is None else timeout)
+            timeout = None if timeout is None else max(timeout - (time.monotonic() - began), _SOON)
+        elif media:
+            inputs = text_input(body, metadata)
+        else:
+            inputs, instances = self._decoder.decode(body, metadata)
+        asked = InferRequest(
+            model=model, version=version, inputs=inputs, classes=classes, timeout=timeout, protocol="v1"
+        )
+        most = self._limits.max_json_bytes
+        return asked, encode_classes if classes else partial(encode_predict, instances=instances, max_json_bytes=most)
+
+    def _limit(self, fields: Mapping[bytes, bytes]) -> int:
+        return self._limits.max_binary_bytes if media_of(fields) in PICTURES else self._limits.max_json_bytes
+
+
+def _too_large(limit: int) -> TooLarge:
+    return TooLarge(f"the body is larger than the limit of {limit} bytes")
+
+
 def add_v1_routes(app: FastAPI, engine: Engine, limits: Limits) -> None:
     """Predict, and what is served."""
-    decoder = PredictDecoder(limits)
-    too_large = TooLarge(f"the body is larger than the limit of {limits.max_json_bytes} bytes")
+    door = _Door(engine, limits)
 
     async def answer(request: Request, model: str, version: str | None) -> Response:
         fields = dict(request.scope["headers"])
         try:
-            body = await read_body(request, limits.max_json_bytes, too_large)
+            body = await door.body(request, fields)
         except TooLarge as error:
             engine.refuse(model, version, "v1", error)
             return EarlyResponse(refusal(error, CLOSE))
         try:
-            head = read_head(fields)
-            body = await uncoded(fields, body, too_large, limits.max_json_bytes)
-            inputs, instances = decoder.decode(body, engine.metadata(model, version))
+            asked, encode = await door.request(fields, body, model, version)
         except HoneError as error:
             engine.refuse(model, version, "v1", error)
             return AnswerResponse(refusal(error))
-        prediction = _Prediction(instances, limits.max_json_bytes)
-        asked = InferRequest(model=model, version=version, inputs=inputs, timeout=head.timeout, protocol="v1")
+        prediction = _Prediction(encode)
         exchange = engine.submit(asked, prediction)
         if not await settled(exchange, prediction.answered, request):
             return AnswerResponse(refusal(Draining(STOPPING), CLOSE))
         return AnswerResponse(await as_wanted(fields, prediction.answer()))
 
     async def predict(request: Request, model: _Model) -> Response:
-        """Run a model on plain JSON: `instances` by rows, or `inputs` by columns."""
+        """Run a model on plain JSON (`instances` by rows, or `inputs` by columns), on a picture, or on a text."""
         return await answer(request, model, None)
 
     async def predict_version(request: Request, model: _Model, version: str) -> Response:

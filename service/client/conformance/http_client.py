@@ -1,0 +1,141 @@
+"""HTTP as it goes over the wire: any method, path, header and body, and the answer with nothing undone."""
+
+import http.client
+import json
+import socket
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import SplitResult, urlsplit
+
+from service.client.conformance.expectation import CheckFailed
+
+_PIECE = 65536
+_LARGEST = 64 * 1024 * 1024
+"""An answer beyond this isn't read to its end: the checks ask for kilobytes."""
+_BRIEF = 160
+
+
+class UnreachableError(Exception):
+    """Nobody answers there; the text is for the user."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Answer:
+    """One HTTP answer; the names of its headers are in lower case."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+    @property
+    def brief(self) -> str:
+        """Status and the beginning of the body, for a reason."""
+        text = self.body[:_BRIEF].decode("utf-8", "replace").strip()
+        return f"{self.status} {text}{'...' if len(self.body) > _BRIEF else ''}".strip()
+
+    def json(self) -> Any:
+        """The body as JSON, in which NaN and infinities may be bare tokens. Raises CheckFailed."""
+        try:
+            return json.loads(self.body)
+        except ValueError:
+            raise CheckFailed(f"expected JSON, got {self.brief or 'nothing'}") from None
+
+    def object(self) -> dict[str, Any]:
+        """The body of a successful answer as a JSON object. Raises CheckFailed."""
+        if self.status != 200:
+            raise CheckFailed(f"expected 200, got {self.brief}")
+        found = self.json()
+        if not isinstance(found, dict):
+            raise CheckFailed(f"expected a JSON object, got {self.brief}")
+        return found
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Request:
+    """One HTTP request. A body brings its Content-Length along, unless Transfer-Encoding says how it comes."""
+
+    method: str
+    path: str
+    body: bytes | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+class HttpClient:
+    """Owns the server's address, and until when the check that is running may wait for answers."""
+
+    def __init__(self, url: str) -> None:
+        parts = urlsplit(url if "://" in url else f"http://{url}")
+        port = _port(parts)
+        if port is None or parts.scheme not in {"http", "https"} or not parts.hostname or parts.query or parts.fragment:
+            raise ValueError(f"expected http://HOST:PORT, got {url}")
+        self._address = (parts.hostname, port)
+        self._kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
+        self._prefix = parts.path.rstrip("/")
+        self._until = float("inf")
+        self.url = f"{parts.scheme}://{parts.netloc}{self._prefix}"
+
+    def allow(self, seconds: float) -> None:
+        """From now on, so much time for all that is asked."""
+        self._until = time.monotonic() + seconds
+
+    @property
+    def remaining(self) -> float:
+        """Seconds that are left. Raises TimeoutError when none are."""
+        left = self._until - time.monotonic()
+        if left <= 0:
+            raise TimeoutError
+        return min(left, 3600.0)
+
+    def get(self, path: str, **headers: str) -> Answer:
+        """The answer to a GET. Raises OSError or HTTPException when there is none."""
+        return self.ask(Request(method="GET", path=path, headers=headers))
+
+    def post(self, path: str, body: bytes = b"", headers: Mapping[str, str] | None = None) -> Answer:
+        """The answer to a POST."""
+        return self.ask(Request(method="POST", path=path, body=body, headers=headers or {}))
+
+    def ask(self, request: Request) -> Answer:
+        """The answer to a request on a connection of its own."""
+        return self.ask_in_turn(request)[0]
+
+    def ask_in_turn(self, *requests: Request) -> list[Answer]:
+        """The answers to requests one after the other on one connection, or on a new one where the server closes it."""
+        connection = self._kind(*self._address, timeout=self.remaining)
+        try:
+            return [self._ask(connection, request) for request in requests]
+        finally:
+            connection.close()
+
+    def _ask(self, connection: http.client.HTTPConnection, request: Request) -> Answer:
+        connection.timeout = self.remaining
+        connection.putrequest(request.method, self._prefix + request.path, skip_accept_encoding=True)
+        if request.body is not None and "Transfer-Encoding" not in request.headers:
+            connection.putheader("Content-Length", str(len(request.body)))
+        for name, value in request.headers.items():
+            connection.putheader(name, value)
+        connection.endheaders(request.body)
+        return self._read(connection)
+
+    def _read(self, connection: http.client.HTTPConnection) -> Answer:
+        held: socket.socket = connection.sock  # forgotten by a connection that is about to be closed
+        held.settimeout(self.remaining)
+        response = connection.getresponse()
+        body = bytearray()
+        while piece := response.read1(_PIECE):
+            body += piece
+            if len(body) > _LARGEST:
+                raise CheckFailed(f"the answer has more than {_LARGEST} bytes")
+            held.settimeout(self.remaining)
+        headers = {name.lower(): value for name, value in response.getheaders()}
+        response.read()  # of an answer with a length, says whether all of it came
+        return Answer(status=response.status, headers=headers, body=bytes(body))
+
+
+def _port(parts: SplitResult) -> int | None:
+    """The port of a URL; None where it has one that isn't any."""
+    try:
+        return parts.port or (443 if parts.scheme == "https" else 80)
+    except ValueError:
+        return None
