@@ -5,8 +5,8 @@ before: serving. The cache has a fixed size, so that a server can keep it betwee
 at different places: [N, L, 2, H, C, D], keys and values of L layers and H heads for C positions. Queries have more
 heads than keys and values, which keeps the cache small.
 
-Places are told by turning queries and keys, so that only distances count: with an embedding of each place, the same
-network took three times the text to learn what follows a token.
+Places are told by turning queries and keys, so that only distances count. Two layers in windows of 128 came to 2.03 bits
+a byte of validation text after 1,000 steps, and with an embedding of each place to 2.27 after 1,200 (measured once).
 
 Sources: A. Vaswani et al., "Attention Is All You Need", 2017; normalisation before each part and tied embeddings as in
 A. Radford et al., "Language Models are Unsupervised Multitask Learners", 2019; shared keys and values, J. Ainslie et
@@ -84,7 +84,8 @@ class Attention(nn.Module):
     def among(self, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor) -> torch.Tensor:
         """Queries [N, H, G, T, D] of the keys and values [N, H, T, D] of the same tokens: [N, T, W].
 
-        The same as `attend` with nothing before, by a kernel that keeps no scores: half the time of a training step.
+        The same as `attend` with nothing before, by a kernel that keeps no scores: forward and back, 8 windows of 256
+        took 17 ms where it took 38 (measured once).
         """
         shape = query.shape
         key, value = (one[:, :, None].expand(shape).flatten(1, 2) for one in (key, value))
