@@ -5,8 +5,8 @@ before: serving. The cache has a fixed size, so that a server can keep it betwee
 at different places: [N, L, 2, H, C, D], keys and values of L layers and H heads for C positions. Queries have more
 heads than keys and values, which keeps the cache small.
 
-Places are told by turning queries and keys, so that only distances count. Two layers in windows of 128 came to 2.03 bits
-a byte of validation text after 1,000 steps, and with an embedding of each place to 2.27 after 1,200 (measured once).
+Places are told by turning queries and keys, so that only distances count. Two layers in windows of 128 got to 2.03 bits
+a byte of validation text after 1,000 steps, with an embedding of each place to 2.27 after 1,200 (measured once).
 
 Sources: A. Vaswani et al., "Attention Is All You Need", 2017; normalisation before each part and tied embeddings as in
 A. Radford et al., "Language Models are Unsupervised Multitask Learners", 2019; shared keys and values, J. Ainslie et
