@@ -18,8 +18,11 @@ from rich.console import Console
 from service.errors import HoneError, SettingsError
 
 if TYPE_CHECKING:
+    from training.language_report import LanguageReport
     from training.report import Report
-    from training.steps.journal import Journal
+    from training.steps.journal import Journal, R
+    from training.steps.learning import Trained
+    from training.steps.reading import LearnedDecoder
 
 FAILED = 1
 WRONG_SETTING = 2
@@ -73,19 +76,26 @@ def list_recipes(json: Json = False) -> None:
 def train(
     recipe: RecipeName, profile: Profile = "quick", runs: Runs = RUNS, retrain: Retrain = False, json: Json = False
 ) -> None:
-    """Train the recipe's network, the teacher, and say how well it does on validation images.
+    """Train the recipe's network, the teacher, and say how well it does on validation images (or texts).
 
     An interrupted run goes on where it stopped, and ends with the same weights as one that never stopped.
     """
     with _exit_codes():
-        from training import run
+        from training import language, run
+        from training.recipe import Recipe, load_any
 
-        with _journal(recipe, profile, runs, retrain=retrain, json=json) as journal:
-            _, teacher = run.train(journal)
-            if json:
-                _print_json({"checkpoint": str(teacher.checkpoint), **msgspec.to_builtins(teacher.facts)})
-            else:
-                journal.console.print(f"  {teacher.checkpoint}", highlight=False)
+        chosen = load_any(recipe, profile)
+        trained: Trained | LearnedDecoder
+        if isinstance(chosen, Recipe):
+            with _journal(chosen, runs, retrain=retrain, json=json) as journal:
+                _, trained = run.train(journal)
+        else:
+            with _journal(chosen, runs, retrain=retrain, json=json) as notes:
+                _, trained = language.train(notes)
+        if json:
+            _print_json({"checkpoint": str(trained.checkpoint), **msgspec.to_builtins(trained.facts)})
+        else:
+            _console().print(f"  {trained.checkpoint}", highlight=False)
 
 
 @app.command()
@@ -98,9 +108,14 @@ def compress(
     """
     with _exit_codes():
         from training import run
+        from training.recipe import Recipe, load_any
         from training.table import print_networks
 
-        with _journal(recipe, profile, runs, retrain=retrain, json=json) as journal:
+        chosen = load_any(recipe, profile)
+        if not isinstance(chosen, Recipe):
+            text = "is a language model, and is published as it was trained; there are train, evaluate, export, publish"
+            raise SettingsError(f"`{chosen.name}` {text}")
+        with _journal(chosen, runs, retrain=retrain, json=json) as journal:
             family = run.compress(journal)
             sizes = {variant.variant: variant.model.stat().st_size for variant in family.variants}
             networks = {one.variant: one.facts for one in family.networks}
@@ -118,20 +133,29 @@ def evaluate(
     """Measure all variants side by side through the service, judge them, and write report.html.
 
     Accuracy has its 95 % interval and a paired test against the parent. If no variant meets the recipe's budget, the
-    nearest miss is named and the exit code is 4.
+    nearest miss is named and the exit code is 4. A language model is measured beside an n-gram, in this process.
     """
     with _exit_codes():
-        from training import run
+        from training import language, run
+        from training.recipe import Recipe, load_any
 
-        with _journal(recipe, profile, runs, retrain=retrain, json=json) as journal:
-            _, report = run.evaluate(journal)
-            _tell(report, journal.console, json=json)
+        chosen = load_any(recipe, profile)
+        report: Report | LanguageReport
+        if isinstance(chosen, Recipe):
+            with _journal(chosen, runs, retrain=retrain, json=json) as journal:
+                _, report = run.evaluate(journal)
+        else:
+            with _journal(chosen, runs, retrain=retrain, json=json) as notes:
+                _, report = language.evaluate(notes)
+        _tell(report, json=json)
 
 
 @app.command()
 def export(
     recipe: RecipeName,
-    variant: Annotated[str, typer.Argument(help="teacher, student, pruned or int8.", metavar="VARIANT")],
+    variant: Annotated[
+        str, typer.Argument(help="teacher, student, pruned or int8; of a language model, decoder.", metavar="VARIANT")
+    ],
     to: Annotated[Path, typer.Option(help="The ONNX file to write; in a folder it is named <family>-<variant>.onnx.")],
     *,
     profile: Profile = "quick",
@@ -139,22 +163,32 @@ def export(
     retrain: Retrain = False,
     json: Json = False,
 ) -> None:
-    """Write one variant's ONNX file where you want it: it takes raw pixels and answers probabilities."""
-    with _exit_codes():
-        from training import run
-        from training.durable import copy_file
+    """Write one variant's ONNX file where you want it: it takes raw pixels and answers probabilities.
 
-        if variant not in run.VARIANTS:  # said now, as the next line is, and not after minutes of training
-            raise SettingsError(f"no variant `{variant}`; there are {', '.join(run.VARIANTS)}")
+    A language model's takes tokens and what it kept of those before, and answers logits.
+    """
+    with _exit_codes():
+        from training import language, run
+        from training.durable import copy_file
+        from training.recipe import Recipe, load_any
+
+        chosen = load_any(recipe, profile)
+        variants = run.VARIANTS if isinstance(chosen, Recipe) else language.VARIANTS
+        if variant not in variants:  # said now, as the next line is, and not after minutes of training
+            raise SettingsError(f"no variant `{variant}`; there are {', '.join(variants)}")
         _check_writable(to if to.is_dir() else to.parent)
-        with _journal(recipe, profile, runs, retrain=retrain, json=json) as journal:
-            made = {one.variant: one for one in run.compress(journal).variants}
-            path = to / f"{made[variant].name}.onnx" if to.is_dir() else to
-            copy_file(made[variant].model, path)
-            if json:
-                _print_json({"model": made[variant].name, "path": str(path), "bytes": path.stat().st_size})
-            else:
-                journal.console.print(f"  {made[variant].name} is in {path}", highlight=False, soft_wrap=True)
+        if isinstance(chosen, Recipe):
+            with _journal(chosen, runs, retrain=retrain, json=json) as journal:
+                name, model = next((o.name, o.model) for o in run.compress(journal).variants if o.variant == variant)
+        else:
+            with _journal(chosen, runs, retrain=retrain, json=json) as notes:
+                name, model = chosen.family, language.export(notes).model
+        path = to / f"{name}.onnx" if to.is_dir() else to
+        copy_file(model, path)
+        if json:
+            _print_json({"model": name, "path": str(path), "bytes": path.stat().st_size})
+        else:
+            _console().print(f"  {name} is in {path}", highlight=False, soft_wrap=True)
 
 
 @app.command()
@@ -177,12 +211,19 @@ def publish(
     If no variant meets the recipe's budget, nothing is published and the exit code is 4.
     """
     with _exit_codes():
-        from training import run
+        from training import language, run
+        from training.recipe import Recipe, load_any
 
         _check_writable(next(path for path in (repository.absolute(), *repository.absolute().parents) if path.exists()))
-        with _journal(recipe, profile, runs, retrain=retrain, json=json) as journal:
-            report = run.publish(journal, repository, keep=keep)
-            _tell(report, journal.console, json=json)
+        chosen = load_any(recipe, profile)
+        report: Report | LanguageReport
+        if isinstance(chosen, Recipe):
+            with _journal(chosen, runs, retrain=retrain, json=json) as journal:
+                report = run.publish(journal, repository, keep=keep)
+        else:
+            with _journal(chosen, runs, retrain=retrain, json=json) as notes:
+                report = language.publish(notes, repository, keep=keep)
+        _tell(report, json=json)
 
 
 def main() -> None:
@@ -193,11 +234,14 @@ def main() -> None:
     app()
 
 
-def _journal(recipe: str, profile: str, runs: Path, *, retrain: bool, json: bool) -> "Journal":
-    from training.recipe import load_recipe
+def _journal(recipe: "R", runs: Path, *, retrain: bool, json: bool) -> "Journal[R]":
     from training.steps.journal import Journal
 
-    return Journal(load_recipe(recipe, profile), runs, Console(stderr=json, markup=False), retrain=retrain)
+    return Journal(recipe, runs, _console(stderr=json), retrain=retrain)
+
+
+def _console(*, stderr: bool = False) -> Console:
+    return Console(stderr=stderr, markup=False)
 
 
 def _check_writable(folder: Path) -> None:
@@ -206,14 +250,18 @@ def _check_writable(folder: Path) -> None:
         raise OSError(f"{folder}: isn't a folder that can be written to")
 
 
-def _tell(report: "Report", console: Console, *, json: bool) -> None:
+def _tell(report: "Report | LanguageReport", *, json: bool) -> None:
+    from training.language_report import LanguageReport
+    from training.language_table import print_language
     from training.table import print_report
 
     if json:
         sys.stdout.buffer.write(report.to_json())
+    elif isinstance(report, LanguageReport):
+        print_language(report, _console())
     else:
-        print_report(report, console)
-    if not report.verdict.goal_met:
+        print_report(report, _console())
+    if not (report.goal_met if isinstance(report, LanguageReport) else report.verdict.goal_met):
         raise typer.Exit(GOAL_MISSED)
 
 

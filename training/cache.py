@@ -17,6 +17,7 @@ import numpy as np
 from service.artifact.digest import sha256_bytes, sha256_file
 from training.data.split import Split
 from training.errors import Damaged
+from training.sources import source_digest
 
 STAMP = "step.json"
 
@@ -26,8 +27,8 @@ class Step:
     """One step of a run.
 
     `inputs` is everything that decides the output: settings (dataclasses or plain JSON), splits, and files by their
-    path. `code` are the modules whose source decides it too; a package stands for all its modules. `versions` are
-    those of the libraries that do the work.
+    path. `code` are the modules whose source decides it too; a package stands for those of its modules that the others
+    use (see `source_digest`). `versions` are those of the libraries that do the work.
     """
 
     name: str
@@ -39,7 +40,7 @@ class Step:
         """The digest of all that decides the output, hexadecimal."""
         told = {
             "inputs": {name: _digestible(value) for name, value in self.inputs.items()},
-            "code": {module.__name__: source_digest(module) for module in self.code},
+            "code": {module.__name__: source_digest(module, self.code) for module in self.code},
             "versions": dict(self.versions),
         }
         return sha256_bytes(json.dumps(told, sort_keys=True).encode())
@@ -118,16 +119,6 @@ class Cache:
     def discard(self, step: str) -> None:
         """Forget what `step` made, finished or not. Raises OSError if something stays: nothing may resume from it."""
         _remove(self._folder / step)
-
-
-def source_digest(module: ModuleType) -> str:
-    """The digest of a module's source, or of all sources below a package."""
-    if hasattr(module, "__path__"):
-        root = Path(next(iter(module.__path__)))
-        sources = {str(path.relative_to(root)): sha256_file(path) for path in sorted(root.rglob("*.py"))}
-        return sha256_bytes(json.dumps(sources, sort_keys=True).encode())
-    assert module.__file__ is not None
-    return sha256_file(Path(module.__file__))
 
 
 def _digestible(value: Any) -> Any:

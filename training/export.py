@@ -5,14 +5,9 @@ quantization from fusing what surrounds it. The file is compared with torch befo
 """
 
 import copy
-import logging
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
-import onnx
 import torch
 from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
@@ -20,11 +15,10 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from service.errors import ArtifactError
 from training.data.split import Images
 from training.session import open_session
+from training.tracing import trace
 
 INPUT = "image"
 OUTPUT = "probabilities"
-OPSET = 20
-IR_VERSION = 10
 PARITY_BATCHES = (1, 3, 64)
 PARITY_TOLERANCE = 1e-4
 """Largest difference in a probability that is put down to the order of additions."""
@@ -49,11 +43,16 @@ def export(network: nn.Module, samples: Images, path: Path) -> float:
     difference in a probability. Raises ArtifactError if it is beyond the tolerance, or a normalisation was left.
     """
     served = Probabilities(fold(network)).eval()
-    model = _trace(served, torch.from_numpy(samples[:2]))
+    model = trace(
+        served,
+        (torch.from_numpy(samples[:2]),),
+        inputs=[INPUT],
+        outputs=[OUTPUT],
+        dynamic_shapes={"image": {0: torch.export.Dim("batch")}},
+    )
     left = [node.name for node in model.graph.node if node.op_type == "BatchNormalization"]
     if left:
         raise ArtifactError(f"{path.name}: BatchNormalization wasn't folded ({', '.join(left)})")
-    onnx.checker.check_model(model, full_check=True)
     path.write_bytes(model.SerializeToString(deterministic=True))
     return check_parity(served, samples, path)
 
@@ -92,50 +91,3 @@ def agreement(first: Path, second: Path, samples: Images) -> float:
     """The share of `samples` uint8 [N, C, H, W] for which two files find the same class most probable."""
     answers = [open_session(path)(samples).argmax(axis=1) for path in (first, second)]
     return float((answers[0] == answers[1]).mean())
-
-
-def _trace(served: nn.Module, example: torch.Tensor) -> onnx.ModelProto:
-    with _quiet():
-        program = torch.onnx.export(
-            served,
-            (example,),
-            input_names=[INPUT],
-            output_names=[OUTPUT],
-            dynamic_shapes={"image": {0: torch.export.Dim("batch")}},
-            opset_version=OPSET,
-            external_data=False,
-            dynamo=True,
-            verbose=False,
-        )
-    assert program is not None
-    model = program.model_proto
-    _strip(model)
-    return model
-
-
-def _strip(model: onnx.ModelProto) -> None:
-    """Drop what describes the exporting program: it names source files of this machine and changes nothing."""
-    model.ir_version = IR_VERSION
-    model.ClearField("metadata_props")
-    model.graph.ClearField("metadata_props")
-    model.graph.ClearField("doc_string")
-    values = (*model.graph.input, *model.graph.output, *model.graph.value_info)
-    for part in (*model.graph.node, *values, *model.graph.initializer):
-        part.ClearField("metadata_props")
-        part.ClearField("doc_string")
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Silence what the exporter says about itself, during the export and nowhere else."""
-    logger = logging.getLogger("torch.onnx")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings():
-            # Deprecations between the exporter and its own dependencies: nothing that a caller could act on.
-            warnings.simplefilter("ignore", category=DeprecationWarning)
-            warnings.simplefilter("ignore", category=FutureWarning)
-            yield
-    finally:
-        logger.setLevel(level)

@@ -5,9 +5,9 @@ model visible, or, after the new `config.pbtxt`, a new version. A hidden name is
 folder is invisible, and the next publication removes it. One publisher works on a repository at a time, by a lock on
 its folder.
 
-All versions of a model are served under one config. So a release with other tensors or labels replaces the model's
-whole folder, by two renames: between them, no server sees that model, and after a crash there the next publication
-puts the old one back before anything else.
+All versions of a model are served under one config, with the same labels or tokenizer. So a release with others, or
+with other tensors, replaces the model's whole folder, by two renames: between them, no server sees that model, and
+after a crash there the next publication puts the old one back before anything else.
 """
 
 import fcntl
@@ -26,32 +26,33 @@ from service.artifact.card import CARD_NAME, Card, FileRecord, Machine, Transfor
 from service.artifact.config import parse_config, read_config
 from service.artifact.names import is_version
 from service.errors import ArtifactError
-from training.data.split import Images
 from training.durable import UNFINISHED, appear, opened, sync_folder, write
 
 MODEL = "model.onnx"
 GOLDEN = "golden.npz"
 CONFIG = "config.pbtxt"
-LABELS = "labels.txt"
 REPLACED = ".replaced-"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Golden:
-    """Inputs uint8 [N, C, H, W] and the probabilities float32 [N, classes] that this file gave for them."""
+    """Inputs of the model by their names, N rows of each, and outputs that this file gave for them."""
 
-    inputs: Mapping[str, Images]
-    outputs: Mapping[str, NDArray[np.float32]]
+    inputs: Mapping[str, NDArray[Any]]
+    outputs: Mapping[str, NDArray[Any]]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Release:
-    """A model version to be published under `name`: its file, how to serve it (`config`), and what its card says."""
+    """A model version to be published under `name`: its file, how to serve it (`config`), and what its card says.
+
+    `beside` are files that lie beside the config, by their names: what all versions are served with.
+    """
 
     name: str
     model: Path
     config: str
-    labels: tuple[str, ...]
+    beside: Mapping[str, bytes]
     golden: Golden
     family: str
     variant: str
@@ -68,7 +69,7 @@ class Published:
     """Where a release is now: a model's name and version; `new` is False when that version was there already.
 
     `renewed` is True when that version stayed and its card was replaced, because it said something else. `replaced` are
-    the versions that went, because they had other tensors or labels.
+    the versions that went, because they had other tensors, labels or another tokenizer.
     """
 
     name: str
@@ -82,7 +83,8 @@ def publish(repository: Path, release: Release, *, keep: int | None = None) -> P
     """Make `release` a new version of its model in `repository`, unless its latest version holds the same files.
 
     Then that version's card is made to say what the release says. `keep` is how many versions stay, the latest; None
-    keeps all. A release with other tensors or labels than its model's config is the only version that stays.
+    keeps all. A release with other tensors than its model's config, or other files beside it, is the only version that
+    stays.
 
     Raises OSError, with the repository as it was, or with the whole new version. A crash leaves the same, but for two
     things: old versions may be there under the new config, which fits them, and a model that was being replaced may
@@ -92,7 +94,7 @@ def publish(repository: Path, release: Release, *, keep: int | None = None) -> P
     folder = repository / release.name
     with _locked(repository):
         _tidy(folder)
-        with _undone_on_failure(folder):
+        with _undone_on_failure(folder, release):
             if not folder.exists() or not _fits(folder, release):
                 return _publish_model(folder, release)
             published = _publish_version(folder, release)
@@ -113,7 +115,8 @@ def _fits(folder: Path, release: Release) -> bool:
         return True
     new = parse_config(release.config, name=release.name)
     tensors = [(one.inputs, one.outputs, one.max_batch_size > 0) for one in (old, new)]
-    return tensors[0] == tensors[1] and _content(folder / LABELS) in {None, _labels(release)}
+    same = all(_content(folder / name) in {None, content} for name, content in release.beside.items())
+    return tensors[0] == tensors[1] and same
 
 
 def _publish_model(folder: Path, release: Release) -> Published:
@@ -122,7 +125,8 @@ def _publish_model(folder: Path, release: Release) -> Published:
     unfinished = folder.with_name(f"{UNFINISHED}{release.name}")
     _write_version(unfinished / str(version), release)
     write(unfinished / CONFIG, release.config.encode())
-    write(unfinished / LABELS, _labels(release))
+    for name, content in release.beside.items():
+        write(unfinished / name, content)
     sync_folder(unfinished)
     if folder.exists():
         folder.rename(folder.with_name(f"{REPLACED}{release.name}"))
@@ -136,7 +140,8 @@ def _publish_version(folder: Path, release: Release) -> Published:
     unfinished = folder / f"{UNFINISHED}{latest + 1}"
     files = _write_version(unfinished, release)
     # The config goes first: a server that looks in between sees old versions under the new config, and serves them.
-    _replace(folder / LABELS, _labels(release))
+    for name, content in release.beside.items():
+        _replace(folder / name, content)
     _replace(folder / CONFIG, release.config.encode())
     if latest and _holds(folder / str(latest), files):
         renewed = _renew(unfinished / CARD_NAME, folder / str(latest) / CARD_NAME)
@@ -190,10 +195,6 @@ def _renew(card: Path, published: Path) -> bool:
     return True
 
 
-def _labels(release: Release) -> bytes:
-    return "".join(f"{label}\n" for label in release.labels).encode()
-
-
 def _remove_old(folder: Path, keep: int | None) -> None:
     for version in versions(folder)[:-keep] if keep else ():
         # Renamed first, so that a version is whole until it is gone.
@@ -203,10 +204,10 @@ def _remove_old(folder: Path, keep: int | None) -> None:
 
 
 @contextmanager
-def _undone_on_failure(folder: Path) -> Iterator[None]:
+def _undone_on_failure(folder: Path, release: Release) -> Iterator[None]:
     """Should the block fail, leave everything as it was, as far as a full disk allows, or with the new version."""
     before = versions(folder)
-    contents = {path: _content(path) for path in (folder / LABELS, folder / CONFIG)}
+    contents = {path: _content(path) for path in (*(folder / name for name in release.beside), folder / CONFIG)}
     try:
         yield
     except OSError:

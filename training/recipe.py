@@ -1,7 +1,8 @@
 """A recipe: everything that decides what a run makes, read from one YAML file and checked before anything runs.
 
 A file holds the settings and, under `profiles`, what each profile changes in them. Unknown keys are refused, because a
-misspelt setting that is silently ignored costs a training run to find out.
+misspelt setting that is silently ignored costs a training run to find out. `kind` says what is made, and with it which
+settings there are; where it isn't said, that is an image classifier.
 """
 
 import dataclasses
@@ -11,7 +12,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any, TypeAlias, TypeVar, get_type_hints
 
 import msgspec
 import yaml
@@ -25,6 +26,7 @@ from training.compression.quantize import QuantizeSettings
 from training.data.digits import DigitsSettings
 from training.evaluate import EvaluateSettings
 from training.fit import FitSettings
+from training.language_recipe import LanguageRecipe
 from training.networks.resnet import ResNetConfig, multiply_adds
 from training.tasks.classification import Classification
 from training.verdict import Budget
@@ -36,6 +38,7 @@ PROFILE_NAME = re.compile(r"[A-Za-z0-9_-]+")
 DECIDED = {
     "name": "the file's name",
     "profile": "the flag --profile",
+    "network.vocabulary": "tokenizer.vocabulary",
     **{
         f"{network}.{key}": "the data"
         for network in ("network", "student")
@@ -87,12 +90,26 @@ class Recipe:
             raise ValueError("student: must take fewer multiplications than the network it learns from")
 
 
+AnyRecipe: TypeAlias = Recipe | LanguageRecipe
+Kind = TypeVar("Kind", bound=AnyRecipe)
+IMAGES, LANGUAGE = "image_classifier", "language_model"
+KINDS: Mapping[str, type[AnyRecipe]] = {IMAGES: Recipe, LANGUAGE: LanguageRecipe}
+
+
 def recipe_names() -> list[str]:
     """The recipes that come with the package, sorted."""
     return sorted(path.stem for path in RECIPES.glob("*.yaml"))
 
 
 def load_recipe(name: str, profile: str) -> Recipe:
+    """The recipe `name` of an image classifier; see `load_any`. Raises SettingsError, also for another kind."""
+    recipe = load_any(name, profile)
+    if not isinstance(recipe, Recipe):
+        raise SettingsError(f"{recipe.name}: makes no image classifier")
+    return recipe
+
+
+def load_any(name: str, profile: str) -> AnyRecipe:
     """The bundled recipe `name`, or the file `name` if it ends in .yaml, as `profile` changes it.
 
     Raises SettingsError that names the file, the key, and the nearest key that exists.
@@ -105,8 +122,11 @@ def load_recipe(name: str, profile: str) -> Recipe:
     try:
         settings = read_settings(path)
         changes = _changes(settings.pop("profiles", None), profile, file=path.name)
+        kind = str(settings.pop("kind", IMAGES))
         merged = _merge(settings, changes, where=f"{path.name}: profiles.{profile}")
-        return parse_recipe(merged, file=path.name, profile=profile)
+        if kind not in KINDS:
+            raise SettingsError(f"{path.name}: no kind `{kind}`{_suggestion(kind, list(KINDS))}")
+        return _parse(KINDS[kind], merged, file=path.name, profile=profile)
     except RecursionError as error:
         raise SettingsError(f"{path.name}: is nested too deeply") from error
 
@@ -127,10 +147,14 @@ def read_settings(path: Path) -> dict[str, Any]:
 
 
 def parse_recipe(settings: Mapping[str, Any], *, file: str, profile: str) -> Recipe:
-    """A recipe from plain values. Raises SettingsError naming `file` and the key at fault."""
-    _check_settings(Recipe, settings, file=file, where="")
+    """The recipe of a classifier from plain values. Raises SettingsError naming `file` and the key at fault."""
+    return _parse(Recipe, settings, file=file, profile=profile)
+
+
+def _parse(kind: type[Kind], settings: Mapping[str, Any], *, file: str, profile: str) -> Kind:
+    _check_settings(kind, settings, file=file, where="")
     try:
-        return msgspec.convert({**settings, "name": Path(file).stem, "profile": profile}, Recipe)
+        return msgspec.convert({**settings, "name": Path(file).stem, "profile": profile}, kind)
     except msgspec.ValidationError as error:
         raise SettingsError(f"{file}: {error}") from error
 

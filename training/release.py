@@ -20,6 +20,7 @@ from training.session import open_session
 from training.verdict import ITSELF, Verdict
 
 GOLDEN_IMAGES = 8
+LABELS = "labels.txt"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,7 +94,7 @@ def _release(
         name=name,
         model=variant.model,
         config=classifier.config(name=name, family=variant.family, variant=variant.variant),
-        labels=dataset.classes,
+        beside={LABELS: "".join(f"{label}\n" for label in dataset.classes).encode()},
         golden=Golden(inputs={INPUT: images}, outputs={OUTPUT: open_session(variant.model)(images)}),
         family=variant.family,
         variant=variant.variant,

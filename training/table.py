@@ -1,12 +1,13 @@
 """What a person reads on the terminal at the end of a step."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from rich import box
 from rich.console import Console
 from rich.table import Table
 
 from training.evaluate import Measured
+from training.publish import Published
 from training.report import Report
 from training.steps.learning import Facts
 
@@ -16,12 +17,12 @@ UNBOUNDED = 10_000
 
 def print_networks(networks: Mapping[str, Facts], sizes: Mapping[str, int], console: Console) -> None:
     """What was made: each network, and the size in bytes of each model file by its variant."""
-    table = _table("Networks and model files", ("parameters", "M multiply-adds", "validation %", "MB"), first="variant")
+    table = framed("Networks and model files", ("parameters", "M multiply-adds", "validation %", "MB"), first="variant")
     for variant, size in sizes.items():
         facts = networks.get(variant)
         made = ("", "", "") if facts is None else _made(facts)
         table.add_row(variant, *made, f"{size / 1e6:.2f}")
-    _print(table, console)
+    print_whole(table, console)
 
 
 def print_report(report: Report, console: Console) -> None:
@@ -29,12 +30,12 @@ def print_report(report: Report, console: Console) -> None:
 
     No figure is ever cut: two tables fit into 80 columns, and where names are too long for that, lines grow.
     """
-    quality = _table(
+    quality = framed(
         f"{report.recipe.about} ({report.recipe.profile})",
         ("parent", "accuracy % (95 %)", "won/lost (p)", "KB", "smaller"),
         first="variant",
     )
-    speed = _table("", ("compute ms", "faster", "p50/p99 ms", "images/s @batch"), first="variant")
+    speed = framed("", ("compute ms", "faster", "p50/p99 ms", "images/s @batch"), first="variant")
     for name, figures in report.variants.items():
         style = "bold" if name == report.verdict.chosen else ""
         quality.add_row(name, *_quality(figures, report.recipe.family), style=style)
@@ -42,19 +43,25 @@ def print_report(report: Report, console: Console) -> None:
     teacher = next(iter(report.variants.values()))
     quality.caption = "won/lost: images against the parent. smaller: times the teacher's."
     speed.caption = f"ms: one image, p50/p99 of {teacher.latency_ms['1'].count:,} requests. faster: in computing."
-    _print(quality, console)
-    _print(speed, console)
+    print_whole(quality, console)
+    print_whole(speed, console)
     for name, reason in report.verdict.reasons.items():
         console.print(f"  {name}: {reason}", highlight=False, soft_wrap=True)
     console.print(f"  {report.verdict.goal}", highlight=False, soft_wrap=True)
-    for one in report.published:
+    tell_published(report.published, console)
+
+
+def tell_published(published: Iterable[Published], console: Console) -> None:
+    """Each model with its version, and whether that is new."""
+    for one in published:
         state = "published" if one.new else "unchanged"
         gone = ", ".join(map(str, one.replaced))
-        note = f" in the place of {gone}, which had other inputs, outputs or labels" if one.replaced else ""
+        note = f" in the place of {gone}, which had other inputs, outputs, labels or tokens" if one.replaced else ""
         console.print(f"  {state} {one.name} version {one.version}{note}", highlight=False, soft_wrap=True)
 
 
-def _table(title: str, columns: tuple[str, ...], *, first: str) -> Table:
+def framed(title: str, columns: tuple[str, ...], *, first: str) -> Table:
+    """An empty table: names on the left, figures on the right."""
     table = Table(title=title, box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
     table.title_justify = table.caption_justify = "left"
     table.add_column(first, no_wrap=True)
@@ -67,7 +74,7 @@ def _made(facts: Facts) -> tuple[str, ...]:
     return f"{facts.parameters:,}", f"{facts.multiply_adds / 1e6:.2f}", f"{facts.validation_accuracy * 100:.2f}"
 
 
-def _print(table: Table, console: Console) -> None:
+def print_whole(table: Table, console: Console) -> None:
     """Print a table as wide as it is: whatever narrows it would cut figures."""
     table.width = console.measure(table, options=console.options.update(width=UNBOUNDED)).maximum
     console.print(table, crop=False)

@@ -97,14 +97,31 @@ def test_changed_code_does_it_again(cache: Cache, step: Step, tmp_path: Path) ->
     assert cache.do(step, act) is False
 
 
-def test_a_package_stands_for_all_its_modules(cache: Cache, step: Step, tmp_path: Path) -> None:
+def test_a_package_that_runs_stands_for_all_its_modules(cache: Cache, step: Step, tmp_path: Path) -> None:
     """A change deep in a package is seen too."""
     (tmp_path / "package" / "deep").mkdir(parents=True)
+    (tmp_path / "package" / "__main__.py").write_text("")
     package = module_at(tmp_path / "package" / "__init__.py", "")
     package.__path__ = [str(tmp_path / "package")]
     step = replace(step, code=(package,))
     cache.do(step, act)
     (tmp_path / "package" / "deep" / "new.py").write_text("")
+    assert cache.do(step, act) is False
+
+
+def test_a_library_stands_for_what_the_code_uses_of_it(cache: Cache, step: Step, tmp_path: Path) -> None:
+    """Directly or through each other: what nobody imports may come and change, what somebody does may not."""
+    folder = tmp_path / "rooms"
+    folder.mkdir()
+    package = module_at(folder / "__init__.py", "")
+    package.__name__, package.__path__ = "rooms", [str(folder)]
+    (folder / "used.py").write_text("from rooms import deep\n")
+    (folder / "deep.py").write_text("")
+    step = replace(step, code=(module_at(tmp_path / "code.py", "import rooms.used\n"), package))
+    cache.do(step, act)
+    (folder / "stranger.py").write_text("from rooms import used\n")
+    assert cache.do(step, refuse) is True
+    (folder / "deep.py").write_text("x = 1\n")
     assert cache.do(step, act) is False
 
 

@@ -32,7 +32,7 @@ def release(tmp_path: Path) -> Release:
         name="digits",
         model=tmp_path / "model.onnx",
         config=Classifier(shape=(1, 16, 16), classes=10).config(name="digits", family="digits", variant="int8"),
-        labels=tuple("0123456789"),
+        beside={"labels.txt": b"".join(b"%d\n" % number for number in range(10))},
         golden=Golden(inputs={"image": images}, outputs={"probabilities": answers}),
         family="digits",
         variant="int8",
@@ -285,7 +285,7 @@ def test_a_model_with_other_tensors_replaces_the_old_one(release: Release, enlar
 def test_a_model_with_other_labels_replaces_the_old_one(release: Release, tmp_path: Path) -> None:
     """No version is ever served under labels that it wasn't trained with."""
     publish(tmp_path / "models", release)
-    renamed = replace(release, labels=tuple("abcdefghij"))
+    renamed = replace(release, beside={"labels.txt": b"".join(b"%c\n" % letter for letter in b"abcdefghij")})
     replaced = Published(name="digits", version=2, new=True, replaced=(1,))
     assert replaced == publish(tmp_path / "models", renamed)
     assert [2] == versions(tmp_path / "models" / "digits")

@@ -8,14 +8,17 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType, TracebackType
-from typing import Any, Self
+from typing import Any, Generic, Self
 
 from rich.console import Console
+from typing_extensions import TypeVar
 
 from training.cache import Cache, Step
 from training.errors import Damaged, TrainingError
 from training.machine import machine
-from training.recipe import Recipe
+from training.recipe import AnyRecipe, Recipe
+
+R = TypeVar("R", bound=AnyRecipe, default=Recipe)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,13 +29,13 @@ class StepTime:
     cached: bool
 
 
-class Journal:
+class Journal(Generic[R]):
     """One run of `recipe` in the folder `runs/<recipe>/<profile>`, and the only one there while it is entered.
 
     `retrain` allows a step whose files were damaged to be done again; otherwise the run stops there.
     """
 
-    def __init__(self, recipe: Recipe, runs: Path, console: Console, *, retrain: bool = False) -> None:
+    def __init__(self, recipe: R, runs: Path, console: Console, *, retrain: bool = False) -> None:
         self.recipe = recipe
         self.console = console
         self.folder = runs / recipe.name / recipe.profile

@@ -1,0 +1,67 @@
+"""Recipes of language models: which kind a file is, and how a mistake in it is named."""
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, get_type_hints
+
+import pytest
+import yaml
+
+from service.errors import SettingsError
+from training.language_recipe import LanguageRecipe
+from training.recipe import RECIPES, load_any, load_recipe
+
+
+def variant_of_topics(folder: Path, **changes: Any) -> str:
+    """The recipe with these sections instead of its own, and a profile `quick` that changes nothing."""
+    settings = yaml.safe_load((RECIPES / "topics.yaml").read_text())
+    path = folder / "mine.yaml"
+    path.write_text(yaml.safe_dump({**settings, "profiles": {"quick": {}}, **changes}))
+    return str(path)
+
+
+def test_the_kind_decides_which_settings_there_are(tmp_path: Path) -> None:
+    """A file says its kind, and has all settings of that and no others."""
+    recipe = load_any(variant_of_topics(tmp_path), "quick")
+    assert isinstance(recipe, LanguageRecipe)
+    settings = yaml.safe_load((RECIPES / "topics.yaml").read_text())
+    assert set(get_type_hints(LanguageRecipe)) - {"name", "profile"} == set(settings) - {"profiles", "kind"}
+    assert settings["network"]["width"] == asdict(recipe)["network"]["width"]
+
+
+def test_what_needs_images_refuses_a_language_model() -> None:
+    """The error names the recipe."""
+    with pytest.raises(SettingsError, match=r"^topics: makes no image classifier$"):
+        load_recipe("topics", "tiny")
+
+
+@pytest.mark.parametrize(
+    "changes,text",
+    [
+        ({"kind": "language"}, "no kind `language`, did you mean `language_model`"),
+        ({"kind": None}, "no kind `None`"),
+        ({"kind": "image_classifier"}, "unknown key `"),
+        ({"profiles": {"quick": {"kind": "image_classifier"}}}, "unknown key `kind`"),
+        ({"student": {}}, "unknown key `student`"),
+        ({"network": {"vocabulary": 7}}, "`network.vocabulary` is decided by tokenizer.vocabulary"),
+        ({"network": {"width": 100, "heads": 3}}, "width must be an even multiple of heads"),
+        ({"network": {"width": 256, "cache_heads": 4}}, "its cache takes 2097152 bytes, at most 524288 may be"),
+        ({"network": {"context": 39}, "evaluate": {"prompt": 9, "sample": 9}}, "context: must be at least 40"),
+        ({"tokenizer": {"vocabulary": 200}}, "vocabulary: must be between 257"),
+        ({"evaluate": {"prompt": 200, "sample": 100}}, "prompt and sample must fit"),
+        ({"evaluate": {"steps": 0}}, "steps, prompt, sample: must be at least 1"),
+        ({"baseline": {"orders": []}}, "orders: must be some of 1 to 9"),
+        ({"baseline": {"orders": [0]}}, "orders: must be some of 1 to 9"),
+        ({"goal": {"max_bits_per_byte": 0}}, "must be positive"),
+        ({"data": {"test": 0.6}}, "leave half of the text"),
+        ({"task": {"label_smoothing": 1}}, "label_smoothing"),
+        ({"noise": 1.0}, "noise: must be at least 0 and below 1"),
+        ({"seed": -1}, "seed: must be between"),
+        ({"threads": 0}, "threads: must be between"),
+        ({"family": "../evil"}, "family: letters"),
+    ],
+)
+def test_a_mistake_is_named_by_file_and_key(tmp_path: Path, changes: dict[str, Any], text: str) -> None:
+    """A wrong key or value is refused with the file, the key and, for a misspelling, the nearest key."""
+    with pytest.raises(SettingsError, match=f"^mine.yaml: .*{text}"):
+        load_any(variant_of_topics(tmp_path, **changes), "quick")

@@ -1,0 +1,95 @@
+"""The recipe of a language model: everything that decides what a run makes, as `Recipe` does for image classifiers."""
+
+from dataclasses import dataclass
+
+from service.artifact.names import is_model_name
+from training.data.tokens import TokenizerSettings
+from training.data.topics import TopicsSettings
+from training.fit import FitSettings
+from training.networks.decoder import DecoderConfig
+from training.stepwise import PARITY_BATCHES
+from training.tasks.next_token import NextToken
+
+MOST_THREADS = 1024
+LARGEST_CACHE = 512 * 1024
+"""Bytes a sequence: a server copies the cache in and out at every token."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class BaselineSettings:
+    """Counts that the network has to beat: of these `orders` the one that does best on validation texts."""
+
+    orders: tuple[int, ...] = (3, 4, 5)
+
+    def __post_init__(self) -> None:
+        if not self.orders or not all(1 <= order <= 9 for order in self.orders):
+            raise ValueError("orders: must be some of 1 to 9")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ContinueSettings:
+    """What is timed, `steps` of one token each, and shown: after `prompt` tokens of a test text a `sample` of them."""
+
+    steps: int = 100
+    prompt: int = 48
+    sample: int = 64
+
+    def __post_init__(self) -> None:
+        if min(self.steps, self.prompt, self.sample) < 1:
+            raise ValueError("steps, prompt, sample: must be at least 1")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Goal:
+    """What the model must reach: at most `max_bits_per_byte` on test texts, at most this share of the baseline's."""
+
+    max_bits_per_byte: float = 8.0
+    max_share_of_baseline: float = 1.0
+
+    def __post_init__(self) -> None:
+        if min(self.max_bits_per_byte, self.max_share_of_baseline) <= 0:
+            raise ValueError("max_bits_per_byte, max_share_of_baseline: must be positive")
+
+
+@dataclass(frozen=True, kw_only=True)
+class LanguageRecipe:
+    """One run's settings. `name` is the file's, `profile` the one that was asked for, `seed` the root of all chance.
+
+    `threads` is how many cores the fit uses: it decides the order of sums, so the machine must not. `noise` is the
+    share of tokens that are exchanged in training. `network` learns `task` by `fit`, on tokens that `tokenizer` makes
+    of `data`. The rest says what to compare with, what to time and show, and what to demand.
+    """
+
+    name: str
+    profile: str
+    about: str
+    family: str
+    seed: int
+    threads: int
+    data: TopicsSettings
+    tokenizer: TokenizerSettings
+    noise: float
+    network: DecoderConfig
+    task: NextToken
+    fit: FitSettings
+    baseline: BaselineSettings
+    evaluate: ContinueSettings
+    goal: Goal
+
+    def __post_init__(self) -> None:
+        if not is_model_name(self.family):
+            raise ValueError("family: letters, digits, '.', '_' and '-', at most 128, the first a letter or digit")
+        if not 0 <= self.seed < 2**31:
+            raise ValueError(f"seed: must be between 0 and {2**31 - 1}")
+        if not 1 <= self.threads <= MOST_THREADS:
+            raise ValueError(f"threads: must be between 1 and {MOST_THREADS}")
+        if not 0 <= self.noise < 1:
+            raise ValueError("noise: must be at least 0 and below 1")
+        if self.network.cache_bytes > LARGEST_CACHE:
+            raise ValueError(
+                f"network: its cache takes {self.network.cache_bytes} bytes, at most {LARGEST_CACHE} may be"
+            )
+        if self.evaluate.prompt + self.evaluate.sample > self.network.context:
+            raise ValueError("evaluate: prompt and sample must fit into the network's context")
+        if self.network.context < 8 * max(PARITY_BATCHES):
+            raise ValueError(f"network.context: must be at least {8 * max(PARITY_BATCHES)}")
