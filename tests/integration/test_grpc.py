@@ -249,8 +249,12 @@ def test_large_messages_leave_nothing_behind(tmp_path: Path, kind: str) -> None:
     rows = 6 if kind == "in parts" else 1
     x = np.zeros((rows, 2_000_000 // rows), np.float32)
     with serving(tmp_path) as served, triton.InferenceServerClient(served.grpc) as client:
-        heard: list[object] = []
-        client.start_stream(lambda _, error: heard.append(error is None))
+        heard: list[bool] = []
+
+        def hear(result: object, error: InferenceServerException | None) -> None:
+            heard.append(error is None and result is not None)
+
+        client.start_stream(hear)
 
         def ask(number: int) -> None:
             client.async_stream_infer("nobody" if kind == "refused" else "doubled", [tensor(x)])
