@@ -482,3 +482,17 @@ async def test_steps_before_a_refused_start_are_answered(rig: SequenceRig) -> No
     assert ending(second) is None
     rig.submit(7, 1, end=True)
     assert [(1, 0, 1, 7, 9)] == await rig.answer()
+
+
+async def test_a_start_that_is_cancelled_while_it_waits_harms_none_before_it(rig: SequenceRig) -> None:
+    """Those go on from their own states; then the sequence is over."""
+    rig.submit(7, 1, start=True)
+    rig.submit(7, 2)
+    third, _ = rig.submit(7, 9, start=True)
+    third.cancel()
+    await rig.answer()
+
+    assert [(2, 0, 0, 7, 1)] == await rig.answer()
+    with pytest.raises(InvalidRequest, match="START"):
+        rig.submit(7, 1)
+    assert 0 == rig.metrics.sequences()

@@ -7,7 +7,7 @@ handed on. What a client knows and what is kept can't differ.
 
 import asyncio
 import time
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 import msgspec
 
@@ -92,9 +92,7 @@ class SequenceScheduler:
         """See `Scheduler`. Raises InvalidRequest too, for a request that is no step of a sequence."""
         correlation = correlation_of(exchange.request)
         if exchange.rows != 1:
-            raise InvalidRequest(
-                f'{exchange.rows} rows, but model "{self._model}" takes steps of sequences, which have one'
-            )
+            raise InvalidRequest(f'{exchange.rows} rows, but steps of sequences (model "{self._model}") have one')
         self._check_room(exchange)
         sequence = self._sequences.get(correlation.id) or self._first(correlation)
         if sequence.rests and (sequence.seated or self._slots.free):
@@ -111,9 +109,12 @@ class SequenceScheduler:
         step = None
         if sequence.current is exchange:
             step, sequence.current, sequence.step = sequence.step, None, None
-        if exchange.request.parameters.get("sequence_start") is True:
-            sequence.states = None  # nobody goes on from those before a start, though it failed
         behind = sequence.part_after(exchange)
+        if exchange.request.parameters.get("sequence_start") is True:  # nobody goes on from what was before a start
+            if step:
+                sequence.states = None
+            elif not any(correlation.start for _, correlation in sequence.waiting):
+                self.refused(exchange.request)
         for one in behind:
             self._forget(one)
         if behind:
@@ -294,5 +295,5 @@ class _Step:
             self._scheduler.computed(self._exchange, self._correlation, self._states)
 
 
-def _never(exchanges: Collection[Exchange] | Iterable[Exchange]) -> None:
+def _never(exchanges: Collection[Exchange]) -> None:
     """Nothing is delayed here: a step's time in the queue is the batcher's business."""

@@ -13,7 +13,7 @@ import structlog
 from tritonclient.grpc import service_pb2
 
 from service.engine.exchange import Exchange
-from service.errors import HoneError, InvalidRequest
+from service.errors import Draining, HoneError, InvalidRequest
 from service.messages import InferResponse
 from service.protocol.grpc.infer import InferDoor
 from service.protocol.grpc.infer_response import encode_infer
@@ -207,6 +207,9 @@ class StreamDoor:
                 if error and strict:
                     await context.abort(grpc.StatusCode[grpc_status(error)], str(error), trailers_of(error))
                 yield _refusal(one, error) if error else _answer(one)
+            if self._closed and not reading.done():  # what was sent just now isn't taken any more, and is to be told so
+                stopping = Draining("the server is stopping")
+                await context.abort(grpc.StatusCode[grpc_status(stopping)], str(stopping), trailers_of(stopping))
         finally:
             self._orders.discard(order)
             reading.cancel()
