@@ -15,6 +15,7 @@ from service.protocol.grpc.reply import Reply
 from service.protocol.grpc.status import set_internal_error, set_status
 from service.protocol.grpc.wire import split
 from service.protocol.limits import Limits
+from service.turn import Turn
 
 _log = structlog.get_logger()
 _SOON = 1e-6
@@ -23,12 +24,14 @@ _UNKNOWN = ("", None)
 
 
 class InferDoor:
-    """Takes inference messages in wire form, within `limits`, and hands them to `engine`."""
+    """Takes inference messages in wire form, within `limits`, and hands them to `engine`. `calls` are under way."""
 
     def __init__(self, engine: Engine, limits: Limits, memory: ClientMemory) -> None:
+        self.calls = 0
         self._engine = engine
         self._limits = limits
         self._decoder = InferDecoder(limits, memory)
+        self._turn = Turn.of(asyncio.get_running_loop())
 
     async def infer(self, message: bytes, context: grpc.aio.ServicerContext[bytes, bytes]) -> bytes:
         """The ModelInferResponse; when the request is refused the call ends with that. A call that the client cancels,
@@ -41,6 +44,7 @@ class InferDoor:
                 answered.set_result(None)
 
         reply = Reply(deliver)
+        self.calls += 1
         try:
             exchange = self.submit(message, context.time_remaining(), reply)
             await self._until(answered, exchange, context)
@@ -50,6 +54,8 @@ class InferDoor:
             _log.exception("can't take a request")
             set_internal_error(context)
             return b""
+        finally:
+            self.calls -= 1
         if reply.error or reply.body is None:
             assert reply.error
             set_status(context, reply.error)
@@ -70,6 +76,8 @@ class InferDoor:
         except HoneError as error:
             self._engine.refuse(model, version, "grpc", error)
             raise
+        if self.calls > 1:
+            self._turn.extend()  # what they ask for may come in the next rounds of the loop
         return self._engine.submit(structs.replace(request, streams=True) if streams else request, reply)
 
     async def _until(

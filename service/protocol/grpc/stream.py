@@ -182,6 +182,7 @@ class StreamDoor:
         room = asyncio.Semaphore(_AT_ONCE)
         order = _Order()
         self._orders.add(order)
+        self._door.calls += 1
 
         async def read() -> None:
             try:
@@ -211,6 +212,7 @@ class StreamDoor:
                 stopping = Draining("the server is stopping")
                 await context.abort(grpc.StatusCode[grpc_status(stopping)], str(stopping), trailers_of(stopping))
         finally:
+            self._door.calls -= 1
             self._orders.discard(order)
             reading.cancel()
             await asyncio.gather(reading, return_exceptions=True)
