@@ -39,6 +39,13 @@ def spec(name: str) -> TensorSpec:
     return TensorSpec(name=name, datatype="FP32", dims=("N", 1))
 
 
+class LosingInstance(ManualInstance):
+    """One that is ended loses what it holds, as a process does."""
+
+    async def stop(self) -> None:
+        self.die(blameless=True)
+
+
 class SumModel(ServedModel):
     """Answers the sum of a sequence plus a thousand times its own number, so that an answer tells who computed it."""
 
@@ -56,7 +63,7 @@ class SumModel(ServedModel):
         self._resolve(self._blueprint.inspection(Placement(device=CPU, threads=1)), signature)
         assert self._scheduler
         assert self._batcher
-        self.instance = ManualInstance(self._batcher)
+        self.instance = LosingInstance(self._batcher)
         self._scheduler.serve([Station(self._devices.get(CPU), [self.instance], name=CPU, tokens=1)])  # type: ignore[list-item]
 
     def compute(self) -> None:

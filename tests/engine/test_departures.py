@@ -10,7 +10,7 @@ from service.engine.servable import Servable
 class Leaving:
     """What a departure asks of a generation; it never has answered everything."""
 
-    name, version = "m", "1"
+    name, version, sequences = "m", "1", "some"
 
     def __init__(self) -> None:
         self.stopped = False
@@ -37,6 +37,24 @@ async def test_a_stop_right_after_a_departure_ends_its_workers() -> None:
     assert leaving.stopped
     assert gone.is_set()
     assert task.done()
+
+
+async def test_one_that_was_replaced_lingers_before_it_is_drained() -> None:
+    """For its grace, until it is told to hurry, or until all is stopped; that it lingers no more is told once."""
+    for act in ("wait", "hurry", "stop"):
+        leaving, told, gone = Leaving(), list[str](), asyncio.Event()
+        departures = Departures(0.01, grace=0.03 if act == "wait" else 60.0, lingered=told.append)
+        task = departures.add(cast("Servable", leaving), gone.set, lingers=True)
+        assert [cast("Servable", leaving)] == departures.lingering("m") == list(departures)
+        if act == "hurry":
+            assert [] == departures.hurry("other")
+            assert [task] == departures.hurry("m")
+            assert [] == departures.lingering("m")
+        async with asyncio.timeout(2):
+            await (departures.stop() if act == "stop" else task)
+        assert (leaving.stopped, gone.is_set(), told) == (True, True, ["m"])
+        await asyncio.sleep(0)
+        assert [] == list(departures)
 
 
 async def test_nobody_waits_longer_than_told() -> None:

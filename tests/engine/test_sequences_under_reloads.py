@@ -4,6 +4,7 @@ import asyncio
 import random
 import tempfile
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 
 from hypothesis import given, settings
@@ -19,11 +20,15 @@ from tests.engine.succession_rig import THOUSAND, SuccessionRig, SumModel, settl
 
 @dataclass(kw_only=True)
 class Sent:
-    """One step, as its client knows it: `ahead` says that it was sent before the one before it was answered."""
+    """One step, as its client knows it: `ahead` says that it was sent before all others of its sequence were answered,
+    `counts` that it counts on the one before it.
+    """
 
     x: float
     start: bool
+    end: bool
     ahead: bool
+    counts: bool
     model: SumModel | None = None
     exchange: Exchange | None = None
     receiver: Recorder = field(default_factory=Recorder)
@@ -45,9 +50,17 @@ class Client:
         self.version = version
         self.sent: list[Sent] = []
 
+    @property
+    def over(self) -> bool:
+        """Whether the next step has to begin a sequence: the last one has been sent, and hasn't failed."""
+        return any(step.end and (step.open or step.well) for step in self.sent[-1:])
+
     def send(self, rig: SuccessionRig, chance: random.Random) -> None:
-        start, end, bad = chance.random() < 0.3, chance.random() < 0.15, chance.random() < 0.1
-        step = Sent(x=chance.randrange(1, 9), start=start, ahead=any(one.open for one in self.sent))
+        start, end, bad = self.over or chance.random() < 0.3, chance.random() < 0.15, chance.random() < 0.1
+        first = max((place for place, one in enumerate(self.sent) if one.start), default=0)
+        ahead, before = any(one.open for one in self.sent[first:]), self.sent[-1] if self.sent else None
+        counts = before is not None and not start and (before.open or (before.exchange is None and before.ahead))
+        step = Sent(x=chance.randrange(1, 9), start=start, end=end, ahead=ahead, counts=counts)
         try:
             step.model, step.exchange, step.receiver = rig.submit(
                 self.name, step.x, version=self.version, start=start, end=end, columns=2 if bad else 1
@@ -60,18 +73,18 @@ class Client:
         """What went well is what an undisturbed sequence of those that went well gives, all by one generation, and
         nobody who was sent ahead was computed without the one before.
         """
-        total, whose, before = 0.0, None, None
-        for step in self.sent:
+        total, whose = 0.0, None
+        for before, step in pairwise([None, *self.sent]):
+            assert step
             assert 1 == len(step.receiver.endings)
             if step.well:
                 assert step.model
                 total, whose = (step.x, step.model) if step.start else (total + step.x, whose)
                 assert whose is step.model
                 assert step.model.number * THOUSAND + total == step.receiver.answers[0].item()
-                assert step.start or not step.ahead or before is None or before.well
+                assert not step.counts or (before and before.well)
             else:
                 assert not step.receiver.answers or isinstance(step.receiver.endings[0], Cancelled)
-            before = step
 
 
 @settings(deadline=None, max_examples=80)

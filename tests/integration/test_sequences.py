@@ -246,3 +246,34 @@ def test_an_ensemble_whose_model_is_replaced(tmp_path: Path) -> None:
         assert 1 == step(client, triton_http, "whole", one, 8, sequence_start=True)
         assert 2 == step(client, triton_http, "whole", one, 7)
         assert 3 == step(client, triton_http, "whole", one, 7, sequence_end=True)
+
+
+def test_steps_behind_one_that_was_refused(tmp_path: Path) -> None:
+    """None that was sent ahead over a stream is computed without it, even when there is room again."""
+    write_model(tmp_path, "sum", config=FROM_ZERO, model=summing())
+    answers: Queue[Any] = Queue()
+    with serving(tmp_path, "--max-queue-requests", "4") as served, triton.InferenceServerClient(served.grpc) as client:
+        client.start_stream(lambda result, error: answers.put(error or result.as_numpy("y").item()))
+
+        def send(x: float, **flags: bool) -> None:
+            sent = triton.InferInput("x", [1, 1], "FP32")
+            sent.set_data_from_numpy(np.array([[x]], np.float32))
+            client.async_stream_infer("sum", [sent], sequence_id=7, **flags)
+
+        (worker,) = served.workers()
+        os.kill(worker, signal.SIGSTOP)
+        for at in range(1, 11):
+            send(at, sequence_start=at == 1)
+        until = time.monotonic() + 20
+        while metric(served, "hone_requests_total", model="sum") < 6 and time.monotonic() < until:
+            time.sleep(0.02)
+        os.kill(worker, signal.SIGCONT)
+        got = [answers.get(timeout=20) for _ in range(10)]
+        assert [1, 3, 6, 10] == got[:4]
+        assert "4 steps are waiting or being computed" in str(got[4])
+        assert all("a step was refused while others were under way" in str(error) for error in got[5:])
+        send(11)
+        assert "must specify the START flag" in str(answers.get(timeout=20))
+        send(12, sequence_start=True, sequence_end=True)
+        assert 12 == answers.get(timeout=20)
+        client.stop_stream()

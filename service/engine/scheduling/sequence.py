@@ -54,7 +54,7 @@ class SequenceScheduler:
         self._batcher = batcher
         self._policy = policy
         self._vet = vet
-        self._sequences: dict[int | str, RequestSequence] = {}  # those whose last step isn't here yet
+        self._sequences: dict[int | str, RequestSequence] = {}  # the latest of each name
         self._of: dict[Exchange, RequestSequence] = {}
         self._resting = Resting(batching.idle_microseconds / 1e6, self._leave)
         self._due: dict[RequestSequence, None] = {}
@@ -92,8 +92,10 @@ class SequenceScheduler:
         correlation = correlation_of(exchange.request)
         if exchange.rows != 1:
             raise InvalidRequest(f'{exchange.rows} rows, but steps of sequences (model "{self._model}") have one')
+        sequence = self._sequences.get(correlation.id)
+        if sequence is None or sequence.ending:
+            sequence = self._first(correlation)
         self._check_room(exchange)
-        sequence = self._sequences.get(correlation.id) or self._first(correlation)
         if correlation.start:
             sequence.version = exchange.request.version
         if sequence.rests and (sequence.seated or self._slots.free):
@@ -114,8 +116,9 @@ class SequenceScheduler:
         if exchange.request.parameters.get("sequence_start") is True:  # nobody goes on from what was before a start
             if step:
                 sequence.states = None
-            elif not any(correlation.start for _, correlation in sequence.waiting):
+            if not any(correlation.start for _, correlation in sequence.waiting):
                 self._close(sequence)
+        sequence.ending = any(correlation.end for _, correlation in sequence.waiting)
         for one in behind:
             self._forget(one)
         if behind:
@@ -134,13 +137,15 @@ class SequenceScheduler:
         """
         name = request.parameters.get("sequence_id")
         sequence = self._sequences.get(name) if is_id(name) else None
-        if sequence and (request.parameters.get("sequence_start", False) is not False or not sequence.rests):
+        if sequence is None:
+            return
+        if request.parameters.get("sequence_start", False) is not False or not (sequence.rests or sequence.ending):
             self._close(sequence)
 
     # -- the sequences
 
     def has(self, name: int | str, version: str | None) -> bool:
-        """Whether a sequence of this name, begun by a request that named this version or none, can go on here."""
+        """Whether the latest sequence of this name is here, begun by a request that named this version, or none."""
         sequence = self._sequences.get(name)
         return sequence is not None and sequence.version == version
 
@@ -195,10 +200,8 @@ class SequenceScheduler:
         self._of[exchange] = sequence
         self._bytes += exchange.nbytes
         self._expiry.watch(exchange.deadline)
-        if correlation.end:  # whoever starts one of the same name begins another
-            self._sequences.pop(sequence.id, None)
-        else:
-            self._sequences[sequence.id] = sequence
+        sequence.ending = correlation.end
+        self._sequences[sequence.id] = sequence
 
     def _forget(self, exchange: Exchange) -> RequestSequence | None:
         sequence = self._of.pop(exchange, None)
@@ -268,7 +271,7 @@ class SequenceScheduler:
 
     def _rest(self, sequence: RequestSequence) -> None:
         """Nobody of it is here: it has ended, or it is waited for a while whether it goes on."""
-        if sequence.over or sequence.states is None or self._sequences.setdefault(sequence.id, sequence) != sequence:
+        if sequence.over or sequence.states is None or self._sequences.get(sequence.id) is not sequence:
             self._leave(sequence)
             return
         self._resting.add(sequence)
