@@ -173,8 +173,8 @@ class ServedModel:
                 else:
                     scheduler.submit(exchange)
         except HoneError:
-            if self.sequences:
-                self.sequences.refused(request)
+            if isinstance(scheduler, SequenceScheduler):
+                scheduler.refused(request)
             raise
         admission.live += 1
         return exchange
