@@ -7,6 +7,7 @@ from service.engine.classification import Classified
 from service.engine.exchange import Exchange, Receiver
 from service.engine.model_control import ModelControl
 from service.engine.preparation import Preparation
+from service.engine.servable import Servable
 from service.engine.statistics import statistics_of
 from service.engine.text.model import TextModel
 from service.engine.traced import Traced
@@ -73,7 +74,7 @@ class Engine:
     def interrupt(self) -> None:
         """Take nothing new, and end texts that are being written: whoever reads them hears why."""
         self._draining = True
-        for model in self.catalog.models():
+        for model in (*self.catalog.models(), *self.catalog.departing()):
             if isinstance(model, TextModel):
                 model.interrupt()
 
@@ -98,17 +99,21 @@ class Engine:
 
     def submit(self, request: InferRequest, receiver: Receiver) -> Exchange:
         """Admit a request: `receiver` hears of it later, never within this call. Raises a HoneError if refused."""
+        model: Servable | None = None
         try:
             if self._draining:
                 raise Draining("the server is stopping")
-            model = self.catalog.find(request.model, request.version)
+            model = self.catalog.route(request)
             if request.classes:
                 receiver = Classified(receiver, request.classes, model.config)
             if self.traces.on and (trace := self.traces.sample(model.name)):
                 return Traced(model, request, receiver, trace).submit()
             return model.submit(request, receiver)
         except HoneError as error:
-            self.refuse(request.model, request.version, request.protocol, error)
+            if model:
+                model.metrics.refuse(request.protocol, error.outcome, error.reason)
+            else:
+                self.refuse(request.model, request.version, request.protocol, error)
             raise
 
     async def prepare(self, model: str, version: str | None, picture: bytes, seconds: float) -> tuple[Tensor, ...]:

@@ -97,6 +97,11 @@ class ServedModel:
         card = self._blueprint.source.card
         return card.transforms if card else {}
 
+    @property
+    def sequences(self) -> SequenceScheduler | None:
+        """See `Servable`."""
+        return self._scheduler if isinstance(self._scheduler, SequenceScheduler) else None
+
     async def load(self) -> None:
         """Start the instances and wait for them. Raises ArtifactError with what is wrong with the model."""
         began = time.monotonic()
@@ -128,6 +133,11 @@ class ServedModel:
             self._let_go()
             raise
         return launched
+
+    async def linger(self, seconds: float) -> None:
+        """See `Servable`."""
+        if self.sequences:
+            await self.sequences.over(seconds)
 
     async def drain(self, seconds: float) -> bool:
         """Wait until all that was admitted has ended, for so long at most; whether it has."""
@@ -168,11 +178,6 @@ class ServedModel:
             raise
         admission.live += 1
         return exchange
-
-    def end_sequence(self, name: int | str) -> None:
-        """A sequence goes on no more, whether its last step has come or not."""
-        assert isinstance(self._scheduler, SequenceScheduler)
-        self._scheduler.end(name)
 
     def precheck(self, timeout: float | None) -> None:
         """Raises a HoneError for a request that would be refused whatever it holds, unless that grants less time.

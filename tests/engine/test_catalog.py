@@ -93,6 +93,13 @@ class DoubleModel:
             if not exchange.started:
                 self._batcher.left(exchange)
 
+    @property
+    def sequences(self) -> None:
+        return None
+
+    async def linger(self, seconds: float) -> None:
+        pass
+
     async def drain(self, seconds: float) -> bool:
         if self.live:
             self._empty.clear()

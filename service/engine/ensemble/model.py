@@ -89,6 +89,10 @@ class EnsembleModel:
         unready = (f"{step}: {model.problem or 'is not ready'}" for step, model in models if not model.ready)
         return next(unready, "")
 
+    @property
+    def sequences(self) -> None:
+        """See `Servable`: its models have those."""
+
     async def load(self) -> None:
         """Look at the models of the steps. Raises ArtifactError when those that are there don't fit together."""
         began = time.monotonic()
@@ -104,6 +108,9 @@ class EnsembleModel:
         self.metrics.load_seconds = time.monotonic() - began
         self._problem = ""
         self._look()
+
+    async def linger(self, seconds: float) -> None:
+        """See `Servable`: nothing is waited for."""
 
     async def drain(self, seconds: float) -> bool:
         """Wait until all that was admitted has ended, for so long at most; whether it has."""

@@ -75,6 +75,10 @@ class RemoteModel:
         """See `Servable`: nothing makes its inputs."""
         return {}
 
+    @property
+    def sequences(self) -> None:
+        """See `Servable`: the remote server has those."""
+
     async def load(self) -> None:
         """Ask the remote what the model looks like; one that can't say is asked again in the background.
 
@@ -105,6 +109,9 @@ class RemoteModel:
         if self._connection:
             await self._connection.close()
         self._show(ready=False)
+
+    async def linger(self, seconds: float) -> None:
+        """See `Servable`: nothing is waited for."""
 
     async def drain(self, seconds: float) -> bool:
         """Wait until all that was admitted has ended, for so long at most; whether it has."""

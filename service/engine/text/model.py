@@ -62,6 +62,10 @@ class TextModel:
         """See `Servable`: nothing makes its inputs."""
         return {}
 
+    @property
+    def sequences(self) -> None:
+        """See `Servable`: those of its texts are its own."""
+
     async def load(self) -> None:
         """Read the tokenizer and load the decoder. Raises ArtifactError with what is wrong with either."""
         self._tokens = await asyncio.to_thread(Tokens, self.config.tokenizer, source=self.name)
@@ -131,6 +135,10 @@ class TextModel:
             self._authors.pop(exchange).stop()
 
     # -- the end
+
+    async def linger(self, seconds: float) -> None:
+        """See `Servable`."""
+        await self._admission.drain(seconds)
 
     async def drain(self, seconds: float) -> bool:
         """Wait until all texts are written, for so long at most; whether they are."""

@@ -28,6 +28,7 @@ class StepModel:
         self.config = config
         self.compute = compute
         self.transforms: Transforms = {}
+        self.sequences = None
         self.ready, self.problem = True, ""
         self.refusal: HoneError | None = None
         self.pending: list[Exchange] = []
@@ -87,6 +88,9 @@ class StepModel:
     async def load(self) -> None:
         """Nothing to load."""
 
+    async def linger(self, seconds: float) -> None:
+        """Nothing goes on for long."""
+
     async def drain(self, seconds: float) -> bool:
         return not self.pending
 
@@ -105,6 +109,9 @@ class Shelf:
         if model is None or version not in (None, model.version):
             raise ModelNotFound(f'no model "{name}" is served here')
         return model
+
+    def route(self, request: InferRequest) -> Any:
+        return self.find(request.model, request.version)
 
 
 def model(
