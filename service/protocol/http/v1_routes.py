@@ -22,6 +22,7 @@ from service.protocol.http.infer_route import (
     read_body,
     settled,
     uncoded,
+    unless_gone,
 )
 from service.protocol.http.schema import JSON_OPENAPI, PREDICT_OPENAPI
 from service.protocol.http.v1_media import PICTURES, encode_classes, media_of, text_input, wanted_classes
@@ -77,8 +78,8 @@ class _Door:
         limit = self._limit(fields)
         return await read_body(request, limit, _too_large(limit))
 
-    async def request(
-        self, fields: Mapping[bytes, bytes], body: bytes, model: str, version: str | None
+    async def decoded(
+        self, request: Request, fields: Mapping[bytes, bytes], body: bytes, model: str, version: str | None
     ) -> tuple[InferRequest, Callable[[InferResponse], bytes]]:
         """Raises a HoneError that names the culprit."""
         head, limit, media = read_head(fields), self._limit(fields), media_of(fields)
@@ -88,7 +89,8 @@ class _Door:
         timeout, classes = head.timeout, dict[str, int]()
         if media in PICTURES:
             classes, began = wanted_classes(metadata), time.monotonic()
-            inputs = await self._engine.prepare(model, version, body, _LONGEST if timeout is None else timeout)
+            preparation = self._engine.prepare(model, version, body, _LONGEST if timeout is None else timeout)
+            inputs = await unless_gone(preparation, request)
             timeout = None if timeout is None else max(timeout - (time.monotonic() - began), _SOON)
         elif media:
             inputs = text_input(body, metadata)
@@ -120,7 +122,7 @@ def add_v1_routes(app: FastAPI, engine: Engine, limits: Limits) -> None:
             engine.refuse(model, version, "v1", error)
             return EarlyResponse(refusal(error, CLOSE))
         try:
-            asked, encode = await door.request(fields, body, model, version)
+            asked, encode = await door.decoded(request, fields, body, model, version)
         except HoneError as error:
             engine.refuse(model, version, "v1", error)
             return AnswerResponse(refusal(error))
