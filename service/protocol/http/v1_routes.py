@@ -9,7 +9,7 @@ from typing import Annotated
 from fastapi import FastAPI, Path, Request
 from starlette.responses import Response
 
-from service.errors import BackendError, Draining, HoneError, TooLarge
+from service.errors import BackendError, Draining, HoneError, InvalidRequest, TooLarge
 from service.messages import InferRequest, InferResponse
 from service.protocol.engine_port import Engine
 from service.protocol.http.answer import CLOSE, Answer, json_answer, refusal, success
@@ -25,7 +25,7 @@ from service.protocol.http.infer_route import (
     unless_gone,
 )
 from service.protocol.http.schema import JSON_OPENAPI, PREDICT_OPENAPI
-from service.protocol.http.v1_media import PICTURES, encode_classes, media_of, text_input, wanted_classes
+from service.protocol.http.v1_media import PICTURES, TEXT, encode_classes, media_of, text_input, wanted_classes
 from service.protocol.http.v1_request import PredictDecoder
 from service.protocol.http.v1_response import encode_predict
 from service.protocol.limits import Limits
@@ -92,8 +92,10 @@ class _Door:
             preparation = self._engine.prepare(model, version, body, _LONGEST if timeout is None else timeout)
             inputs = await unless_gone(preparation, request)
             timeout = None if timeout is None else max(timeout - (time.monotonic() - began), _SOON)
-        elif media:
+        elif media == TEXT:
             inputs = text_input(body, metadata)
+        elif media:
+            raise InvalidRequest(f"the body is {media.decode('latin-1')}, expected image/png or image/jpeg")
         else:
             inputs, instances = self._decoder.decode(body, metadata)
         asked = InferRequest(
