@@ -16,7 +16,7 @@ from service.artifact import pbtxt
 from service.artifact.batching import DynamicBatching, read_dynamic_batching
 from service.artifact.ensemble_scheduling import ENSEMBLE, EnsembleScheduling, is_ensemble, read_ensemble_scheduling
 from service.artifact.generate import complete_generate, decoder_of
-from service.artifact.instance_group import InstanceGroup, read_instance_group
+from service.artifact.instance_group import InstanceGroup, read_instance_groups
 from service.artifact.lengths import check_lengths
 from service.artifact.names import check_file_name, check_model_name
 from service.artifact.parameters import HoneParameters, read_parameters
@@ -244,7 +244,7 @@ def _from_proto(proto: pb.ModelConfig, *, name: str, source: str) -> ModelConfig
         )
         if proto.HasField("sequence_batching")
         else None,
-        instance_groups=tuple(read_instance_group(group, source=source) for group in proto.instance_group),
+        instance_groups=read_instance_groups(proto.instance_group, source=source),
         version_policy=read_version_policy(proto, source=source),
         default_model_filename=proto.default_model_filename,
         label_filenames={o.name: check_file_name(o.label_filename, source) for o in proto.output if o.label_filename},

@@ -134,6 +134,8 @@ def test_json_parses_back() -> None:
         ("instance_group { kind: KIND_MODEL }", "KIND_MODEL isn't supported"),
         ("instance_group { kind: KIND_CPU gpus: 0 }", "gpus are named for KIND_CPU"),
         ("instance_group { count: -1 }", "can't be negative"),
+        ("instance_group { count: 2147483647 }", "2147483647 instances, at most 128 are started"),
+        ("instance_group { count: 65 gpus: 0 } instance_group { count: 64 }", "129 instances, at most 128 are started"),
         ("version_policy { specific {} }", "version_policy.specific must name versions above 0"),
         ("model_transaction_policy { decoupled: true }", "only models with hone.generate can be so"),
         ('input { name: "x" reshape {} }', "input.reshape: reshape isn't supported"),

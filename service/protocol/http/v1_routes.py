@@ -9,7 +9,7 @@ from typing import Annotated
 from fastapi import FastAPI, Path, Request
 from starlette.responses import Response
 
-from service.errors import BackendError, Draining, HoneError, TooLarge
+from service.errors import BackendError, Draining, HoneError, InvalidRequest, TooLarge
 from service.messages import InferRequest, InferResponse
 from service.protocol.engine_port import Engine
 from service.protocol.http.answer import CLOSE, Answer, json_answer, refusal, success
@@ -22,9 +22,10 @@ from service.protocol.http.infer_route import (
     read_body,
     settled,
     uncoded,
+    unless_gone,
 )
 from service.protocol.http.schema import JSON_OPENAPI, PREDICT_OPENAPI
-from service.protocol.http.v1_media import PICTURES, encode_classes, media_of, text_input, wanted_classes
+from service.protocol.http.v1_media import PICTURES, TEXT, encode_classes, media_of, text_input, wanted_classes
 from service.protocol.http.v1_request import PredictDecoder
 from service.protocol.http.v1_response import encode_predict
 from service.protocol.limits import Limits
@@ -77,8 +78,8 @@ class _Door:
         limit = self._limit(fields)
         return await read_body(request, limit, _too_large(limit))
 
-    async def request(
-        self, fields: Mapping[bytes, bytes], body: bytes, model: str, version: str | None
+    async def decoded(
+        self, request: Request, fields: Mapping[bytes, bytes], body: bytes, model: str, version: str | None
     ) -> tuple[InferRequest, Callable[[InferResponse], bytes]]:
         """Raises a HoneError that names the culprit."""
         head, limit, media = read_head(fields), self._limit(fields), media_of(fields)
@@ -88,10 +89,13 @@ class _Door:
         timeout, classes = head.timeout, dict[str, int]()
         if media in PICTURES:
             classes, began = wanted_classes(metadata), time.monotonic()
-            inputs = await self._engine.prepare(model, version, body, _LONGEST if timeout is None else timeout)
+            preparation = self._engine.prepare(model, version, body, _LONGEST if timeout is None else timeout)
+            inputs = await unless_gone(preparation, request)
             timeout = None if timeout is None else max(timeout - (time.monotonic() - began), _SOON)
-        elif media:
+        elif media == TEXT:
             inputs = text_input(body, metadata)
+        elif media:
+            raise InvalidRequest(f"the body is {media.decode('latin-1')}, expected image/png or image/jpeg")
         else:
             inputs, instances = self._decoder.decode(body, metadata)
         asked = InferRequest(
@@ -120,7 +124,7 @@ def add_v1_routes(app: FastAPI, engine: Engine, limits: Limits) -> None:
             engine.refuse(model, version, "v1", error)
             return EarlyResponse(refusal(error, CLOSE))
         try:
-            asked, encode = await door.request(fields, body, model, version)
+            asked, encode = await door.decoded(request, fields, body, model, version)
         except HoneError as error:
             engine.refuse(model, version, "v1", error)
             return AnswerResponse(refusal(error))
