@@ -48,7 +48,7 @@ def region() -> Iterator[Path]:
     path = Path("/dev/shm/hone-example")
     path.write_bytes(bytes(64))
     yield path
-    path.unlink()
+    path.unlink(missing_ok=True)
 
 
 @pytest.fixture(scope="module")

@@ -51,12 +51,7 @@ _VERSION = "/v2/models/{model}/versions/{version}"
 
 def build_app(engine: Engine, limits: Limits, logs: LogControl, memory: ClientMemory) -> FastAPI:
     """The application over one engine; clients set what `logs` does, and register their regions with `memory`."""
-    app = FastAPI(
-        title=engine.server_name,
-        version=engine.server_version,
-        redirect_slashes=False,
-        openapi_url=None,
-    )
+    app = FastAPI(redirect_slashes=False, openapi_url=None)
     _add_infer_routes(app, InferDoor(engine, limits, memory))  # first, since routes are tried in order
     _add_statistics_routes(app, engine)  # /v2/models/stats is no model's
     _add_model_routes(app, engine)

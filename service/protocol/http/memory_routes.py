@@ -14,11 +14,11 @@ from service.protocol.http.json_object import object_of
 from service.protocol.http.openapi.operations import (
     NO_REGIONS,
     NOTHING,
-    NOWHERE,
     REGION,
     REGIONS,
     REGISTER,
     UNREGISTER,
+    UNSUPPORTED,
 )
 from service.protocol.limits import Limits
 
@@ -81,7 +81,7 @@ def add_memory_routes(app: FastAPI, limits: Limits, memory: ClientMemory) -> Non
     add("POST", _SYSTEM + _REGION + "/unregister", UNREGISTER, unregister)
     add("POST", _SYSTEM + "/unregister", UNREGISTER, unregister_all)
     add("GET", _CUDA + "/status", NO_REGIONS, no_cuda)
-    add("POST", _CUDA + _REGION + "/register", NOWHERE, refuse_cuda)
+    add("POST", _CUDA + _REGION + "/register", UNSUPPORTED, refuse_cuda)
     add("POST", _CUDA + _REGION + "/unregister", NOTHING, no_cuda)
     add("POST", _CUDA + "/unregister", NOTHING, no_cuda)
 

@@ -11,7 +11,7 @@ from service.protocol.engine_port import Engine
 from service.protocol.http.answer import json_answer
 from service.protocol.http.infer_route import AnswerResponse
 from service.protocol.http.openapi.examples import Examples, examples_of
-from service.protocol.http.openapi.operations import ANYWHERE, DOCUMENT, HEADERS, PAGE, REFUSALS, component, refusals
+from service.protocol.http.openapi.operations import ANYWHERE, DOCUMENT, HEADERS, PAGE, REFUSALS, refusals
 from service.protocol.http.openapi.schemas import SCHEMAS
 from service.protocol.http.openapi.terms import COUNT, TEXT, ref
 
@@ -92,7 +92,7 @@ def _components(examples: Examples) -> dict[str, Any]:
     paths |= {called: (name, _NAMES[name]) for name, called in _TEXTS.items()}
     return {
         "schemas": SCHEMAS,
-        "examples": {name: {"value": body} for name, body in examples.bodies().items()},
+        "examples": {name: {"value": body} for name, body in examples.bodies.items()},
         "parameters": {
             **{
                 called: {"name": name, "in": "path", "required": True, "schema": TEXT, "example": shown[called]}
@@ -104,7 +104,7 @@ def _components(examples: Examples) -> dict[str, Any]:
                 for name, (schema, text) in HEADERS.items()
             },
         },
-        "responses": {component(code): _refusal(code, text) for code, text in REFUSALS.items()},
+        "responses": {name: _refusal(code, text) for code, (name, text) in REFUSALS.items()},
     }
 
 

@@ -7,15 +7,15 @@ from math import prod
 from typing import Any
 
 from service.artifact.generate import TEXT_INPUT
-from service.datatypes import BF16, BYTES
+from service.datatypes import BYTES
 from service.errors import HoneError
 from service.metadata import ModelMetadata, TensorMetadata
 from service.protocol.engine_port import Engine
+from service.protocol.http.tensors import NO_JSON
 
 _LONGEST = 4096
 """Elements that a request on a page may have."""
 _ONES = {"BOOL": True, BYTES: "one"}
-_NO_JSON = frozenset({"FP16", BF16})
 _NONE = ModelMetadata(
     name="model",
     versions=("1",),
@@ -24,29 +24,27 @@ _NONE = ModelMetadata(
     outputs=(),
 )
 """Stands for a model where none is served that fits."""
+_PROMPT = {TEXT_INPUT: "The with statement", "parameters": {"max_tokens": 16}}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Examples:
-    """The model that requests with tensors go to, and one that writes texts."""
+    """A model, one that writes texts, and bodies for them, by the names that operations know them by."""
 
     model: ModelMetadata
     author: ModelMetadata
-
-    def bodies(self) -> dict[str, Any]:
-        """By the names that operations know them by."""
-        return {"infer": _infer(self.model), "predict": _predict(self.model), "generate": _GENERATE}
-
-
-_GENERATE = {TEXT_INPUT: "The with statement", "parameters": {"max_tokens": 16}}
+    bodies: dict[str, Any]
 
 
 def examples_of(engine: Engine) -> Examples:
-    """Of what is served now: the model with the smallest inputs."""
+    """Of what is served now: of models that take tensors, that with the smallest."""
     served = sorted(_served(engine), key=lambda model: (_is_author(model), _elements(model), model.name))
+    plain = [model for model in served if _is_plain(model, engine)]
+    asked = (*plain, _NONE)[0]
     return Examples(
-        model=next((model for model in served if _is_plain(model, engine)), _NONE),
+        model=(*plain, *served, _NONE)[0],
         author=next((model for model in served if _is_author(model)), _NONE),
+        bodies={"infer": _infer(asked), "predict": _predict(asked), "generate": _PROMPT},
     )
 
 
@@ -59,7 +57,7 @@ def _served(engine: Engine) -> Iterator[ModelMetadata]:
 def _is_plain(model: ModelMetadata, engine: Engine) -> bool:
     """Whether one request in JSON is enough for an answer."""
     steps = "sequence_batching" in engine.config(model.name, None) and not _is_author(model)
-    return not steps and _elements(model) <= _LONGEST and not any(one.datatype in _NO_JSON for one in model.inputs)
+    return not steps and _elements(model) <= _LONGEST and not any(one.datatype in NO_JSON for one in model.inputs)
 
 
 def _is_author(model: ModelMetadata) -> bool:
