@@ -32,7 +32,7 @@ CODINGS = ("Content-Encoding", "Accept-Encoding")
 HEADERS: dict[str, tuple[Schema, str]] = {
     TIMEOUT: ({"type": "number", "minimum": 0}, "Milliseconds until the answer has lost its use; 0: none."),
     LENGTH: (COUNT, "Length of the JSON part when binary data follows it; 0 without JSON."),
-    CODINGS[0]: ({"enum": ["gzip", "deflate", "identity"]}, "How the body is compressed."),
+    CODINGS[0]: ({"enum": ["gzip", "deflate", "identity", ""]}, "How the body is compressed."),
     CODINGS[1]: (TEXT, "Just `gzip`, or just `deflate`, has the answer compressed."),
 }
 """The request headers that mean something here."""
