@@ -4,9 +4,8 @@ import asyncio
 import time
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Annotated
 
-from fastapi import FastAPI, Path, Request
+from fastapi import FastAPI, Request
 from starlette.responses import Response
 
 from service.errors import BackendError, Draining, HoneError, InvalidRequest, TooLarge
@@ -24,13 +23,12 @@ from service.protocol.http.infer_route import (
     uncoded,
     unless_gone,
 )
-from service.protocol.http.schema import JSON_OPENAPI, PREDICT_OPENAPI
+from service.protocol.http.openapi.operations import ALIVE, MODEL_STATE, MODELS, PREDICT
 from service.protocol.http.v1_media import PICTURES, TEXT, encode_classes, media_of, text_input, wanted_classes
 from service.protocol.http.v1_request import PredictDecoder
 from service.protocol.http.v1_response import encode_predict
 from service.protocol.limits import Limits
 
-_Model = Annotated[str, Path(description="The name of a model.")]
 _MODELS = "/v1/models"
 _LONGEST = 30.0
 """Seconds that a picture may wait to be decoded where its client says nothing."""
@@ -134,11 +132,11 @@ def add_v1_routes(app: FastAPI, engine: Engine, limits: Limits) -> None:
             return AnswerResponse(refusal(Draining(STOPPING), CLOSE))
         return AnswerResponse(await as_wanted(fields, prediction.answer()))
 
-    async def predict(request: Request, model: _Model) -> Response:
+    async def predict(request: Request, model: str) -> Response:
         """Run a model on plain JSON (`instances` by rows, or `inputs` by columns), on a picture, or on a text."""
         return await answer(request, model, None)
 
-    async def predict_version(request: Request, model: _Model, version: str) -> Response:
+    async def predict_version(request: Request, model: str, version: str) -> Response:
         """Run one version of a model on plain JSON: `instances` by rows, or `inputs` by columns."""
         return await answer(request, model, version)
 
@@ -147,7 +145,7 @@ def add_v1_routes(app: FastAPI, engine: Engine, limits: Limits) -> None:
         index = await engine.index()
         return AnswerResponse(json_answer(200, {"models": sorted({one.name for one in index if one.state == "READY"})}))
 
-    async def state(model: _Model) -> Response:
+    async def state(model: str) -> Response:
         """Whether a model is ready: 200, or 503 while it isn't."""
         ready = engine.model_ready(model, None)
         return AnswerResponse(json_answer(200 if ready else 503, {"name": model, "ready": ready}))
@@ -156,10 +154,8 @@ def add_v1_routes(app: FastAPI, engine: Engine, limits: Limits) -> None:
         """That the process answers."""
         return AnswerResponse(json_answer(200, {"status": "alive"}))
 
-    app.post(_MODELS + "/{model}:predict", tags=["v1"], openapi_extra=PREDICT_OPENAPI)(predict)
-    app.post(_MODELS + "/{model}/versions/{version}:predict", tags=["v1"], openapi_extra=PREDICT_OPENAPI)(
-        predict_version
-    )
-    app.get(_MODELS, tags=["v1"], openapi_extra=JSON_OPENAPI)(models)
-    app.get(_MODELS + "/{model}", tags=["v1"], openapi_extra=JSON_OPENAPI)(state)
-    app.get("/", tags=["v1"], openapi_extra=JSON_OPENAPI)(alive)
+    app.post(_MODELS + "/{model}:predict", tags=["v1"], openapi_extra=PREDICT)(predict)
+    app.post(_MODELS + "/{model}/versions/{version}:predict", tags=["v1"], openapi_extra=PREDICT)(predict_version)
+    app.get(_MODELS, tags=["v1"], openapi_extra=MODELS)(models)
+    app.get(_MODELS + "/{model}", tags=["v1"], openapi_extra=MODEL_STATE)(state)
+    app.get("/", tags=["v1"], openapi_extra=ALIVE)(alive)
