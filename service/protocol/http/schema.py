@@ -131,12 +131,18 @@ PREDICT_OPENAPI: dict[str, Any] = {
             "application/json": {"schema": _INSTANCES},
             "image/png": _FILE,
             "image/jpeg": _FILE,
-            "text/plain": {"schema": {"type": "string", "description": "For a model whose only input is a text."}},
+            "text/plain": {
+                "schema": {
+                    "type": "string",
+                    "description": "For a model whose only input is a text, or whose card tokenizes one.",
+                }
+            },
         },
     },
     "responses": {
         "200": _json(
-            "`predictions` by rows, or `outputs` by columns; of a picture the likeliest classes.", {"type": "object"}
+            "`predictions` by rows, or `outputs` by columns; of a picture or a text of tokens the likeliest classes.",
+            {"type": "object"},
         ),
         **_REFUSALS,
         "501": _json("The model takes no such body.", _ERROR),

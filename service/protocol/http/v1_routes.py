@@ -24,7 +24,16 @@ from service.protocol.http.infer_route import (
     uncoded,
 )
 from service.protocol.http.schema import JSON_OPENAPI, PREDICT_OPENAPI
-from service.protocol.http.v1_media import PICTURES, encode_classes, media_of, text_input, wanted_classes
+from service.protocol.http.v1_media import (
+    PICTURES,
+    TEXT,
+    encode_classes,
+    media_of,
+    medium_of,
+    takes_text,
+    text_input,
+    wanted_classes,
+)
 from service.protocol.http.v1_request import PredictDecoder
 from service.protocol.http.v1_response import encode_predict
 from service.protocol.limits import Limits
@@ -32,7 +41,7 @@ from service.protocol.limits import Limits
 _Model = Annotated[str, Path(description="The name of a model.")]
 _MODELS = "/v1/models"
 _LONGEST = 30.0
-"""Seconds that a picture may wait to be decoded where its client says nothing."""
+"""Seconds that a picture or a text may wait to be decoded where its client says nothing."""
 _SOON = 1e-6
 
 
@@ -86,14 +95,15 @@ class _Door:
         metadata = self._engine.metadata(model, version)
         instances: int | None = 1
         timeout, classes = head.timeout, dict[str, int]()
-        if media in PICTURES:
-            classes, began = wanted_classes(metadata), time.monotonic()
-            inputs = await self._engine.prepare(model, version, body, _LONGEST if timeout is None else timeout)
-            timeout = None if timeout is None else max(timeout - (time.monotonic() - began), _SOON)
-        elif media:
+        if not media:
+            inputs, instances = self._decoder.decode(body, metadata)
+        elif media == TEXT and takes_text(metadata):
             inputs = text_input(body, metadata)
         else:
-            inputs, instances = self._decoder.decode(body, metadata)
+            classes, began = wanted_classes(metadata), time.monotonic()
+            longest = _LONGEST if timeout is None else timeout
+            inputs = await self._engine.prepare(model, version, medium_of(media), body, longest)
+            timeout = None if timeout is None else max(timeout - (time.monotonic() - began), _SOON)
         asked = InferRequest(
             model=model, version=version, inputs=inputs, classes=classes, timeout=timeout, protocol="v1"
         )
