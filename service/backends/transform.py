@@ -66,19 +66,20 @@ class TransformBackend:
         """The tensors, none where the tokenizer has to be sent. Raises PictureError or TextError."""
         if not order.tokenizer:
             return [picture_tensor(content, steps) for steps in order.transforms.values()]
-        known = self._tokenizers.pop(order.tokenizer, None)
+        known = self._tokenizers.get(order.tokenizer)
         if known is None:
             if not tokenizer:
                 return []
-            known = load_tokenizer(tokenizer.decode(), source="card.json")
-        self._tokenizers[order.tokenizer] = known
+            known = self._tokenizers[order.tokenizer] = load_tokenizer(tokenizer.decode(), source="card.json")
+        self._tokenizers.move_to_end(order.tokenizer)
         if len(self._tokenizers) > KEPT:
             self._tokenizers.popitem(last=False)
         try:
             return list(text_tensors(content, order.transforms, known).values())
         except TextError:
             raise
-        except BaseException as error:  # a panic of the library is no Exception
+        except BaseException as error:  # a panic of the library is no Exception, and nobody knows what it leaves
+            del self._tokenizers[order.tokenizer]
             raise TextError(f"the text can't be tokenized: {one_line(str(error))}") from error
 
     def adopt(self, memory: memoryview) -> None:
