@@ -1,7 +1,6 @@
 """The engine's front: what the doors call."""
 
-import numpy as np
-
+from service.artifact.transforms import Medium
 from service.engine.catalog import Catalog
 from service.engine.classification import Classified
 from service.engine.exchange import Exchange, Receiver
@@ -116,17 +115,28 @@ class Engine:
                 self.refuse(request.model, request.version, request.protocol, error)
             raise
 
-    async def prepare(self, model: str, version: str | None, picture: bytes, seconds: float) -> tuple[Tensor, ...]:
-        """The inputs that a model's card makes of a picture's file. Raises a HoneError."""
+    async def prepare(
+        self, model: str, version: str | None, medium: Medium, content: bytes, seconds: float
+    ) -> tuple[Tensor, ...]:
+        """The inputs that a model's card makes of a picture's file or a text. Raises a HoneError."""
         if self._draining:
             raise Draining("the server is stopping")
         found = self.catalog.find(model, version)
-        if len(found.transforms) != 1:
-            raise Unsupported(f'the card of model "{model}" doesn\'t say how a picture becomes its input')
-        ((name, steps),) = found.transforms.items()
-        array = await self._preparation.tensor(picture, steps, seconds)
-        batched = array[None] if found.config.max_batch_size else array
-        return (Tensor(name=name, datatype="UINT8" if array.dtype == np.uint8 else "FP32", array=batched),)
+        wanted, config = found.transformation, found.config
+        if wanted is None or wanted.medium != medium:
+            raise Unsupported(
+                f'the card of model "{model}" doesn\'t say how a {medium} becomes its inputs: send them as tensors'
+            )
+        arrays = await self._preparation.tensors(content, wanted, seconds)
+        ranks = {spec.name: len(spec.shape) + (config.max_batch_size > 0) for spec in config.inputs}
+        return tuple(
+            Tensor(
+                name=spec.name,
+                datatype=spec.datatype,
+                array=array.reshape((1,) * (ranks[spec.name] - array.ndim) + array.shape),
+            )
+            for spec, array in zip(wanted.tensors, arrays, strict=True)
+        )
 
     def precheck(self, model: str, version: str | None, timeout: float | None) -> None:
         """Raises a HoneError if a request would be refused whatever its body holds, unless that grants less time;

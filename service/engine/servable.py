@@ -2,10 +2,10 @@
 
 from typing import Protocol
 
-from service.artifact.card import Transforms
 from service.artifact.config import ModelConfig
 from service.engine.exchange import Exchange, Receiver
 from service.engine.scheduling.sequence import SequenceScheduler
+from service.engine.transformation import Transformation
 from service.messages import InferRequest
 from service.metrics import ModelMetrics
 
@@ -30,8 +30,8 @@ class Servable(Protocol):
         """Why no worker is there to compute; empty while one is."""
 
     @property
-    def transforms(self) -> Transforms:
-        """What makes its inputs of pictures, by their names; empty where the card says nothing of it."""
+    def transformation(self) -> Transformation | None:
+        """How its inputs are made of a picture or a text; None where nothing is said of it."""
 
     @property
     def sequences(self) -> SequenceScheduler | None:

@@ -138,7 +138,6 @@ def test_json_parses_back() -> None:
         ("instance_group { count: 65 gpus: 0 } instance_group { count: 64 }", "129 instances, at most 128 are started"),
         ("version_policy { specific {} }", "version_policy.specific must name versions above 0"),
         ("model_transaction_policy { decoupled: true }", "only models with hone.generate can be so"),
-        ('input { name: "x" reshape {} }', "input.reshape: reshape isn't supported"),
         ('input { name: "x" allow_ragged_batch: true }', "ragged batches aren't supported"),
         ('input { name: "x" is_shape_tensor: true }', "shape tensors aren't supported"),
         ('batch_input { target_name: "x" }', "batch inputs aren't supported"),

@@ -8,7 +8,6 @@ from collections.abc import Collection, Sequence
 
 import structlog
 
-from service.artifact.card import Transforms
 from service.artifact.config import ModelConfig
 from service.artifact.ensemble_scheduling import EnsembleScheduling
 from service.engine.admission import Admission
@@ -74,9 +73,8 @@ class EnsembleModel:
         return not self.problem
 
     @property
-    def transforms(self) -> Transforms:
+    def transformation(self) -> None:
         """See `Servable`: nothing makes its inputs."""
-        return {}
 
     @property
     def problem(self) -> str:

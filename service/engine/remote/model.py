@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 
 import structlog
 
-from service.artifact.card import Transforms
 from service.artifact.config import ModelConfig, complete
 from service.engine.admission import Admission
 from service.engine.exchange import Exchange, Receiver
@@ -71,9 +70,8 @@ class RemoteModel:
         return "" if self.ready else self._problem
 
     @property
-    def transforms(self) -> Transforms:
+    def transformation(self) -> None:
         """See `Servable`: nothing makes its inputs."""
-        return {}
 
     @property
     def sequences(self) -> None:

@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import Collection, Sequence
 from itertools import count
 
-from service.artifact.card import Transforms
 from service.artifact.config import ModelConfig
 from service.artifact.generate import Generate
 from service.engine.admission import Admission
@@ -58,9 +57,8 @@ class TextModel:
         return self._decoder.problem
 
     @property
-    def transforms(self) -> Transforms:
+    def transformation(self) -> None:
         """See `Servable`: nothing makes its inputs."""
-        return {}
 
     @property
     def sequences(self) -> None:

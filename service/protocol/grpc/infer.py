@@ -7,7 +7,7 @@ import structlog
 from msgspec import structs
 
 from service.engine.exchange import Exchange
-from service.errors import DeadlineExceeded, HoneError
+from service.errors import DeadlineExceeded, HoneError, QuotaExceeded
 from service.protocol.client_memory import ClientMemory
 from service.protocol.engine_port import Engine
 from service.protocol.grpc.infer_request import InferDecoder
@@ -24,12 +24,17 @@ _UNKNOWN = ("", None)
 
 
 class InferDoor:
-    """Takes inference messages in wire form, within `limits`, and hands them to `engine`. `calls` are under way."""
+    """Takes inference messages in wire form, within `limits`, and hands them to `engine`. `calls` are under way.
+
+    Owns how many bytes of messages are being answered. Those that are still arriving are gRPC's, as are answers that a
+    client leaves unread.
+    """
 
     def __init__(self, engine: Engine, limits: Limits, memory: ClientMemory) -> None:
         self.calls = 0
         self._engine = engine
         self._limits = limits
+        self._held = 0
         self._decoder = InferDecoder(limits, memory)
         self._turn = Turn.of(asyncio.get_running_loop())
 
@@ -46,8 +51,12 @@ class InferDoor:
         reply = Reply(deliver)
         self.calls += 1
         try:
-            exchange = self.submit(message, context.time_remaining(), reply)
-            await self._until(answered, exchange, context)
+            self.hold(message)
+            try:
+                exchange = self.submit(message, context.time_remaining(), reply)
+                await self._until(answered, exchange, context)
+            finally:
+                self.let_go(len(message))
         except HoneError as error:
             reply.error = error.with_traceback(None)  # the frames of which hold the message
         except Exception:
@@ -61,6 +70,23 @@ class InferDoor:
             set_status(context, reply.error)
             return b""
         return reply.body
+
+    def hold(self, message: bytes) -> None:
+        """Count a message as one that is being answered, until `let_go` of its bytes.
+
+        Raises QuotaExceeded when there would be too many of them; alone, any message may be held.
+        """
+        held = self._held + len(message)
+        if held > self._limits.max_held_bytes and self._held:
+            most = self._limits.max_held_bytes
+            error = QuotaExceeded(f"messages of {held} bytes would be under way, at most {most} may be: send fewer")
+            self._engine.refuse(*_UNKNOWN, "grpc", error)
+            raise error
+        self._held = held
+
+    def let_go(self, nbytes: int) -> None:
+        """A message of so many bytes has been answered."""
+        self._held -= nbytes
 
     def submit(self, message: bytes, remaining: float | None, reply: Reply, *, streams: bool = False) -> Exchange:
         """Decode a request and hand it on; `remaining` are the seconds that its call has left. With `streams` the reply

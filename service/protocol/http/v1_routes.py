@@ -24,14 +24,23 @@ from service.protocol.http.infer_route import (
     unless_gone,
 )
 from service.protocol.http.openapi.operations import ALIVE, MODEL_STATE, MODELS, PREDICT
-from service.protocol.http.v1_media import PICTURES, TEXT, encode_classes, media_of, text_input, wanted_classes
+from service.protocol.http.v1_media import (
+    PICTURES,
+    TEXT,
+    encode_classes,
+    media_of,
+    medium_of,
+    takes_text,
+    text_input,
+    wanted_classes,
+)
 from service.protocol.http.v1_request import PredictDecoder
 from service.protocol.http.v1_response import encode_predict
 from service.protocol.limits import Limits
 
 _MODELS = "/v1/models"
 _LONGEST = 30.0
-"""Seconds that a picture may wait to be decoded where its client says nothing."""
+"""Seconds that a picture or a text may wait to be decoded where its client says nothing."""
 _SOON = 1e-6
 
 
@@ -85,17 +94,18 @@ class _Door:
         metadata = self._engine.metadata(model, version)
         instances: int | None = 1
         timeout, classes = head.timeout, dict[str, int]()
-        if media in PICTURES:
+        if not media:
+            inputs, instances = self._decoder.decode(body, metadata)
+        elif media == TEXT and takes_text(metadata):
+            inputs = text_input(body, metadata)
+        elif media in PICTURES or media == TEXT:
             classes, began = wanted_classes(metadata), time.monotonic()
-            preparation = self._engine.prepare(model, version, body, _LONGEST if timeout is None else timeout)
+            longest = _LONGEST if timeout is None else timeout
+            preparation = self._engine.prepare(model, version, medium_of(media), body, longest)
             inputs = await unless_gone(preparation, request)
             timeout = None if timeout is None else max(timeout - (time.monotonic() - began), _SOON)
-        elif media == TEXT:
-            inputs = text_input(body, metadata)
-        elif media:
-            raise InvalidRequest(f"the body is {media.decode('latin-1')}, expected image/png or image/jpeg")
         else:
-            inputs, instances = self._decoder.decode(body, metadata)
+            raise InvalidRequest(f"the body is {media.decode('latin-1')}, expected image/png or image/jpeg")
         asked = InferRequest(
             model=model, version=version, inputs=inputs, classes=classes, timeout=timeout, protocol="v1"
         )

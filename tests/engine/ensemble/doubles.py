@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from service.artifact.card import Transforms
 from service.artifact.config import ModelConfig, parse_config
 from service.engine.ensemble.model import EnsembleModel
 from service.engine.exchange import Exchange, Receiver
 from service.engine.source import EngineLimits, ModelSource
+from service.engine.transformation import Transformation
 from service.errors import BackendError, HoneError, ModelNotFound
 from service.messages import InferRequest, InferResponse, Tensor
 from service.metrics import ModelMetrics
@@ -27,8 +27,8 @@ class StepModel:
         self.name, self.version, self.metrics = config.name, version, ModelMetrics()
         self.config = config
         self.compute = compute
-        self.transforms: Transforms = {}
         self.sequences = None
+        self.transformation: Transformation | None = None
         self.ready, self.problem = True, ""
         self.refusal: HoneError | None = None
         self.pending: list[Exchange] = []
@@ -180,10 +180,6 @@ class Tensors(Recorder):
     def emit(self, response: InferResponse) -> None:
         super().emit(response)
         self.outputs = {tensor.name: tensor.array.tolist() for tensor in response.outputs}
-
-    @property
-    def transforms(self) -> Transforms:
-        return {}
 
     @property
     def error(self) -> HoneError | None:

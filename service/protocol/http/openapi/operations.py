@@ -77,7 +77,7 @@ def _shown(name: str, example: str) -> dict[str, Schema]:
 
 _RAW = {"schema": described(FILE, f"JSON and then raw tensors; {LENGTH} is the length of the JSON.")}
 _PICTURE = {"schema": described(FILE, "A file, for a model whose card takes pictures.")}
-_TEXT = {"schema": described(TEXT, "For a model whose only input is a text.")}
+_TEXT = {"schema": described(TEXT, "For a model whose only input is a text, or whose card tokenizes one.")}
 _OUTPUTS = {
     "description": "The outputs.",
     "headers": {LENGTH: {"schema": COUNT, "description": "Only where binary data follows."}},
