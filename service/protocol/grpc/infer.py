@@ -24,14 +24,14 @@ _UNKNOWN = ("", None)
 
 
 class InferDoor:
-    """Takes inference messages in wire form, within `limits`, and hands them to `engine`. `calls` are under way.
+    """Takes inference messages in wire form, within `limits`, and hands them to `engine`; it has taken `taken`.
 
     Owns how many bytes of messages are being answered. Those that are still arriving are gRPC's, as are answers that a
     client leaves unread.
     """
 
     def __init__(self, engine: Engine, limits: Limits, memory: ClientMemory) -> None:
-        self.calls = 0
+        self.taken = 0
         self._engine = engine
         self._limits = limits
         self._held = 0
@@ -49,7 +49,6 @@ class InferDoor:
                 answered.set_result(None)
 
         reply = Reply(deliver)
-        self.calls += 1
         try:
             self.hold(message)
             try:
@@ -63,8 +62,6 @@ class InferDoor:
             _log.exception("can't take a request")
             set_internal_error(context)
             return b""
-        finally:
-            self.calls -= 1
         if reply.error or reply.body is None:
             assert reply.error
             set_status(context, reply.error)
@@ -76,6 +73,7 @@ class InferDoor:
 
         Raises QuotaExceeded when there would be too many of them; alone, any message may be held.
         """
+        self.taken += 1
         held = self._held + len(message)
         if held > self._limits.max_held_bytes and self._held:
             most = self._limits.max_held_bytes
@@ -102,8 +100,8 @@ class InferDoor:
         except HoneError as error:
             self._engine.refuse(model, version, "grpc", error)
             raise
-        if self.calls > 1:
-            self._turn.extend()  # what they ask for may come in the next rounds of the loop
+        if self._held > len(message):  # others are being answered, and more may come in the next rounds of the loop
+            self._turn.extend()
         return self._engine.submit(structs.replace(request, streams=True) if streams else request, reply)
 
     async def _until(

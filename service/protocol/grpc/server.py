@@ -20,6 +20,9 @@ _ENVELOPE_BYTES = MIB
 """What a message may have besides its tensors."""
 _STREAMS = 1024
 """Calls that one connection may have under way."""
+_LAST_CALL = 0.5
+"""Seconds in which calls are still taken after the server was told to stop, if they keep coming."""
+_MOMENT = 0.03
 _PING_SECONDS = 10
 """The shortest time between two pings of a client that has no call under way."""
 
@@ -31,7 +34,7 @@ class GrpcServer:
         """To be made on the event loop that it will serve on."""
         self._server = grpc.aio.server(options=_options(limits))
         self._ending: asyncio.Future[None] | None = None
-        door = InferDoor(engine, limits, memory)
+        self._door = door = InferDoor(engine, limits, memory)
         self._streams = StreamDoor(door)
         self._server.add_generic_rpc_handlers((handlers(door, self._streams, Questions(engine, logs, memory)),))
         health_pb2_grpc.add_HealthServicer_to_server(Health(engine), self._server)
@@ -51,9 +54,21 @@ class GrpcServer:
         await self._server.start()
 
     async def stop(self, seconds: float) -> None:
-        """Take no new calls; those under way have so long to be answered, and streams end when all of theirs is."""
+        """Take no new calls; those under way have so long to be answered, and streams end when all of theirs is.
+
+        Calls that have arrived are taken before: gRPC would cancel those that it hasn't handed on yet.
+        """
         self._streams.close()
-        await self._server.stop(seconds)
+        until = asyncio.get_running_loop().time() + min(_LAST_CALL, seconds)
+        await self._taken(until)
+        await self._server.stop(max(seconds - _LAST_CALL, 0.0))
+
+    async def _taken(self, until: float) -> None:
+        """Wait for a moment in which no request comes."""
+        before = -1
+        while before < self._door.taken and asyncio.get_running_loop().time() < until:
+            before = self._door.taken
+            await asyncio.sleep(_MOMENT)
 
     def force_exit(self) -> None:
         """End all calls now; `stop` returns then."""

@@ -187,7 +187,6 @@ class StreamDoor:
         room = asyncio.Semaphore(_AT_ONCE)
         order = _Order()
         self._orders.add(order)
-        self._door.calls += 1
 
         async def read() -> None:
             try:
@@ -217,7 +216,6 @@ class StreamDoor:
                 stopping = Draining("the server is stopping")
                 await context.abort(grpc.StatusCode[grpc_status(stopping)], str(stopping), trailers_of(stopping))
         finally:
-            self._door.calls -= 1
             self._orders.discard(order)
             reading.cancel()
             await asyncio.gather(reading, return_exceptions=True)
