@@ -26,8 +26,8 @@ class ConformanceSettings(BaseSettings):
     """Ask any server whether it speaks the Open Inference Protocol, and those of Triton's extensions that it lists.
 
     Nothing is loaded, unloaded or changed there. Exit code 0: it conforms; 4: a check failed of the protocol, or of an
-    extension that the server lists; 1: nobody answers, or the model refuses what was made up for it (--data); 2: an
-    option is wrong.
+    extension that the server lists; 1: nobody answers, or no server of the protocol, or the model refuses what was made
+    up for it (--data); 2: an option is wrong.
     """
 
     model_config = RepositorySettings.model_config

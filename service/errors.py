@@ -5,6 +5,7 @@ HoneError
   Forbidden                 understood, but this server doesn't let clients do it
   ModelNotFound             no such model or version
   TooLarge                  a body or tensor beyond a limit
+  QuotaExceeded             more than all clients together may have under way
   Cancelled                 the client went away; never sent
   BackendError              the runtime refused this request
   PoisonRequest             this request ended more than one worker process
@@ -66,6 +67,13 @@ class TooLarge(HoneError):
 
     reason = "too_large"
     outcome = "client_error"
+
+
+class QuotaExceeded(HoneError):
+    """With this request, clients would have more under way than the server holds at once; the text names the limit."""
+
+    reason = "quota"
+    outcome = "rejected"
 
 
 class Cancelled(HoneError):

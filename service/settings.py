@@ -98,7 +98,9 @@ class Settings(RepositorySettings):
         0, description="how much more polite workers on the CPU are than the server, which has to stay quick"
     )
     exit_timeout_secs: Seconds = Field(
-        30, description="on SIGTERM, or when a model is replaced or unloaded, time for what was accepted to be answered"
+        30,
+        description="on SIGTERM, or when a model is replaced or unloaded, time for what was accepted to be answered;"
+        " sequences and texts of one that is replaced have ten minutes before",
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="least severe line to log")
     log_format: Literal["auto", "json", "text"] = Field("auto", description="auto: JSON unless a terminal watches")

@@ -12,6 +12,8 @@ import orjson
 import structlog
 
 _BEGIN, _BETWEEN, _END = b"[\n", b",\n", b"\n]\n"
+MOST_FILES = 1000
+"""Numbered files that a run of the server writes: clients say how few traces each of them takes."""
 _MOST_WAITING = 4096
 """Traces that wait for the disk; further ones are dropped."""
 _PAUSE = 0.2
@@ -38,8 +40,8 @@ class Series:
 class TraceFile:
     """Owns the file at `path`, its successors `path.0`, `path.1` and so on, and the thread that writes them.
 
-    A run of the server writes over what an earlier one left. Once `max_bytes` were written it `is_full`, and writes no
-    more. A disk that can't be written to costs traces and a line in the log, and no request.
+    A run of the server writes over what an earlier one left. Once `max_bytes` were written, or MOST_FILES files, it
+    `is_full`, and writes no more. A disk that can't be written to costs traces and a line in the log, and no request.
     """
 
     def __init__(self, path: Path, max_bytes: int) -> None:
@@ -127,9 +129,10 @@ class TraceFile:
         """Raises OSError; what the file held before is complete then, too."""
         assert series.path
         content = _BETWEEN.join(texts) + _END
-        if self._bytes + len(content) > self._max_bytes:
+        if self._bytes + len(content) > self._max_bytes or self._index > MOST_FILES:
             self.is_full = True
-            _log.warning("traces have reached --max-trace-bytes: no more are written", written=self._bytes)
+            limit = f"{MOST_FILES} files" if self._index > MOST_FILES else "--max-trace-bytes"
+            _log.warning(f"traces have reached {limit}: no more are written", written=self._bytes)
             return
         begun = series.held > 0 if series.indexed else self._begun
         with series.path.open("r+b" if begun else "wb", buffering=0) as file:

@@ -6,7 +6,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from service.trace_file import Series, TraceFile
+import pytest
+
+from service.trace_file import MOST_FILES, Series, TraceFile
 
 SCRIPT = """
 import resource, sys, time
@@ -78,6 +80,20 @@ def test_nothing_is_written_beyond_the_bound(tmp_path: Path) -> None:
     assert 10 < len(written) < 20
     assert sum(path.stat().st_size for path in written) <= 2000 + 2 * len(written)
     assert sorted(ids(path)[0] for path in written) == list(range(len(written)))
+
+
+def test_there_are_so_many_files_and_no_more(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """However few traces each of them takes, and however often that is set anew; it is said once."""
+    file = TraceFile(tmp_path / "t", 10**9)
+    put(file, Series(1, indexed=True), *range(MOST_FILES - 1))
+    for number in range(3):
+        put(file, Series(2, indexed=True), MOST_FILES - 1 + 3 * number, MOST_FILES + 3 * number)
+    file.close()
+
+    assert file.is_full
+    assert {f"t.{number}" for number in range(MOST_FILES)} == {path.name for path in tmp_path.iterdir()}
+    assert [MOST_FILES - 1, MOST_FILES] == ids(tmp_path / f"t.{MOST_FILES - 1}")
+    assert 1 == capsys.readouterr().out.count(f"traces have reached {MOST_FILES} files: no more are written")
 
 
 def test_a_full_disk_costs_traces_only(tmp_path: Path) -> None:

@@ -22,6 +22,7 @@ Digest = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
 Name = Annotated[str, msgspec.Meta(pattern="^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$")]
 Pixels = Annotated[int, msgspec.Meta(ge=1, le=65536)]
 Count = Annotated[int, msgspec.Meta(ge=0)]
+Tokens = Annotated[int, msgspec.Meta(ge=1, le=65536)]
 
 
 class FileRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -58,7 +59,22 @@ class ToTensor(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     datatype: Literal["UINT8", "FP32"]
 
 
-Transform = Grayscale | Invert | Resize | ToTensor
+class Tokenize(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="kind", tag="tokenize"):
+    """A text becomes a row of numbers, one for each of its tokens: it is the only step of its input.
+
+    `file` is the tokenizer, a `tokenizer.json` of the library `tokenizers` that the card's `files` name; whether tokens
+    are put around a text, such as [CLS], is said in there. Texts are cut to `max_length` tokens, those around them
+    included. `pad` fills what is shorter up to that length; None leaves it as it is. `gives` says what the input takes.
+    """
+
+    file: str
+    gives: Literal["ids", "attention_mask", "type_ids"]
+    max_length: Tokens
+    pad: Count | None = None
+    datatype: Literal["INT64", "INT32"] = "INT64"
+
+
+Transform = Grayscale | Invert | Resize | ToTensor | Tokenize
 Transforms: TypeAlias = Mapping[str, tuple[Transform, ...]]
 
 
@@ -81,8 +97,8 @@ class Card(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     `parent` is the variant it was made from, None for one trained from scratch; `chosen` is the name of the model
     that was published again under the family's name, None on every other card. `files` maps a path relative to the
     version folder to its record. `metrics` are single figures, fit for a gauge; `evidence` is how they were obtained,
-    as plain JSON. `transforms` maps an input's name to the steps that turn an image into that tensor. `signature` is
-    reserved.
+    as plain JSON. `transforms` maps an input's name to the steps that turn a picture, or a text, into that tensor.
+    `signature` is reserved.
     """
 
     schema: Literal[1]
@@ -132,6 +148,10 @@ def parse_card(content: bytes, *, name: str = CARD_NAME) -> Card:
     for path in card.files:
         if not _is_inside(path):
             raise ArtifactError(f"{name}: files: `{path}` isn't the path of a file inside the version folder")
+    for steps in card.transforms.values():
+        for step in steps:
+            if isinstance(step, Tokenize) and step.file not in card.files:
+                raise ArtifactError(f"{name}: transforms: `{step.file}` isn't one of the card's files")
     return card
 
 

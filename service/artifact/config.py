@@ -16,10 +16,11 @@ from service.artifact import pbtxt
 from service.artifact.batching import DynamicBatching, read_dynamic_batching
 from service.artifact.ensemble_scheduling import ENSEMBLE, EnsembleScheduling, is_ensemble, read_ensemble_scheduling
 from service.artifact.generate import complete_generate, decoder_of
-from service.artifact.instance_group import InstanceGroup, read_instance_group
+from service.artifact.instance_group import InstanceGroup, read_instance_groups
 from service.artifact.lengths import check_lengths
 from service.artifact.names import check_file_name, check_model_name
 from service.artifact.parameters import HoneParameters, read_parameters
+from service.artifact.reshape import check_reshapes
 from service.artifact.response_caching import read_response_cache
 from service.artifact.rewriting import PRECISION
 from service.artifact.sequence_batching import SequenceBatching, read_sequence_batching
@@ -225,6 +226,7 @@ def _from_proto(proto: pb.ModelConfig, *, name: str, source: str) -> ModelConfig
     parameters = {key: value.string_value for key, value in proto.parameters.items()}
     hone = read_parameters(parameters, source=source, max_batch_size=proto.max_batch_size)
     complete_generate(proto, hone.generate, source=source)
+    check_reshapes(proto, ours=proto.backend in BACKENDS and not hone.generate, source=source)
     return ModelConfig(
         name=name,
         backend=proto.backend,
@@ -244,7 +246,7 @@ def _from_proto(proto: pb.ModelConfig, *, name: str, source: str) -> ModelConfig
         )
         if proto.HasField("sequence_batching")
         else None,
-        instance_groups=tuple(read_instance_group(group, source=source) for group in proto.instance_group),
+        instance_groups=read_instance_groups(proto.instance_group, source=source),
         version_policy=read_version_policy(proto, source=source),
         default_model_filename=proto.default_model_filename,
         label_filenames={o.name: check_file_name(o.label_filename, source) for o in proto.output if o.label_filename},
@@ -288,5 +290,6 @@ def _tensors(role: str, written: Iterable[pb.ModelInput | pb.ModelOutput], sourc
             datatype=_DATATYPES[item.data_type],
             dims=tuple(item.dims),
             optional=isinstance(item, pb.ModelInput) and item.optional,
+            reshape=tuple(item.reshape.shape) if item.HasField("reshape") else None,
         )
     return tuple(found.values())

@@ -8,15 +8,12 @@ are `text_input` and `text_output`; the tokenizer is `tokenizer.json` in the mod
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from service.artifact.lengths import words
 from service.errors import ArtifactError
 
 GENERATE = "hone.generate"
-TOKENIZER_NAME = "tokenizer.json"
-_MAX_TOKENIZER_BYTES = 64 * 1024 * 1024
 _STRING = 13  # DataType.TYPE_STRING
 TEXT_INPUT, TEXT_OUTPUT = "text_input", "text_output"
 
@@ -43,18 +40,6 @@ def read_generate(values: Mapping[str, str], *, source: str) -> Generate | None:
         raise ArtifactError(f"{place}: context is 0, expected the most tokens of a text")
     eos = _count(said["eos"], "eos", place) if "eos" in said else None
     return Generate(token=said["token"], logits=said["logits"], eos=eos, context=context)
-
-
-def read_tokenizer(path: Path, *, source: str) -> str:
-    """The tokenizer of a model that writes texts, as its file holds it. Raises ArtifactError."""
-    try:
-        if not path.is_file():
-            raise ArtifactError(f"{source}: no such file, but {GENERATE} needs it")
-        if path.stat().st_size > _MAX_TOKENIZER_BYTES:
-            raise ArtifactError(f"{source}: is larger than {_MAX_TOKENIZER_BYTES} bytes, which no tokenizer is")
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ArtifactError(f"{source}: can't be read as text") from error
 
 
 def complete_generate(written: Any, generate: Generate | None, *, source: str) -> None:

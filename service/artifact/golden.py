@@ -62,14 +62,7 @@ def _array(file: Mapping[str, NDArray[Any]], name: str, place: str) -> NDArray[A
             elements = np.empty(array.size, np.object_)
             elements[:] = [text.encode() if isinstance(text, str) else text for text in texts]
             return elements.reshape(array.shape)
-    except (
-        ValueError,
-        TypeError,
-        zlib.error,
-        zipfile.BadZipFile,
-        EOFError,
-        TokenError,
-    ) as error:  # a pickle is a ValueError
+    except (ValueError, TypeError, TokenError, zlib.error, zipfile.BadZipFile, EOFError) as error:  # or a pickle
         raise ArtifactError(
             f"{place}: {quoted(name)} can't be read: it is damaged, or holds Python objects;"
             " texts can be arrays of numpy's str or bytes"

@@ -31,9 +31,11 @@ class PictureError(Exception):
 def picture_tensor(content: bytes, transforms: Sequence[Transform]) -> NDArray[Any]:
     """The tensor [C, H, W] or [H, W, C] that the steps make of a PNG or JPEG file; a copy. Raises PictureError.
 
-    Transparency is laid on white; a photograph is turned as its camera says.
+    Transparency is laid on white; a photograph is turned as its camera says. Without a step to grey it has colours.
     """
     picture = _opened(content)
+    if picture.mode != "RGB" and not any(isinstance(step, Grayscale) for step in transforms):
+        picture = picture.convert("RGB")
     tensor: ToTensor | None = None
     for step in transforms:
         match step:
@@ -67,7 +69,7 @@ def _opened(content: bytes) -> Image.Image:
             white = Image.new("RGBA", whole.size, "white")
             return Image.alpha_composite(white, whole).convert("RGB")
         if picture.mode in ("I", "I;16", "F"):  # 16 bits a pixel: the upper 8 of them
-            return Image.fromarray((np.asarray(picture, np.float64) / 257).clip(0, 255).astype(np.uint8))
+            return Image.fromarray((np.asarray(picture) // 257).clip(0, 255).astype(np.uint8))
         return picture if picture.mode in ("L", "RGB") else picture.convert("RGB")
     except PictureError:
         raise

@@ -14,18 +14,25 @@ class TensorSpec:
     """One input or output. `datatype` is the protocol's name for it (UINT8, FP32, BYTES ...).
 
     `dims` is the full shape in a `Signature`; in a model's configuration it is without the batch axis when
-    `max_batch_size` is above 0.
+    `max_batch_size` is above 0, and what clients see: where the model has other dims for the same elements, `reshape`
+    is those.
     """
 
     name: str
     datatype: str
     dims: tuple[Dim, ...]
     optional: bool = False
+    reshape: tuple[int, ...] | None = None
 
     @property
     def shape(self) -> tuple[int, ...]:
         """`dims` as the protocol writes them: -1 for whatever varies."""
         return tuple(-1 if isinstance(dim, str) else dim for dim in self.dims)
+
+    @property
+    def model_shape(self) -> tuple[int, ...]:
+        """The same as the model has it."""
+        return self.shape if self.reshape is None else self.reshape
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -50,7 +57,7 @@ def check_spec(place: str, said: TensorSpec, actual: TensorSpec, *, batched: boo
     """
     if said.datatype != actual.datatype:
         raise ArtifactError(f"{place}: config says {said.datatype}, the model has {actual.datatype}")
-    shape, found = said.shape, actual.shape
+    shape, found = said.model_shape, actual.shape
     if batched:
         if not found or found[0] != -1:
             raise ArtifactError(

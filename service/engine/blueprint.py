@@ -6,9 +6,11 @@ from dataclasses import replace
 import msgspec
 
 from service.artifact.batching import DynamicBatching
+from service.artifact.card import CARD_NAME
 from service.artifact.config import ModelConfig, complete, decoder_config
 from service.artifact.queue_policy import QueuePolicy
 from service.artifact.signature import Signature
+from service.artifact.transforms import check_transforms
 from service.backends.plan import Plan
 from service.engine.device import CPU, GPU_TOKENS, Placement
 from service.engine.exchange import Exchange
@@ -67,6 +69,7 @@ class Blueprint:
         """
         if self._config is None:
             self._config = complete(self.source.config, self.source.name, signature)
+            _check_card(self.source, self._config)
         if self._config.hone.cuda_graphs:
             _check_shapes(self._config)
         resolved = msgspec.structs.replace(
@@ -100,6 +103,13 @@ class Blueprint:
         """How much a batch-mate may change an answer, as a share of the largest one."""
         hone = self.config.hone
         return TOLERANCE[hone.precision] if hone.batch_tolerance is None else hone.batch_tolerance
+
+
+def _check_card(source: ModelSource, config: ModelConfig) -> None:
+    """Raises ArtifactError where the transforms on the card don't make what the model takes."""
+    if source.card:
+        place = f"{source.name}/{source.version}/{CARD_NAME}"
+        check_transforms(source.card.transforms, config.inputs, batched=config.max_batch_size > 0, source=place)
 
 
 def _warm_batches(plan: Plan) -> tuple[int, ...]:

@@ -7,11 +7,13 @@ from functools import partial
 import structlog
 
 from service.artifact.config import ModelConfig
-from service.engine.departures import Departures
+from service.engine.departures import GRACE, Departures
 from service.engine.generation import LOADING, READY, UNAVAILABLE, UNLOADED, UNLOADING, Generation
 from service.engine.servable import Servable
 from service.engine.source import ModelSource, source_of
+from service.engine.succession import Succession
 from service.errors import ArtifactError, HoneError, ModelNotFound, NotReady
+from service.messages import InferRequest
 from service.metadata import IndexEntry
 from service.metrics import Metrics, ModelMetrics
 from service.quoting import quoted
@@ -26,8 +28,8 @@ class Catalog:
     """Owns every generation, and which of them answers for a name when a client asks for no version: the newest.
 
     A generation takes the place of another between two requests: whoever asks before is answered by the one, whoever
-    asks after by the other, and the one ends when it has answered. `make` makes a generation that isn't loaded yet, of
-    which `at_once` may be loading at a time.
+    asks after by the other, and the one ends when it has answered. Sequences go on where they began. `make` makes a
+    generation that isn't loaded yet, of which `at_once` may be loading at a time.
     """
 
     def __init__(
@@ -37,15 +39,28 @@ class Catalog:
         *,
         at_once: int = 1,
         drain_seconds: float = 30.0,
+        grace: float = GRACE,
     ) -> None:
         self._make = make
         self._metrics = metrics
         self._gate = asyncio.Semaphore(at_once)
-        self._departures = Departures(drain_seconds)
+        self._departures = Departures(drain_seconds, grace=grace, lingered=self._choose)
         self._generations: dict[str, dict[str, Generation]] = {}
-        self._default: dict[str, Servable] = {}
+        self._default: dict[str, Servable] = {}  # where no succession matters
+        self._successions: dict[str, Succession] = {}
 
     # -- what is asked
+
+    def route(self, request: InferRequest) -> Servable:
+        """Who computes a request: the generation that has its sequence, else the served model. Raises as `find`."""
+        name, version = request.model, request.version
+        if version is None:
+            model = self._default.get(name)
+            if model is not None:
+                return model
+        if self._successions and (succession := self._successions.get(name)) and (holder := succession.holder(request)):
+            return holder
+        return self.find(name, version)
 
     def find(self, name: str, version: str | None) -> Servable:
         """The served model. Raises ModelNotFound, or NotReady for one that is listed but can't answer."""
@@ -72,13 +87,17 @@ class Catalog:
 
     def serving(self) -> dict[str, set[int]]:
         """The versions that are served, for each model that has any."""
-        return {name: {int(version) for version in self.versions(name)} for name in self._default}
+        return {name: set(map(int, found)) for name in self._generations if (found := self.versions(name))}
 
     def models(self) -> Iterator[Servable]:
         """Every generation that answers."""
         for generation in self:
             if generation.model:
                 yield generation.model
+
+    def departing(self) -> Iterator[Servable]:
+        """Every generation that may still have to answer though none is asked for."""
+        return iter(self._departures)
 
     def computing(self) -> Iterator[Servable]:
         """Those of them that don't leave it all to other models of this server."""
@@ -114,13 +133,13 @@ class Catalog:
         return failed
 
     def unload(self, name: str, *, forget: bool) -> list[asyncio.Task[None]]:
-        """Take no more requests for the model; a task for each generation that still has to answer.
+        """Take no more requests for the model; a task for each generation that still has to answer. Sequences end.
 
         The index goes on to list it as unloaded, unless it is to `forget` it.
         """
-        generations = list(self._generations.get(name, {}).values())
-        leaving = [self._let_go(found, forget=forget) for found in generations]
-        return [task for task in leaving if task]
+        for found in list(self._generations.get(name, {}).values()):
+            self._let_go(found, forget=forget, lingers=False)
+        return self._departures.hurry(name)
 
     async def stop(self) -> None:
         """End all workers."""
@@ -146,10 +165,10 @@ class Catalog:
         old, generation.model = generation.model, model
         generation.state, generation.reason = READY, ""
         generation.files, generation.config = files, config
+        if old:
+            self._departures.add(old, partial(self._metrics.end, name, version, old.metrics), lingers=True)
         self._choose(name)
         _log.info("serving", model=name, version=version)
-        if old:
-            self._departures.add(old, partial(self._metrics.end, name, version, old.metrics))
         return ""
 
     async def _loaded(
@@ -183,18 +202,17 @@ class Catalog:
             self._metrics.end(name, version, numbers)
         else:
             generation.numbers = numbers
-        _give_reason(generation, reason)
+        generation.give_reason(reason)
         return reason
 
-    def _let_go(self, generation: Generation, *, forget: bool) -> asyncio.Task[None] | None:
-        """Take a generation's requests away; the task that ends when it has answered those it had."""
+    def _let_go(self, generation: Generation, *, forget: bool, lingers: bool) -> None:
+        """Take a generation's requests away; it ends when it has answered those it had, and `lingers` before."""
         name, version, model = generation.name, generation.version, generation.model
         if model is None:
             if forget and generation.state != UNLOADING:
                 self._drop(generation)
-            return None
+            return
         generation.model, generation.state, generation.reason = None, UNLOADING, ""
-        self._choose(name)
 
         def gone() -> None:
             self._metrics.end(name, version, model.metrics)
@@ -202,7 +220,8 @@ class Catalog:
             if forget:
                 self._drop(generation)
 
-        return self._departures.add(model, gone)
+        self._departures.add(model, gone, lingers=lingers)
+        self._choose(name)
 
     # -- the list
 
@@ -218,23 +237,23 @@ class Catalog:
             generation = self._generations.get(folder.name, {}).get(version)
             if generation is None or generation.state == UNLOADING:
                 generation = self._put(Generation(name=folder.name, version=version, state=UNAVAILABLE))
-            _give_reason(generation, reason)
+            generation.give_reason(reason)
 
     def _let_go_of_others(self, folder: ModelFolder) -> None:
         """Let go of what the folder has no longer; versions that it can't replace stay as they are, and all that
         answer where it has nothing sound to replace any of them.
         """
-        kept = {version.version for version in folder.versions} | folder.waiting | folder.refused.keys()
-        if folder.problem:
-            kept |= folder.present
-        stays = {str(version) for version in kept}
+        stays = {str(version) for version in folder.stays}
         if folder.present and not folder.versions:
             stays.update(self.versions(folder.name))
         if folder.problem and not folder.refused and not self.versions(folder.name):
             stays.add("")  # the line that says what is wrong with the model
+        goes_on = not stays.isdisjoint(self.versions(folder.name))
         for generation in list(self._generations.get(folder.name, {}).values()):
             if generation.version not in stays:
-                self._let_go(generation, forget=True)
+                self._let_go(generation, forget=True, lingers=goes_on)
+        if not goes_on:
+            self._departures.hurry(folder.name)
 
     def _put(self, generation: Generation) -> Generation:
         """List a generation in the place of another that has no model."""
@@ -256,17 +275,22 @@ class Catalog:
             self._metrics.end(generation.name, generation.version, generation.numbers)
 
     def _choose(self, name: str) -> None:
-        """The newest version that is served answers for the name."""
+        """The newest version that is served answers for the name, but for sequences that are at another one."""
         self._default.pop(name, None)
-        if versions := self.versions(name):
-            self._default[name] = self.find(name, versions[-1])
+        self._successions.pop(name, None)
+        serving = [self.find(name, version) for version in self.versions(name)]
+        succession = Succession(serving, self._departures.lingering(name))
+        if succession.matters:
+            self._successions[name] = succession
+        elif serving:
+            self._default[name] = serving[-1]
 
     def _generation(self, name: str, version: str | None) -> Generation:
         versions = self._generations.get(name)
         if not versions:
             raise ModelNotFound(f"Request for unknown model: {quoted(name)} isn't served here")  # Triton's beginning
         if version is None:
-            return next(iter(versions.values()))
+            return versions[served[-1]] if (served := self.versions(name)) else next(iter(versions.values()))
         if version not in versions:
             raise self._no_version(name, version)
         return versions[version]
@@ -274,13 +298,3 @@ class Catalog:
     def _no_version(self, name: str, version: str) -> ModelNotFound:
         served = ", ".join(self.versions(name)) or "none"
         return ModelNotFound(f"model {quoted(name)} has no version {quoted(version)}; served: {served}")
-
-
-def _give_reason(generation: Generation, reason: str) -> None:
-    """Why a version, or what has become of its files, isn't served."""
-    if generation.model is None:
-        generation.state = UNAVAILABLE
-    if reason != generation.reason:
-        event = "goes on serving what was loaded" if generation.model else "not served"
-        _log.error(event, model=generation.name, version=generation.version, reason=reason)
-    generation.reason = reason

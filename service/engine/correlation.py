@@ -1,6 +1,7 @@
 """Which sequence a request belongs to, by Triton's parameters `sequence_id`, `sequence_start` and `sequence_end`."""
 
 from dataclasses import dataclass
+from typing import TypeGuard
 
 from service.errors import InvalidRequest
 from service.messages import InferRequest, Parameters
@@ -28,16 +29,16 @@ def correlation_of(request: InferRequest) -> Correlation:
             f'model {quoted(request.model)} takes steps of sequences: parameter "sequence_id" must be a number from 1'
             " on, or a text"
         )
-    if not _is_id(name):
+    if not is_id(name):
         raise InvalidRequest(
             f"parameter sequence_id is {quoted(name)}, expected a number of 64 bits from 1 on, or a text of"
             f" {MOST_CHARACTERS} characters at most"
         )
-    assert isinstance(name, int | str)
     return Correlation(id=name, start=_flag(parameters, "sequence_start"), end=_flag(parameters, "sequence_end"))
 
 
-def _is_id(name: object) -> bool:
+def is_id(name: object) -> TypeGuard[int | str]:
+    """Whether a sequence may have this name."""
     if isinstance(name, str):
         return len(name) <= MOST_CHARACTERS
     return isinstance(name, int) and not isinstance(name, bool) and 1 <= name <= MOST_NUMBER

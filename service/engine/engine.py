@@ -1,12 +1,12 @@
 """The engine's front: what the doors call."""
 
-import numpy as np
-
+from service.artifact.transforms import Medium
 from service.engine.catalog import Catalog
 from service.engine.classification import Classified
 from service.engine.exchange import Exchange, Receiver
 from service.engine.model_control import ModelControl
 from service.engine.preparation import Preparation
+from service.engine.servable import Servable
 from service.engine.statistics import statistics_of
 from service.engine.text.model import TextModel
 from service.engine.traced import Traced
@@ -73,7 +73,7 @@ class Engine:
     def interrupt(self) -> None:
         """Take nothing new, and end texts that are being written: whoever reads them hears why."""
         self._draining = True
-        for model in self.catalog.models():
+        for model in (*self.catalog.models(), *self.catalog.departing()):
             if isinstance(model, TextModel):
                 model.interrupt()
 
@@ -98,30 +98,45 @@ class Engine:
 
     def submit(self, request: InferRequest, receiver: Receiver) -> Exchange:
         """Admit a request: `receiver` hears of it later, never within this call. Raises a HoneError if refused."""
+        model: Servable | None = None
         try:
             if self._draining:
                 raise Draining("the server is stopping")
-            model = self.catalog.find(request.model, request.version)
+            model = self.catalog.route(request)
             if request.classes:
                 receiver = Classified(receiver, request.classes, model.config)
             if self.traces.on and (trace := self.traces.sample(model.name)):
                 return Traced(model, request, receiver, trace).submit()
             return model.submit(request, receiver)
         except HoneError as error:
-            self.refuse(request.model, request.version, request.protocol, error)
+            if model:
+                model.metrics.refuse(request.protocol, error.outcome, error.reason)
+            else:
+                self.refuse(request.model, request.version, request.protocol, error)
             raise
 
-    async def prepare(self, model: str, version: str | None, picture: bytes, seconds: float) -> tuple[Tensor, ...]:
-        """The inputs that a model's card makes of a picture's file. Raises a HoneError."""
+    async def prepare(
+        self, model: str, version: str | None, medium: Medium, content: bytes, seconds: float
+    ) -> tuple[Tensor, ...]:
+        """The inputs that a model's card makes of a picture's file or a text. Raises a HoneError."""
         if self._draining:
             raise Draining("the server is stopping")
         found = self.catalog.find(model, version)
-        if len(found.transforms) != 1:
-            raise Unsupported(f'the card of model "{model}" doesn\'t say how a picture becomes its input')
-        ((name, steps),) = found.transforms.items()
-        array = await self._preparation.tensor(picture, steps, seconds)
-        batched = array[None] if found.config.max_batch_size else array
-        return (Tensor(name=name, datatype="UINT8" if array.dtype == np.uint8 else "FP32", array=batched),)
+        wanted, config = found.transformation, found.config
+        if wanted is None or wanted.medium != medium:
+            raise Unsupported(
+                f'the card of model "{model}" doesn\'t say how a {medium} becomes its inputs: send them as tensors'
+            )
+        arrays = await self._preparation.tensors(content, wanted, seconds)
+        ranks = {spec.name: len(spec.shape) + (config.max_batch_size > 0) for spec in config.inputs}
+        return tuple(
+            Tensor(
+                name=spec.name,
+                datatype=spec.datatype,
+                array=array.reshape((1,) * (ranks[spec.name] - array.ndim) + array.shape),
+            )
+            for spec, array in zip(wanted.tensors, arrays, strict=True)
+        )
 
     def precheck(self, model: str, version: str | None, timeout: float | None) -> None:
         """Raises a HoneError if a request would be refused whatever its body holds, unless that grants less time;

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+import structlog
+
 from service.artifact.config import ModelConfig
 from service.engine.servable import Servable
 from service.metadata import IndexEntry
@@ -13,6 +15,7 @@ READY = "READY"
 UNAVAILABLE = "UNAVAILABLE"
 UNLOADING = "UNLOADING"
 UNLOADED = "unloaded"
+_log = structlog.get_logger()
 
 
 @dataclass(kw_only=True, slots=True)
@@ -37,6 +40,15 @@ class Generation:
         problem = self.model.problem if self.model else ""
         state = UNAVAILABLE if problem else self.state
         return IndexEntry(name=self.name, version=self.version, state=state, reason=problem or self.reason)
+
+    def give_reason(self, reason: str) -> None:
+        """Why it, or what has become of its files, isn't served."""
+        if self.model is None:
+            self.state = UNAVAILABLE
+        if reason != self.reason:
+            event = "goes on serving what was loaded" if self.model else "not served"
+            _log.error(event, model=self.name, version=self.version, reason=reason)
+        self.reason = reason
 
     def is_made_of(self, files: VersionFolder, config: ModelConfig | None) -> bool:
         """Whether it serves exactly this, so that loading it again would change nothing."""

@@ -1,29 +1,31 @@
-"""Making tensors of what people have (pictures) in a worker process that does nothing else."""
+"""Making tensors of what people have (pictures, texts) in a worker process that does nothing else."""
 
 import asyncio
 from collections.abc import Sequence
+from math import prod
 from typing import Any
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from service.artifact.card import Transform
 from service.artifact.signature import Signature
 from service.backends.plan import Plan
+from service.datatypes import NUMPY_DTYPES
+from service.engine.transformation import Transformation
 from service.errors import ArtifactError, DeadlineExceeded, InvalidRequest, NotReady, PoisonRequest, QueueFull
 from service.workers.instance import Instance
 from service.workers.patience import Patience
-from service.workers.trial import TrialFailed, Tried, WorkerEnded
+from service.workers.trial import TrialFailed, WorkerEnded
 
 MOST_WAITING = 64
 SECONDS = 10.0
-"""How long one picture may take; a worker that takes longer is replaced."""
+"""How long one of them may take; a worker that takes longer is replaced."""
 _PAUSE = 0.02
 
 
 class Preparation:
-    """Owns the worker, which is started when the first picture comes, and who waits for it."""
+    """Owns the worker, which is started when the first of them comes, and who waits for it."""
 
     def __init__(self) -> None:
         plan = Plan(backend="transform", path="")
@@ -32,28 +34,25 @@ class Preparation:
         self._waiting = 0
         self._turn = asyncio.Lock()
 
-    async def tensor(self, content: bytes, transforms: Sequence[Transform], seconds: float) -> NDArray[Any]:
-        """What the steps make of a file, within so many seconds.
+    async def tensors(self, content: bytes, wanted: Transformation, seconds: float) -> list[NDArray[Any]]:
+        """What the steps make of a picture's file or a text, in their order, within so many seconds.
 
-        Raises InvalidRequest for what is no picture, PoisonRequest where the worker ended over it twice, and QueueFull,
-        NotReady or DeadlineExceeded.
+        Raises InvalidRequest for what can't be decoded, PoisonRequest where the worker ended over it twice, and
+        QueueFull, NotReady or DeadlineExceeded.
         """
         if self._waiting >= MOST_WAITING:
-            raise QueueFull(f"{MOST_WAITING} pictures are waiting to be decoded, which is the limit")
-        steps = np.frombuffer(msgspec.json.encode(list(transforms)), np.uint8)
-        inputs = [steps, np.frombuffer(content, np.uint8)]
+            raise QueueFull(f"{MOST_WAITING} pictures and texts are waiting to be decoded, which is the limit")
         self._waiting += 1
         try:
             async with asyncio.timeout(seconds), self._turn:
-                tried = await self._attempts(inputs)
+                made = await self._made(content, wanted)
         except TimeoutError:
-            raise DeadlineExceeded(f"the picture wasn't decoded within {seconds:.3g} s") from None
+            raise DeadlineExceeded(f"the {wanted.medium} wasn't decoded within {seconds:.3g} s") from None
         except TrialFailed as error:
-            raise InvalidRequest(str(error)) from None
+            raise InvalidRequest(f'model "{wanted.model}": {error}') from None
         finally:
             self._waiting -= 1
-        raw, shape, floats = tried.outputs
-        return raw.view(np.float32 if floats[0] else np.uint8).reshape(shape)
+        return made
 
     async def stop(self) -> None:
         """End the worker."""
@@ -61,16 +60,34 @@ class Preparation:
             self._starting.cancel()
             await self._instance.stop()
 
-    async def _attempts(self, inputs: list[NDArray[Any]]) -> Tried:
-        """Once, and again where the worker was ended by who knows what."""
+    async def _made(self, content: bytes, wanted: Transformation) -> list[NDArray[Any]]:
+        tensors, shapes = await self._attempts(content, wanted, b"")
+        if not shapes:
+            tensors, shapes = await self._attempts(content, wanted, wanted.tokenizer)
+        made, start = [], 0
+        for spec, shape in zip(wanted.tensors, shapes, strict=True):
+            dtype = NUMPY_DTYPES[spec.datatype]
+            end = start + prod(shape) * dtype.itemsize
+            made.append(tensors[start:end].view(dtype).reshape(shape))
+            start = end
+        return made
+
+    async def _attempts(
+        self, content: bytes, wanted: Transformation, tokenizer: bytes
+    ) -> tuple[NDArray[Any], list[tuple[int, ...]]]:
+        """Once, and again where the worker was ended by who knows what; no shapes where it lacks the tokenizer."""
+        inputs = [np.frombuffer(part, np.uint8) for part in (wanted.order, content, tokenizer)]
         for _ in range(2):
             await self._ready()
             try:
-                return await self._instance.attempt(inputs)
+                tensors, shapes = (await self._instance.attempt(inputs)).outputs
             except WorkerEnded:
                 continue
+            return tensors, msgspec.json.decode(shapes.tobytes(), type=list[tuple[int, ...]])
         self._instance.excuse()
-        raise PoisonRequest("the worker process that decodes pictures ended over this one, twice")
+        raise PoisonRequest(
+            f"the worker process that decodes pictures and texts ended over this {wanted.medium}, twice"
+        )
 
     async def _ready(self) -> None:
         if self._starting is None:
@@ -79,7 +96,7 @@ class Preparation:
             await asyncio.shield(self._starting)  # who came first may have no time for it; others do
         except ArtifactError as error:
             self._starting = None
-            raise NotReady(f"no worker that decodes pictures can be started: {error}") from error
+            raise NotReady(f"no worker that decodes pictures and texts can be started: {error}") from error
         while not self._instance.idle:  # noqa: ASYNC110  (it tells its listener, but not that a slot is free again)
             await asyncio.sleep(_PAUSE)
 

@@ -1,5 +1,6 @@
 """Loading a model as if to serve it: does the file fit the configuration, and does it answer as it should?"""
 
+import asyncio
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -11,6 +12,7 @@ from service.backends.plan import Plan
 from service.engine.blueprint import Blueprint
 from service.engine.device import CPU, Device, Devices, Placement
 from service.engine.source import EngineLimits, ModelSource
+from service.engine.transformation import read_transformation
 from service.engine.trials.bench import Bench
 from service.engine.trials.tryout import Tryout
 from service.errors import ArtifactError
@@ -40,6 +42,7 @@ class Rehearsal:
         instance: Instance[object] = Instance(plan, resolve, self._limits.patience, self._blueprint.source.name)
         golden = self._blueprint.source.golden
         samples = read_golden(Path(golden)) if golden else None
+        await asyncio.to_thread(read_transformation, self._blueprint.source)
         try:
             await instance.start()
             await Tryout(plan=instance.plan, golden=samples).verify(Bench(instance, Device(1), tokens=1))

@@ -13,14 +13,18 @@ class RequestSequence:
     """Owns the states that its last step left, which are None before the first, and the order of its steps.
 
     `seated` says that it has one of the slots for sequences in progress. `current` is the request whose step is being
-    computed, and `step` that step. `over` says that its last step was computed.
+    computed, and `step` that step. `ending` says that its last step is here: whoever starts one of the same name begins
+    another. `over` says that its last step was computed, or that it is to go no further. `version` is the one that its
+    first step named, None for none.
     """
 
     id: int | str
+    version: str | None = None
     states: States | None = None
     seated: bool = False
     current: Exchange | None = None
     step: Exchange | None = None
+    ending: bool = False
     over: bool = False
     waiting: deque[tuple[Exchange, Correlation]] = field(default_factory=deque)
 

@@ -2,9 +2,10 @@
 
 from typing import Protocol
 
-from service.artifact.card import Transforms
 from service.artifact.config import ModelConfig
 from service.engine.exchange import Exchange, Receiver
+from service.engine.scheduling.sequence import SequenceScheduler
+from service.engine.transformation import Transformation
 from service.messages import InferRequest
 from service.metrics import ModelMetrics
 
@@ -29,8 +30,12 @@ class Servable(Protocol):
         """Why no worker is there to compute; empty while one is."""
 
     @property
-    def transforms(self) -> Transforms:
-        """What makes its inputs of pictures, by their names; empty where the card says nothing of it."""
+    def transformation(self) -> Transformation | None:
+        """How its inputs are made of a picture or a text; None where nothing is said of it."""
+
+    @property
+    def sequences(self) -> SequenceScheduler | None:
+        """Who owns the sequences that it computes; None where requests don't build on each other here."""
 
     async def load(self) -> None:
         """Load, verify and warm it. Raises ArtifactError with what is wrong, and then leaves nothing behind."""
@@ -40,6 +45,9 @@ class Servable(Protocol):
 
     def submit(self, request: InferRequest, receiver: Receiver) -> Exchange:
         """Admit a request. Raises a HoneError when it isn't taken."""
+
+    async def linger(self, seconds: float) -> None:
+        """Wait until no sequence is in progress and no text is being written, for so long at most."""
 
     async def drain(self, seconds: float) -> bool:
         """Wait until all that was admitted has ended, for so long at most; whether it has."""

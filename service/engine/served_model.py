@@ -10,7 +10,6 @@ from typing import Any
 import structlog
 from numpy.typing import NDArray
 
-from service.artifact.card import Transforms
 from service.artifact.config import ModelConfig
 from service.artifact.golden import read_golden
 from service.artifact.signature import Signature
@@ -32,6 +31,7 @@ from service.engine.scheduling.sequence import SequenceScheduler
 from service.engine.scheduling.station import Station
 from service.engine.source import EngineLimits, ModelSource
 from service.engine.splitting import Parts
+from service.engine.transformation import Transformation, read_transformation
 from service.engine.trials.findings import is_independent
 from service.errors import BackendError, HoneError, NotReady
 from service.messages import InferRequest, InferResponse, Tensor
@@ -65,6 +65,7 @@ class ServedModel:
         self._limits = limits
         self._quarantine = Quarantine()
         self._file: HeldFile | None = None
+        self._transformation: Transformation | None = None
         self._parts: dict[int, Parts] = {}  # by the identity of the exchange that was split
         self._batcher: DynamicBatcher | None = None
         self._scheduler: DynamicBatcher | SequenceScheduler | None = None
@@ -92,14 +93,19 @@ class ServedModel:
         return problems[0] if problems else "its worker ended and is being restarted"
 
     @property
-    def transforms(self) -> Transforms:
+    def transformation(self) -> Transformation | None:
         """See `Servable`."""
-        card = self._blueprint.source.card
-        return card.transforms if card else {}
+        return self._transformation
+
+    @property
+    def sequences(self) -> SequenceScheduler | None:
+        """See `Servable`."""
+        return self._scheduler if isinstance(self._scheduler, SequenceScheduler) else None
 
     async def load(self) -> None:
         """Start the instances and wait for them. Raises ArtifactError with what is wrong with the model."""
         began = time.monotonic()
+        self._transformation = await asyncio.to_thread(read_transformation, self._blueprint.source)
         file = self._file = await asyncio.to_thread(HeldFile, self._blueprint.source.path)
         launched = await self._launch(partial(self._instance, file))
         assert self._scheduler
@@ -128,6 +134,11 @@ class ServedModel:
             self._let_go()
             raise
         return launched
+
+    async def linger(self, seconds: float) -> None:
+        """See `Servable`."""
+        if self.sequences:
+            await self.sequences.over(seconds)
 
     async def drain(self, seconds: float) -> bool:
         """Wait until all that was admitted has ended, for so long at most; whether it has."""
@@ -168,11 +179,6 @@ class ServedModel:
             raise
         admission.live += 1
         return exchange
-
-    def end_sequence(self, name: int | str) -> None:
-        """A sequence goes on no more, whether its last step has come or not."""
-        assert isinstance(self._scheduler, SequenceScheduler)
-        self._scheduler.end(name)
 
     def precheck(self, timeout: float | None) -> None:
         """Raises a HoneError for a request that would be refused whatever it holds, unless that grants less time.

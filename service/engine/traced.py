@@ -63,11 +63,14 @@ class Traced:
         """When it was computed, if it was: an answer is emitted before any other batch of the model comes back.
 
         The worker says how long it took to infer and to write the outputs. These times are counted back from the moment
-        at which its answer was there; what is before them is the way of the inputs, from the queue into the runtime.
+        at which its answer was there; what is before them is the way of the inputs, from the queue into the runtime. An
+        ensemble computes nothing itself.
         """
         exchange, statistics = self._exchange, self._model.metrics.statistics
         computed = now - (time.time() - statistics.last_inference)
         if exchange is None or not exchange.started or computed < exchange.admitted:
+            return
+        if self._model.config.ensemble_scheduling:
             return
         _, infer, output = statistics.latest
         computing = now - output - infer

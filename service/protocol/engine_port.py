@@ -2,6 +2,7 @@
 
 from typing import Protocol
 
+from service.artifact.transforms import Medium
 from service.engine.exchange import Exchange, Receiver
 from service.errors import HoneError
 from service.messages import InferRequest, Tensor
@@ -45,8 +46,12 @@ class Engine(Protocol):
         its headers do: `timeout`, in seconds.
         """
 
-    async def prepare(self, model: str, version: str | None, picture: bytes, seconds: float) -> tuple[Tensor, ...]:
-        """The inputs that a model's card makes of a picture's file, within so many seconds. Raises a HoneError."""
+    async def prepare(
+        self, model: str, version: str | None, medium: Medium, content: bytes, seconds: float
+    ) -> tuple[Tensor, ...]:
+        """The inputs that a model's card makes of a picture's file or a text, within so many seconds. Raises a
+        HoneError.
+        """
 
     def refuse(self, model: str, version: str | None, protocol: str, error: HoneError) -> None:
         """Count a request that the door refused before it could be submitted."""

@@ -7,16 +7,18 @@ MIB = 1024 * 1024
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Limits:
-    """The bounds of one request, the same for every door.
+    """The bounds of one request, the same for every door, and of what is held of all.
 
     JSON is bounded lower than binary because parsing holds the interpreter: 10.7 MiB of it took 256 ms, in which nobody
     else was served. `receive_seconds` is how long a client may take to send one request, `send_seconds`
     how long it may leave its answers unread once they pile up here. `max_json_bytes` bounds the JSON of a request, and
-    the tensor data that an answer holds as JSON.
+    the tensor data that an answer holds as JSON. `max_held_bytes` bounds the messages of inference over gRPC that are
+    being answered, of all clients together; a single one may be larger.
     """
 
     max_json_bytes: int = 4 * MIB
     max_binary_bytes: int = 64 * MIB
+    max_held_bytes: int = 1024 * MIB
     max_header_bytes: int = 16 * 1024
     max_tensors: int = 64
     max_rank: int = 16

@@ -53,3 +53,9 @@ class ModelFolder:
     refused: Mapping[int, str] = field(default_factory=dict)
     present: frozenset[int] = frozenset()
     waiting: frozenset[int] = frozenset()
+
+    @property
+    def stays(self) -> frozenset[int]:
+        """Versions that are not to be let go: those to be served, and those that it has nothing sound in place of."""
+        kept = self.waiting.union((version.version for version in self.versions), self.refused)
+        return kept | self.present if self.problem else kept

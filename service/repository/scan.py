@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import TypeAlias
 
 from service.artifact.config import ModelConfig, read_config
-from service.artifact.generate import TOKENIZER_NAME, read_tokenizer
+from service.artifact.generate import GENERATE
 from service.artifact.initial_state import INITIAL_STATES, read_initial_state
 from service.artifact.labels import read_labels
 from service.artifact.names import check_model_name, is_version, resolve_under
+from service.artifact.tokenizer import TOKENIZER_NAME, read_tokenizer
 from service.artifact.version_policy import VersionPolicy
 from service.errors import ArtifactError
 from service.repository.checks import CONFIG_NAME, Checks
@@ -136,7 +137,8 @@ def _labelled(config: ModelConfig, root: Path, name: str) -> ModelConfig:
         labels[output] = read_labels(labelled, source=f"{name}/{filename}")
     tokenizer = ""
     if config.hone.generate:
-        tokenizer = read_tokenizer(resolve_under(root, name, TOKENIZER_NAME), source=f"{name}/{TOKENIZER_NAME}")
+        path = resolve_under(root, name, TOKENIZER_NAME)
+        tokenizer = read_tokenizer(path, source=f"{name}/{TOKENIZER_NAME}", needs=GENERATE)
     return replace(config, labels=labels, initial_states=_initial_states(root, name, config), tokenizer=tokenizer)
 
 

@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 from service.artifact.external_data import asks_for_other_files
 from service.backends.backend import DEVICE_FAULT, Backend, DeviceFault, LoadError, RunError, open_backend
 from service.backends.plan import Plan
+from service.backends.reshaped import as_clients_see
 from service.datatypes import BYTES, NUMPY_DTYPES
 from service.workers import wire
 from service.workers.bindings import Bindings, Bound
@@ -99,6 +100,7 @@ class Worker:
                 self._sha256 = hashlib.sha256(model).hexdigest()
                 _check_model(model, plan.sha256, self._sha256)
                 self._backend = open_backend(plan, model)
+            self._backend = as_clients_see(self._backend, plan)
             self._slots = [Region.attach(descriptor) for descriptor in descriptors]
             for slot in self._slots:
                 self._backend.adopt(slot.memory)

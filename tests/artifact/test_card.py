@@ -102,6 +102,11 @@ def test_a_valid_card_has_the_keys_of_the_schema(card: Card) -> None:
         ("files", {"model.onnx": {"sha256": "0" * 64, "bytes": -1}}, "bytes"),
         ("metrics", {"accuracy": "high"}, "metrics"),
         ("transforms", {"image": [{"kind": "sharpen"}]}, "transforms"),
+        (
+            "transforms",
+            {"ids": [{"kind": "tokenize", "file": "tokenizer.json", "gives": "ids", "max_length": 8}]},
+            "transforms: `tokenizer.json` isn't one of the card's files",
+        ),
         ("colour", "red", "colour"),
     ],
 )

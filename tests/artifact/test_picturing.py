@@ -67,6 +67,13 @@ def test_kinds_of_files() -> None:
     assert (3, 9, 6) == picture_tensor(file(RGB, "JPEG", exif=exif), [CHW]).shape
 
 
+def test_a_grey_picture_has_colours_too() -> None:
+    """For a model that doesn't ask for grey, as whoever sends a grey photograph expects; also with sixteen bits."""
+    for grey in (RGB[:, :, 0], RGB[:, :, 0].astype(np.uint16) * 257):
+        made = picture_tensor(file(grey), [CHW])
+        np.testing.assert_array_equal(np.stack([RGB[:, :, 0]] * 3), made)
+
+
 def test_too_many_pixels_are_not_decoded() -> None:
     """A small file may hold a huge picture: it is refused by its head."""
     for side in (8000, 60000):

@@ -145,6 +145,7 @@ def test_a_server_that_hangs_costs_each_check_its_time() -> None:
         ([], 2, "name the server"),
         (["ftp://host"], 2, "expected http://HOST:PORT, got ftp://host"),
         (["http://host:port"], 2, "expected http://HOST:PORT"),
+        (["http://a..b"], 2, "expected http://HOST:PORT, got http://a..b"),
         (["127.0.0.1:1"], 1, "http://127.0.0.1:1 doesn't answer"),
         (["127.0.0.1:1", "--grpc-url", "host"], 2, "--grpc-url: expected HOST:PORT, got 'host'"),
         (["127.0.0.1:1", "--grpc-url", "127.0.0.1:1", "--timeout", "0.3"], 1, "no gRPC server answers at 127.0.0.1:1"),

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from service.artifact.transforms import Medium
 from service.engine.exchange import Exchange, Receiver
 from service.errors import (
     ArtifactError,
@@ -115,8 +116,10 @@ class DoubleEngine:
         if model == "overloaded":
             raise _infeasible()
 
-    async def prepare(self, model: str, version: str | None, picture: bytes, seconds: float) -> tuple[Tensor, ...]:
-        raise Unsupported(f"{model} {version} takes no picture, be it of {len(picture)} bytes within {seconds} s")
+    async def prepare(
+        self, model: str, version: str | None, medium: Medium, content: bytes, seconds: float
+    ) -> tuple[Tensor, ...]:
+        raise Unsupported(f"{model} {version} takes no {medium}, be it of {len(content)} bytes within {seconds} s")
 
     def refuse(self, model: str, version: str | None, protocol: str, error: HoneError) -> None:
         assert protocol in {"http", "grpc", "v1"}

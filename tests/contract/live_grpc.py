@@ -14,6 +14,7 @@ from tritonclient.grpc import service_pb2_grpc
 from service.logs import LogControl
 from service.protocol.client_memory import ClientMemory
 from service.protocol.grpc.server import GrpcServer
+from service.protocol.limits import Limits
 from tests.contract.double_engine import DoubleEngine
 from tests.contract.live import LIMITS, PATIENCE
 
@@ -36,14 +37,14 @@ class LiveGrpc:
 
 
 @contextlib.contextmanager
-def serve_grpc() -> Iterator[LiveGrpc]:
+def serve_grpc(limits: Limits = LIMITS) -> Iterator[LiveGrpc]:
     """The server while the block runs."""
     engine, logs, started = DoubleEngine(), LogControl(), threading.Event()
     ports: list[int] = []
     loops: list[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = []
 
     async def run() -> None:
-        server, ending = GrpcServer(engine, LIMITS, logs, ClientMemory(allowed=True)), asyncio.Event()
+        server, ending = GrpcServer(engine, limits, logs, ClientMemory(allowed=True)), asyncio.Event()
         ports.append(server.bind("127.0.0.1", 0))
         await server.start()
         loops.append((asyncio.get_running_loop(), ending))

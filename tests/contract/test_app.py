@@ -1,7 +1,5 @@
 """What only the application has."""
 
-import json
-
 import httpx
 import pytest
 
@@ -13,8 +11,6 @@ from service.protocol.client_memory import ClientMemory
 from service.protocol.http.app import build_app
 from service.protocol.limits import Limits
 from tests.contract.double_engine import DoubleEngine
-from tests.contract.live import Live, ask, body, status
-from tests.contract.raw import get
 
 
 class BrokenEngine(DoubleEngine):
@@ -27,24 +23,6 @@ class BrokenEngine(DoubleEngine):
     async def index(self) -> list[IndexEntry]:
         """Fail as nothing should."""
         raise ZeroDivisionError("secret")
-
-
-def test_the_documentation_describes_bodies(server: Live) -> None:
-    """/docs is served, and the schema behind it has the body of an inference request and every route."""
-    assert status(ask(server.port, get("/docs"))) == 200
-    schema = json.loads(body(ask(server.port, get("/openapi.json"))))
-
-    infer = schema["paths"]["/v2/models/{model}/infer"]["post"]
-    content = infer["requestBody"]["content"]
-    assert set(content) == {"application/json", "application/octet-stream"}
-    assert content["application/json"]["schema"]["required"] == ["inputs"]
-    assert {parameter["name"] for parameter in infer["parameters"]} == {
-        "model",
-        "Inference-Header-Content-Length",
-        "X-Request-Timeout-Ms",
-    }
-    assert "/v2/models/{model}/versions/{version}/config" in schema["paths"]
-    assert "/v2/repository/index" in schema["paths"]
 
 
 @pytest.mark.parametrize("method,path", [("POST", "/v2/models/affine/infer"), ("POST", "/v2/repository/index")])

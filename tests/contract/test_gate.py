@@ -13,6 +13,8 @@ CHANGES = (
     ("/v2/logging", b"{}"),
     ("/v2/trace/setting", b"{}"),
     ("/v2/models/affine/trace/setting", b"{}"),
+    ("/v2/systemsharedmemory/region/r/unregister", b""),
+    ("/v2/systemsharedmemory/unregister", b""),
     ("/v2/systemsharedmemory/region/r/register", b"{}"),
 )
 

@@ -10,6 +10,7 @@ import pytest
 
 from loadtests.served import ROOT
 from tests.integration.alphabet import write_alphabet
+from tests.integration.classifier import write_classifier
 from tests.integration.models import summing
 from tests.integration.served import Served, serving, write_model
 
@@ -32,6 +33,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     shutil.copytree(ROOT / "models" / "digits", root / "digits")
     write_model(root, "sum", config=SUM, model=summing())
     write_alphabet(root, "abc")
+    write_classifier(root, "kinds")
     with serving(root, "--model-control-mode", "explicit", "--load-model", "*") as server:
         yield server
 

@@ -13,7 +13,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from service.artifact.card import Transforms
 from service.artifact.config import ModelConfig, parse_config
 from service.engine.catalog import Catalog
 from service.engine.device import Device
@@ -56,8 +55,8 @@ class DoubleModel:
         return self._batcher.ready
 
     @property
-    def transforms(self) -> Transforms:
-        return {}
+    def transformation(self) -> None:
+        """See `Servable`."""
 
     def precheck(self, timeout: float | None) -> None:
         self._batcher.precheck(timeout or 60.0, 1.0)
@@ -92,6 +91,13 @@ class DoubleModel:
         for exchange in exchanges:
             if not exchange.started:
                 self._batcher.left(exchange)
+
+    @property
+    def sequences(self) -> None:
+        return None
+
+    async def linger(self, seconds: float) -> None:
+        pass
 
     async def drain(self, seconds: float) -> bool:
         if self.live:

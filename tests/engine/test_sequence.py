@@ -496,3 +496,84 @@ async def test_a_start_that_is_cancelled_while_it_waits_harms_none_before_it(rig
     with pytest.raises(InvalidRequest, match="START"):
         rig.submit(7, 1)
     assert 0 == rig.metrics.sequences()
+
+
+async def test_a_step_that_is_refused_while_others_are_under_way_ends_its_sequence(rig: SequenceRig) -> None:
+    """Whoever sends ahead may have sent the next one already; what was sent before it is answered."""
+    rig.submit(7, 1, start=True)
+    exchange, second = rig.submit(7, 2)
+    rig.scheduler.refused(exchange.request)
+    with pytest.raises(InvalidRequest, match=r"START flag .* of which a step was refused while others were under way"):
+        rig.submit(7, 3)
+    await rig.answer()
+    assert [(2, 0, 0, 7, 1)] == await rig.answer()
+    assert ending(second) is None
+    with pytest.raises(InvalidRequest, match="START"):
+        rig.submit(7, 3)
+    assert 0 == rig.metrics.sequences()
+
+
+async def test_a_step_that_is_refused_when_nothing_is_under_way_can_be_sent_again(rig: SequenceRig) -> None:
+    """Its client has all answers, and is told that this one wasn't taken."""
+    exchange, _ = rig.submit(7, 1, start=True)
+    await rig.answer()
+    rig.scheduler.refused(structs.replace(exchange.request, parameters={"sequence_id": 7}))
+    rig.submit(7, 2)
+    assert [(2, 0, 0, 7, 1)] == await rig.answer()
+
+
+@pytest.mark.parametrize("said", [{}, {"sequence_id": True}, {"sequence_id": 0}, {"sequence_id": 1.0}])
+async def test_a_refused_request_that_names_no_sequence_ends_none(rig: SequenceRig, said: dict[str, Any]) -> None:
+    """Neither one whose name is like it."""
+    exchange, _ = rig.submit(1, 1, start=True)
+    rig.scheduler.refused(structs.replace(exchange.request, parameters={**said, "sequence_start": True}))
+    await rig.answer()
+    rig.submit(1, 2)
+    assert [(2, 0, 0, 1, 1)] == await rig.answer()
+
+
+async def test_a_start_whose_flag_is_none_ends_the_sequence_before(rig: SequenceRig) -> None:
+    """Its client meant to begin anew: nobody goes on from what was before."""
+    exchange, _ = rig.submit(7, 1, start=True)
+    await rig.answer()
+    rig.scheduler.refused(structs.replace(exchange.request, parameters={"sequence_id": 7, "sequence_start": 1}))
+    with pytest.raises(InvalidRequest, match="START"):
+        rig.submit(7, 2)
+
+
+async def test_a_start_that_is_cancelled_ends_no_later_sequence_of_its_name(rig: SequenceRig) -> None:
+    """That one has begun since, behind a last step."""
+    rig.submit(7, 1, start=True)
+    waiting, _ = rig.submit(7, 2, start=True, end=True)
+    rig.submit(7, 5, start=True)
+    waiting.cancel()
+    assert [(1, 1, 0, 7, 0), (5, 1, 0, 7, 0)] == await rig.answer()
+    rig.submit(7, 1)
+    assert [(1, 0, 0, 7, 5)] == await rig.answer()
+
+
+async def test_nothing_is_refused_by_its_headers_alone() -> None:
+    """Whose step it is only the body says, and nobody is to go on without it."""
+    rig = SequenceRig(most=1)
+    rig.submit(7, 1, start=True)
+    rig.scheduler.precheck(1e-9, 1.0)
+    await rig.scheduler.stop()
+
+
+async def test_a_start_that_is_refused_behind_a_last_step_ends_that_sequence_too(rig: SequenceRig) -> None:
+    """Though the last step fails then, which could be sent again otherwise."""
+    rig.submit(7, 1, start=True)
+    await rig.answer()
+    last, _ = rig.submit(7, 2, end=True)
+    rig.scheduler.refused(structs.replace(last.request, parameters={"sequence_id": 7, "sequence_start": True}))
+    last.cancel()
+    with pytest.raises(InvalidRequest, match="START"):
+        rig.submit(7, 3)
+
+
+async def test_a_first_step_that_fails_is_nothing_to_go_on_from(rig: SequenceRig) -> None:
+    """Not even in the moment in which it fails."""
+    exchange, _ = rig.submit(7, 1, start=True)
+    exchange.cancel()
+    with pytest.raises(InvalidRequest, match="START"):
+        rig.submit(7, 2)

@@ -8,6 +8,7 @@ from typing import Any, cast
 
 import pytest
 
+from service.artifact.config import parse_config
 from service.engine.exchange import Exchange, Receiver
 from service.engine.servable import Servable
 from service.engine.traced import Traced
@@ -17,6 +18,8 @@ from service.metrics import ModelMetrics
 from service.trace_file import TraceFile
 from service.tracing import TraceControl, TraceSettings
 from tests.engine.doubles import Owner, Recorder, request
+from tests.engine.ensemble.doubles import Shelf, config, ensemble, model, step
+from tests.engine.ensemble.doubles import request as rows
 from tests.engine.rig import Rig
 
 ANSWER = InferResponse(model="m", version="3", outputs=request(1.0).inputs)
@@ -26,6 +29,7 @@ class OneModel:
     """Admits requests that it does nothing with; a full one admits none."""
 
     name, version = "m", "3"
+    config = parse_config("", name="m")
 
     def __init__(self, *, full: bool = False) -> None:
         self.metrics = ModelMetrics()
@@ -51,10 +55,10 @@ class Traces:
         self._path = folder / "trace.json"
         self._control = TraceControl(TraceFile(self._path, 10**6), TraceSettings(level="TIMESTAMPS", rate=1))
 
-    def submit(self, model: OneModel) -> tuple[Exchange, Recorder]:
+    def submit(self, model: Any, asked: InferRequest | None = None) -> tuple[Exchange, Recorder]:
         recorder, trace = Recorder(), self._control.sample("m")
         assert trace
-        return Traced(cast("Servable", model), request(1.0), recorder, trace).submit(), recorder
+        return Traced(cast("Servable", model), asked or request(1.0), recorder, trace).submit(), recorder
 
     def names(self) -> list[str]:
         """The moments of the only trace, which are in their order."""
@@ -72,11 +76,11 @@ COMPUTE = ["COMPUTE_START", "COMPUTE_INPUT_END", "COMPUTE_OUTPUT_START", "COMPUT
 
 async def test_an_answer_has_been_computed(tmp_path: Path) -> None:
     """The receiver behind gets what it would have got; a start that was foreseen too late is put right."""
-    traces, model = Traces(tmp_path), OneModel()
-    exchange, recorder = traces.submit(model)
+    traces, one = Traces(tmp_path), OneModel()
+    exchange, recorder = traces.submit(one)
     await asyncio.sleep(0.01)
     exchange.started = time.monotonic() + 1
-    model.metrics.computed(1, 1, (0.001, 0.002, 0.001))
+    one.metrics.computed(1, 1, (0.001, 0.002, 0.001))
     exchange.answer(ANSWER)
 
     assert (1, [None]) == (len(recorder.answers), recorder.endings)
@@ -85,12 +89,25 @@ async def test_an_answer_has_been_computed(tmp_path: Path) -> None:
 
 async def test_an_answer_that_nobody_computed_says_nothing_of_computing(tmp_path: Path) -> None:
     """The latest batch was another's: it came back before this request was admitted."""
-    traces, model = Traces(tmp_path), OneModel()
-    model.metrics.computed(1, 1, (0.001, 0.002, 0.001))
+    traces, one = Traces(tmp_path), OneModel()
+    one.metrics.computed(1, 1, (0.001, 0.002, 0.001))
     await asyncio.sleep(0.01)
-    exchange, _ = traces.submit(model)
+    exchange, _ = traces.submit(one)
     exchange.started = time.monotonic()
     exchange.answer(ANSWER)
+
+    assert [*BEGIN, "QUEUE_START", "INFER_RESPONSE_COMPLETE", *END] == traces.names()
+
+
+async def test_an_ensemble_computes_nothing_itself(tmp_path: Path) -> None:
+    """What its steps took is counted when a request ends: the latest figures are those of another one."""
+    only = model("only", lambda x: {"y": x})
+    traces, whole = Traces(tmp_path), ensemble(config(step("only", "x=in", "y=out")), Shelf(only))
+    whole.submit(rows([1, 2, 3]), Recorder())
+    traces.submit(whole, rows([1, 2, 3]))
+    for _ in range(2):
+        await asyncio.sleep(0.01)
+        only.answer()
 
     assert [*BEGIN, "QUEUE_START", "INFER_RESPONSE_COMPLETE", *END] == traces.names()
 

@@ -223,11 +223,11 @@ def summing() -> bytes:
     )
 
 
-def lstm(*, steps: int) -> bytes:
+def lstm(*, steps: int, seed: int = 0) -> bytes:
     """An LSTM of 8 cells over x FP32 [N, `steps`, 4] from the states `h` and `c` [N, 8], to `y` [N, `steps`, 8] and the
-    states `h_out` and `c_out`. The same weights however many steps.
+    states `h_out` and `c_out`. The weights are those of the seed, however many steps.
     """
-    rng = np.random.default_rng(0)
+    rng = np.random.default_rng(seed)
     constants = {
         "w": rng.normal(size=(1, 32, 4)).astype(np.float32),
         "r": (rng.normal(size=(1, 32, 8)) / 3).astype(np.float32),

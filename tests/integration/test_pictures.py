@@ -4,6 +4,7 @@ import io
 import os
 import shutil
 import signal
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -74,6 +75,11 @@ def test_what_is_no_picture_is_refused(served: Served) -> None:
     assert 400 == answer.status_code
     assert "are decoded" in answer.json()["error"]
     assert 200 == predict(served, "digits", picture(0), "image/png").status_code
+    answer = predict(served, "digits", picture(0, "GIF"), "Image/GIF")
+    assert (400, "the body is image/gif, expected image/png or image/jpeg") == (
+        answer.status_code,
+        answer.json()["error"],
+    )
 
 
 def test_models_that_take_no_pictures(served: Served) -> None:
@@ -96,6 +102,22 @@ def test_a_deadline_covers_the_decoding(served: Served) -> None:
     """What can't be decoded in time isn't."""
     answer = predict(served, "digits", picture(0, size=6000), "image/png", **{"x-request-timeout-ms": "5"})
     assert answer.status_code in (503, 504), answer.text
+
+
+def test_pictures_of_clients_that_left_are_not_decoded(served: Served) -> None:
+    """Whoever comes behind a crowd that has gone is answered as if it hadn't been there."""
+    stream = io.BytesIO()
+    Image.new("RGBA", (6000, 6000)).save(stream, "PNG")
+    head = "POST /v1/models/digits:predict HTTP/1.1\r\nhost: h\r\ncontent-type: image/png\r\n"
+    body = stream.getvalue()
+    crowd = [socket.create_connection(served.address) for _ in range(20)]  # each takes more than half a second
+    for one in crowd:
+        one.sendall(f"{head}content-length: {len(body)}\r\n\r\n".encode() + body)
+    assert 504 == predict(served, "digits", picture(0), "image/png", **{"x-request-timeout-ms": "300"}).status_code
+    for one in crowd:
+        one.close()
+    assert 200 == predict(served, "digits", picture(0), "image/png", **{"x-request-timeout-ms": "6000"}).status_code
+    assert metric(served, "hone_requests_total", model="digits", protocol="v1", outcome="cancelled") >= 10
 
 
 def test_a_worker_that_ends_over_a_picture_is_followed_by_another(served: Served) -> None:

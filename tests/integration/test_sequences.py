@@ -2,8 +2,10 @@
 
 import os
 import signal
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from queue import Queue
 from typing import Any
 
@@ -16,7 +18,7 @@ from numpy.typing import NDArray
 from tritonclient.utils import InferenceServerException
 
 from tests.integration.models import lstm, summing
-from tests.integration.served import Served, metric, serving, write_model
+from tests.integration.served import Served, metric, serving, write_ensemble, write_model
 
 STEPS = 12
 SUM = """
@@ -140,3 +142,138 @@ def test_a_worker_that_is_killed_takes_no_sequence_with_it(served: Served) -> No
             answers += [step(client, triton_http, "sum", one, 77).item() for _ in range(2)]
 
     assert [101 + at for at in range(7)] == answers
+
+
+EXPLICIT = ("--model-control-mode", "explicit", "--load-model")
+FROM_ZERO = SUM.replace('data_file: "hundred"', "zero_data: true")
+
+
+def in_one_go(x: NDArray[np.float32], seed: int) -> NDArray[np.float32]:
+    """What an LSTM makes of whole sequences [N, steps, 4]."""
+    whole = onnxruntime.InferenceSession(lstm(steps=x.shape[1], seed=seed), providers=["CPUExecutionProvider"])
+    zeros = np.zeros((len(x), 8), np.float32)
+    (y,) = whole.run(["y"], {"x": x, "h": zeros, "c": zeros})
+    return np.asarray(y)
+
+
+def workers_are(served: Served, count: int) -> bool:
+    """Whether there are so many, as soon as who is about to end has ended."""
+    until = time.monotonic() + 20
+    while len(served.workers()) != count and time.monotonic() < until:
+        time.sleep(0.02)
+    return len(served.workers()) == count
+
+
+def test_a_reload_under_running_sequences(tmp_path: Path) -> None:
+    """They go on with the weights that they began with, over both doors; those that begin then have the new ones. A
+    second reload, while the first generation still departs, does the same.
+    """
+    x = np.random.default_rng(4).normal(size=(3, STEPS, 4)).astype(np.float32)
+    answers: list[list[NDArray[np.float32]]] = [[], [], []]
+    weights = write_model(tmp_path, "lstm", config=LSTM, model=lstm(steps=1)) / "model.onnx"
+    with serving(tmp_path, *EXPLICIT, "lstm") as served:
+        one = len(served.workers())
+        http = triton_http.InferenceServerClient(served.http.removeprefix("http://"), network_timeout=60)
+        with http, triton.InferenceServerClient(served.grpc) as grpc:
+            doors = [(http, triton_http), (grpc, triton)]
+            for at in range(STEPS + 2):
+                for number, got in enumerate(answers):
+                    if 0 <= (mine := at - number) < STEPS:
+                        flags = {"sequence_start": mine == 0, "sequence_end": mine == STEPS - 1}
+                        row = x[number : number + 1, mine : mine + 1]
+                        got.append(step(*doors[at % 2], "lstm", row, f"client {number}", **flags))
+                if at < 2:
+                    weights.write_bytes(lstm(steps=1, seed=at + 1))
+                    http.load_model("lstm")
+                    assert len(served.workers()) == (at + 2) * one
+        for number, got in enumerate(answers):
+            expected = in_one_go(x[number : number + 1], seed=number)
+            np.testing.assert_allclose(np.concatenate(got, axis=1), expected, atol=1e-6)
+        assert workers_are(served, one)
+        assert 3 * STEPS == metric(served, "hone_requests_total", model="lstm", outcome="ok")
+        assert 0 == metric(served, "hone_sequences", model="lstm")
+
+
+def test_a_new_version_under_running_sequences(tmp_path: Path) -> None:
+    """Answers name the version that computed them; an unload waits for none of them."""
+    one = np.ones((1, 1), np.float32)
+    write_model(tmp_path, "sum", config=FROM_ZERO, model=summing())
+
+    def ask(client: Any, name: int, **flags: Any) -> tuple[str, float]:
+        sent = triton_http.InferInput("x", [1, 1], "FP32")
+        sent.set_data_from_numpy(one)
+        answer = client.infer("sum", [sent], sequence_id=name, **flags)
+        return answer.get_response()["model_version"], answer.as_numpy("y").item()
+
+    with serving(tmp_path, *EXPLICIT, "sum") as served:
+        workers = len(served.workers())
+        with triton_http.InferenceServerClient(served.http.removeprefix("http://"), network_timeout=60) as client:
+            assert ("1", 1) == ask(client, 7, sequence_start=True)
+            assert ("1", 1) == ask(client, 8, sequence_start=True, model_version="1")
+            write_model(tmp_path, "sum", config=None, model=summing(), version=2)
+            client.load_model("sum")
+            assert ("2", 1) == ask(client, 9, sequence_start=True)
+            assert ("1", 2) == ask(client, 7)
+            assert ("1", 2) == ask(client, 8, model_version="1")
+            with pytest.raises(InferenceServerException, match='no version "1"'):
+                ask(client, 10, sequence_start=True, model_version="1")
+            assert ("1", 3) == ask(client, 7, sequence_end=True)
+            assert ("2", 2) == ask(client, 9)
+            assert 2 * workers == len(served.workers())
+            client.unload_model("sum")
+            assert [] == served.workers()
+            with pytest.raises(InferenceServerException, match="unloaded"):
+                ask(client, 9)
+
+
+def test_an_ensemble_whose_model_is_replaced(tmp_path: Path) -> None:
+    """The sequences of its steps go on too."""
+    one = np.ones((1, 1), np.float32)
+    config = FROM_ZERO.replace("max_batch_size: 8", "max_batch_size: 16")
+    write_model(tmp_path, "sum", config=config, model=summing())
+    wired = (
+        'step { model_name: "sum" model_version: -1 input_map { key: "x" value: "x" }'
+        ' output_map { key: "y" value: "y" } }'
+    )
+    write_ensemble(tmp_path, "whole", wired, inputs="x:FP32:1", outputs="y:FP32:1")
+    with (
+        serving(tmp_path, *EXPLICIT, "whole") as served,
+        triton_http.InferenceServerClient(served.http.removeprefix("http://"), network_timeout=60) as client,
+    ):
+        assert 1 == step(client, triton_http, "whole", one, 7, sequence_start=True)
+        (tmp_path / "sum" / "config.pbtxt").write_text(config.replace("64", "32"))
+        client.load_model("sum")
+        assert 1 == step(client, triton_http, "whole", one, 8, sequence_start=True)
+        assert 2 == step(client, triton_http, "whole", one, 7)
+        assert 3 == step(client, triton_http, "whole", one, 7, sequence_end=True)
+
+
+def test_steps_behind_one_that_was_refused(tmp_path: Path) -> None:
+    """None that was sent ahead over a stream is computed without it, even when there is room again."""
+    write_model(tmp_path, "sum", config=FROM_ZERO, model=summing())
+    answers: Queue[Any] = Queue()
+    with serving(tmp_path, "--max-queue-requests", "4") as served, triton.InferenceServerClient(served.grpc) as client:
+        client.start_stream(lambda result, error: answers.put(error or result.as_numpy("y").item()))
+
+        def send(x: float, **flags: bool) -> None:
+            sent = triton.InferInput("x", [1, 1], "FP32")
+            sent.set_data_from_numpy(np.array([[x]], np.float32))
+            client.async_stream_infer("sum", [sent], sequence_id=7, **flags)
+
+        (worker,) = served.workers()
+        os.kill(worker, signal.SIGSTOP)
+        for at in range(1, 11):
+            send(at, sequence_start=at == 1)
+        until = time.monotonic() + 20
+        while metric(served, "hone_requests_total", model="sum") < 6 and time.monotonic() < until:
+            time.sleep(0.02)
+        os.kill(worker, signal.SIGCONT)
+        got = [answers.get(timeout=20) for _ in range(10)]
+        assert [1, 3, 6, 10] == got[:4]
+        assert "4 steps are waiting or being computed" in str(got[4])
+        assert all("a step was refused while others were under way" in str(error) for error in got[5:])
+        send(11)
+        assert "must specify the START flag" in str(answers.get(timeout=20))
+        send(12, sequence_start=True, sequence_end=True)
+        assert 12 == answers.get(timeout=20)
+        client.stop_stream()

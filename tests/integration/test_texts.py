@@ -1,5 +1,6 @@
 """Texts that a real server writes token by token, over HTTP and gRPC."""
 
+import contextlib
 import json
 import os
 import signal
@@ -301,16 +302,57 @@ def test_texts_that_end_it_may_be_given_in_both_ways(served: Served) -> None:
     assert 400 == httpx.post(f"{served.http}/v2/models/abc/generate", content=nested).status_code
 
 
-def test_a_text_that_the_server_has_no_time_for_ends_with_a_reason(tmp_path: Path) -> None:
-    """The last event says so, where the connection would be cut off a moment later."""
-    write_alphabet(tmp_path, "abc", config=CONFIG.replace(f"context={CONTEXT}", "context=100000"), ends_at=10**6)
+@contextlib.contextmanager
+def writing(served: Served, milliseconds: int = 60000) -> Iterator[Iterator[str]]:
+    """The rest of a text that is longer than it may take, of which the first piece has come."""
     long = {"text_input": "a", "parameters": {"max_tokens": 90000}}
-    with serving(tmp_path, "--exit-timeout-secs", "2") as served:
-        url = f"{served.http}/v2/models/abc/generate_stream"
-        with httpx.stream("POST", url, json=long, timeout=20, headers={"x-request-timeout-ms": "60000"}) as answer:
-            parts = answer.iter_text()
-            next(parts)
-            served.process.send_signal(signal.SIGTERM)
-            rest = "".join(parts)
+    url = f"{served.http}/v2/models/abc/generate_stream"
+    with httpx.stream(
+        "POST", url, json=long, timeout=20, headers={"x-request-timeout-ms": str(milliseconds)}
+    ) as answer:
+        parts = answer.iter_text()
+        next(parts)
+        yield parts
+
+
+def last(parts: Iterator[str]) -> Any:
+    """The last event."""
+    return json.loads("".join(parts).strip().rpartition("data: ")[2])
+
+
+LONG = CONFIG.replace(f"context={CONTEXT}", "context=100000")
+EXPLICIT = ("--model-control-mode", "explicit", "--load-model", "abc")
+
+
+def test_a_text_that_the_server_has_no_time_for_ends_with_a_reason(tmp_path: Path) -> None:
+    """The last event says so, where the connection would be cut off a moment later; also where the model that writes it
+    was replaced meanwhile.
+    """
+    write_alphabet(tmp_path, "abc", config=LONG, ends_at=10**6)
+    with serving(tmp_path, "--exit-timeout-secs", "2", *EXPLICIT) as served:
+        with writing(served) as old:
+            (tmp_path / "abc" / "config.pbtxt").write_text(LONG.replace("16", "15"))
+            assert 200 == post(served, "/v2/repository/models/abc/load").status_code
+            with writing(served) as new:
+                served.process.send_signal(signal.SIGTERM)
+                assert ["draining"] * 2 == [last(parts)["reason"] for parts in (old, new)]
         assert 0 == served.process.wait(20)
-    assert "draining" == json.loads(rest.strip().rpartition("data: ")[2])["reason"]
+
+
+def test_a_text_goes_on_though_its_model_is_replaced(tmp_path: Path) -> None:
+    """For as long as the text itself may take; an unload waits no longer than for anything else."""
+    write_alphabet(tmp_path, "abc", config=LONG, ends_at=10**6)
+    config = tmp_path / "abc" / "config.pbtxt"
+    with serving(tmp_path, "--exit-timeout-secs", "0.05", *EXPLICIT) as served:
+        workers = len(served.workers())
+        with writing(served, 5000) as parts:
+            config.write_text(LONG.replace("16", "15"))
+            assert 200 == post(served, "/v2/repository/models/abc/load").status_code
+            assert "bcd" == generate(served, "a", max_tokens=3)["text_output"]
+            assert "deadline_exceeded" == last(parts)["reason"]
+        served.wait_for("ended")
+        assert workers == len(served.workers())
+        with writing(served) as parts:
+            assert 200 == post(served, "/v2/repository/models/abc/unload").status_code
+            assert "worker_lost" == last(parts)["reason"]
+        assert [] == served.workers()

@@ -35,19 +35,35 @@ def discover(http: HttpClient, rpc: "Rpc | None", wanted: Wanted, seconds: float
     """Ask the server what it is; `seconds` for all of it. Raises UnreachableError and WrongOptionError."""
     http.allow(seconds)
     try:
-        server = _object(http.get("/v2"))
-        model = wanted.model or _first_ready(http)
-        target = Target(http=http, rpc=rpc, server=server, model=model, given=wanted.data is not None)
-        found = http.get(target.path())
-        if found.status != 200 and http.get(target.path("/ready")).status != 200:
-            raise WrongOptionError(f"--model: the server has no model {model} that is ready ({found.brief})")
-        target.metadata = _sound(_object(found))
-        target.config = _object(http.get(target.path("/config"))) if "model_configuration" in target.extensions else {}
+        described = http.get("/v2")
+        server = _object(described)
+        try:
+            target = _asked(http, rpc, wanted, server)
+        except WrongOptionError:
+            if server:
+                raise
+            raise UnreachableError(
+                f"{http.url} doesn't speak the protocol: GET /v2 is answered {described.brief}"
+            ) from None
     except TimeoutError:
         raise UnreachableError(f"{http.url} doesn't answer within {seconds:g} s") from None
     except (OSError, HTTPException) as error:
         raise UnreachableError(f"{http.url} doesn't answer: {str(error) or type(error).__name__}") from None
+    except CheckFailed as error:
+        raise UnreachableError(f"{http.url} can't be asked: {error}") from None
     _fill(target, wanted)
+    return target
+
+
+def _asked(http: HttpClient, rpc: "Rpc | None", wanted: Wanted, server: Mapping[str, Any]) -> Target:
+    """The target with what the server says of the model. Raises WrongOptionError where it has none that is ready."""
+    model = wanted.model or _first_ready(http)
+    target = Target(http=http, rpc=rpc, server=server, model=model, given=wanted.data is not None)
+    found = http.get(target.path())
+    if found.status != 200 and http.get(target.path("/ready")).status != 200:
+        raise WrongOptionError(f"--model: the server has no model {model} that is ready ({found.brief})")
+    target.metadata = _sound(_object(found))
+    target.config = _object(http.get(target.path("/config"))) if "model_configuration" in target.extensions else {}
     return target
 
 

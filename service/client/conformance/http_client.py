@@ -1,6 +1,7 @@
 """HTTP as it goes over the wire: any method, path, header and body, and the answer with nothing undone."""
 
 import http.client
+import io
 import json
 import socket
 import time
@@ -32,14 +33,14 @@ class Answer:
     @property
     def brief(self) -> str:
         """Status and the beginning of the body, for a reason."""
-        text = self.body[:_BRIEF].decode("utf-8", "replace").strip()
+        text = " ".join(self.body[:_BRIEF].decode("utf-8", "replace").split())
         return f"{self.status} {text}{'...' if len(self.body) > _BRIEF else ''}".strip()
 
     def json(self) -> Any:
         """The body as JSON, in which NaN and infinities may be bare tokens. Raises CheckFailed."""
         try:
             return json.loads(self.body)
-        except ValueError:
+        except (ValueError, RecursionError):
             raise CheckFailed(f"expected JSON, got {self.brief or 'nothing'}") from None
 
     def object(self) -> dict[str, Any]:
@@ -67,10 +68,11 @@ class HttpClient:
 
     def __init__(self, url: str) -> None:
         parts = urlsplit(url if "://" in url else f"http://{url}")
-        port = _port(parts)
-        if port is None or parts.scheme not in {"http", "https"} or not parts.hostname or parts.query or parts.fragment:
+        host, port = parts.hostname or "", _port(parts)
+        is_server = _is_host(host) and parts.scheme in {"http", "https"}
+        if port is None or not is_server or parts.query or parts.fragment:
             raise ValueError(f"expected http://HOST:PORT, got {url}")
-        self._address = (parts.hostname, port)
+        self._address = (host, port)
         self._kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
         self._prefix = parts.path.rstrip("/")
         self._until = float("inf")
@@ -104,6 +106,7 @@ class HttpClient:
         """The answers to requests one after the other on one connection, or on a new one where the server closes it."""
         connection = self._kind(*self._address, timeout=self.remaining)
         try:
+            connection.response_class = self._response  # type: ignore[assignment]  # whatever makes one
             return [self._ask(connection, request) for request in requests]
         finally:
             connection.close()
@@ -116,21 +119,52 @@ class HttpClient:
         for name, value in request.headers.items():
             connection.putheader(name, value)
         connection.endheaders(request.body)
-        return self._read(connection)
+        return self._read(connection.getresponse())
 
-    def _read(self, connection: http.client.HTTPConnection) -> Answer:
-        held: socket.socket = connection.sock  # forgotten by a connection that is about to be closed
-        held.settimeout(self.remaining)
-        response = connection.getresponse()
+    def _response(self, connection: socket.socket, **options: Any) -> http.client.HTTPResponse:
+        response = http.client.HTTPResponse(connection, **options)
+        response.fp = io.BufferedReader(_Timed(response.fp.detach(), connection, self))
+        return response
+
+    def _read(self, response: http.client.HTTPResponse) -> Answer:
         body = bytearray()
         while piece := response.read1(_PIECE):
             body += piece
             if len(body) > _LARGEST:
                 raise CheckFailed(f"the answer has more than {_LARGEST} bytes")
-            held.settimeout(self.remaining)
         headers = {name.lower(): value for name, value in response.getheaders()}
         response.read()  # of an answer with a length, says whether all of it came
         return Answer(status=response.status, headers=headers, body=bytes(body))
+
+
+class _Timed(io.RawIOBase):
+    """What `connection` brings through `raw`: each read may take what is left of the time, not anew the whole of it."""
+
+    def __init__(self, raw: io.RawIOBase, connection: socket.socket, client: HttpClient) -> None:
+        self._raw = raw
+        self._connection = connection
+        self._client = client
+
+    def readable(self) -> bool:
+        """See `io.IOBase`."""
+        return True
+
+    def readinto(self, buffer: Any) -> int | None:
+        """See `io.RawIOBase`. Raises TimeoutError."""
+        self._connection.settimeout(self._client.remaining)
+        return self._raw.readinto(buffer)
+
+    def close(self) -> None:
+        """See `io.IOBase`."""
+        self._raw.close()
+        super().close()
+
+
+def _is_host(name: str) -> bool:
+    try:
+        return bool(name.encode("idna"))
+    except UnicodeError:
+        return False
 
 
 def _port(parts: SplitResult) -> int | None:

@@ -105,7 +105,7 @@ def _tried(check: Check, target: Target, seconds: float) -> tuple[Result, bool]:
         outcome, reason, answered = Outcome.FAILED, f"no answer within {seconds:g} s", False
     except (OSError, HTTPException) as error:
         outcome, reason, answered = Outcome.FAILED, f"no answer: {str(error) or type(error).__name__}", False
-    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+    except (AttributeError, IndexError, KeyError, RecursionError, TypeError, ValueError) as error:
         # Servers say anything: what a check didn't foresee is an answer that can't be read.
         outcome, reason = Outcome.FAILED, f"the answer can't be read ({type(error).__name__}: {error})"
     took = time.monotonic() - began

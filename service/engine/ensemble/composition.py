@@ -9,6 +9,7 @@ from service.engine.ensemble.dependencies import circle, in_words, parts_of
 from service.engine.ensemble.wiring import Wire, Wiring, wire
 from service.engine.servable import Servable
 from service.errors import ArtifactError, ModelNotFound, NotReady
+from service.messages import InferRequest
 
 
 class Models(Protocol):
@@ -16,6 +17,9 @@ class Models(Protocol):
 
     def find(self, name: str, version: str | None) -> Servable:
         """The served model. Raises ModelNotFound or NotReady."""
+
+    def route(self, request: InferRequest) -> Servable:
+        """Who computes a request: the generation that has its sequence, else the served model. Raises as `find`."""
 
 
 class Composition:
@@ -57,14 +61,20 @@ class Composition:
         """Each step and its model. Raises NotReady."""
         return [(step, self._model(step)) for step in self._steps]
 
-    def step(self, at: int) -> tuple[Servable, Sequence[Wire]]:
-        """The model of one step and the wires into it. Raises NotReady."""
+    def wires(self, at: int) -> Sequence[Wire]:
+        """The wires into one step. Raises NotReady."""
         step = self._steps[at]
-        model = self._model(step)
-        if self._wiring is None or _config(step, model) is not self._configs[at]:
+        if self._wiring is None or _config(step, self._model(step)) is not self._configs[at]:
             self.admit()
         assert self._wiring
-        return model, self._wiring.steps[at]
+        return self._wiring.steps[at]
+
+    def route(self, at: int, request: InferRequest) -> Servable:
+        """Who computes what just came through the `wires` of a step: the generation that has the sequence, where those
+        wires fit it too, else the served model.
+        """
+        found = self._models.route(request)
+        return found if _alike(found.config, self._configs[at]) else self._model(self._steps[at])
 
     def _model(self, step: EnsembleStep) -> Servable:
         try:
@@ -84,6 +94,14 @@ class Composition:
             return parts_of(self._models.find(name, None).config)
         except (ModelNotFound, NotReady):
             return ()
+
+
+def _alike(one: ModelConfig, other: ModelConfig) -> bool:
+    """Whether the same wires fit both."""
+    if one is other:
+        return True
+    batched = [config.max_batch_size > 0 for config in (one, other)]
+    return batched[0] == batched[1] and (one.inputs, one.outputs) == (other.inputs, other.outputs)
 
 
 def _config(step: EnsembleStep, model: Servable) -> ModelConfig:

@@ -8,7 +8,6 @@ from collections.abc import Collection, Sequence
 
 import structlog
 
-from service.artifact.card import Transforms
 from service.artifact.config import ModelConfig
 from service.artifact.ensemble_scheduling import EnsembleScheduling
 from service.engine.admission import Admission
@@ -74,9 +73,8 @@ class EnsembleModel:
         return not self.problem
 
     @property
-    def transforms(self) -> Transforms:
+    def transformation(self) -> None:
         """See `Servable`: nothing makes its inputs."""
-        return {}
 
     @property
     def problem(self) -> str:
@@ -88,6 +86,10 @@ class EnsembleModel:
             return str(error)
         unready = (f"{step}: {model.problem or 'is not ready'}" for step, model in models if not model.ready)
         return next(unready, "")
+
+    @property
+    def sequences(self) -> None:
+        """See `Servable`: its models have those."""
 
     async def load(self) -> None:
         """Look at the models of the steps. Raises ArtifactError when those that are there don't fit together."""
@@ -104,6 +106,9 @@ class EnsembleModel:
         self.metrics.load_seconds = time.monotonic() - began
         self._problem = ""
         self._look()
+
+    async def linger(self, seconds: float) -> None:
+        """See `Servable`: nothing is waited for."""
 
     async def drain(self, seconds: float) -> bool:
         """Wait until all that was admitted has ended, for so long at most; whether it has."""

@@ -124,9 +124,11 @@ class Run:
         """Hand a step, in which it has a place, to its model. Raises a HoneError."""
         workings = self._workings
         try:
-            model, wires = workings.composition.step(at)
+            wires = workings.composition.wires(at)
+            request = self._request(at, wires)
+            model = workings.composition.route(at, request)
             receiver = _StepReceiver(self, at, batched=model.config.max_batch_size > 0)
-            self._exchanges[at] = _asked(model, self._request(at, wires), receiver)
+            self._exchanges[at] = _asked(model, request, receiver)
         except BaseException as error:
             workings.gates[at].leave()
             if isinstance(error, HoneError):

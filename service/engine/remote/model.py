@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 
 import structlog
 
-from service.artifact.card import Transforms
 from service.artifact.config import ModelConfig, complete
 from service.engine.admission import Admission
 from service.engine.exchange import Exchange, Receiver
@@ -71,9 +70,12 @@ class RemoteModel:
         return "" if self.ready else self._problem
 
     @property
-    def transforms(self) -> Transforms:
+    def transformation(self) -> None:
         """See `Servable`: nothing makes its inputs."""
-        return {}
+
+    @property
+    def sequences(self) -> None:
+        """See `Servable`: the remote server has those."""
 
     async def load(self) -> None:
         """Ask the remote what the model looks like; one that can't say is asked again in the background.
@@ -105,6 +107,9 @@ class RemoteModel:
         if self._connection:
             await self._connection.close()
         self._show(ready=False)
+
+    async def linger(self, seconds: float) -> None:
+        """See `Servable`: nothing is waited for."""
 
     async def drain(self, seconds: float) -> bool:
         """Wait until all that was admitted has ended, for so long at most; whether it has."""

@@ -6,24 +6,25 @@ handed on. What a client knows and what is kept can't differ.
 """
 
 import asyncio
-import time
+import contextlib
 from collections.abc import Callable, Collection, Sequence
-
-import msgspec
+from functools import partial
 
 from service.artifact.config import ModelConfig
-from service.engine.correlation import Correlation, correlation_of
+from service.engine.correlation import Correlation, correlation_of, is_id
 from service.engine.exchange import Exchange, end_all
 from service.engine.request_sequence import RequestSequence
 from service.engine.scheduling.crew import Crew
 from service.engine.scheduling.dynamic import DynamicBatcher
 from service.engine.scheduling.expiry import Expiry
 from service.engine.scheduling.policy import BatchingPolicy
+from service.engine.scheduling.resting import Resting
 from service.engine.scheduling.slots import Slots
 from service.engine.scheduling.station import Station
+from service.engine.scheduling.step_answer import StepAnswer
 from service.engine.steps import States, Steps
 from service.errors import HoneError, InvalidRequest, QueueFull, WorkerLost
-from service.messages import InferRequest, InferResponse
+from service.messages import InferRequest
 from service.metrics import ModelMetrics
 from service.turn import Turn
 
@@ -48,18 +49,17 @@ class SequenceScheduler:
         assert batching
         self._model = config.name
         self._steps = Steps(config, batching)
-        self._idle = batching.idle_microseconds / 1e6
         self._slots_each = batching.slots
         self._slots = Slots()
         self._batcher = batcher
         self._policy = policy
         self._vet = vet
-        self._sequences: dict[int | str, RequestSequence] = {}  # those whose last step isn't here yet
+        self._sequences: dict[int | str, RequestSequence] = {}  # the latest of each name
         self._of: dict[Exchange, RequestSequence] = {}
-        self._resting: dict[RequestSequence, float] = {}
+        self._resting = Resting(batching.idle_microseconds / 1e6, self._leave)
         self._due: dict[RequestSequence, None] = {}
         self._bytes = 0
-        self._reaper: asyncio.TimerHandle | None = None
+        self._emptied = asyncio.Event()
         self._loop = asyncio.get_running_loop()
         self._turn = Turn.of(self._loop)
         self._expiry = Expiry(lambda: self._of, (), _never)
@@ -85,16 +85,19 @@ class SequenceScheduler:
         self._slots.most = self._slots_each * len(self.crew.instances)
 
     def precheck(self, allowance: float, weight: float) -> None:
-        """See `Scheduler`."""
-        self._batcher.precheck(allowance, weight)
+        """See `Scheduler`: raises nothing. Only the body says whose step it is, and nobody is to go on without it."""
 
     def submit(self, exchange: Exchange) -> None:
         """See `Scheduler`. Raises InvalidRequest too, for a request that is no step of a sequence."""
         correlation = correlation_of(exchange.request)
         if exchange.rows != 1:
             raise InvalidRequest(f'{exchange.rows} rows, but steps of sequences (model "{self._model}") have one')
+        sequence = self._sequences.get(correlation.id)
+        if sequence is None or sequence.ending:
+            sequence = self._first(correlation)
         self._check_room(exchange)
-        sequence = self._sequences.get(correlation.id) or self._first(correlation)
+        if correlation.start:
+            sequence.version = exchange.request.version
         if sequence.rests and (sequence.seated or self._slots.free):
             self._begin(sequence, exchange, correlation)
         else:
@@ -113,8 +116,9 @@ class SequenceScheduler:
         if exchange.request.parameters.get("sequence_start") is True:  # nobody goes on from what was before a start
             if step:
                 sequence.states = None
-            elif not any(correlation.start for _, correlation in sequence.waiting):
-                self.refused(exchange.request)
+            if not any(correlation.start for _, correlation in sequence.waiting):
+                self._close(sequence)
+        sequence.ending = any(correlation.end for _, correlation in sequence.waiting)
         for one in behind:
             self._forget(one)
         if behind:
@@ -125,13 +129,30 @@ class SequenceScheduler:
         self._go_on_soon(sequence)
 
     def refused(self, request: InferRequest) -> None:
-        """A request wasn't taken: one that was to begin a sequence anew has ended the one before, of the same name."""
-        if request.parameters.get("sequence_start") is True:
-            name = request.parameters.get("sequence_id", 0)
-            sequence = self._sequences.pop(name, None) if isinstance(name, int | str) else None
-            if sequence:
-                sequence.over = True
-                self._go_on_soon(sequence)
+        """A request wasn't taken, and nobody is to go on as if it hadn't been sent.
+
+        One that was to begin a sequence has ended the one before it, of the same name. Any other ends its own when
+        steps before it are still under way: whoever sends ahead may have sent the next one too. Where there are none
+        it can be sent again.
+        """
+        name = request.parameters.get("sequence_id")
+        sequence = self._sequences.get(name) if is_id(name) else None
+        if sequence is None:
+            return
+        if request.parameters.get("sequence_start", False) is not False or not (sequence.rests or sequence.ending):
+            self._close(sequence)
+
+    # -- the sequences
+
+    def has(self, name: int | str, version: str | None) -> bool:
+        """Whether the latest sequence of this name is here, begun by a request that named this version, or none."""
+        sequence = self._sequences.get(name)
+        return sequence is not None and sequence.version == version
+
+    def close(self, name: int | str) -> None:
+        """Have a sequence go no further than the steps that are here."""
+        if sequence := self._sequences.get(name):
+            self._close(sequence)
 
     def end(self, name: int | str) -> None:
         """Have a sequence of which nobody waits end without a last step."""
@@ -140,11 +161,17 @@ class SequenceScheduler:
             sequence.over = True
             self._leave(sequence)
 
+    async def over(self, seconds: float) -> None:
+        """Wait until none is in progress, for so long at most."""
+        if len(self._slots):
+            self._emptied.clear()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._emptied.wait(), seconds)
+
     async def stop(self) -> None:
         """See `Scheduler`."""
         self._expiry.stop()
-        if self._reaper:
-            self._reaper.cancel()
+        self._resting.stop()
         await self._batcher.stop()
         for exchange in list(self._of):
             exchange.fail(WorkerLost("the model was stopped"))
@@ -155,8 +182,8 @@ class SequenceScheduler:
         if not correlation.start:
             raise InvalidRequest(
                 f"inference request for sequence {correlation.id} to model '{self._model}' must specify the START flag"
-                " on the first request of the sequence; one that is idle for too long, or whose model was replaced,"
-                " begins anew"
+                " on the first request of the sequence; one that was idle for too long, whose model was unloaded, or"
+                " of which a step was refused while others were under way, begins anew"
             )
         return RequestSequence(id=correlation.id)
 
@@ -169,14 +196,12 @@ class SequenceScheduler:
 
     def _keep(self, sequence: RequestSequence, exchange: Exchange, correlation: Correlation) -> None:
         self._slots.enter(sequence)
-        self._resting.pop(sequence, None)
+        self._resting.remove(sequence)
         self._of[exchange] = sequence
         self._bytes += exchange.nbytes
         self._expiry.watch(exchange.deadline)
-        if correlation.end:  # whoever starts one of the same name begins another
-            self._sequences.pop(sequence.id, None)
-        else:
-            self._sequences[sequence.id] = sequence
+        sequence.ending = correlation.end
+        self._sequences[sequence.id] = sequence
 
     def _forget(self, exchange: Exchange) -> RequestSequence | None:
         sequence = self._of.pop(exchange, None)
@@ -192,7 +217,7 @@ class SequenceScheduler:
         inputs = [*exchange.inputs, *self._steps.inputs(correlation, states, first=first)]
         step = Exchange(
             request=exchange.request,
-            receiver=_Step(self, exchange, correlation),
+            receiver=StepAnswer(exchange, partial(self._computed, exchange, correlation)),
             owner=self,
             inputs=inputs,
             outputs=[*exchange.outputs, *self._steps.outputs],
@@ -207,7 +232,7 @@ class SequenceScheduler:
         self._batcher.submit(step)
         sequence.current, sequence.step = exchange, step
 
-    def computed(self, exchange: Exchange, correlation: Correlation, states: States) -> None:
+    def _computed(self, exchange: Exchange, correlation: Correlation, states: States) -> None:
         """The answer of a step has been handed on, and these are the states that it left."""
         sequence = self._forget(exchange)
         if sequence is None:
@@ -246,53 +271,27 @@ class SequenceScheduler:
 
     def _rest(self, sequence: RequestSequence) -> None:
         """Nobody of it is here: it has ended, or it is waited for a while whether it goes on."""
-        if sequence.over or sequence.states is None or self._sequences.setdefault(sequence.id, sequence) != sequence:
+        if sequence.over or sequence.states is None or self._sequences.get(sequence.id) is not sequence:
             self._leave(sequence)
             return
-        self._resting[sequence] = time.monotonic()
-        if self._reaper is None:
-            self._reaper = self._loop.call_later(self._idle, self._reap)
+        self._resting.add(sequence)
 
-    def _reap(self) -> None:
-        """End those that have been idle for too long."""
-        self._reaper, now = None, time.monotonic()
-        for sequence, since in list(self._resting.items()):
-            if since + self._idle > now:
-                self._reaper = self._loop.call_later(since + self._idle - now, self._reap)
-                return
-            self._leave(sequence)
+    def _close(self, sequence: RequestSequence) -> None:
+        if self._sequences.get(sequence.id) is sequence:
+            del self._sequences[sequence.id]
+        sequence.over = True
+        self._go_on_soon(sequence)
 
     def _leave(self, sequence: RequestSequence) -> None:
         """It is over: whoever waits for a slot gets its own."""
-        self._resting.pop(sequence, None)
+        self._resting.remove(sequence)
         if self._sequences.get(sequence.id) is sequence:
             del self._sequences[sequence.id]
         self._slots.leave(sequence)
         for following in self._slots.follow():
             self._go_on_soon(following)
-
-
-class _Step:
-    """Takes what a step came to: its answer for the client, its states for the next. Implements `Receiver`."""
-
-    def __init__(self, scheduler: SequenceScheduler, exchange: Exchange, correlation: Correlation) -> None:
-        self._scheduler = scheduler
-        self._exchange = exchange
-        self._correlation = correlation
-        self._states: States = ()
-
-    def emit(self, response: InferResponse) -> None:
-        """See `Receiver`."""
-        shown = len(self._exchange.outputs)
-        self._states = [tensor.array.copy() for tensor in response.outputs[shown:]]
-        self._exchange.emit(msgspec.structs.replace(response, outputs=response.outputs[:shown]))
-
-    def finish(self, error: HoneError | None) -> None:
-        """See `Receiver`."""
-        if error is not None:
-            self._exchange.fail(error)
-        elif not self._exchange.ended:
-            self._scheduler.computed(self._exchange, self._correlation, self._states)
+        if not len(self._slots):
+            self._emptied.set()
 
 
 def _never(exchanges: Collection[Exchange]) -> None:

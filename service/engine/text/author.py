@@ -74,7 +74,8 @@ class Author:
             _log.exception("can't write a text", model=exchange.request.model)
             exchange.fail(BackendError("internal error while the text was written; the log has the trace"))
         finally:
-            self._decoder.end_sequence(self._sequence)
+            if self._decoder.sequences:
+                self._decoder.sequences.end(self._sequence)
 
     def _prompt(self) -> list[int]:
         """The tokens to begin with. Raises InvalidRequest for none, and for more than there is room for."""

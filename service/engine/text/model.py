@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import Collection, Sequence
 from itertools import count
 
-from service.artifact.card import Transforms
 from service.artifact.config import ModelConfig
 from service.artifact.generate import Generate
 from service.engine.admission import Admission
@@ -58,9 +57,12 @@ class TextModel:
         return self._decoder.problem
 
     @property
-    def transforms(self) -> Transforms:
+    def transformation(self) -> None:
         """See `Servable`: nothing makes its inputs."""
-        return {}
+
+    @property
+    def sequences(self) -> None:
+        """See `Servable`: those of its texts are its own."""
 
     async def load(self) -> None:
         """Read the tokenizer and load the decoder. Raises ArtifactError with what is wrong with either."""
@@ -131,6 +133,10 @@ class TextModel:
             self._authors.pop(exchange).stop()
 
     # -- the end
+
+    async def linger(self, seconds: float) -> None:
+        """See `Servable`."""
+        await self._admission.drain(seconds)
 
     async def drain(self, seconds: float) -> bool:
         """Wait until all texts are written, for so long at most; whether they are."""

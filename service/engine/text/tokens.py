@@ -3,8 +3,7 @@
 from tokenizers import Tokenizer
 from tokenizers.decoders import DecodeStream
 
-from service.artifact.generate import TOKENIZER_NAME
-from service.errors import ArtifactError
+from service.artifact.tokenizer import TOKENIZER_NAME, load_tokenizer
 
 
 class Tokens:
@@ -15,13 +14,7 @@ class Tokens:
 
         How it would cut or fill texts isn't followed: what is too long is refused, and nothing is added.
         """
-        try:
-            self._tokenizer = Tokenizer.from_str(content)
-            self._tokenizer.no_truncation()
-            self._tokenizer.no_padding()
-            self.encode("a text to try it with")
-        except BaseException as error:  # the library raises nothing more special, and a panic is no Exception
-            raise ArtifactError(f"{source}/{TOKENIZER_NAME}: isn't a tokenizer: {error}") from error
+        self._tokenizer = load_tokenizer(content, source=f"{source}/{TOKENIZER_NAME}")
 
     def encode(self, text: str) -> list[int]:
         """The ids of a text."""

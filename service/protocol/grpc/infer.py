@@ -7,7 +7,7 @@ import structlog
 from msgspec import structs
 
 from service.engine.exchange import Exchange
-from service.errors import DeadlineExceeded, HoneError
+from service.errors import DeadlineExceeded, HoneError, QuotaExceeded
 from service.protocol.client_memory import ClientMemory
 from service.protocol.engine_port import Engine
 from service.protocol.grpc.infer_request import InferDecoder
@@ -15,6 +15,7 @@ from service.protocol.grpc.reply import Reply
 from service.protocol.grpc.status import set_internal_error, set_status
 from service.protocol.grpc.wire import split
 from service.protocol.limits import Limits
+from service.turn import Turn
 
 _log = structlog.get_logger()
 _SOON = 1e-6
@@ -23,12 +24,19 @@ _UNKNOWN = ("", None)
 
 
 class InferDoor:
-    """Takes inference messages in wire form, within `limits`, and hands them to `engine`."""
+    """Takes inference messages in wire form, within `limits`, and hands them to `engine`. `calls` are under way.
+
+    Owns how many bytes of messages are being answered. Those that are still arriving are gRPC's, as are answers that a
+    client leaves unread.
+    """
 
     def __init__(self, engine: Engine, limits: Limits, memory: ClientMemory) -> None:
+        self.calls = 0
         self._engine = engine
         self._limits = limits
+        self._held = 0
         self._decoder = InferDecoder(limits, memory)
+        self._turn = Turn.of(asyncio.get_running_loop())
 
     async def infer(self, message: bytes, context: grpc.aio.ServicerContext[bytes, bytes]) -> bytes:
         """The ModelInferResponse; when the request is refused the call ends with that. A call that the client cancels,
@@ -41,20 +49,44 @@ class InferDoor:
                 answered.set_result(None)
 
         reply = Reply(deliver)
+        self.calls += 1
         try:
-            exchange = self.submit(message, context.time_remaining(), reply)
-            await self._until(answered, exchange, context)
+            self.hold(message)
+            try:
+                exchange = self.submit(message, context.time_remaining(), reply)
+                await self._until(answered, exchange, context)
+            finally:
+                self.let_go(len(message))
         except HoneError as error:
             reply.error = error.with_traceback(None)  # the frames of which hold the message
         except Exception:
             _log.exception("can't take a request")
             set_internal_error(context)
             return b""
+        finally:
+            self.calls -= 1
         if reply.error or reply.body is None:
             assert reply.error
             set_status(context, reply.error)
             return b""
         return reply.body
+
+    def hold(self, message: bytes) -> None:
+        """Count a message as one that is being answered, until `let_go` of its bytes.
+
+        Raises QuotaExceeded when there would be too many of them; alone, any message may be held.
+        """
+        held = self._held + len(message)
+        if held > self._limits.max_held_bytes and self._held:
+            most = self._limits.max_held_bytes
+            error = QuotaExceeded(f"messages of {held} bytes would be under way, at most {most} may be: send fewer")
+            self._engine.refuse(*_UNKNOWN, "grpc", error)
+            raise error
+        self._held = held
+
+    def let_go(self, nbytes: int) -> None:
+        """A message of so many bytes has been answered."""
+        self._held -= nbytes
 
     def submit(self, message: bytes, remaining: float | None, reply: Reply, *, streams: bool = False) -> Exchange:
         """Decode a request and hand it on; `remaining` are the seconds that its call has left. With `streams` the reply
@@ -70,6 +102,8 @@ class InferDoor:
         except HoneError as error:
             self._engine.refuse(model, version, "grpc", error)
             raise
+        if self.calls > 1:
+            self._turn.extend()  # what they ask for may come in the next rounds of the loop
         return self._engine.submit(structs.replace(request, streams=True) if streams else request, reply)
 
     async def _until(

@@ -69,17 +69,21 @@ class _Pieces(Reply):
 class _Turn:
     """Owns one request of a stream: its id, its exchange, if it was admitted, and its answer."""
 
-    def __init__(self, order: "_Order") -> None:
+    def __init__(self, order: "_Order", door: InferDoor) -> None:
         self.id = ""
         self.answered = False
         self.exchange: Exchange | None = None
         self.reply = _Pieces(self._deliver, order.piece)
         self._order: _Order | None = order
+        self._door = door
+        self._held = 0
 
-    def submit(self, door: InferDoor, message: bytes, remaining: float | None) -> None:
+    def submit(self, message: bytes, remaining: float | None) -> None:
         """Hand a request on. Its message isn't kept: what is needed of it the exchange has."""
         try:
-            self.exchange = door.submit(message, remaining, self.reply, streams=True)
+            self._door.hold(message)
+            self._held = len(message)
+            self.exchange = self._door.submit(message, remaining, self.reply, streams=True)
             self.id = self.exchange.request.id
         except HoneError as error:
             self.id = _id(message)
@@ -94,6 +98,7 @@ class _Turn:
             self.exchange.cancel()  # has no effect on one that has ended
 
     def _deliver(self) -> None:
+        self._door.let_go(self._held)
         order, self._order, self.answered = self._order, None, True
         self.reply.forget()  # what refers to this, so that both are gone as soon as the answer is sent
         if order:
@@ -182,15 +187,16 @@ class StreamDoor:
         room = asyncio.Semaphore(_AT_ONCE)
         order = _Order()
         self._orders.add(order)
+        self._door.calls += 1
 
         async def read() -> None:
             try:
                 async for message in requests:
                     await room.acquire()
                     await order.light.wait()
-                    turn = _Turn(order)
+                    turn = _Turn(order, self._door)
                     order.add(turn)
-                    turn.submit(self._door, message, context.time_remaining())
+                    turn.submit(message, context.time_remaining())
             finally:
                 order.close()
 
@@ -211,6 +217,7 @@ class StreamDoor:
                 stopping = Draining("the server is stopping")
                 await context.abort(grpc.StatusCode[grpc_status(stopping)], str(stopping), trailers_of(stopping))
         finally:
+            self._door.calls -= 1
             self._orders.discard(order)
             reading.cancel()
             await asyncio.gather(reading, return_exceptions=True)

@@ -1,12 +1,13 @@
 """The FastAPI application: every route of the protocol, and its documentation under /docs."""
 
 from collections.abc import Callable, Mapping
-from typing import Annotated, Any
+from typing import Any
 
-from fastapi import FastAPI, Path, Request
+from fastapi import FastAPI, Request
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
+from starlette.routing import Match
 
 from service.errors import HoneError, ModelNotFound
 from service.logs import LogControl
@@ -26,28 +27,31 @@ from service.protocol.http.infer_door import InferDoor
 from service.protocol.http.infer_route import AnswerResponse, infer
 from service.protocol.http.logging_routes import add_logging_routes
 from service.protocol.http.memory_routes import add_memory_routes
+from service.protocol.http.openapi.document import add_documentation_routes
+from service.protocol.http.openapi.operations import (
+    ALL_STATISTICS,
+    CONFIG,
+    INFER,
+    LIVE,
+    METADATA,
+    MODEL_READY,
+    READY,
+    SERVER,
+    STATISTICS,
+)
 from service.protocol.http.repository_routes import add_repository_routes
-from service.protocol.http.schema import INFER_OPENAPI, JSON_OPENAPI, READY_OPENAPI
 from service.protocol.http.trace_routes import add_trace_routes
 from service.protocol.http.v1_routes import add_v1_routes
 from service.protocol.limits import Limits
 from service.quoting import quoted
 
-Model = Annotated[str, Path(description="The name of a model.")]
-Version = Annotated[str, Path(description="One of its versions; without it, the one that the server prefers.")]
 _MODEL = "/v2/models/{model}"
 _VERSION = "/v2/models/{model}/versions/{version}"
 
 
 def build_app(engine: Engine, limits: Limits, logs: LogControl, memory: ClientMemory) -> FastAPI:
     """The application over one engine; clients set what `logs` does, and register their regions with `memory`."""
-    app = FastAPI(
-        title=engine.server_name,
-        version=engine.server_version,
-        description="Open Inference Protocol, version 2.",
-        redirect_slashes=False,
-        redoc_url=None,
-    )
+    app = FastAPI(redirect_slashes=False, openapi_url=None)
     _add_infer_routes(app, InferDoor(engine, limits, memory))  # first, since routes are tried in order
     _add_statistics_routes(app, engine)  # /v2/models/stats is no model's
     _add_model_routes(app, engine)
@@ -58,6 +62,7 @@ def build_app(engine: Engine, limits: Limits, logs: LogControl, memory: ClientMe
     add_memory_routes(app, limits, memory)
     add_v1_routes(app, engine, limits)
     add_generate_routes(app, engine, limits)
+    add_documentation_routes(app, engine)
     app.add_exception_handler(HoneError, _refuse)
     app.add_exception_handler(HTTPException, _refuse_route)
     app.add_exception_handler(ClientDisconnect, _forget)
@@ -81,10 +86,10 @@ def _add_server_routes(app: FastAPI, engine: Engine) -> None:
         ready = engine.ready()
         return AnswerResponse(json_answer(200 if ready else 400, {"ready": ready}))
 
-    app.get("/v2", tags=["server"], openapi_extra=JSON_OPENAPI)(server)
-    app.get("/v2/", include_in_schema=False)(server)
-    app.get("/v2/health/live", tags=["server"], openapi_extra=READY_OPENAPI)(live)
-    app.get("/v2/health/ready", tags=["server"], openapi_extra=READY_OPENAPI)(ready)
+    app.get("/v2", tags=["server"], openapi_extra=SERVER)(server)
+    app.get("/v2/", tags=["server"], openapi_extra=SERVER)(server)
+    app.get("/v2/health/live", tags=["server"], openapi_extra=LIVE)(live)
+    app.get("/v2/health/ready", tags=["server"], openapi_extra=READY)(ready)
 
 
 def _add_statistics_routes(app: FastAPI, engine: Engine) -> None:
@@ -95,11 +100,11 @@ def _add_statistics_routes(app: FastAPI, engine: Engine) -> None:
         """How often every model was asked, and how long it took, since it was loaded."""
         return AnswerResponse(statistics(None, None))
 
-    app.get("/v2/models/stats", tags=["models"], openapi_extra=JSON_OPENAPI)(of_all)
+    app.get("/v2/models/stats", tags=["models"], openapi_extra=ALL_STATISTICS)(of_all)
     words = (
         "How often a model was asked, and how long it took, since it was loaded; without a version, of all that serve."
     )
-    _add_model_route(app, "/stats", statistics, words, JSON_OPENAPI)
+    _add_model_route(app, "/stats", statistics, words, STATISTICS)
 
 
 def _add_model_routes(app: FastAPI, engine: Engine) -> None:
@@ -124,9 +129,9 @@ def _add_model_routes(app: FastAPI, engine: Engine) -> None:
             return empty_answer(400)
 
     words = "Inputs and outputs of a model, the batch axis included; -1 stands for what varies."
-    _add_model_route(app, "", metadata, words, JSON_OPENAPI)
-    _add_model_route(app, "/config", config, "The configuration of a model, in Triton's terms.", JSON_OPENAPI)
-    _add_model_route(app, "/ready", ready, "200 when the model computes, else 400.", READY_OPENAPI)
+    _add_model_route(app, "", metadata, words, METADATA)
+    _add_model_route(app, "/config", config, "The configuration of a model, in Triton's terms.", CONFIG)
+    _add_model_route(app, "/ready", ready, "200 when the model computes, else 400.", MODEL_READY)
 
 
 def _add_model_route(
@@ -138,10 +143,10 @@ def _add_model_route(
 ) -> None:
     """The same question about a model and about one version of it."""
 
-    async def of_model(model: Model) -> Response:
+    async def of_model(model: str) -> Response:
         return AnswerResponse(answer(model, None))
 
-    async def of_version(model: Model, version: Version) -> Response:
+    async def of_version(model: str, version: str) -> Response:
         return AnswerResponse(answer(model, version))
 
     app.get(_MODEL + suffix, description=description, tags=["models"], openapi_extra=openapi)(of_model)
@@ -149,16 +154,16 @@ def _add_model_route(
 
 
 def _add_infer_routes(app: FastAPI, door: InferDoor) -> None:
-    async def infer_model(request: Request, model: Model) -> Response:
+    async def infer_model(request: Request, model: str) -> Response:
         """Run a model on the tensors of the body: JSON, or JSON followed by binary data."""
         return await infer(door, (model, None), request)
 
-    async def infer_version(request: Request, model: Model, version: Version) -> Response:
+    async def infer_version(request: Request, model: str, version: str) -> Response:
         """Run one version of a model on the tensors of the body: JSON, or JSON followed by binary data."""
         return await infer(door, (model, version), request)
 
-    app.post(_MODEL + "/infer", tags=["inference"], openapi_extra=INFER_OPENAPI)(infer_model)
-    app.post(_VERSION + "/infer", tags=["inference"], openapi_extra=INFER_OPENAPI)(infer_version)
+    app.post(_MODEL + "/infer", tags=["inference"], openapi_extra=INFER)(infer_model)
+    app.post(_VERSION + "/infer", tags=["inference"], openapi_extra=INFER)(infer_version)
 
 
 def _tensor(tensor: TensorMetadata) -> dict[str, Any]:
@@ -191,12 +196,19 @@ async def _refuse(_request: Request, error: Exception) -> Response:
 async def _refuse_route(request: Request, error: Exception) -> Response:
     """Unknown paths and wrong methods, in the same shape as every other refusal."""
     assert isinstance(error, HTTPException)
-    allowed = (error.headers or {}).get("Allow")
-    if allowed:
+    if error.status_code == 405:
+        allowed = _allowed(request)
         text = f"{request.method} isn't allowed for {quoted(request.url.path)}, use {allowed}"
         return AnswerResponse(transport_refusal(error.status_code, text, (b"allow", allowed.encode())))
     text = f"there is no {quoted(request.url.path)}" if error.status_code == 404 else str(error.detail)
     return AnswerResponse(transport_refusal(error.status_code, text))
+
+
+def _allowed(request: Request) -> str:
+    """The methods of all routes of this path: Starlette tells those of the first."""
+    routes = request.app.routes
+    path = next(route.path for route in routes if route.matches(request.scope)[0] is Match.PARTIAL)
+    return ", ".join(sorted(method for route in routes if route.path == path for method in route.methods))
 
 
 async def _fail(_request: Request, _error: Exception) -> Response:

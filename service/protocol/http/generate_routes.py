@@ -2,10 +2,9 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from typing import Annotated
 
 import orjson
-from fastapi import FastAPI, Path, Request
+from fastapi import FastAPI, Request
 from starlette.responses import Response, StreamingResponse
 
 from service.engine.exchange import Exchange
@@ -24,10 +23,9 @@ from service.protocol.http.infer_route import (
     settled,
     uncoded,
 )
-from service.protocol.http.schema import EVENTS_OPENAPI, GENERATE_OPENAPI
+from service.protocol.http.openapi.operations import EVENTS, GENERATE
 from service.protocol.limits import Limits
 
-_Model = Annotated[str, Path(description="The name of a model that writes texts.")]
 _HEADERS = {"cache-control": "no-cache"}
 
 
@@ -116,27 +114,27 @@ def add_generate_routes(app: FastAPI, engine: Engine, limits: Limits) -> None:
     """A text in one answer, and a text as it is written."""
     door = _Door(engine, limits)
 
-    async def generate(request: Request, model: _Model) -> Response:
+    async def generate(request: Request, model: str) -> Response:
         """Write a text, in one answer."""
         return await door.answer(request, model, None)
 
-    async def generate_version(request: Request, model: _Model, version: str) -> Response:
+    async def generate_version(request: Request, model: str, version: str) -> Response:
         """Write a text by one version of a model, in one answer."""
         return await door.answer(request, model, version)
 
-    async def generate_stream(request: Request, model: _Model) -> Response:
+    async def generate_stream(request: Request, model: str) -> Response:
         """Write a text, as server-sent events while it is written."""
         return await door.events(request, model, None)
 
-    async def generate_stream_version(request: Request, model: _Model, version: str) -> Response:
+    async def generate_stream_version(request: Request, model: str, version: str) -> Response:
         """Write a text by one version of a model, as server-sent events while it is written."""
         return await door.events(request, model, version)
 
     one, exact = "/v2/models/{model}", "/v2/models/{model}/versions/{version}"
-    app.post(one + "/generate", tags=["generate"], openapi_extra=GENERATE_OPENAPI)(generate)
-    app.post(exact + "/generate", tags=["generate"], openapi_extra=GENERATE_OPENAPI)(generate_version)
-    app.post(one + "/generate_stream", tags=["generate"], openapi_extra=EVENTS_OPENAPI)(generate_stream)
-    app.post(exact + "/generate_stream", tags=["generate"], openapi_extra=EVENTS_OPENAPI)(generate_stream_version)
+    app.post(one + "/generate", tags=["generate"], openapi_extra=GENERATE)(generate)
+    app.post(exact + "/generate", tags=["generate"], openapi_extra=GENERATE)(generate_version)
+    app.post(one + "/generate_stream", tags=["generate"], openapi_extra=EVENTS)(generate_stream)
+    app.post(exact + "/generate_stream", tags=["generate"], openapi_extra=EVENTS)(generate_stream_version)
 
 
 async def _events(exchange: Exchange, text: _Text) -> AsyncIterator[bytes]:

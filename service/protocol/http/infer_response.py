@@ -58,13 +58,13 @@ def _one_output(response: InferResponse, tensor: Tensor, max_json_bytes: int) ->
         _check_size(tensor, max_json_bytes, max_json_bytes)
     opening, entry = _frame(response.model, response.version, tensor.name, tensor.datatype, tensor.array.shape)
     if response.id:
-        opening = b'%b,"id":%b' % (opening, orjson.dumps(response.id))
-    return b'%b,"outputs":[%b"data":%b}]}' % (opening, entry, json_data(tensor))
+        return b"".join((opening, b',"id":', orjson.dumps(response.id), entry, json_data(tensor), b"}]}"))
+    return b"".join((opening, entry, json_data(tensor), b"}]}"))
 
 
 @lru_cache(_KEPT)
 def _frame(model: str, version: str, name: str, datatype: str, shape: tuple[int, ...]) -> tuple[bytes, bytes]:
-    return _opening(model, version), _entry(name, datatype, shape)
+    return _opening(model, version), b',"outputs":[%b"data":' % _entry(name, datatype, shape)
 
 
 @lru_cache(_KEPT)

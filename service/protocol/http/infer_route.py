@@ -1,14 +1,15 @@
 """Inference through ASGI: the entrance for everything that the fast one leaves out."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
+from typing import Any, TypeVar
 
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
 
 from service.engine.exchange import Exchange
-from service.errors import Draining, HoneError, TooLarge
+from service.errors import Cancelled, Draining, HoneError, TooLarge
 from service.protocol.http.answer import CLOSE, Answer, coded, refusal
 from service.protocol.http.compression import compress, decompress, sent_coding, wanted_coding
 from service.protocol.http.head import BEYOND, beyond, body_limit
@@ -19,6 +20,8 @@ LINGER = 2.0
 """Seconds in which a client that is still sending may read its refusal before the connection is closed."""
 
 STOPPING = "the server is stopping"
+
+_T = TypeVar("_T")
 
 
 class AnswerResponse(Response):
@@ -136,6 +139,19 @@ async def settled(exchange: Exchange, answered: asyncio.Future[None], request: R
         if not (keep and answered.done()):
             exchange.cancel()  # has no effect on one that has ended
     return True
+
+
+async def unless_gone(work: Coroutine[Any, Any, _T], request: Request) -> _T:
+    """What comes of it. Raises Cancelled, and gives it up, when the client goes before."""
+    task, gone = asyncio.ensure_future(work), asyncio.ensure_future(_gone(request))
+    try:
+        await asyncio.wait({task, gone}, return_when=asyncio.FIRST_COMPLETED)
+        if not task.done():
+            raise Cancelled("the client went away")
+        return task.result()
+    finally:
+        gone.cancel()
+        task.cancel()
 
 
 async def _gone(request: Request) -> None:

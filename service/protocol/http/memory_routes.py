@@ -11,7 +11,15 @@ from service.protocol.gate import check_origin
 from service.protocol.http.answer import empty_answer, json_answer
 from service.protocol.http.infer_route import AnswerResponse, read_body
 from service.protocol.http.json_object import object_of
-from service.protocol.http.schema import CHANGED_OPENAPI, JSON_OPENAPI, REGISTER_OPENAPI
+from service.protocol.http.openapi.operations import (
+    NO_REGIONS,
+    NOTHING,
+    REGION,
+    REGIONS,
+    REGISTER,
+    UNREGISTER,
+    UNSUPPORTED,
+)
 from service.protocol.limits import Limits
 
 _SYSTEM, _CUDA = "/v2/systemsharedmemory", "/v2/cudasharedmemory"
@@ -43,13 +51,15 @@ def add_memory_routes(app: FastAPI, limits: Limits, memory: ClientMemory) -> Non
         memory.register(region, _key(content), content.get("offset", 0), content.get("byte_size"))
         return AnswerResponse(empty_answer(200))
 
-    async def unregister(region: str) -> Response:
+    async def unregister(request: Request, region: str) -> Response:
         """Let go of a region; requests that mean it are refused from now on."""
+        check_origin(request.headers.get("origin"))
         memory.unregister(region)
         return AnswerResponse(empty_answer(200))
 
-    async def unregister_all() -> Response:
+    async def unregister_all(request: Request) -> Response:
         """Let go of all regions."""
+        check_origin(request.headers.get("origin"))
         memory.unregister(None)
         return AnswerResponse(empty_answer(200))
 
@@ -58,20 +68,21 @@ def add_memory_routes(app: FastAPI, limits: Limits, memory: ClientMemory) -> Non
         return AnswerResponse(json_answer(200, []))
 
     async def refuse_cuda() -> Response:
+        """Nothing: memory of a GPU can't be registered."""
         raise Unsupported(NO_CUDA)
 
     def add(method: str, path: str, schema: dict[str, Any], route: Any) -> None:
         app.add_api_route(path, route, methods=[method], tags=["shared memory"], openapi_extra=schema)
 
-    add("GET", _SYSTEM + "/status", JSON_OPENAPI, all_regions)
-    add("GET", _SYSTEM + _REGION + "/status", JSON_OPENAPI, one_region)
-    add("POST", _SYSTEM + _REGION + "/register", REGISTER_OPENAPI, register)
-    add("POST", _SYSTEM + _REGION + "/unregister", CHANGED_OPENAPI, unregister)
-    add("POST", _SYSTEM + "/unregister", CHANGED_OPENAPI, unregister_all)
-    add("GET", _CUDA + "/status", JSON_OPENAPI, no_cuda)
-    app.post(_CUDA + _REGION + "/register", include_in_schema=False)(refuse_cuda)
-    app.post(_CUDA + _REGION + "/unregister", include_in_schema=False)(no_cuda)
-    app.post(_CUDA + "/unregister", include_in_schema=False)(no_cuda)
+    add("POST", _SYSTEM + _REGION + "/register", REGISTER, register)
+    add("GET", _SYSTEM + "/status", REGIONS, all_regions)
+    add("GET", _SYSTEM + _REGION + "/status", REGION, one_region)
+    add("POST", _SYSTEM + _REGION + "/unregister", UNREGISTER, unregister)
+    add("POST", _SYSTEM + "/unregister", UNREGISTER, unregister_all)
+    add("GET", _CUDA + "/status", NO_REGIONS, no_cuda)
+    add("POST", _CUDA + _REGION + "/register", UNSUPPORTED, refuse_cuda)
+    add("POST", _CUDA + _REGION + "/unregister", NOTHING, no_cuda)
+    add("POST", _CUDA + "/unregister", NOTHING, no_cuda)
 
 
 def _key(content: dict[str, Any]) -> str:

@@ -14,7 +14,7 @@ from service.protocol.http.answer import CLOSE, empty_answer, json_answer, refus
 from service.protocol.http.infer_route import AnswerResponse, EarlyResponse, read_body
 from service.protocol.http.json_object import object_of
 from service.protocol.http.load_body import read_load
-from service.protocol.http.schema import INDEX_OPENAPI, LOAD_OPENAPI, UNLOAD_OPENAPI
+from service.protocol.http.openapi.operations import INDEX, LOAD, UNLOAD, UNSUPPORTED
 from service.protocol.limits import Limits
 from service.protocol.parameters import unloads_dependents
 
@@ -63,12 +63,12 @@ def add_repository_routes(app: FastAPI, engine: Engine, limits: Limits) -> None:
 
     app.add_exception_handler(TooLarge, _refuse_unread)
     for path, route, schema in (
-        ("/index", index, INDEX_OPENAPI),
-        (_MODEL + "/load", load, LOAD_OPENAPI),
-        (_MODEL + "/unload", unload, UNLOAD_OPENAPI),
+        ("/index", index, INDEX),
+        (_MODEL + "/load", load, LOAD),
+        (_MODEL + "/unload", unload, UNLOAD),
     ):
         app.post("/v2/repository" + path, tags=["repository"], openapi_extra=schema)(route)
-        app.post("/v2/repository/{repository}" + path, include_in_schema=False)(of_repository)
+        app.post("/v2/repository/{repository}" + path, tags=["repository"], openapi_extra=UNSUPPORTED)(of_repository)
 
 
 async def _refuse_unread(_request: Request, error: Exception) -> Response:

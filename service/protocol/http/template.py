@@ -22,7 +22,8 @@ from service.protocol.layout import Layout
 _KEY = b'"data"'
 _SPACE = b" \t\r\n"
 _ID_KEY = b'"id"'
-_ID = re.compile(_ID_KEY + rb'[ \t\r\n]*:[ \t\r\n]*"([A-Za-z0-9_.:/+-]*)"')
+_PLAIN = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.:/+-"
+_ID = re.compile(_ID_KEY + rb'[ \t\r\n]*:[ \t\r\n]*"([%b]*)"' % re.escape(_PLAIN))
 _T, _F = b"tf"
 _KEPT = 256
 _LONGEST = 4096
@@ -44,6 +45,10 @@ Decoded: TypeAlias = tuple[Terms, str, tuple[Tensor, ...]]
 
 
 class _Listed(msgspec.Struct, frozen=True, kw_only=True):
+    """`opening` comes before the value of the id and `rest` between that and the numbers; it is empty without an id."""
+
+    opening: bytes
+    rest: bytes
     terms: Terms
     entry: InputEntry
     layout: Layout
@@ -59,12 +64,13 @@ class _Binary(msgspec.Struct, frozen=True, kw_only=True):
 
 class Templates:
     """Owns what is kept: by all that stands before the one list of numbers, and by the whole JSON before binary data,
-    each without the value of the request's id.
+    each without the value of the request's id. Most requests resemble the one before them, which is tried first.
     """
 
-    __slots__ = ("_binary", "_listed")
+    __slots__ = ("_binary", "_latest", "_listed")
 
     def __init__(self) -> None:
+        self._latest: _Listed | None = None
         self._listed: dict[bytes, _Listed] = {}
         self._binary: dict[bytes, _Binary] = {}
 
@@ -73,16 +79,18 @@ class Templates:
 
         None also where these aren't what the shape and the datatype demand: the parser tells what is wrong.
         """
-        begin = body.find(b"[", body.find(_KEY)) + 1
-        frame, name = body[:begin], ""
-        if _ID_KEY in frame:
-            frame, name = _without_id(frame)
-        known = self._listed.get(frame)
-        if known is None:
-            return None
+        known = self._latest
+        begin = -1 if known is None else _begin_of_numbers(known, body)
+        if known is None or begin < 0:
+            begin = body.find(b"[", body.find(_KEY)) + 1
+            known = self._listed.get(b"".join(_around_id(body[:begin])))
+            if known is None:
+                return None
+            self._latest = known
         end = len(body) - len(known.tail)
         if end < begin or not body.endswith(known.tail):
             return None
+        name = body[len(known.opening) : begin - len(known.rest)].decode() if known.rest else ""
         numbers = body[begin - 1 : end + 1]
         if _T in numbers or _F in numbers:  # true and false would be packed as 1 and 0
             return None
@@ -96,9 +104,10 @@ class Templates:
 
     def binary(self, body: Body, text: bytes) -> Decoded | None:
         """The same of a body whose JSON is `text`, with binary data behind it that is all that differs."""
-        frame, name = _without_id(text)
-        known = self._binary.get(frame)
+        before, after = _around_id(text)
+        known = self._binary.get(before + after)
         start = len(text)
+        name = text[len(before) : start - len(after)].decode()
         if known is None or known.size != len(body) - start:
             return None
         tensors = [
@@ -119,9 +128,9 @@ class Templates:
         if text.count(_ID_KEY) > 1 or b"\\" in text or (not document.id and _ID_KEY in text):
             return
         if len(text) < len(body):
-            frame, name = _without_id(text)
-            if name == (document.id or ""):
-                self._learn_binary(frame, len(body) - len(text), document.inputs, layouts, terms)
+            before, after = _around_id(text)
+            if text[len(before) : len(text) - len(after)].decode() == (document.id or ""):
+                self._learn_binary(before + after, len(body) - len(text), document.inputs, layouts, terms)
         elif len(document.inputs) == 1 and type(document.inputs[0]) is NumericInputEntry:
             self._learn_listed(text, document.id or "", document.inputs[0], layouts[0], terms)
 
@@ -133,14 +142,19 @@ class Templates:
         if layout.pack is None or key < 0 or len(body) - (end - begin) > _LONGEST:
             return
         is_value = body[key + len(_KEY) : begin].translate(None, _SPACE) == b":["
-        frame, found = _without_id(body[:begin])
+        opening, rest = _around_id(body[:begin])
+        found = body[len(opening) : begin - len(rest)].decode()
         if is_value and body.count(_KEY) == 1 and found == name:
-            bare = InputEntry(name=entry.name, shape=entry.shape, datatype=entry.datatype)
-            _keep(
-                self._listed,
-                frame,
-                _Listed(terms=terms, entry=bare, layout=layout, pack=layout.pack, tail=body[end:]),
+            known = _Listed(
+                opening=opening,
+                rest=rest,
+                terms=terms,
+                entry=InputEntry(name=entry.name, shape=entry.shape, datatype=entry.datatype),
+                layout=layout,
+                pack=layout.pack,
+                tail=body[end:],
             )
+            _keep(self._listed, opening + rest, known)
 
     def _learn_binary(
         self, frame: bytes, size: int, entries: Sequence[InputEntry], layouts: Sequence[Layout], terms: Terms
@@ -156,13 +170,27 @@ class Templates:
             _keep(self._binary, frame, _Binary(terms=terms, parts=tuple(parts), size=size))
 
 
-def _without_id(text: bytes) -> tuple[bytes, str]:
-    """The JSON without the value of its id, and that value; an id of other than plain characters stays where it is."""
-    found = _ID.search(text)
+def _around_id(text: bytes) -> tuple[bytes, bytes]:
+    """What stands before the value of the id and behind it; an id of other than plain characters counts as text."""
+    found = _ID.search(text) if _ID_KEY in text else None
     if found is None:
-        return text, ""
+        return text, b""
     begin, end = found.span(1)
-    return text[:begin] + text[end:], found[1].decode()
+    return text[:begin], text[end:]
+
+
+def _begin_of_numbers(known: _Listed, body: bytes) -> int:
+    """Where they begin in a body that is as `known` up to there, but for its id; -1 in any other."""
+    opening, rest = known.opening, known.rest
+    if not body.startswith(opening):
+        return -1
+    begin = len(opening)
+    if not rest:
+        return begin
+    end = body.find(b'"', begin)
+    if not body.startswith(rest, end) or body[begin:end].translate(None, _PLAIN):
+        return -1
+    return end + len(rest)
 
 
 def _keep(kept: dict[bytes, Any], key: bytes, value: object) -> None:

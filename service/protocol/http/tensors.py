@@ -14,8 +14,8 @@ from service.messages import Tensor
 from service.protocol.layout import Layout, TensorHead
 from service.quoting import quoted
 
-_NO_JSON = frozenset({"FP16", BF16})
-_NOT_NUMBERS = _NO_JSON | {BYTES}
+NO_JSON = frozenset({"FP16", BF16})
+_NOT_NUMBERS = NO_JSON | {BYTES}
 _NUMPY = orjson.OPT_SERIALIZE_NUMPY
 (_N,) = b"n"
 _FLOATS = frozenset({"FP32", "FP64"})
@@ -48,7 +48,7 @@ def json_array(entry: TensorHead, layout: Layout, data: object, max_depth: int) 
 
     Raises InvalidRequest when an element isn't what the datatype demands, or the elements aren't as many as the shape.
     """
-    if entry.datatype in _NO_JSON:
+    if entry.datatype in NO_JSON:
         raise InvalidRequest(
             f"input {quoted(entry.name)}: {entry.datatype} can't be written in JSON, send it as binary data"
         )
@@ -80,7 +80,7 @@ def json_data(tensor: Tensor) -> bytes:
 
 
 def _texts(tensor: Tensor) -> list[str]:
-    if tensor.datatype in _NO_JSON:
+    if tensor.datatype in NO_JSON:
         raise InvalidRequest(
             f"output {quoted(tensor.name)}: {tensor.datatype} can't be written in JSON, ask for it as binary data"
         )

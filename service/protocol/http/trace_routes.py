@@ -8,7 +8,7 @@ from service.protocol.gate import check_origin
 from service.protocol.http.answer import json_answer
 from service.protocol.http.infer_route import AnswerResponse, read_body
 from service.protocol.http.json_object import object_of
-from service.protocol.http.schema import JSON_OPENAPI, TRACE_OPENAPI
+from service.protocol.http.openapi.operations import CHANGE_MODEL_TRACE, CHANGE_TRACE, MODEL_TRACE, TRACE
 from service.protocol.limits import Limits
 from service.protocol.trace_settings import change_trace_settings, trace_settings
 
@@ -44,7 +44,7 @@ def add_trace_routes(app: FastAPI, engine: Engine, limits: Limits) -> None:
         """Set which requests to a model are traced; null takes back what was set for it."""
         return await changed(request, model)
 
-    app.get(_ALL, tags=["server"], openapi_extra=JSON_OPENAPI)(of_all)
-    app.get(_MODEL, tags=["models"], openapi_extra=JSON_OPENAPI)(of_model)
-    app.post(_ALL, tags=["server"], openapi_extra=TRACE_OPENAPI)(change_all)
-    app.post(_MODEL, tags=["models"], openapi_extra=TRACE_OPENAPI)(change_model)
+    app.get(_ALL, tags=["server"], openapi_extra=TRACE)(of_all)
+    app.get(_MODEL, tags=["models"], openapi_extra=MODEL_TRACE)(of_model)
+    app.post(_ALL, tags=["server"], openapi_extra=CHANGE_TRACE)(change_all)
+    app.post(_MODEL, tags=["models"], openapi_extra=CHANGE_MODEL_TRACE)(change_model)

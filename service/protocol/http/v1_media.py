@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 import orjson
 
+from service.artifact.transforms import Medium
 from service.datatypes import BYTES
 from service.errors import InvalidRequest, Unsupported
 from service.messages import InferResponse, Tensor
@@ -21,20 +22,26 @@ _WHOLE = 0.01
 def media_of(fields: Mapping[bytes, bytes]) -> bytes:
     """What the body is, in lower case and without parameters, where it is a picture or a text; else empty."""
     media = fields.get(b"content-type", b"").partition(b";")[0].strip().lower()
-    return media if media in PICTURES or media == TEXT else b""
+    return media if media.startswith(b"image/") or media == TEXT else b""
+
+
+def medium_of(media: bytes) -> Medium:
+    """What a card's transforms may begin with, of what `media_of` found."""
+    return "text" if media == TEXT else "picture"
+
+
+def takes_text(model: ModelMetadata) -> bool:
+    """Whether a text is its only input as it is."""
+    return len(model.inputs) == 1 and model.inputs[0].datatype == BYTES
 
 
 def text_input(body: bytes, model: ModelMetadata) -> tuple[Tensor, ...]:
-    """The whole body as the only element of the model's only input. Raises InvalidRequest, or Unsupported for a model
-    that takes no text.
-    """
-    if len(model.inputs) != 1 or model.inputs[0].datatype != BYTES:
-        raise Unsupported(f'model "{model.name}" takes no text')
+    """The whole body as the only element of the only input of a model that takes text. Raises InvalidRequest."""
     try:
         body.decode()
     except UnicodeDecodeError as error:
         raise InvalidRequest(f"the body isn't UTF-8 text: byte {error.start}") from None
-    only = model.inputs[0]
+    (only,) = model.inputs
     return (Tensor(name=only.name, datatype=BYTES, array=np.full((1,) * len(only.shape), body, object)),)
 
 

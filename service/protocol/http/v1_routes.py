@@ -4,12 +4,11 @@ import asyncio
 import time
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Annotated
 
-from fastapi import FastAPI, Path, Request
+from fastapi import FastAPI, Request
 from starlette.responses import Response
 
-from service.errors import BackendError, Draining, HoneError, TooLarge
+from service.errors import BackendError, Draining, HoneError, InvalidRequest, TooLarge
 from service.messages import InferRequest, InferResponse
 from service.protocol.engine_port import Engine
 from service.protocol.http.answer import CLOSE, Answer, json_answer, refusal, success
@@ -22,17 +21,26 @@ from service.protocol.http.infer_route import (
     read_body,
     settled,
     uncoded,
+    unless_gone,
 )
-from service.protocol.http.schema import JSON_OPENAPI, PREDICT_OPENAPI
-from service.protocol.http.v1_media import PICTURES, encode_classes, media_of, text_input, wanted_classes
+from service.protocol.http.openapi.operations import ALIVE, MODEL_STATE, MODELS, PREDICT
+from service.protocol.http.v1_media import (
+    PICTURES,
+    TEXT,
+    encode_classes,
+    media_of,
+    medium_of,
+    takes_text,
+    text_input,
+    wanted_classes,
+)
 from service.protocol.http.v1_request import PredictDecoder
 from service.protocol.http.v1_response import encode_predict
 from service.protocol.limits import Limits
 
-_Model = Annotated[str, Path(description="The name of a model.")]
 _MODELS = "/v1/models"
 _LONGEST = 30.0
-"""Seconds that a picture may wait to be decoded where its client says nothing."""
+"""Seconds that a picture or a text may wait to be decoded where its client says nothing."""
 _SOON = 1e-6
 
 
@@ -77,8 +85,8 @@ class _Door:
         limit = self._limit(fields)
         return await read_body(request, limit)
 
-    async def request(
-        self, fields: Mapping[bytes, bytes], body: bytes, model: str, version: str | None
+    async def decoded(
+        self, request: Request, fields: Mapping[bytes, bytes], body: bytes, model: str, version: str | None
     ) -> tuple[InferRequest, Callable[[InferResponse], bytes]]:
         """Raises a HoneError that names the culprit."""
         head, limit, media = read_head(fields), self._limit(fields), media_of(fields)
@@ -86,14 +94,18 @@ class _Door:
         metadata = self._engine.metadata(model, version)
         instances: int | None = 1
         timeout, classes = head.timeout, dict[str, int]()
-        if media in PICTURES:
-            classes, began = wanted_classes(metadata), time.monotonic()
-            inputs = await self._engine.prepare(model, version, body, _LONGEST if timeout is None else timeout)
-            timeout = None if timeout is None else max(timeout - (time.monotonic() - began), _SOON)
-        elif media:
-            inputs = text_input(body, metadata)
-        else:
+        if not media:
             inputs, instances = self._decoder.decode(body, metadata)
+        elif media == TEXT and takes_text(metadata):
+            inputs = text_input(body, metadata)
+        elif media in PICTURES or media == TEXT:
+            classes, began = wanted_classes(metadata), time.monotonic()
+            longest = _LONGEST if timeout is None else timeout
+            preparation = self._engine.prepare(model, version, medium_of(media), body, longest)
+            inputs = await unless_gone(preparation, request)
+            timeout = None if timeout is None else max(timeout - (time.monotonic() - began), _SOON)
+        else:
+            raise InvalidRequest(f"the body is {media.decode('latin-1')}, expected image/png or image/jpeg")
         asked = InferRequest(
             model=model, version=version, inputs=inputs, classes=classes, timeout=timeout, protocol="v1"
         )
@@ -116,7 +128,7 @@ def add_v1_routes(app: FastAPI, engine: Engine, limits: Limits) -> None:
             engine.refuse(model, version, "v1", error)
             return EarlyResponse(refusal(error, CLOSE))
         try:
-            asked, encode = await door.request(fields, body, model, version)
+            asked, encode = await door.decoded(request, fields, body, model, version)
         except HoneError as error:
             engine.refuse(model, version, "v1", error)
             return AnswerResponse(refusal(error))
@@ -126,11 +138,11 @@ def add_v1_routes(app: FastAPI, engine: Engine, limits: Limits) -> None:
             return AnswerResponse(refusal(Draining(STOPPING), CLOSE))
         return AnswerResponse(await as_wanted(fields, prediction.answer()))
 
-    async def predict(request: Request, model: _Model) -> Response:
+    async def predict(request: Request, model: str) -> Response:
         """Run a model on plain JSON (`instances` by rows, or `inputs` by columns), on a picture, or on a text."""
         return await answer(request, model, None)
 
-    async def predict_version(request: Request, model: _Model, version: str) -> Response:
+    async def predict_version(request: Request, model: str, version: str) -> Response:
         """Run one version of a model on plain JSON: `instances` by rows, or `inputs` by columns."""
         return await answer(request, model, version)
 
@@ -139,7 +151,7 @@ def add_v1_routes(app: FastAPI, engine: Engine, limits: Limits) -> None:
         index = await engine.index()
         return AnswerResponse(json_answer(200, {"models": sorted({one.name for one in index if one.state == "READY"})}))
 
-    async def state(model: _Model) -> Response:
+    async def state(model: str) -> Response:
         """Whether a model is ready: 200, or 503 while it isn't."""
         ready = engine.model_ready(model, None)
         return AnswerResponse(json_answer(200 if ready else 503, {"name": model, "ready": ready}))
@@ -148,10 +160,8 @@ def add_v1_routes(app: FastAPI, engine: Engine, limits: Limits) -> None:
         """That the process answers."""
         return AnswerResponse(json_answer(200, {"status": "alive"}))
 
-    app.post(_MODELS + "/{model}:predict", tags=["v1"], openapi_extra=PREDICT_OPENAPI)(predict)
-    app.post(_MODELS + "/{model}/versions/{version}:predict", tags=["v1"], openapi_extra=PREDICT_OPENAPI)(
-        predict_version
-    )
-    app.get(_MODELS, tags=["v1"], openapi_extra=JSON_OPENAPI)(models)
-    app.get(_MODELS + "/{model}", tags=["v1"], openapi_extra=JSON_OPENAPI)(state)
-    app.get("/", tags=["v1"], openapi_extra=JSON_OPENAPI)(alive)
+    app.post(_MODELS + "/{model}:predict", tags=["v1"], openapi_extra=PREDICT)(predict)
+    app.post(_MODELS + "/{model}/versions/{version}:predict", tags=["v1"], openapi_extra=PREDICT)(predict_version)
+    app.get(_MODELS, tags=["v1"], openapi_extra=MODELS)(models)
+    app.get(_MODELS + "/{model}", tags=["v1"], openapi_extra=MODEL_STATE)(state)
+    app.get("/", tags=["v1"], openapi_extra=ALIVE)(alive)

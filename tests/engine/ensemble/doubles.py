@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from service.artifact.card import Transforms
 from service.artifact.config import ModelConfig, parse_config
 from service.engine.ensemble.model import EnsembleModel
 from service.engine.exchange import Exchange, Receiver
 from service.engine.source import EngineLimits, ModelSource
+from service.engine.transformation import Transformation
 from service.errors import BackendError, HoneError, ModelNotFound
 from service.messages import InferRequest, InferResponse, Tensor
 from service.metrics import ModelMetrics
@@ -27,7 +27,8 @@ class StepModel:
         self.name, self.version, self.metrics = config.name, version, ModelMetrics()
         self.config = config
         self.compute = compute
-        self.transforms: Transforms = {}
+        self.sequences = None
+        self.transformation: Transformation | None = None
         self.ready, self.problem = True, ""
         self.refusal: HoneError | None = None
         self.pending: list[Exchange] = []
@@ -87,6 +88,9 @@ class StepModel:
     async def load(self) -> None:
         """Nothing to load."""
 
+    async def linger(self, seconds: float) -> None:
+        """Nothing goes on for long."""
+
     async def drain(self, seconds: float) -> bool:
         return not self.pending
 
@@ -105,6 +109,9 @@ class Shelf:
         if model is None or version not in (None, model.version):
             raise ModelNotFound(f'no model "{name}" is served here')
         return model
+
+    def route(self, request: InferRequest) -> Any:
+        return self.find(request.model, request.version)
 
 
 def model(
@@ -173,10 +180,6 @@ class Tensors(Recorder):
     def emit(self, response: InferResponse) -> None:
         super().emit(response)
         self.outputs = {tensor.name: tensor.array.tolist() for tensor in response.outputs}
-
-    @property
-    def transforms(self) -> Transforms:
-        return {}
 
     @property
     def error(self) -> HoneError | None:
