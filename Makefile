@@ -37,7 +37,7 @@ COMPOSE ?= $(shell docker compose version >/dev/null 2>&1 && echo docker compose
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: help setup demo serve train test check bench bench-peers bench-overload bench-swap soak loadtest up down test-stack test-triton models results lock clean
+.PHONY: help setup demo serve train test check fuzz bench bench-peers bench-overload bench-swap soak loadtest up down test-stack test-triton models results lock clean
 .PHONY: engine
 
 help: ## list the verbs
@@ -68,6 +68,9 @@ check: $(STAMPS)/all ## lint, format, types, import contracts; changes nothing
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+fuzz: $(STAMPS)/all ## feed every decoder with damaged requests, a minute each (ARGS="--target grpc --seconds 600 --seed 1")
+	$(BIN)/python -m tests.fuzz $(ARGS)
 
 bench: $(STAMPS)/all ## measure Hone against ONNX Runtime alone, into loadtests/RESULTS.md (ARGS="--workloads W1 --rounds 2")
 	$(BIN)/python -m loadtests.bench $(ARGS)

@@ -12,6 +12,8 @@ def main() -> None:
     # Ctrl-C would print a trace. The server puts handlers of its own in their place.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _leave)
+    # Read when gRPC is loaded. It writes a line, with bytes as they came, for each header that it refuses.
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     from service.command_line import dispatch
 
     sys.exit(dispatch(sys.argv[1:]))

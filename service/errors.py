@@ -28,6 +28,11 @@ one word that bodies, trailing metadata and metric labels share; `outcome` the c
 import math
 from typing import ClassVar
 
+from service.quoting import on_one_line
+
+_LONGEST = 2000
+"""Characters of a text that quotes files, which may come from a client."""
+
 
 class HoneError(Exception):
     """Root of the tree. `reason` and `outcome` are stable words for machines."""
@@ -152,9 +157,15 @@ class DeadlineExceeded(HoneError):
 
 
 class ArtifactError(HoneError):
-    """A file of the model repository is missing, broken or inconsistent; the text names file and key."""
+    """A file of the model repository is missing, broken or inconsistent; the text names file and key.
+
+    Files hold whatever they hold, and may have come along with a request: the text stays short, and on one line.
+    """
 
     reason = "artifact"
+
+    def __init__(self, text: str) -> None:
+        super().__init__(on_one_line(text, _LONGEST))
 
 
 class SettingsError(HoneError):

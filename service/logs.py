@@ -8,6 +8,12 @@ from typing import Any, Literal
 import msgspec
 import structlog
 
+_OF_CLIENTS = (
+    "ExecuteBatchError raised in core",  # the client has gone
+    "Invalid encoding on",
+    "Unexpected [DecodeError] raised",
+)
+"""How lines begin that gRPC writes as errors, though clients cause them: as often as they like, and in their words."""
 _KINDS = {"debug": "debug", "info": "info", "warning": "warning", "error": "error", "critical": "error"}
 
 
@@ -76,6 +82,10 @@ def configure(control: LogControl, *, style: Literal["auto", "json", "text"] = "
     handler = logging.StreamHandler(sys.stderr)
     finish = structlog.stdlib.ProcessorFormatter.remove_processors_meta
     handler.setFormatter(structlog.stdlib.ProcessorFormatter(processors=[finish, renderer], foreign_pre_chain=known))
-    handler.addFilter(lambda record: control.settings.takes(record.levelname.lower()))
+    handler.addFilter(lambda record: control.settings.takes(record.levelname.lower()) and not _is_of_client(record))
     logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
     logging.captureWarnings(capture=True)
+
+
+def _is_of_client(record: logging.LogRecord) -> bool:
+    return record.name.startswith("grpc.") and record.getMessage().startswith(_OF_CLIENTS)

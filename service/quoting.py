@@ -5,9 +5,13 @@ _LONGEST = 80
 
 def quoted(value: object) -> str:
     """A client's value on one line, in double quotes if it is text, cut when it is long."""
-    text = value if isinstance(value, str) else repr(value)
-    if len(text) > _LONGEST:
-        text = text[:_LONGEST] + "..."
-    if not text.isprintable():
-        text = ascii(text)[1:-1]
+    text = on_one_line(value if isinstance(value, str) else repr(value), _LONGEST)
     return f'"{text}"' if isinstance(value, str) else text
+
+
+def on_one_line(text: str, longest: int) -> str:
+    """What may hold a client's words, escaped where it can't be printed, and cut behind `longest` characters."""
+    shown = text[:longest]
+    if not shown.isprintable():
+        shown = ascii(shown)[1:-1]
+    return shown if len(shown) <= longest and len(text) <= longest else shown[:longest] + "..."

@@ -48,6 +48,17 @@ def test_lines_are_written_as_is_set(level: str, first: list[str]) -> None:
     assert "" == done.stdout
 
 
+def test_what_clients_make_grpc_say_is_not_written() -> None:
+    """Its lines are as many as a client likes, and hold what it sent; others of gRPC's are written."""
+    script = (
+        "import logging; from service.logs import LogControl, configure; configure(LogControl(), style='json')\n"
+        "log = logging.getLogger('grpc._cython.cygrpc')\n"
+        "log.error('Invalid encoding on %s', b'ff'); log.error('Unexpected [ValueError] raised')"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert ["Unexpected [ValueError] raised"] == [json.loads(line)["event"] for line in done.stderr.splitlines()]
+
+
 def test_a_level_is_what_is_at_least_as_severe() -> None:
     """Debug lines are the verbose ones."""
     assert LogSettings(verbose_level=1) == LogSettings.of_level("debug")

@@ -8,6 +8,7 @@ import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from tokenize import TokenError
 from typing import Any
 
 import numpy as np
@@ -61,7 +62,7 @@ def _array(file: Mapping[str, NDArray[Any]], name: str, place: str) -> NDArray[A
             elements = np.empty(array.size, np.object_)
             elements[:] = [text.encode() if isinstance(text, str) else text for text in texts]
             return elements.reshape(array.shape)
-    except (ValueError, TypeError, zlib.error, zipfile.BadZipFile, EOFError) as error:  # a pickle is a ValueError
+    except (ValueError, TypeError, TokenError, zlib.error, zipfile.BadZipFile, EOFError) as error:  # or a pickle
         raise ArtifactError(
             f"{place}: {quoted(name)} can't be read: it is damaged, or holds Python objects;"
             " texts can be arrays of numpy's str or bytes"

@@ -29,6 +29,8 @@ def read(text: str, message: MessageT, *, source: str) -> MessageT:
         line = error.GetLine()
         place = source if line is None else f"{source}:{line}"
         raise ArtifactError(f"{place}: {_explain(_PREFIX.sub('', str(error)), message.DESCRIPTOR)}") from error
+    except ValueError as error:  # an enum's number that has too many bits, of which the parser says no line
+        raise ArtifactError(f"{source}: {_explain(str(error), message.DESCRIPTOR)}") from error
     return message
 
 

@@ -22,7 +22,8 @@ def binary_array(entry: TensorHead, layout: Layout, body: Body, start: int, size
     """
     if start + size > len(body):
         raise InvalidRequest(
-            f"input {quoted(entry.name)}: binary_data_size is {size} bytes, the body has {len(body) - start} left"
+            f"input {quoted(entry.name)}: binary_data_size is {quoted(size)} bytes, the body has {len(body) - start}"
+            " left"
         )
     if entry.datatype == BYTES:
         try:

@@ -323,6 +323,24 @@ def test_any_text_parses_or_is_refused_in_one_line(text: str) -> None:
     assert "\n" not in lines
 
 
+@pytest.mark.parametrize(
+    "text,words",
+    [
+        ("input { data_type: 4294967296 }", "m/config.pbtxt: Value out of range: 4294967296"),
+        ('platform: "a\\nb"', "a\\nb"),
+        (f'platform: "{"a" * 100_000}"', "aaa..."),
+    ],
+    ids=["number", "two lines", "long"],
+)
+def test_what_a_text_holds_stays_in_a_short_line(text: str, words: str) -> None:
+    """A configuration may come from a client, and what is said of it goes into logs and headers."""
+    with pytest.raises(ArtifactError) as caught:
+        parse_config(text, name="m", source="m/config.pbtxt")
+    assert words in str(caught.value)
+    assert str(caught.value).isprintable()
+    assert len(str(caught.value)) < 2100
+
+
 @given(st.lists(st.integers(1, 50), unique=True), st.integers(1, 5))
 def test_version_policy(versions: list[int], latest: int) -> None:
     """Candidates come newest first, and a specific policy lets through only what it names."""

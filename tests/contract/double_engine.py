@@ -24,6 +24,7 @@ from service.errors import (
 )
 from service.messages import InferRequest, InferResponse, Tensor
 from service.metadata import IndexEntry, ModelMetadata, ModelStatistics, TensorMetadata
+from service.quoting import quoted
 from service.repository.override import Override
 from service.trace_file import TraceFile
 from service.tracing import TraceControl
@@ -187,9 +188,9 @@ class DoubleEngine:
 
     def _find(self, model: str, version: str | None) -> None:
         if model not in MODELS:
-            raise ModelNotFound(f'there is no model "{model}"')
+            raise ModelNotFound(f"there is no model {quoted(model)}")
         if version not in {None, "1"}:
-            raise ModelNotFound(f'model "{model}" has no version "{version}"')
+            raise ModelNotFound(f'model "{model}" has no version {quoted(version)}')
         if model == "loading":
             raise NotReady('model "loading" is still loading')
 

@@ -135,6 +135,15 @@ def test_expect_100_continue_is_refused_when_too_large(server: Live) -> None:
     assert answer.startswith(b"HTTP/1.1 413 ")
 
 
+def test_nothing_follows_a_refusal_on_a_connection(fast_server: Live, caplog: pytest.LogCaptureFixture) -> None:
+    """A client that asked whether to go on isn't told so any more when what it sent was no chunk."""
+    head = get(INFER, "Expect: 100-continue", "Transfer-Encoding: chunked", method="POST")
+    answer = ask(fast_server.port, head + b"5\r\nabcdeXX")
+    assert status(answer) == 400
+    assert status(ask(fast_server.port, infer())) == 200
+    assert not caplog.records
+
+
 def test_too_large_is_refused_before_it_is_sent(server: Live) -> None:
     """The announced length suffices to refuse; the connection then ends."""
     with Client(server.port) as client:

@@ -14,7 +14,7 @@ from tritonclient import grpc as triton
 from tritonclient.grpc import service_pb2 as pb
 from tritonclient.utils import InferenceServerException
 
-from tests.contract.live import LIMITS, eventually
+from tests.contract.live import LIMITS, PATIENCE, eventually
 from tests.contract.live_grpc import LiveGrpc, request, serve_grpc
 from tests.contract.test_tritonclient import ARRAYS
 
@@ -183,6 +183,23 @@ def test_what_cannot_be_read_is_refused(live: LiveGrpc, message: pb.ModelInferRe
     assert trailers["hone-reason"] in {"invalid_request", "unsupported"}
     assert before == len(live.engine.requests)
     assert counted + 1 == len(live.engine.refused)
+
+
+@pytest.mark.parametrize("call", ["ServerReady", "ModelConfig", "RepositoryModelLoad", "LogSettings"])
+def test_a_message_of_any_other_call_that_cannot_be_read_is_refused(live: LiveGrpc, call: str) -> None:
+    """As the client's mistake, by what it should have been."""
+    with pytest.raises(grpc.RpcError) as caught:
+        live.channel.unary_unary(f"/inference.GRPCInferenceService/{call}")(b"\x0a\x05abc", timeout=PATIENCE)
+    assert caught.value.code() == grpc.StatusCode.INVALID_ARGUMENT
+    assert f"isn't a {call}Request" in caught.value.details()
+
+
+def test_a_call_that_is_not_there_is_refused(live: LiveGrpc) -> None:
+    """As gRPC has it, of this service and of any other."""
+    for path in ("/inference.GRPCInferenceService/Nothing", "/nobody/Nothing", "/"):
+        with pytest.raises(grpc.RpcError) as caught:
+            live.channel.unary_unary(path)(b"", timeout=PATIENCE)
+        assert caught.value.code() == grpc.StatusCode.UNIMPLEMENTED
 
 
 @pytest.mark.parametrize(

@@ -1,9 +1,11 @@
 """What a model or a request may not do to the server, however it tries."""
 
 import contextlib
+import gzip
 import os
 import threading
 import urllib.request
+import zlib
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -12,8 +14,13 @@ import pytest
 import tritonclient.http as triton
 from tritonclient.utils import InferenceServerException
 
+from tests.contract.live import ask as raw_ask
+from tests.contract.live import status
+from tests.contract.raw import get, post
 from tests.integration.models import doubled, texts
 from tests.integration.served import CONFIG, Served, reference, serving, write_model
+
+PATH, INDEX = "/v2/models/mlp/infer", "/v2/repository/index"
 
 
 def ask(served: Served, model: str, rows: int) -> "np.ndarray[tuple[int, ...], np.dtype[np.float32]]":
@@ -57,6 +64,33 @@ def test_a_large_request_without_room_is_refused_once_and_not_counted_as_admitte
         with triton.InferenceServerClient(served.http.removeprefix("http://")) as client:
             pool.submit(client.unload_model, "mlp").result(10)
     assert [] == [line for line in served.log if line.get("level") in ("warning", "error")]
+
+
+SWELLING = (
+    (post(PATH, gzip.compress(bytes(64 << 20), mtime=0), "Content-Encoding: gzip"), "larger than the limit"),
+    (post(PATH, zlib.compress(bytes(64 << 20)), "Content-Encoding: deflate"), "larger than the limit"),
+    (get(PATH, "Content-Length: 99999999999", method="POST"), "larger than the limit"),
+    (get(PATH, "Transfer-Encoding: chunked", method="POST") + b"10000\r\n%b\r\n" % bytes(65536) * 66, "the limit"),
+    (get(INDEX, "Transfer-Encoding: chunked", method="POST") + b"10000\r\n%b\r\n" % bytes(65536) * 66, "the limit"),
+    (get(PATH, "Transfer-Encoding: chunked", method="POST") + b"1\r\n \r\n" * 1_000_000, "more than 65536 pieces"),
+)
+"""Bombs of both codings, a length that is announced, chunks that come to too much by two routes, a million of them."""
+
+
+def test_what_swells_leaves_nothing_behind(tmp_path: Path) -> None:
+    """Sent again and again it is refused each time, others are answered meanwhile, and the front is no larger."""
+    write_model(tmp_path, "mlp")
+    resident = []
+    with serving(tmp_path) as served:
+        for _ in range(7):
+            for request_text, words in SWELLING:
+                answer = raw_ask(served.address[1], request_text)
+                assert 413 == status(answer)
+                assert words.encode() in answer
+                assert (1, 10) == ask(served, "mlp", 1).shape
+            resident.append(int(Path(f"/proc/{served.process.pid}/statm").read_text().split()[1]))
+    grown = (resident[-1] - resident[2]) * os.sysconf("SC_PAGE_SIZE")
+    assert grown < 8 << 20, f"{grown} bytes: a body that is kept until the collector comes has 4 million"
 
 
 def test_a_parameter_of_somebody_else_may_be_large(tmp_path: Path) -> None:

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from service.datatypes import BYTES, DATATYPES, NUMPY_DTYPES, encode_bytes
-from service.messages import Tensor
+from service.messages import InferRequest, Tensor
+from service.protocol.http.wanted import Wanted
 
 JSON_DATATYPES = tuple(name for name in DATATYPES if name not in {"FP16", "BF16"})
 SHAPES = arrays.array_shapes(min_dims=0, max_dims=4, min_side=0, max_side=4)
@@ -73,3 +74,15 @@ def same(one: Tensor, other: Tensor) -> bool:
         equal = np.array_equal(nan, np.isnan(other.array))
         return equal and one.array[~nan].tobytes() == other.array[~nan].tobytes()
     return np.array_equal(one.array, other.array)
+
+
+def check_request(request: InferRequest, wanted: Wanted) -> None:
+    """What was accepted holds together."""
+    assert request.timeout is None or request.timeout > 0
+    assert len(set(wanted.names)) == len(wanted.names)
+    for tensor in request.inputs:
+        assert tensor.array.dtype == NUMPY_DTYPES[tensor.datatype]
+        if tensor.datatype == "BYTES":
+            assert all(type(element) is bytes for element in tensor.array.flat)
+        if tensor.datatype == "BOOL":
+            assert np.asarray(tensor.array).view(np.uint8).max(initial=0) <= 1

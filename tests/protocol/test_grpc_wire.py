@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tritonclient.grpc import service_pb2 as pb
 
-from service.errors import HoneError, TooLarge
+from service.errors import HoneError, InvalidRequest, TooLarge
 from service.messages import InferRequest
 from service.protocol.client_memory import ClientMemory
 from service.protocol.grpc.infer_request import InferDecoder
@@ -102,6 +102,15 @@ def test_fields_are_written_as_protobuf_reads_them(number: int, size: int) -> No
         return
     if number > 6:
         assert text == message.SerializeToString()  # unknown fields are kept as they are
+
+
+def test_of_several_ids_the_last_counts() -> None:
+    """And each has to be text, as protobuf has it."""
+    one, two, bad = (b"".join(field(3, content)) for content in (b"one", b"two", b"\xff"))
+    assert decoded(one + two).id == pb.ModelInferRequest.FromString(one + two).id == "two"
+    for text in (bad + two, one + bad):
+        with pytest.raises(InvalidRequest):
+            decoded(text)
 
 
 def test_a_head_has_a_limit() -> None:

@@ -5,21 +5,19 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-import numpy as np
 from hypothesis import example, given
 from hypothesis import strategies as st
 
 from service.datatypes import NUMPY_DTYPES
 from service.errors import HoneError
-from service.messages import InferRequest, Tensor
+from service.messages import Tensor
 from service.protocol.client_memory import ClientMemory
 from service.protocol.http.head import Head, read_head
 from service.protocol.http.infer_request import InferDecoder
-from service.protocol.http.wanted import Wanted
 from service.protocol.limits import Limits
 from service.protocol.status import http_status
 from tests.contract.double_engine import DoubleEngine
-from tests.protocol.bodies import binary_body, json_body, tensors
+from tests.protocol.bodies import binary_body, check_request, json_body, tensors
 
 DECODER = InferDecoder(DoubleEngine(), Limits(max_json_bytes=100_000), ClientMemory(allowed=False))
 SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8)
@@ -37,7 +35,7 @@ KEYS = st.sampled_from(
 def survive(head: Head, body: bytes) -> None:
     """Decode; a refusal must be a client's error, and what is accepted must hold together."""
     with refusals():
-        check(*DECODER.decode("affine", None, head, body))
+        check_request(*DECODER.decode("affine", None, head, body))
 
 
 @contextlib.contextmanager
@@ -52,18 +50,6 @@ def refusals() -> Iterator[None]:
         assert http_status(refused) in {400, 413, 501}
         assert "\n" not in str(refused)
         assert 0 < len(str(refused)) < 500
-
-
-def check(request: InferRequest, wanted: Wanted) -> None:
-    """What was accepted holds together."""
-    assert request.timeout is None or request.timeout > 0
-    assert len(set(wanted.names)) == len(wanted.names)
-    for tensor in request.inputs:
-        assert tensor.array.dtype == NUMPY_DTYPES[tensor.datatype]
-        if tensor.datatype == "BYTES":
-            assert all(type(element) is bytes for element in tensor.array.flat)
-        if tensor.datatype == "BOOL":
-            assert np.asarray(tensor.array).view(np.uint8).max(initial=0) <= 1
 
 
 @st.composite

@@ -1,4 +1,4 @@
-"""The RPCs as gRPC's server looks them up: by name, with how their messages are read and written."""
+"""The RPCs by name, with how their messages are read and written."""
 
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -6,9 +6,10 @@ from typing import Any
 import grpc
 import structlog
 from google.protobuf import message_factory
+from google.protobuf.message import DecodeError
 from tritonclient.grpc import service_pb2
 
-from service.errors import HoneError
+from service.errors import HoneError, InvalidRequest
 from service.protocol.grpc.infer import InferDoor
 from service.protocol.grpc.questions import Questions
 from service.protocol.grpc.status import set_internal_error, set_status
@@ -19,8 +20,10 @@ _METHODS = {method.name: method for method in service_pb2.DESCRIPTOR.services_by
 _log = structlog.get_logger()
 
 
-def handlers(door: InferDoor, streams: StreamDoor, questions: Questions) -> grpc.GenericRpcHandler:
-    """All RPCs that are served. The messages of inference stay in wire form: the door takes them apart itself."""
+def handlers(door: InferDoor, streams: StreamDoor, questions: Questions) -> dict[str, grpc.RpcMethodHandler]:
+    """All RPCs that are served. Messages come in wire form: one that can't be read is the client's mistake, which gRPC
+    would log as a fault of the server's; those of inference the door takes apart itself.
+    """
     table = {
         "ModelInfer": grpc.unary_unary_rpc_method_handler(door.infer),
         "ModelStreamInfer": grpc.stream_stream_rpc_method_handler(streams.stream),
@@ -29,19 +32,20 @@ def handlers(door: InferDoor, streams: StreamDoor, questions: Questions) -> grpc
         answer = getattr(questions, name, None)
         if answer:
             table[name] = grpc.unary_unary_rpc_method_handler(
-                _told(answer, message_factory.GetMessageClass(method.output_type)),
-                request_deserializer=message_factory.GetMessageClass(method.input_type).FromString,
+                _told(answer, *map(message_factory.GetMessageClass, (method.input_type, method.output_type))),
                 response_serializer=_serialized,
             )
-    return grpc.method_handlers_generic_handler(SERVICE, table)
+    return table
 
 
-def _told(answer: Callable[[Any], Awaitable[Any]], empty: Callable[[], Any]) -> Callable[..., Awaitable[Any]]:
-    """The RPC that ends with what `answer` returns, or with the status of what it raises."""
+def _told(
+    answer: Callable[[Any], Awaitable[Any]], asked: Any, empty: Callable[[], Any]
+) -> Callable[..., Awaitable[Any]]:
+    """The RPC that ends with what `answer` returns, or with the status of what it raises, for a message `asked`."""
 
-    async def call(request: Any, context: grpc.aio.ServicerContext[Any, Any]) -> Any:
+    async def call(message: bytes, context: grpc.aio.ServicerContext[Any, Any]) -> Any:
         try:
-            return await answer(request)
+            return await answer(read_message(asked, message))
         except HoneError as error:
             set_status(context, error)
         except Exception:
@@ -50,6 +54,15 @@ def _told(answer: Callable[[Any], Awaitable[Any]], empty: Callable[[], Any]) -> 
         return empty()
 
     return call
+
+
+def read_message(kind: Any, message: bytes) -> Any:
+    """A message of that kind. Raises InvalidRequest."""
+    try:
+        return kind.FromString(message)
+    except DecodeError:
+        name = kind.DESCRIPTOR.name
+        raise InvalidRequest(f"the message isn't a {name}: it is cut off, or was garbled") from None
 
 
 def _serialized(message: Any) -> bytes:

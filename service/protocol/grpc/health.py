@@ -4,38 +4,57 @@ import asyncio
 from collections.abc import AsyncIterator
 
 import grpc
-from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_health.v1 import health_pb2
 
+from service.errors import InvalidRequest
 from service.protocol.engine_port import Engine
-from service.protocol.grpc.handlers import SERVICE
+from service.protocol.grpc.handlers import SERVICE, read_message
+from service.protocol.grpc.status import set_status
 
 _LOOK_SECONDS = 0.2
 """How often a watched state is looked at."""
 
 
-class Health(health_pb2_grpc.HealthServicer):  # type: ignore[misc]
+class Health:
     """Answers for the whole server, and for the inference service by its name: these are the same."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
-    async def Check(  # noqa: N802
-        self, request: health_pb2.HealthCheckRequest, context: grpc.aio.ServicerContext
+    def handlers(self) -> dict[str, grpc.RpcMethodHandler]:
+        """Its RPCs by name. Messages come in wire form: one that can't be read is the client's mistake."""
+        written = health_pb2.HealthCheckResponse.SerializeToString
+        return {
+            "Check": grpc.unary_unary_rpc_method_handler(self._check, response_serializer=written),
+            "Watch": grpc.unary_stream_rpc_method_handler(self._watch, response_serializer=written),
+        }
+
+    async def _check(
+        self, message: bytes, context: grpc.aio.ServicerContext[bytes, health_pb2.HealthCheckResponse]
     ) -> health_pb2.HealthCheckResponse:
         """The state now; a service that isn't here is NOT_FOUND."""
-        status = self._status(request.service)
+        try:
+            status = self._status(read_message(health_pb2.HealthCheckRequest, message).service)
+        except InvalidRequest as error:
+            set_status(context, error)
+            return health_pb2.HealthCheckResponse()
         if status == health_pb2.HealthCheckResponse.SERVICE_UNKNOWN:
             context.set_code(grpc.StatusCode.NOT_FOUND)
             context.set_details(f"there is no service of that name, ask for {SERVICE} or leave the name out")
         return health_pb2.HealthCheckResponse(status=status)
 
-    async def Watch(  # noqa: N802
-        self, request: health_pb2.HealthCheckRequest, _context: grpc.aio.ServicerContext
+    async def _watch(
+        self, message: bytes, context: grpc.aio.ServicerContext[bytes, health_pb2.HealthCheckResponse]
     ) -> AsyncIterator[health_pb2.HealthCheckResponse]:
         """The state now, and again whenever it has changed."""
+        try:
+            service = read_message(health_pb2.HealthCheckRequest, message).service
+        except InvalidRequest as error:
+            set_status(context, error)
+            return
         told = None
         while True:
-            status = self._status(request.service)
+            status = self._status(service)
             if status != told:
                 told = status
                 yield health_pb2.HealthCheckResponse(status=status)

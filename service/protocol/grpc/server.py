@@ -2,13 +2,13 @@
 
 import asyncio
 
-import grpc
-from grpc_health.v1 import health, health_pb2_grpc
+from grpc_health.v1 import health
 from grpc_reflection.v1alpha import reflection
 
 from service.logs import LogControl
 from service.protocol.client_memory import ClientMemory
 from service.protocol.engine_port import Engine
+from service.protocol.grpc.acceptance import AioServer
 from service.protocol.grpc.handlers import SERVICE, handlers
 from service.protocol.grpc.health import Health
 from service.protocol.grpc.infer import InferDoor
@@ -32,12 +32,14 @@ class GrpcServer:
 
     def __init__(self, engine: Engine, limits: Limits, logs: LogControl, memory: ClientMemory) -> None:
         """To be made on the event loop that it will serve on."""
-        self._server = grpc.aio.server(options=_options(limits))
+        self._server = AioServer(_options(limits), busy=f"/{SERVICE}/ModelInfer")
         self._ending: asyncio.Future[None] | None = None
         self._door = door = InferDoor(engine, limits, memory)
         self._streams = StreamDoor(door)
-        self._server.add_generic_rpc_handlers((handlers(door, self._streams, Questions(engine, logs, memory)),))
-        health_pb2_grpc.add_HealthServicer_to_server(Health(engine), self._server)
+        self._server.add_registered_method_handlers(
+            SERVICE, handlers(door, self._streams, Questions(engine, logs, memory))
+        )
+        self._server.add_registered_method_handlers(health.SERVICE_NAME, Health(engine).handlers())
         reflection.enable_server_reflection((SERVICE, health.SERVICE_NAME, reflection.SERVICE_NAME), self._server)
 
     def bind(self, host: str, port: int) -> int:

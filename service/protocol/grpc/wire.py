@@ -63,6 +63,8 @@ def split(message: bytes, max_head_bytes: int) -> Split:
         if tag == _RAW:
             raw.append(view[position:stop])
         elif tag == _ID:
+            if name:  # the last one counts, but each has to be text, which protobuf checks
+                head.append(b"".join(field(_ID >> 3, name)))
             name = message[position:stop]
         else:
             head.append(message[start:stop])

@@ -40,20 +40,20 @@ def wanted_coding(fields: Mapping[bytes, bytes]) -> bytes:
     return coding if coding in CODINGS else b""
 
 
-def decompress(body: bytes, coding: bytes, error: TooLarge, limit: int) -> bytes:
-    """The body without its coding. Raises `error` as soon as it has more than `limit` bytes, InvalidRequest for a
-    coding that isn't known or a body that isn't of it.
+def decompress(body: bytes, coding: bytes, limit: int, text: str) -> bytes:
+    """The body without its coding. Raises TooLarge, which says `text`, as soon as it has more than `limit` bytes, and
+    InvalidRequest for a coding that isn't known or a body that isn't of it.
     """
     if coding not in CODINGS:
         name = quoted(coding.decode("latin-1"))
         raise InvalidRequest(f"Content-Encoding {name} isn't supported: use gzip, deflate or none")
     try:
-        return _inflated(body, _GZIP if coding == b"gzip" else _ZLIB, error, limit)
+        return _inflated(body, _GZIP if coding == b"gzip" else _ZLIB, limit, text)
     except zlib.error:
         if coding == b"gzip":
             raise _broken(coding) from None
     try:
-        return _inflated(body, _BARE, error, limit)
+        return _inflated(body, _BARE, limit, text)
     except zlib.error:
         raise _broken(coding) from None
 
@@ -63,7 +63,7 @@ def compress(body: bytes, coding: bytes) -> bytes:
     return gzip.compress(body, _LEVEL, mtime=0) if coding == b"gzip" else zlib.compress(body, _LEVEL)
 
 
-def _inflated(body: bytes, form: int, error: TooLarge, limit: int) -> bytes:
+def _inflated(body: bytes, form: int, limit: int, text: str) -> bytes:
     """All of it; a gzip file may have several members, one after the other."""
     parts: list[bytes] = []
     left, members, position = limit + 1, 0, 0
@@ -76,7 +76,7 @@ def _inflated(body: bytes, form: int, error: TooLarge, limit: int) -> bytes:
         parts.append(stream.decompress(piece, left))
         left -= len(parts[-1])
         if left <= 0:
-            raise error
+            raise TooLarge(text.format(limit))
         position += len(piece)
         if stream.eof:
             position -= len(stream.unused_data)

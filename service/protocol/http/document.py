@@ -12,6 +12,7 @@ import orjson
 from service.errors import InvalidRequest
 from service.protocol.http.bare_tokens import has_bare_tokens, parse_with_bare_tokens
 from service.protocol.layout import TensorHead
+from service.quoting import on_one_line
 
 
 class InputEntry(TensorHead):
@@ -49,6 +50,8 @@ class NumericInferDocument(InferDocument):
     inputs: tuple[NumericInputEntry, ...]
 
 
+_LONGEST = 300
+"""Characters of what a parser says, which holds the way to what it is about: a bracket for each list around it."""
 _NUMERIC = msgspec.json.Decoder(NumericInferDocument)
 _GENERAL = msgspec.json.Decoder(InferDocument)
 
@@ -101,4 +104,4 @@ def _misfit(error: msgspec.ValidationError) -> InvalidRequest:
 
 
 def _first_line(error: Exception) -> str:
-    return str(error).partition("\n")[0].replace("`", "")
+    return on_one_line(str(error).partition("\n")[0].replace("`", ""), _LONGEST)

@@ -12,13 +12,14 @@ from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
+from service.errors import TooLarge
 from service.protocol.client_memory import ClientMemory
 from service.protocol.engine_port import Engine
 from service.protocol.http.answer import CLOSE, refusal
 from service.protocol.http.compression import is_coded
 from service.protocol.http.fast_cycle import FastCycle
 from service.protocol.http.guarded import BETWEEN, GuardedProtocol
-from service.protocol.http.head import body_limit, body_too_large
+from service.protocol.http.head import beyond, body_limit
 from service.protocol.http.infer_door import InferDoor, Route
 from service.protocol.http.known_heads import END, END_BYTES, KnownHead, KnownHeads
 from service.protocol.http.large_body import LARGE, LargeBody
@@ -172,7 +173,7 @@ class FastProtocol(GuardedProtocol):
             return False
         limit = body_limit(fields, self.limits)
         if int(length) > limit:
-            error = body_too_large(fields, self.limits)
+            error = TooLarge(beyond(fields).format(limit))
             self.door.engine.refuse(*route, "http", error)
             self.refuse(refusal(error, CLOSE))
             return True

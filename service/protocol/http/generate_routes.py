@@ -65,7 +65,6 @@ class _Door:
     def __init__(self, engine: Engine, limits: Limits) -> None:
         self._engine = engine
         self._limit = limits.max_json_bytes
-        self._too_large = TooLarge(f"the body is larger than the limit of {self._limit} bytes")
 
     async def answer(self, request: Request, model: str, version: str | None) -> Response:
         """A text in one answer. Raises a HoneError."""
@@ -100,9 +99,9 @@ class _Door:
     ) -> tuple[Exchange, _Text]:
         fields, engine = dict(request.scope["headers"]), self._engine
         try:
-            body = await read_body(request, self._limit, self._too_large)
+            body = await read_body(request, self._limit)
             head = read_head(fields)
-            body = await uncoded(fields, body, self._too_large, self._limit)
+            body = await uncoded(fields, body, self._limit)
             asked = decode_generate(body, engine.metadata(model, version), version, head.timeout, streams=streams)
         except HoneError as error:
             engine.refuse(model, version, "http", error)

@@ -21,6 +21,8 @@ from service.protocol.http.reception import Reception, head_size
 from service.protocol.http.wire import head_without_upgrade, headers_too_large, parser_refusal, write_answer
 from service.protocol.limits import Limits
 
+_MOST_PIECES = 65536
+"""Chunks, or other pieces, that a body may come in: each takes microseconds, however small it is."""
 BETWEEN, HEAD, BODY = range(3)
 """Where the parser is."""
 
@@ -46,6 +48,7 @@ class GuardedProtocol(HttpToolsProtocol):
         self.reception = Reception(self.loop, limits.receive_seconds, limits.max_header_bytes, self._too_slow)
         self.idleness = Idleness(self.loop, self.timeout_keep_alive, self._is_idle, self._close)
         self.stage = BETWEEN
+        self.pieces = 0  # of the body so far
         self.received = 0  # bytes in the piece that is being parsed
         self.is_open = True  # false once the last answer is decided: what still arrives is dropped
         self.is_stopping = False  # the next answer is the last
@@ -126,6 +129,7 @@ class GuardedProtocol(HttpToolsProtocol):
         self.stage = HEAD
         self.url = b""
         self.headers = []
+        self.pieces = 0
         self.expect_100_continue = False
 
     def on_headers_complete(self) -> None:
@@ -140,6 +144,9 @@ class GuardedProtocol(HttpToolsProtocol):
     def on_body(self, body: bytes) -> None:
         """A piece of the body."""
         self.reception.got_body = True
+        self.pieces += 1
+        if self.pieces > _MOST_PIECES:
+            self.refuse(transport_refusal(413, f"the body comes in more than {_MOST_PIECES} pieces", CLOSE))
         if self.is_open:
             super().on_body(body)
 
@@ -238,6 +245,7 @@ class GuardedProtocol(HttpToolsProtocol):
         if cycle.response_started:
             return False
         cycle.disconnected = True
+        cycle.waiting_for_100_continue = False  # uvicorn would say so behind the refusal
         cycle.message_event.set()
         self.cycle = None  # type: ignore[assignment]  # as in uvicorn before the first request
         return True

@@ -4,10 +4,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from math import isfinite
 
-from service.errors import InvalidRequest, TooLarge
+from service.errors import InvalidRequest
 from service.protocol.limits import Limits
 from service.quoting import quoted
 
+BEYOND = "the body is larger than the limit of {} bytes"
+_JSON_BEYOND = "the JSON body is larger than the limit of {} bytes: send the tensors as binary data"
 JSON_LENGTH = b"inference-header-content-length"
 _TIMEOUT = b"x-request-timeout-ms"
 _SPECIAL = frozenset({JSON_LENGTH, _TIMEOUT})
@@ -36,13 +38,13 @@ def body_limit(fields: Mapping[bytes, bytes], limits: Limits) -> int:
     return limits.max_binary_bytes if JSON_LENGTH in fields else limits.max_json_bytes
 
 
-def body_too_large(fields: Mapping[bytes, bytes], limits: Limits) -> TooLarge:
-    """The error for a body beyond `body_limit`: the same words whether its length was announced or found out."""
-    if JSON_LENGTH in fields:
-        return TooLarge(f"the body is larger than the limit of {limits.max_binary_bytes} bytes")
-    return TooLarge(
-        f"the JSON body is larger than the limit of {limits.max_json_bytes} bytes: send the tensors as binary data"
-    )
+def beyond(fields: Mapping[bytes, bytes]) -> str:
+    """What is said of a body beyond `body_limit`, whether its length was announced or found out; {} is that limit.
+
+    Errors are made where they are raised: one that is kept would keep the frames that it went through, and what these
+    had read.
+    """
+    return BEYOND if JSON_LENGTH in fields else _JSON_BEYOND
 
 
 def _json_length(value: bytes | None) -> int | None:

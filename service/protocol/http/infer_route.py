@@ -12,7 +12,7 @@ from service.engine.exchange import Exchange
 from service.errors import Cancelled, Draining, HoneError, TooLarge
 from service.protocol.http.answer import CLOSE, Answer, coded, refusal
 from service.protocol.http.compression import compress, decompress, sent_coding, wanted_coding
-from service.protocol.http.head import body_limit, body_too_large
+from service.protocol.http.head import BEYOND, beyond, body_limit
 from service.protocol.http.infer_door import InferDoor, Route
 from service.protocol.http.reply import Reply
 
@@ -52,11 +52,13 @@ class EarlyResponse(AnswerResponse):
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
-async def read_body(request: Request, limit: int, error: TooLarge) -> bytes:
-    """The whole body. Raises `error` as soon as it is known to exceed `limit` bytes, ClientDisconnect if it ends."""
+async def read_body(request: Request, limit: int, text: str = BEYOND) -> bytes:
+    """The whole body. Raises TooLarge, which says `text`, as soon as it is known to exceed `limit` bytes, and
+    ClientDisconnect if it ends.
+    """
     announced = request.headers.get("content-length", "")
     if announced.isdigit() and int(announced) > limit:
-        raise error
+        raise TooLarge(text.format(limit))
     parts: list[bytes] = []
     size = 0
     more = True
@@ -67,7 +69,7 @@ async def read_body(request: Request, limit: int, error: TooLarge) -> bytes:
         part = message.get("body", b"")
         size += len(part)
         if size > limit:
-            raise error
+            raise TooLarge(text.format(limit))
         parts.append(part)
         more = message.get("more_body", False)
     return parts[0] if len(parts) == 1 else b"".join(parts)
@@ -79,10 +81,10 @@ async def infer(door: InferDoor, route: Route, request: Request) -> Response:
     When the server stops and can wait no longer, uvicorn cancels the task: the request is refused as `draining`.
     """
     fields = dict(request.scope["headers"])
-    error = body_too_large(fields, door.limits)
+    limit, text = body_limit(fields, door.limits), beyond(fields)
     try:
-        body = await read_body(request, body_limit(fields, door.limits), error)
-    except TooLarge:
+        body = await read_body(request, limit, text)
+    except TooLarge as error:
         door.engine.refuse(*route, "http", error)
         return EarlyResponse(refusal(error, CLOSE))
     except asyncio.CancelledError:
@@ -90,17 +92,17 @@ async def infer(door: InferDoor, route: Route, request: Request) -> Response:
         door.engine.refuse(*route, "http", stopping)
         return AnswerResponse(refusal(stopping, CLOSE))
     try:
-        body = await uncoded(fields, body, error, body_limit(fields, door.limits))
+        body = await uncoded(fields, body, limit, text)
     except HoneError as wrong:
         door.engine.refuse(*route, "http", wrong)
         return AnswerResponse(refusal(wrong))
     return AnswerResponse(await as_wanted(fields, await _answer(door, route, fields, body, request)))
 
 
-async def uncoded(fields: Mapping[bytes, bytes], body: bytes, error: TooLarge, limit: int) -> bytes:
+async def uncoded(fields: Mapping[bytes, bytes], body: bytes, limit: int, text: str = BEYOND) -> bytes:
     """A body without the content coding that it came in, if it has one. Raises what `decompress` raises."""
     coding = sent_coding(fields)
-    return await asyncio.to_thread(decompress, body, coding, error, limit) if coding else body
+    return await asyncio.to_thread(decompress, body, coding, limit, text) if coding else body
 
 
 async def as_wanted(fields: Mapping[bytes, bytes], answer: Answer) -> Answer:

@@ -6,9 +6,11 @@ import msgspec
 
 from service.errors import InvalidRequest
 from service.protocol.override import FILE, read_override
-from service.quoting import quoted
+from service.quoting import on_one_line, quoted
 from service.repository.override import Override
 
+_LONGEST = 300
+"""Characters of what the parser says."""
 _PIECE = 1 << 20
 """Characters that are decoded at a time, a multiple of four: the interpreter is nobody else's meanwhile."""
 
@@ -30,7 +32,7 @@ def read_load(body: bytes) -> Override | None:
         raw = msgspec.json.decode(body, type=_LoadBody).parameters
         parameters = {key: value if key.startswith(FILE) else msgspec.json.decode(value) for key, value in raw.items()}
     except (ValueError, RecursionError) as error:  # of which the first is what is malformed, in msgspec and in UTF-8
-        raise InvalidRequest(f"the JSON can't be read: {error}") from None
+        raise InvalidRequest(f"the JSON can't be read: {on_one_line(str(error), _LONGEST)}") from None
     return read_override(parameters, _from_base64)
 
 

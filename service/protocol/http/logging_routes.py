@@ -3,7 +3,6 @@
 from fastapi import FastAPI, Request
 from starlette.responses import Response
 
-from service.errors import TooLarge
 from service.logs import LogControl
 from service.protocol.gate import check_origin
 from service.protocol.http.answer import json_answer
@@ -16,7 +15,6 @@ from service.protocol.log_settings import change_log_settings, log_settings
 
 def add_logging_routes(app: FastAPI, limits: Limits, logs: LogControl) -> None:
     """What is logged, and how to change it."""
-    too_large = TooLarge(f"the body is larger than the limit of {limits.max_json_bytes} bytes")
 
     async def told() -> Response:
         """Which lines the server writes."""
@@ -25,7 +23,7 @@ def add_logging_routes(app: FastAPI, limits: Limits, logs: LogControl) -> None:
     async def changed(request: Request) -> Response:
         """Set which lines the server writes; the answer is what is set then."""
         check_origin(request.headers.get("origin"))
-        change_log_settings(logs, object_of(await read_body(request, limits.max_json_bytes, too_large)))
+        change_log_settings(logs, object_of(await read_body(request, limits.max_json_bytes)))
         return AnswerResponse(json_answer(200, log_settings(logs)))
 
     app.get("/v2/logging", tags=["server"], openapi_extra=LOGGING)(told)

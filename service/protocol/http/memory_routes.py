@@ -5,7 +5,7 @@ from typing import Any
 from fastapi import FastAPI, Request
 from starlette.responses import Response
 
-from service.errors import InvalidRequest, TooLarge, Unsupported
+from service.errors import InvalidRequest, Unsupported
 from service.protocol.client_memory import NO_CUDA, ClientMemory
 from service.protocol.gate import check_origin
 from service.protocol.http.answer import empty_answer, json_answer
@@ -28,7 +28,6 @@ _REGION = "/region/{region}"
 
 def add_memory_routes(app: FastAPI, limits: Limits, memory: ClientMemory) -> None:
     """Status, register and unregister, of one region and of all."""
-    too_large = TooLarge(f"the body is larger than the limit of {limits.max_json_bytes} bytes")
 
     def told(region: str | None) -> Response:
         found = [
@@ -48,7 +47,7 @@ def add_memory_routes(app: FastAPI, limits: Limits, memory: ClientMemory) -> Non
     async def register(request: Request, region: str) -> Response:
         """Take tensors from, and write them to, a shared memory object of this machine (--allow-client-shm)."""
         check_origin(request.headers.get("origin"))
-        content = object_of(await read_body(request, limits.max_json_bytes, too_large))
+        content = object_of(await read_body(request, limits.max_json_bytes))
         memory.register(region, _key(content), content.get("offset", 0), content.get("byte_size"))
         return AnswerResponse(empty_answer(200))
 

@@ -23,11 +23,9 @@ _MODEL = "/models/{model}"
 
 def add_repository_routes(app: FastAPI, engine: Engine, limits: Limits) -> None:
     """Index, load and unload."""
-    too_large = TooLarge(f"the body is larger than the limit of {limits.max_json_bytes} bytes")
-    too_large_load = TooLarge(f"the body is larger than the limit of {limits.max_binary_bytes} bytes")
 
     async def body_of(request: Request) -> dict[str, Any]:
-        return object_of(await read_body(request, limits.max_json_bytes, too_large))
+        return object_of(await read_body(request, limits.max_json_bytes))
 
     async def index(request: Request) -> Response:
         """Every model and version in the repository, with its state."""
@@ -46,7 +44,7 @@ def add_repository_routes(app: FastAPI, engine: Engine, limits: Limits) -> None:
             engine.check_explicit()
         except HoneError as error:  # nobody may send megabytes in vain
             return EarlyResponse(refusal(error, CLOSE))
-        body = await read_body(request, limits.max_binary_bytes, too_large_load)
+        body = await read_body(request, limits.max_binary_bytes)
         override = await asyncio.to_thread(read_load, body) if body else None
         del body  # megabytes, perhaps, and loading takes a while
         await engine.load_model(model, override)

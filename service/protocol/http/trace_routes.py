@@ -3,7 +3,6 @@
 from fastapi import FastAPI, Request
 from starlette.responses import Response
 
-from service.errors import TooLarge
 from service.protocol.engine_port import Engine
 from service.protocol.gate import check_origin
 from service.protocol.http.answer import json_answer
@@ -19,14 +18,13 @@ _MODEL = "/v2/models/{model}/trace/setting"
 
 def add_trace_routes(app: FastAPI, engine: Engine, limits: Limits) -> None:
     """What is traced, and how to change it, of all models or of one."""
-    too_large = TooLarge(f"the body is larger than the limit of {limits.max_json_bytes} bytes")
 
     def told(model: str | None) -> Response:
         return AnswerResponse(json_answer(200, trace_settings(engine, model)))
 
     async def changed(request: Request, model: str | None) -> Response:
         check_origin(request.headers.get("origin"))
-        body = await read_body(request, limits.max_json_bytes, too_large)
+        body = await read_body(request, limits.max_json_bytes)
         change_trace_settings(engine, model, object_of(body))
         return told(model)
 

@@ -83,14 +83,14 @@ class _Door:
     async def body(self, request: Request, fields: Mapping[bytes, bytes]) -> bytes:
         """The whole body. Raises TooLarge."""
         limit = self._limit(fields)
-        return await read_body(request, limit, _too_large(limit))
+        return await read_body(request, limit)
 
     async def decoded(
         self, request: Request, fields: Mapping[bytes, bytes], body: bytes, model: str, version: str | None
     ) -> tuple[InferRequest, Callable[[InferResponse], bytes]]:
         """Raises a HoneError that names the culprit."""
         head, limit, media = read_head(fields), self._limit(fields), media_of(fields)
-        body = await uncoded(fields, body, _too_large(limit), limit)
+        body = await uncoded(fields, body, limit)
         metadata = self._engine.metadata(model, version)
         instances: int | None = 1
         timeout, classes = head.timeout, dict[str, int]()
@@ -114,10 +114,6 @@ class _Door:
 
     def _limit(self, fields: Mapping[bytes, bytes]) -> int:
         return self._limits.max_binary_bytes if media_of(fields) in PICTURES else self._limits.max_json_bytes
-
-
-def _too_large(limit: int) -> TooLarge:
-    return TooLarge(f"the body is larger than the limit of {limit} bytes")
 
 
 def add_v1_routes(app: FastAPI, engine: Engine, limits: Limits) -> None:
