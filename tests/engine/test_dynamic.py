@@ -2,7 +2,9 @@
 
 import asyncio
 import errno
+import gc
 import time
+import tracemalloc
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -224,6 +226,30 @@ async def test_a_cancelled_request_is_not_computed() -> None:
 
     assert [1, 1] == rig.instances[0].sizes
     assert isinstance(ending(receiver), Cancelled)
+
+
+async def test_whoever_leaves_leaves_nothing_behind() -> None:
+    """Tens of thousands that come and go while the worker is busy take no memory, nor places in the queue."""
+    rig = Rig(most=10)
+    rig.submit(1)
+    await turn()
+
+    async def come_and_go(times: int) -> int:
+        for number in range(times):
+            rig.submit(2)[0].cancel()
+            if number % 100 == 0:
+                await turn()
+        gc.collect()
+        return tracemalloc.get_traced_memory()[0]
+
+    tracemalloc.start()
+    try:
+        before = await come_and_go(1000)
+        after = await come_and_go(20000)
+    finally:
+        tracemalloc.stop()
+    assert after - before < 20000, "a byte for each that left"
+    assert 0 == rig.metrics.pending()
 
 
 @pytest.mark.parametrize("max_rows", [0, 4])
