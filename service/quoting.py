@@ -13,5 +13,5 @@ def on_one_line(text: str, longest: int) -> str:
     """What may hold a client's words, escaped where it can't be printed, and cut behind `longest` characters."""
     shown = text[:longest]
     if not shown.isprintable():
-        shown = ascii(shown)[1:-1]
+        shown = shown.encode("unicode_escape").decode()
     return shown if len(shown) <= longest and len(text) <= longest else shown[:longest] + "..."

@@ -115,6 +115,7 @@ def test_examples_run_as_pasted(client: httpx.Client, schema: BaseSchema, docume
     In the order of the document; a model that was unloaded is loaded again.
     """
     bodies = 0
+    client.post("/v2/systemsharedmemory/unregister")  # what another test may have left
     for path, operations in document["paths"].items():
         for method, operation in operations.items():
             address, answers = path, operation["responses"]
