@@ -1,14 +1,11 @@
 """The end of a turn of the event loop: what came is taken first, and what follows from it is done last."""
 
 import asyncio
-import time
 from typing import Any
 
 import uvloop
 
 from service.turn import Turn
-
-PATIENCE = 5.0
 
 
 async def test_what_came_is_taken_before_anything_follows_from_it() -> None:
@@ -26,36 +23,6 @@ async def test_what_came_is_taken_before_anything_follows_from_it() -> None:
 
     await asyncio.sleep(0)
     assert ["first", "second", "last", "follows"] == done
-
-
-async def test_a_turn_that_is_extended_waits_for_those_who_come() -> None:
-    """What follows is done once, after all who came meanwhile; what comes is taken at once."""
-    turn, done = Turn.of(asyncio.get_running_loop()), list[str]()
-    turn.last(lambda: done.append("last"))
-    for _ in range(3):
-        turn.extend()
-        turn.take(lambda: done.append("taken"))
-        await asyncio.sleep(0)
-    assert ["taken"] * 3 == done
-
-    for _ in range(20):
-        await asyncio.sleep(0)
-    assert ["taken"] * 3 + ["last"] == done
-
-    turn.last(lambda: done.append("next"))
-    await asyncio.sleep(0)
-    assert done[-1] == "next"  # only that turn was extended
-
-
-async def test_a_turn_is_not_extended_for_long() -> None:
-    """Who was there first doesn't wait until nobody comes any more."""
-    turn, done = Turn.of(asyncio.get_running_loop()), list[float]()
-    began = time.monotonic()
-    turn.last(lambda: done.append(time.monotonic()))
-    while not done:
-        turn.extend()
-        await asyncio.sleep(0)
-        assert time.monotonic() - began < PATIENCE
 
 
 async def test_a_failure_is_reported_and_hurts_nobody_else() -> None:

@@ -15,7 +15,6 @@ from service.protocol.grpc.reply import Reply
 from service.protocol.grpc.status import set_internal_error, set_status
 from service.protocol.grpc.wire import split
 from service.protocol.limits import Limits
-from service.turn import Turn
 
 _log = structlog.get_logger()
 _SOON = 1e-6
@@ -36,7 +35,6 @@ class InferDoor:
         self._limits = limits
         self._held = 0
         self._decoder = InferDecoder(limits, memory)
-        self._turn = Turn.of(asyncio.get_running_loop())
 
     async def infer(self, message: bytes, context: grpc.aio.ServicerContext[bytes, bytes]) -> bytes:
         """The ModelInferResponse; when the request is refused the call ends with that. A call that the client cancels,
@@ -100,8 +98,6 @@ class InferDoor:
         except HoneError as error:
             self._engine.refuse(model, version, "grpc", error)
             raise
-        if self._held > len(message):  # others are being answered, and more may come in the next rounds of the loop
-            self._turn.extend()
         return self._engine.submit(structs.replace(request, streams=True) if streams else request, reply)
 
     async def _until(
