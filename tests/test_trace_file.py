@@ -75,7 +75,7 @@ def test_nothing_is_written_beyond_the_bound(tmp_path: Path) -> None:
     put(file, series, *range(100), padding="x" * 100)
     file.close()
 
-    assert file.is_full
+    assert "--max-trace-bytes" == file.reached
     written = list(tmp_path.iterdir())
     assert 10 < len(written) < 20
     assert sum(path.stat().st_size for path in written) <= 2000 + 2 * len(written)
@@ -90,7 +90,7 @@ def test_there_are_so_many_files_and_no_more(tmp_path: Path, capsys: pytest.Capt
         put(file, Series(2, indexed=True), MOST_FILES - 1 + 3 * number, MOST_FILES + 3 * number)
     file.close()
 
-    assert file.is_full
+    assert f"{MOST_FILES} files" == file.reached
     assert {f"t.{number}" for number in range(MOST_FILES)} == {path.name for path in tmp_path.iterdir()}
     assert [MOST_FILES - 1, MOST_FILES] == ids(tmp_path / f"t.{MOST_FILES - 1}")
     assert 1 == capsys.readouterr().out.count(f"traces have reached {MOST_FILES} files: no more are written")
