@@ -28,8 +28,7 @@ class Preparation:
     """Owns the worker, which is started when the first of them comes, and who waits for it."""
 
     def __init__(self) -> None:
-        plan = Plan(backend="transform", path="")
-        self._instance: Instance[object] = Instance(plan, self._resolve, Patience(batch=SECONDS), "transform")
+        self._instance = self._unstarted()
         self._starting: asyncio.Task[None] | None = None
         self._waiting = 0
         self._turn = asyncio.Lock()
@@ -95,10 +94,13 @@ class Preparation:
         try:
             await asyncio.shield(self._starting)  # who came first may have no time for it; others do
         except ArtifactError as error:
-            self._starting = None
+            self._starting, self._instance = None, self._unstarted()  # the other one has been stopped for good
             raise NotReady(f"no worker that decodes pictures and texts can be started: {error}") from error
         while not self._instance.idle:  # noqa: ASYNC110  (it tells its listener, but not that a slot is free again)
             await asyncio.sleep(_PAUSE)
+
+    def _unstarted(self) -> Instance[object]:
+        return Instance(Plan(backend="transform", path=""), self._resolve, Patience(batch=SECONDS), "transform")
 
     def _resolve(self, signature: Signature) -> tuple[Plan, "Preparation"]:
         plan = msgspec.structs.replace(
