@@ -134,7 +134,7 @@ class TraceFile:
             self.reached = f"{MOST_FILES} files" if self._index > MOST_FILES else "--max-trace-bytes"
             _log.warning(f"traces have reached {self.reached}: no more are written", written=self._bytes)
             return
-        begun = series.held > 0 if series.indexed else self._begun
+        begun = (series.held > 0 if series.indexed else self._begun) and series.path.exists()  # it may be taken away
         with series.path.open("r+b" if begun else "wb", buffering=0) as file:
             place = file.seek(-len(_END), os.SEEK_END) if begun else 0
             try:

@@ -57,6 +57,21 @@ def test_the_file_is_whole_while_it_grows(tmp_path: Path) -> None:
     assert [1, 2, 3, 4] == ids(path)
 
 
+@pytest.mark.parametrize("indexed", [False, True])
+def test_a_file_that_was_taken_away_is_begun_anew(tmp_path: Path, *, indexed: bool) -> None:
+    """Somebody has moved it elsewhere to look at it, and what comes then isn't lost."""
+    path = tmp_path / ("t.0" if indexed else "t")
+    file, series = TraceFile(tmp_path / "t", 10**6), Series(10 if indexed else 0, indexed=indexed)
+    put(file, series, 1)
+    eventually(path.exists)
+    eventually(lambda: ids(path) == [1])
+    path.rename(tmp_path / "elsewhere")
+    put(file, series, 2, 3)
+    file.close()
+
+    assert [[1], [2, 3]] == [ids(tmp_path / "elsewhere"), ids(path)]
+
+
 def test_numbered_files_hold_so_many_each(tmp_path: Path) -> None:
     """Series share the numbers, and each begins with a file of its own."""
     file, two, all_of_them = TraceFile(tmp_path / "t", 10**6), Series(2, indexed=True), Series(0, indexed=True)
