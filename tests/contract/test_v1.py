@@ -54,6 +54,16 @@ def test_zeros_at_the_end_of_a_text_are_its_own(server: Live) -> None:
     assert (200, {"predictions": ["a\0\0"]}) == predict(server, b"a\0\0", "Content-Type: text/plain", path=path)
 
 
+def test_another_kind_of_picture_is_named_in_short(server: Live) -> None:
+    """However long its client says what it is."""
+    code, answer = predict(server, b"", f"Content-Type: image/{'x' * 5000}\xff")
+
+    assert 400 == code
+    assert answer["error"].startswith('the body is "image/xxx')
+    assert answer["error"].endswith('...", expected image/png or image/jpeg')
+    assert len(answer["error"]) < 200
+
+
 def test_what_is_not_finite_is_written_as_it_is_read(server: Live) -> None:
     """By the bare tokens that Python, TensorFlow Serving and Triton write; no other number loses a digit by it."""
     answer = ask(server.port, post(PATH, b'{"instances": [[NaN, Infinity, -Infinity, 0.1]]}'))

@@ -37,6 +37,7 @@ from service.protocol.http.v1_media import (
 from service.protocol.http.v1_request import PredictDecoder
 from service.protocol.http.v1_response import encode_predict
 from service.protocol.limits import Limits
+from service.quoting import quoted
 
 _MODELS = "/v1/models"
 _LONGEST = 30.0
@@ -105,7 +106,7 @@ class _Door:
             inputs = await unless_gone(preparation, request)
             timeout = None if timeout is None else max(timeout - (time.monotonic() - began), _SOON)
         else:
-            raise InvalidRequest(f"the body is {media.decode('latin-1')}, expected image/png or image/jpeg")
+            raise InvalidRequest(f"the body is {quoted(media.decode('latin-1'))}, expected image/png or image/jpeg")
         asked = InferRequest(
             model=model, version=version, inputs=inputs, classes=classes, timeout=timeout, protocol="v1"
         )
