@@ -18,6 +18,7 @@ from service.protocol.http.infer_route import (
     AnswerResponse,
     EarlyResponse,
     as_wanted,
+    or_draining,
     read_body,
     settled,
     uncoded,
@@ -141,11 +142,11 @@ def add_v1_routes(app: FastAPI, engine: Engine, limits: Limits) -> None:
 
     async def predict(request: Request, model: str) -> Response:
         """Run a model on plain JSON (`instances` by rows, or `inputs` by columns), on a picture, or on a text."""
-        return await answer(request, model, None)
+        return await or_draining(answer(request, model, None), partial(engine.refuse, model, None, "v1"))
 
     async def predict_version(request: Request, model: str, version: str) -> Response:
-        """Run one version of a model on plain JSON: `instances` by rows, or `inputs` by columns."""
-        return await answer(request, model, version)
+        """Run one version of a model on plain JSON (`instances` or `inputs`), on a picture, or on a text."""
+        return await or_draining(answer(request, model, version), partial(engine.refuse, model, version, "v1"))
 
     async def models() -> Response:
         """The names of the models that are served."""
