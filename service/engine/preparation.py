@@ -16,7 +16,7 @@ from service.engine.transformation import Transformation
 from service.errors import ArtifactError, DeadlineExceeded, InvalidRequest, NotReady, PoisonRequest, QueueFull
 from service.workers.instance import Instance
 from service.workers.patience import Patience
-from service.workers.trial import TrialFailed, WorkerEnded
+from service.workers.trial import TrialFailed, Tried, WorkerEnded
 
 MOST_WAITING = 64
 SECONDS = 10.0
@@ -78,15 +78,24 @@ class Preparation:
         inputs = [np.frombuffer(part, np.uint8) for part in (wanted.order, content, tokenizer)]
         for _ in range(2):
             await self._ready()
+            attempt = asyncio.ensure_future(self._attempt(inputs))
+            attempt.add_done_callback(lambda done: done.cancelled() or done.exception())  # who waits may have gone
             try:
-                tensors, shapes = (await self._instance.attempt(inputs)).outputs
+                tensors, shapes = (await asyncio.shield(attempt)).outputs
             except WorkerEnded:
                 continue
             return tensors, msgspec.json.decode(shapes.tobytes(), type=list[tuple[int, ...]])
-        self._instance.excuse()
         raise PoisonRequest(
             f"the worker process that decodes pictures and texts ended over this {wanted.medium}, twice"
         )
+
+    async def _attempt(self, inputs: Sequence[NDArray[Any]]) -> Tried:
+        """Goes on where its client leaves: a worker that ends then has ended over what was sent, too."""
+        try:
+            return await self._instance.attempt(inputs)
+        except WorkerEnded:
+            self._instance.excuse()
+            raise
 
     async def _ready(self) -> None:
         if self._starting is None:

@@ -1,5 +1,6 @@
 """The worker that decodes pictures and texts: a process that may not be started at once, and that may end."""
 
+import asyncio
 import os
 import resource
 import signal
@@ -14,7 +15,7 @@ from service.artifact.signature import TensorSpec
 from service.backends.order import Order
 from service.engine.preparation import Preparation
 from service.engine.transformation import Transformation
-from service.errors import NotReady
+from service.errors import DeadlineExceeded, NotReady
 from tests.artifact.test_picturing import RGB, file
 
 PICTURE = Transformation(
@@ -48,4 +49,26 @@ async def test_a_worker_that_could_not_be_started_at_first_is_followed_as_any_ot
             os.kill(worker, signal.SIGKILL)
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        await preparation.stop()
+
+
+async def test_files_that_end_it_hold_nobody_up_though_their_clients_have_gone(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """It isn't the worker's fault: the next one is started at once, and not later each time."""
+    preparation, others = Preparation(), children()
+    try:
+        await preparation.tensors(file(RGB), PICTURE, 20)
+        for _ in range(3):
+            (worker,) = children() - others
+            os.kill(worker, signal.SIGSTOP)
+            with pytest.raises(DeadlineExceeded):
+                await preparation.tensors(file(RGB), PICTURE, 0.1)
+            os.kill(worker, signal.SIGSEGV)
+            os.kill(worker, signal.SIGCONT)
+            while preparation._instance.pid in (None, worker) or not preparation._instance.idle:
+                await asyncio.sleep(0.01)
+        assert 0 == preparation._instance.failures
+        assert not [record for record in caplog.records if record.name == "asyncio"]
+    finally:
         await preparation.stop()
