@@ -49,6 +49,13 @@ def item_bytes(datatype: str) -> int:
     return 0 if datatype == BYTES else NUMPY_DTYPES[datatype].itemsize
 
 
+def one_element(element: bytes, rank: int) -> NDArray[np.object_]:
+    """An array of a single element of BYTES, which has so many axes. `np.full` would lose the zeros at its end."""
+    array = np.empty((1,) * rank, np.object_)
+    array.fill(element)
+    return array
+
+
 def encode_bytes(elements: Iterable[bytes]) -> bytes:
     """BYTES elements in wire form: each a little-endian uint32 length followed by that many bytes."""
     parts: list[bytes] = []

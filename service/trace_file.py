@@ -41,12 +41,13 @@ class TraceFile:
     """Owns the file at `path`, its successors `path.0`, `path.1` and so on, and the thread that writes them.
 
     A run of the server writes over what an earlier one left. Once `max_bytes` were written, or MOST_FILES files, it
-    `is_full`, and writes no more. A disk that can't be written to costs traces and a line in the log, and no request.
+    writes no more, and `reached` says which of both it was. A disk that can't be written to costs traces and a line in
+    the log, and no request.
     """
 
     def __init__(self, path: Path, max_bytes: int) -> None:
         self.path = path
-        self.is_full = False
+        self.reached = ""
         self._max_bytes = max_bytes
         self._bytes = 0
         self._index = 0
@@ -107,7 +108,7 @@ class TraceFile:
         for series, traces in gathered.items():
             texts = [orjson.dumps(trace) for trace in traces]
             try:
-                while texts and not self.is_full:
+                while texts and not self.reached:
                     room = self._room(series)
                     self._append(series, texts[:room])
                     texts = texts[room:] if room else []
@@ -130,11 +131,10 @@ class TraceFile:
         assert series.path
         content = _BETWEEN.join(texts) + _END
         if self._bytes + len(content) > self._max_bytes or self._index > MOST_FILES:
-            self.is_full = True
-            limit = f"{MOST_FILES} files" if self._index > MOST_FILES else "--max-trace-bytes"
-            _log.warning(f"traces have reached {limit}: no more are written", written=self._bytes)
+            self.reached = f"{MOST_FILES} files" if self._index > MOST_FILES else "--max-trace-bytes"
+            _log.warning(f"traces have reached {self.reached}: no more are written", written=self._bytes)
             return
-        begun = series.held > 0 if series.indexed else self._begun
+        begun = (series.held > 0 if series.indexed else self._begun) and series.path.exists()  # it may be taken away
         with series.path.open("r+b" if begun else "wb", buffering=0) as file:
             place = file.seek(-len(_END), os.SEEK_END) if begun else 0
             try:

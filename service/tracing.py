@@ -110,7 +110,7 @@ class TraceControl:
     def sample(self, model: str) -> Trace | None:
         """A trace for the request to this model that has just come, if it is one of those that are traced."""
         sampler = self._sampler(model)
-        if self.file is None or self.file.is_full or not sampler.on or not sampler.takes():
+        if self.file is None or self.file.reached or not sampler.on or not sampler.takes():
             return None
         return Trace(next(self._numbers), sampler.series, self.file)
 

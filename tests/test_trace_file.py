@@ -57,6 +57,21 @@ def test_the_file_is_whole_while_it_grows(tmp_path: Path) -> None:
     assert [1, 2, 3, 4] == ids(path)
 
 
+@pytest.mark.parametrize("indexed", [False, True])
+def test_a_file_that_was_taken_away_is_begun_anew(tmp_path: Path, *, indexed: bool) -> None:
+    """Somebody has moved it elsewhere to look at it, and what comes then isn't lost."""
+    path = tmp_path / ("t.0" if indexed else "t")
+    file, series = TraceFile(tmp_path / "t", 10**6), Series(10 if indexed else 0, indexed=indexed)
+    put(file, series, 1)
+    eventually(path.exists)
+    eventually(lambda: ids(path) == [1])
+    path.rename(tmp_path / "elsewhere")
+    put(file, series, 2, 3)
+    file.close()
+
+    assert [[1], [2, 3]] == [ids(tmp_path / "elsewhere"), ids(path)]
+
+
 def test_numbered_files_hold_so_many_each(tmp_path: Path) -> None:
     """Series share the numbers, and each begins with a file of its own."""
     file, two, all_of_them = TraceFile(tmp_path / "t", 10**6), Series(2, indexed=True), Series(0, indexed=True)
@@ -75,7 +90,7 @@ def test_nothing_is_written_beyond_the_bound(tmp_path: Path) -> None:
     put(file, series, *range(100), padding="x" * 100)
     file.close()
 
-    assert file.is_full
+    assert "--max-trace-bytes" == file.reached
     written = list(tmp_path.iterdir())
     assert 10 < len(written) < 20
     assert sum(path.stat().st_size for path in written) <= 2000 + 2 * len(written)
@@ -90,7 +105,7 @@ def test_there_are_so_many_files_and_no_more(tmp_path: Path, capsys: pytest.Capt
         put(file, Series(2, indexed=True), MOST_FILES - 1 + 3 * number, MOST_FILES + 3 * number)
     file.close()
 
-    assert file.is_full
+    assert f"{MOST_FILES} files" == file.reached
     assert {f"t.{number}" for number in range(MOST_FILES)} == {path.name for path in tmp_path.iterdir()}
     assert [MOST_FILES - 1, MOST_FILES] == ids(tmp_path / f"t.{MOST_FILES - 1}")
     assert 1 == capsys.readouterr().out.count(f"traces have reached {MOST_FILES} files: no more are written")

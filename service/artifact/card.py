@@ -23,6 +23,7 @@ Name = Annotated[str, msgspec.Meta(pattern="^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$")
 Pixels = Annotated[int, msgspec.Meta(ge=1, le=65536)]
 Count = Annotated[int, msgspec.Meta(ge=0)]
 Tokens = Annotated[int, msgspec.Meta(ge=1, le=65536)]
+TokenId = Annotated[int, msgspec.Meta(ge=0, lt=2**31)]
 
 
 class FileRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -70,7 +71,7 @@ class Tokenize(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     file: str
     gives: Literal["ids", "attention_mask", "type_ids"]
     max_length: Tokens
-    pad: Count | None = None
+    pad: TokenId | None = None
     datatype: Literal["INT64", "INT32"] = "INT64"
 
 

@@ -44,13 +44,13 @@ def text_tensors(content: bytes, transforms: Transforms, tokenizer: Tokenizer) -
 
 def check_tokenizer(tokenizer: Tokenizer, transforms: Transforms, *, source: str) -> None:
     """Raises ArtifactError, beginning with `source`, where the steps ask what the tokenizer can't do."""
-    around, words = tokenizer.num_special_tokens_to_add(is_pair=False), tokenizer.get_vocab_size()
+    around = tokenizer.num_special_tokens_to_add(is_pair=False)
     for name, step in _steps(transforms):
         place = f'{source}: transforms: input "{name}"'
         if step.max_length <= around:
             raise ArtifactError(f"{place}: max_length is {step.max_length}, {around} tokens are put around each text")
-        if step.gives == "ids" and step.pad is not None and step.pad >= words:
-            raise ArtifactError(f"{place}: pad is {step.pad}, the tokenizer's ids are 0 to {words - 1}")
+        if step.gives == "ids" and step.pad is not None and tokenizer.id_to_token(step.pad) is None:
+            raise ArtifactError(f"{place}: pad is {step.pad}, the tokenizer has no token of that id")
 
 
 def _steps(transforms: Transforms) -> Sequence[tuple[str, Tokenize]]:

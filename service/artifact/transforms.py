@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Literal, TypeAlias
 
 from service.artifact.card import Grayscale, Resize, Tokenize, ToTensor, Transform, Transforms
+from service.artifact.lengths import LENGTH, Length
 from service.artifact.signature import TensorSpec
 from service.errors import ArtifactError
 
@@ -25,10 +26,13 @@ def made_tensors(transforms: Transforms, *, source: str) -> tuple[TensorSpec, ..
     return tuple(_made(name, steps, source) for name, steps in transforms.items())
 
 
-def check_transforms(transforms: Transforms, inputs: Sequence[TensorSpec], *, batched: bool, source: str) -> None:
+def check_transforms(
+    transforms: Transforms, inputs: Sequence[TensorSpec], lengths: Sequence[Length], *, batched: bool, source: str
+) -> None:
     """Raises ArtifactError, beginning with `source`, unless they make all of a model's inputs, in datatype and shape.
 
-    `inputs` are without the batch axis if `batched`. A card may say nothing of any input.
+    `inputs` are without the batch axis if `batched`, `lengths` those that the configuration declares. A card may say
+    nothing of any input.
     """
     if not transforms:
         return
@@ -43,6 +47,8 @@ def check_transforms(transforms: Transforms, inputs: Sequence[TensorSpec], *, ba
             )
     for made in made_tensors(transforms, source=source):
         _check_fit(made, known[made.name], batched=batched, source=source)
+    for length in lengths:
+        _check_length(transforms[length.input], length, source)
 
 
 def _file(name: str, steps: Sequence[Transform], source: str) -> str:
@@ -90,3 +96,14 @@ def _check_fit(made: TensorSpec, taken: TensorSpec, *, batched: bool, source: st
         raise ArtifactError(f"{place}: is made of shape {list(made.shape)}, the model takes {list(shape)}")
     if made.shape == (-1,) and shape != (-1,):
         raise ArtifactError(f"{place}: has {shape[0]} tokens whatever the text: set max_length to that, and pad")
+
+
+def _check_length(steps: Sequence[Transform], length: Length, source: str) -> None:
+    """Raises ArtifactError where a long text would be refused, instead of cut."""
+    most = length.buckets[-1]
+    for step in steps:
+        if isinstance(step, Tokenize) and step.max_length > most:
+            raise ArtifactError(
+                f'{source}: transforms: input "{length.input}": max_length is {step.max_length}, the largest bucket of'
+                f" {LENGTH}{length.input} is {most}"
+            )

@@ -78,8 +78,9 @@ class TransformBackend:
             return list(text_tensors(content, order.transforms, known).values())
         except TextError:
             raise
-        except BaseException as error:  # a panic of the library is no Exception, and nobody knows what it leaves
-            del self._tokenizers[order.tokenizer]
+        except BaseException as error:
+            if not isinstance(error, Exception):  # a panic of the library, and nobody knows what it leaves
+                del self._tokenizers[order.tokenizer]
             raise TextError(f"the text can't be tokenized: {one_line(str(error))}") from error
 
     def adopt(self, memory: memoryview) -> None:

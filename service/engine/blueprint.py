@@ -109,7 +109,9 @@ def _check_card(source: ModelSource, config: ModelConfig) -> None:
     """Raises ArtifactError where the transforms on the card don't make what the model takes."""
     if source.card:
         place = f"{source.name}/{source.version}/{CARD_NAME}"
-        check_transforms(source.card.transforms, config.inputs, batched=config.max_batch_size > 0, source=place)
+        check_transforms(
+            source.card.transforms, config.inputs, config.hone.lengths, batched=config.max_batch_size > 0, source=place
+        )
 
 
 def _warm_batches(plan: Plan) -> tuple[int, ...]:

@@ -16,7 +16,7 @@ from service.engine.transformation import Transformation
 from service.errors import ArtifactError, DeadlineExceeded, InvalidRequest, NotReady, PoisonRequest, QueueFull
 from service.workers.instance import Instance
 from service.workers.patience import Patience
-from service.workers.trial import TrialFailed, WorkerEnded
+from service.workers.trial import TrialFailed, Tried, WorkerEnded
 
 MOST_WAITING = 64
 SECONDS = 10.0
@@ -28,8 +28,7 @@ class Preparation:
     """Owns the worker, which is started when the first of them comes, and who waits for it."""
 
     def __init__(self) -> None:
-        plan = Plan(backend="transform", path="")
-        self._instance: Instance[object] = Instance(plan, self._resolve, Patience(batch=SECONDS), "transform")
+        self._instance = self._unstarted()
         self._starting: asyncio.Task[None] | None = None
         self._waiting = 0
         self._turn = asyncio.Lock()
@@ -79,15 +78,24 @@ class Preparation:
         inputs = [np.frombuffer(part, np.uint8) for part in (wanted.order, content, tokenizer)]
         for _ in range(2):
             await self._ready()
+            attempt = asyncio.ensure_future(self._attempt(inputs))
+            attempt.add_done_callback(lambda done: done.cancelled() or done.exception())  # who waits may have gone
             try:
-                tensors, shapes = (await self._instance.attempt(inputs)).outputs
+                tensors, shapes = (await asyncio.shield(attempt)).outputs
             except WorkerEnded:
                 continue
             return tensors, msgspec.json.decode(shapes.tobytes(), type=list[tuple[int, ...]])
-        self._instance.excuse()
         raise PoisonRequest(
             f"the worker process that decodes pictures and texts ended over this {wanted.medium}, twice"
         )
+
+    async def _attempt(self, inputs: Sequence[NDArray[Any]]) -> Tried:
+        """Goes on where its client leaves: a worker that ends then has ended over what was sent, too."""
+        try:
+            return await self._instance.attempt(inputs)
+        except WorkerEnded:
+            self._instance.excuse()
+            raise
 
     async def _ready(self) -> None:
         if self._starting is None:
@@ -95,10 +103,13 @@ class Preparation:
         try:
             await asyncio.shield(self._starting)  # who came first may have no time for it; others do
         except ArtifactError as error:
-            self._starting = None
+            self._starting, self._instance = None, self._unstarted()  # the other one has been stopped for good
             raise NotReady(f"no worker that decodes pictures and texts can be started: {error}") from error
         while not self._instance.idle:  # noqa: ASYNC110  (it tells its listener, but not that a slot is free again)
             await asyncio.sleep(_PAUSE)
+
+    def _unstarted(self) -> Instance[object]:
+        return Instance(Plan(backend="transform", path=""), self._resolve, Patience(batch=SECONDS), "transform")
 
     def _resolve(self, signature: Signature) -> tuple[Plan, "Preparation"]:
         plan = msgspec.structs.replace(

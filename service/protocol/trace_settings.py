@@ -106,8 +106,8 @@ def _level(texts: Sequence[str], file: TraceFile | None) -> str | None:
         raise InvalidRequest("trace_level OFF goes with no other")
     if texts[0] != OFF and file is None:
         raise InvalidRequest(f"trace_level can't be {texts[0]}: the server was started without --trace-file")
-    if texts[0] != OFF and file and file.is_full:
-        raise InvalidRequest(f"trace_level can't be {texts[0]}: traces have reached --max-trace-bytes")
+    if texts[0] != OFF and file and file.reached:
+        raise InvalidRequest(f"trace_level can't be {texts[0]}: traces have reached {file.reached}")
     return texts[0]
 
 

@@ -107,6 +107,11 @@ def test_a_valid_card_has_the_keys_of_the_schema(card: Card) -> None:
             {"ids": [{"kind": "tokenize", "file": "tokenizer.json", "gives": "ids", "max_length": 8}]},
             "transforms: `tokenizer.json` isn't one of the card's files",
         ),
+        (
+            "transforms",
+            {"ids": [{"kind": "tokenize", "file": "t", "gives": "type_ids", "max_length": 8, "pad": 2**31}]},
+            "pad: Expected `int` <= 2147483647",
+        ),
         ("colour", "red", "colour"),
     ],
 )

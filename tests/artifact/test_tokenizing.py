@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tokenizers import Tokenizer
+from tokenizers import Tokenizer, models
 
 from service.artifact.card import Tokenize
 from service.artifact.tokenizer import load_tokenizer
@@ -73,13 +73,22 @@ def test_a_text_without_tokens(tokenizer: Tokenizer) -> None:
     "step, text",
     [
         (Tokenize(file="t", gives="ids", max_length=2), "max_length is 2, 2 tokens are put around each text"),
-        (Tokenize(file="t", gives="ids", max_length=9, pad=9999), "pad is 9999, the tokenizer's ids are 0 to"),
+        (Tokenize(file="t", gives="ids", max_length=9, pad=9999), "pad is 9999, the tokenizer has no token of that id"),
     ],
 )
 def test_steps_that_the_tokenizer_cannot_take(tokenizer: Tokenizer, step: Tokenize, text: str) -> None:
     """They are named before any text comes."""
     with pytest.raises(ArtifactError, match=f'^here: transforms: input "ids": {text}'):
         check_tokenizer(tokenizer, {"ids": (step,)}, source="here")
+
+
+def test_ids_with_gaps_between_them() -> None:
+    """What is filled up with is a token, wherever it lies."""
+    vocabulary = {"[UNK]": 0, "a": 1, "[PAD]": 7}
+    sparse = Tokenizer(models.WordLevel(vocabulary, unk_token="[UNK]"))
+    check_tokenizer(sparse, {"ids": (Tokenize(file="t", gives="ids", max_length=9, pad=7),)}, source="here")
+    with pytest.raises(ArtifactError, match="pad is 2, the tokenizer has no token of that id"):
+        check_tokenizer(sparse, {"ids": (Tokenize(file="t", gives="ids", max_length=9, pad=2),)}, source="here")
 
 
 @pytest.mark.parametrize("content", ["", "{}", "[1]", '{"model": {"type": "BPE", "vocab": {}, "merges": ["a b"]}}'])

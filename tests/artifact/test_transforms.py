@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from service.artifact.card import Grayscale, Resize, Tokenize, ToTensor, Transforms
+from service.artifact.lengths import Length
 from service.artifact.signature import TensorSpec
 from service.artifact.transforms import check_transforms, tokenizer_file
 from service.errors import ArtifactError
@@ -25,7 +26,7 @@ def ids(**changes: Any) -> Tokenize:
 def problem(transforms: Transforms, *inputs: TensorSpec, batched: bool = True) -> str:
     """What is wrong; empty where nothing is."""
     try:
-        check_transforms(transforms, inputs, batched=batched, source="card")
+        check_transforms(transforms, inputs, (), batched=batched, source="card")
     except ArtifactError as error:
         return str(error).removeprefix("card: transforms: ")
     return ""
@@ -95,6 +96,14 @@ def test_what_fits(transforms: Transforms, inputs: list[TensorSpec], *, batched:
 def test_what_does_not(transforms: Transforms, inputs: list[TensorSpec], text: str) -> None:
     """The input is named, what is made, and what the model takes."""
     assert text == problem(transforms, *inputs)
+
+
+def test_a_text_is_cut_before_it_is_too_long_for_its_buckets() -> None:
+    """Else the model would refuse it."""
+    inputs, lengths = [spec("x", "INT64", -1)], (Length(input="x", axis=1, buckets=(4, 8)),)
+    check_transforms({"x": (ids(max_length=8),)}, inputs, lengths, batched=True, source="card")
+    with pytest.raises(ArtifactError, match=r"max_length is 16, the largest bucket of hone\.length\.x is 8"):
+        check_transforms({"x": (ids(),)}, inputs, lengths, batched=True, source="card")
 
 
 def test_the_file_of_a_text() -> None:

@@ -8,8 +8,9 @@ import msgspec
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from tokenizers import Tokenizer, models, pre_tokenizers
 
-from service.artifact.card import Grayscale, ToTensor, Transform
+from service.artifact.card import Grayscale, Tokenize, ToTensor, Transform
 from service.backends.backend import RunError
 from service.backends.order import Order
 from service.backends.transform import KEPT, TransformBackend
@@ -72,3 +73,15 @@ def test_what_is_no_text(backend: TransformBackend, content: bytes, text: str) -
     with pytest.raises(RunError, match=text):
         made(backend, order, content, tokenizer_json())
     assert made(backend, order, b"a")[1]
+
+
+def test_a_text_that_the_tokenizer_refuses(backend: TransformBackend) -> None:
+    """Is this one's failure too: nobody has to send the tokenizer again, and wait until it is read."""
+    words = {word: number for number, word in enumerate(["a", "text", "to", "try", "it", "with"])}
+    closed = Tokenizer(models.WordLevel(words, unk_token="[UNK]"))
+    closed.pre_tokenizer = pre_tokenizers.Whitespace()
+    order = Order(transforms={"ids": (Tokenize(file="t", gives="ids", max_length=9),)}, tokenizer="a")
+    with pytest.raises(RunError, match=r"the text can't be tokenized: .*UNK"):
+        made(backend, order, b"another text", closed.to_str())
+
+    assert [[2]] == made(backend, order, b"a text")[1]

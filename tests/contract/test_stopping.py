@@ -10,6 +10,8 @@ from tests.contract.live import Client, body, eventually, serve, status
 from tests.contract.raw import INFER, chunked, document, infer
 
 NEVER = "/v2/models/never/infer"
+PREDICT = "/v1/models/affine:predict"
+GENERATE = "/v2/models/affine/generate"
 
 
 @pytest.mark.parametrize(
@@ -18,8 +20,10 @@ NEVER = "/v2/models/never/infer"
         chunked(INFER, document())[:-9],
         infer(headers=("Expect: 100-continue",))[:-3],
         chunked(NEVER, document()),
+        chunked(PREDICT, b'{"instances": [[1, 2]]}')[:-9],
+        chunked(GENERATE, b'{"text_input": "a"}')[:-9],
     ],
-    ids=["chunks", "body", "answer"],
+    ids=["chunks", "body", "answer", "predict", "generate"],
 )
 @pytest.mark.parametrize("fast", [True, False])
 def test_who_cannot_be_waited_for_is_told(fast: bool, request_text: bytes, caplog: pytest.LogCaptureFixture) -> None:

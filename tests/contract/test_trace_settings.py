@@ -114,9 +114,10 @@ def test_full_files_take_no_more(door: tuple[Any, Any]) -> None:
     """Which is said to whoever would have further requests traced."""
     client, engine = door
     engine.traces = TraceControl(TraceFile(Path("nowhere/trace.json"), 0))
-    engine.traces.file.is_full = True
-    with pytest.raises(InferenceServerException, match="traces have reached --max-trace-bytes"):
-        client.update_trace_settings(settings={"trace_level": ["TIMESTAMPS"]})
+    for limit in ("--max-trace-bytes", "1000 files"):
+        engine.traces.file.reached = limit
+        with pytest.raises(InferenceServerException, match=f"traces have reached {limit}"):
+            client.update_trace_settings(settings={"trace_level": ["TIMESTAMPS"]})
 
 
 def test_strangers_may_only_look(door: tuple[Any, Any]) -> None:

@@ -47,6 +47,23 @@ def test_texts_and_bytes(server: Live) -> None:
     assert (200, {"outputs": "a"}) == predict(server, {"inputs": {"x": "a"}}, path="/v1/models/echo:predict")
 
 
+def test_zeros_at_the_end_of_a_text_are_its_own(server: Live) -> None:
+    """As JSON has them."""
+    path = "/v1/models/echo:predict"
+    assert (200, {"predictions": ["a\0\0"]}) == predict(server, {"instances": ["a\0\0"]}, path=path)
+    assert (200, {"predictions": ["a\0\0"]}) == predict(server, b"a\0\0", "Content-Type: text/plain", path=path)
+
+
+def test_another_kind_of_picture_is_named_in_short(server: Live) -> None:
+    """However long its client says what it is."""
+    code, answer = predict(server, b"", f"Content-Type: image/{'x' * 5000}\xff")
+
+    assert 400 == code
+    assert answer["error"].startswith('the body is "image/xxx')
+    assert answer["error"].endswith('...", expected image/png or image/jpeg')
+    assert len(answer["error"]) < 200
+
+
 def test_what_is_not_finite_is_written_as_it_is_read(server: Live) -> None:
     """By the bare tokens that Python, TensorFlow Serving and Triton write; no other number loses a digit by it."""
     answer = ask(server.port, post(PATH, b'{"instances": [[NaN, Infinity, -Infinity, 0.1]]}'))

@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from service.artifact.config import parse_config
 from service.artifact.golden import Golden
 from service.artifact.lengths import Length
 from service.artifact.signature import TensorSpec
@@ -22,7 +23,7 @@ from service.engine.profile import BucketTime
 from service.engine.trials import golden as golden_trial
 from service.engine.trials.bench import Bench
 from service.engine.trials.difference import BEYOND
-from service.engine.trials.findings import Findings, FindingsCache
+from service.engine.trials.findings import Findings, FindingsCache, key_of
 from service.engine.trials.independence import TOLERANCE, influence
 from service.engine.trials.mates import CONTRASTS, Contrast, beside
 from service.engine.trials.samples import calm
@@ -459,6 +460,16 @@ def test_findings_are_kept_by_key(tmp_path: Path) -> None:
     assert cache.get("key") is None
     FindingsCache(None).put("key", findings)
     assert FindingsCache(None).get("key") is None
+
+
+def test_findings_are_of_the_shapes_that_were_tried() -> None:
+    """A configuration may fix what varies in the file: what was measured of 16 elements says nothing of 512."""
+    tensor = 'input [ {{ name: "x" data_type: TYPE_FP32 dims: [ {dims} ] }} ]'
+    configs = [parse_config(f"max_batch_size: 8 {tensor.format(dims=dims)}", name="m") for dims in (-1, 16, 512, 16)]
+    keys = [key_of(PLAN, "fake", config, 2) for config in configs]
+
+    assert 3 == len(set(keys))
+    assert keys[1] == keys[3]
 
 
 def test_findings_that_cannot_be_kept_leave_nothing_behind(tmp_path: Path) -> None:

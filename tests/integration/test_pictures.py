@@ -76,7 +76,7 @@ def test_what_is_no_picture_is_refused(served: Served) -> None:
     assert "are decoded" in answer.json()["error"]
     assert 200 == predict(served, "digits", picture(0), "image/png").status_code
     answer = predict(served, "digits", picture(0, "GIF"), "Image/GIF")
-    assert (400, "the body is image/gif, expected image/png or image/jpeg") == (
+    assert (400, 'the body is "image/gif", expected image/png or image/jpeg') == (
         answer.status_code,
         answer.json()["error"],
     )

@@ -69,6 +69,15 @@ def test_a_text_goes_on_from_its_prompt(served: Served, model: str) -> None:
     assert 30 == whole["generated_tokens"]
 
 
+def test_a_zero_at_the_end_of_a_prompt_is_read(served: Served) -> None:
+    """It is a token as any other, also over `infer`."""
+    entry = {"name": "text_input", "shape": [1, 1], "datatype": "BYTES", "data": ["ab\0"]}
+    told = post(served, "/v2/models/abc/infer", inputs=[entry], parameters={"max_tokens": 2}).json()
+
+    assert ["ab"] == told["outputs"][0]["data"]
+    assert "ab" == generate(served, "ab\0", max_tokens=2)["text_output"]
+
+
 def test_chance_and_its_seed(served: Served) -> None:
     """With temperature it is by chance, and by the same chance with the same seed."""
     texts = [generate(served, "yz", temperature=1.0, seed=seed, max_tokens=1)["text_output"] for seed in range(12)]

@@ -9,7 +9,7 @@ import structlog
 from numpy.typing import NDArray
 
 from service.artifact.generate import TEXT_OUTPUT, Generate
-from service.datatypes import BYTES, NUMPY_DTYPES, numbers
+from service.datatypes import BYTES, NUMPY_DTYPES, numbers, one_element
 from service.engine.exchange import Exchange
 from service.engine.served_model import ServedModel
 from service.engine.text.sampler import Sampler
@@ -148,7 +148,7 @@ class Author:
         self._exchange.answer(self._response("".join([*self._unsaid, rest]), parameters, final=True))
 
     def _response(self, text: str, parameters: Parameters, *, final: bool) -> InferResponse:
-        array = np.full((1,) * self._exchange.inputs[0].ndim, text.encode(), object)
+        array = one_element(text.encode(), self._exchange.inputs[0].ndim)
         return InferResponse(
             model=self._decoder.name,
             version=self._decoder.version,

@@ -111,6 +111,7 @@ def key_of(plan: Plan, runtime: str, config: ModelConfig, cores: int, cpu_info: 
             layout,
             config.hone.intra_op_threads,
             config.hone.lengths,
+            [(spec.name, spec.shape) for spec in config.model_inputs],
         ),
         (plan.batch_buckets, plan.cuda_graphs),
         (cores, _cpu(cpu_info)),

@@ -6,11 +6,10 @@
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
 import orjson
 
 from service.artifact.generate import TEXT_INPUT
-from service.datatypes import BYTES
+from service.datatypes import BYTES, one_element
 from service.errors import InvalidRequest, Unsupported
 from service.messages import InferRequest, Tensor
 from service.metadata import ModelMetadata
@@ -36,7 +35,7 @@ def decode_generate(
         raise InvalidRequest(f'"{TEXT_INPUT}" must be a text, and "id" too where it is given')
     parameters = _parameters(document)
     check_parameters(parameters)
-    array = np.full((1,) * len(model.inputs[0].shape), text.encode(errors="surrogatepass"), object)
+    array = one_element(text.encode(errors="surrogatepass"), len(model.inputs[0].shape))
     granted = timeout_seconds(parameters.get("timeout", 0))
     return InferRequest(
         model=model.name,

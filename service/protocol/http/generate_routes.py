@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from functools import partial
 
 import orjson
 from fastapi import FastAPI, Request
@@ -19,6 +20,7 @@ from service.protocol.http.infer_route import (
     AnswerResponse,
     EarlyResponse,
     as_wanted,
+    or_draining,
     read_body,
     settled,
     uncoded,
@@ -116,19 +118,19 @@ def add_generate_routes(app: FastAPI, engine: Engine, limits: Limits) -> None:
 
     async def generate(request: Request, model: str) -> Response:
         """Write a text, in one answer."""
-        return await door.answer(request, model, None)
+        return await or_draining(door.answer(request, model, None), partial(engine.refuse, model, None, "http"))
 
     async def generate_version(request: Request, model: str, version: str) -> Response:
         """Write a text by one version of a model, in one answer."""
-        return await door.answer(request, model, version)
+        return await or_draining(door.answer(request, model, version), partial(engine.refuse, model, version, "http"))
 
     async def generate_stream(request: Request, model: str) -> Response:
         """Write a text, as server-sent events while it is written."""
-        return await door.events(request, model, None)
+        return await or_draining(door.events(request, model, None), partial(engine.refuse, model, None, "http"))
 
     async def generate_stream_version(request: Request, model: str, version: str) -> Response:
         """Write a text by one version of a model, as server-sent events while it is written."""
-        return await door.events(request, model, version)
+        return await or_draining(door.events(request, model, version), partial(engine.refuse, model, version, "http"))
 
     one, exact = "/v2/models/{model}", "/v2/models/{model}/versions/{version}"
     app.post(one + "/generate", tags=["generate"], openapi_extra=GENERATE)(generate)

@@ -1,7 +1,8 @@
 """Inference through ASGI: the entrance for everything that the fast one leaves out."""
 
 import asyncio
-from collections.abc import Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping
+from functools import partial
 from typing import Any, TypeVar
 
 from starlette.requests import ClientDisconnect, Request
@@ -76,10 +77,23 @@ async def read_body(request: Request, limit: int, text: str = BEYOND) -> bytes:
 
 
 async def infer(door: InferDoor, route: Route, request: Request) -> Response:
-    """Answer one request; a client that goes away cancels it, or raises ClientDisconnect if its body wasn't there.
+    """Answer one request; a client that goes away cancels it, or raises ClientDisconnect if its body wasn't there."""
+    return await or_draining(_infer(door, route, request), partial(door.engine.refuse, *route, "http"))
 
-    When the server stops and can wait no longer, uvicorn cancels the task: the request is refused as `draining`.
+
+async def or_draining(work: Coroutine[Any, Any, Response], refuse: Callable[[HoneError], None]) -> Response:
+    """What comes of it. When the server stops and can wait no longer, uvicorn cancels the task: the request is refused
+    as `draining`, and that is counted.
     """
+    try:
+        return await work
+    except asyncio.CancelledError:
+        stopping = Draining(STOPPING)
+        refuse(stopping)
+        return AnswerResponse(refusal(stopping, CLOSE))
+
+
+async def _infer(door: InferDoor, route: Route, request: Request) -> Response:
     fields = dict(request.scope["headers"])
     limit, text = body_limit(fields, door.limits), beyond(fields)
     try:
@@ -87,10 +101,6 @@ async def infer(door: InferDoor, route: Route, request: Request) -> Response:
     except TooLarge as error:
         door.engine.refuse(*route, "http", error)
         return EarlyResponse(refusal(error, CLOSE))
-    except asyncio.CancelledError:
-        stopping = Draining(STOPPING)
-        door.engine.refuse(*route, "http", stopping)
-        return AnswerResponse(refusal(stopping, CLOSE))
     try:
         body = await uncoded(fields, body, limit, text)
     except HoneError as wrong:

@@ -3,10 +3,9 @@
 from math import prod
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
-from service.datatypes import BYTES, item_bytes
+from service.datatypes import BYTES, item_bytes, one_element
 from service.errors import InvalidRequest
 from service.messages import InferRequest, Tensor
 from service.metadata import TensorMetadata
@@ -36,9 +35,7 @@ def _array(spec: TensorMetadata, body: Body) -> NDArray[Any]:
     if spec.datatype == BYTES:
         if prod(abs(dim) for dim in spec.shape) != 1:
             raise InvalidRequest(f'input "{spec.name}": a raw request can hold one BYTES element only')
-        element = np.empty(1, dtype=np.object_)
-        element[0] = bytes(body)
-        return element.reshape([1] * len(spec.shape))
+        return one_element(bytes(body), len(spec.shape))
     item = item_bytes(spec.datatype)
     shape = _resolved(spec, len(body) // item)
     if 0 in shape or prod(shape) * item != len(body):

@@ -6,7 +6,7 @@ import numpy as np
 import orjson
 
 from service.artifact.transforms import Medium
-from service.datatypes import BYTES
+from service.datatypes import BYTES, one_element
 from service.errors import InvalidRequest, Unsupported
 from service.messages import InferResponse, Tensor
 from service.metadata import ModelMetadata
@@ -42,7 +42,7 @@ def text_input(body: bytes, model: ModelMetadata) -> tuple[Tensor, ...]:
     except UnicodeDecodeError as error:
         raise InvalidRequest(f"the body isn't UTF-8 text: byte {error.start}") from None
     (only,) = model.inputs
-    return (Tensor(name=only.name, datatype=BYTES, array=np.full((1,) * len(only.shape), body, object)),)
+    return (Tensor(name=only.name, datatype=BYTES, array=one_element(body, len(only.shape))),)
 
 
 def wanted_classes(model: ModelMetadata) -> dict[str, int]:

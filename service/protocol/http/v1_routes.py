@@ -18,6 +18,7 @@ from service.protocol.http.infer_route import (
     AnswerResponse,
     EarlyResponse,
     as_wanted,
+    or_draining,
     read_body,
     settled,
     uncoded,
@@ -37,6 +38,7 @@ from service.protocol.http.v1_media import (
 from service.protocol.http.v1_request import PredictDecoder
 from service.protocol.http.v1_response import encode_predict
 from service.protocol.limits import Limits
+from service.quoting import quoted
 
 _MODELS = "/v1/models"
 _LONGEST = 30.0
@@ -105,7 +107,7 @@ class _Door:
             inputs = await unless_gone(preparation, request)
             timeout = None if timeout is None else max(timeout - (time.monotonic() - began), _SOON)
         else:
-            raise InvalidRequest(f"the body is {media.decode('latin-1')}, expected image/png or image/jpeg")
+            raise InvalidRequest(f"the body is {quoted(media.decode('latin-1'))}, expected image/png or image/jpeg")
         asked = InferRequest(
             model=model, version=version, inputs=inputs, classes=classes, timeout=timeout, protocol="v1"
         )
@@ -140,11 +142,11 @@ def add_v1_routes(app: FastAPI, engine: Engine, limits: Limits) -> None:
 
     async def predict(request: Request, model: str) -> Response:
         """Run a model on plain JSON (`instances` by rows, or `inputs` by columns), on a picture, or on a text."""
-        return await answer(request, model, None)
+        return await or_draining(answer(request, model, None), partial(engine.refuse, model, None, "v1"))
 
     async def predict_version(request: Request, model: str, version: str) -> Response:
-        """Run one version of a model on plain JSON: `instances` by rows, or `inputs` by columns."""
-        return await answer(request, model, version)
+        """Run one version of a model on plain JSON (`instances` or `inputs`), on a picture, or on a text."""
+        return await or_draining(answer(request, model, version), partial(engine.refuse, model, version, "v1"))
 
     async def models() -> Response:
         """The names of the models that are served."""
