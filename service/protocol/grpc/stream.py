@@ -100,6 +100,7 @@ class _Turn:
     def _deliver(self) -> None:
         self._door.let_go(self._held)
         order, self._order, self.answered = self._order, None, True
+        self.exchange = None  # which has its tensors, while the answer may wait for others, or for its client
         self.reply.forget()  # what refers to this, so that both are gone as soon as the answer is sent
         if order:
             order.settle(self)
@@ -180,9 +181,12 @@ class StreamDoor:
             order.close()
 
     async def stream(
-        self, requests: AsyncIterator[bytes], context: grpc.aio.ServicerContext[bytes, bytes]
+        self, _requests: AsyncIterator[bytes], context: grpc.aio.ServicerContext[bytes, bytes]
     ) -> AsyncIterator[bytes]:
-        """The ModelStreamInferResponses. When the call ends, whatever of it is unanswered leaves the queue."""
+        """The ModelStreamInferResponses. When the call ends, whatever of it is unanswered leaves the queue.
+
+        Requests are read from the context: an iterator of gRPC keeps the last one until another comes.
+        """
         strict = ("triton_grpc_error", "true") in (context.invocation_metadata() or ())
         room = asyncio.Semaphore(_AT_ONCE)
         order = _Order()
@@ -190,12 +194,13 @@ class StreamDoor:
 
         async def read() -> None:
             try:
-                async for message in requests:
+                while (message := await context.read()) is not grpc.aio.EOF:
                     await room.acquire()
                     await order.light.wait()
                     turn = _Turn(order, self._door)
                     order.add(turn)
                     turn.submit(message, context.time_remaining())
+                    del message, turn  # an idle stream holds neither
             finally:
                 order.close()
 
@@ -212,6 +217,7 @@ class StreamDoor:
                 if error and strict:
                     await context.abort(grpc.StatusCode[grpc_status(error)], str(error), trailers_of(error))
                 yield _refusal(one, error) if error else _answer(one)
+                del one
             if self._closed and not reading.done():  # what was sent just now isn't taken any more, and is to be told so
                 stopping = Draining("the server is stopping")
                 await context.abort(grpc.StatusCode[grpc_status(stopping)], str(stopping), trailers_of(stopping))
