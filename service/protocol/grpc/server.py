@@ -39,7 +39,8 @@ class GrpcServer:
         self._server.add_registered_method_handlers(
             SERVICE, handlers(door, self._streams, Questions(engine, logs, memory))
         )
-        self._server.add_registered_method_handlers(health.SERVICE_NAME, Health(engine).handlers())
+        self._health = Health(engine)
+        self._server.add_registered_method_handlers(health.SERVICE_NAME, self._health.handlers())
         reflection.enable_server_reflection((SERVICE, health.SERVICE_NAME, reflection.SERVICE_NAME), self._server)
 
     def bind(self, host: str, port: int) -> int:
@@ -56,14 +57,17 @@ class GrpcServer:
         await self._server.start()
 
     async def stop(self, seconds: float) -> None:
-        """Take no new calls; those under way have so long to be answered, and streams end when all of theirs is.
+        """Take no new calls; those under way have so long to be answered, and streams end when all of theirs is, as do
+        those that watch its health.
 
         Calls that have arrived are taken before: gRPC would cancel those that it hasn't handed on yet.
         """
         self._streams.close()
-        until = asyncio.get_running_loop().time() + min(_LAST_CALL, seconds)
-        await self._taken(until)
-        await self._server.stop(max(seconds - _LAST_CALL, 0.0))
+        self._health.close()
+        clock = asyncio.get_running_loop().time
+        until = clock() + seconds
+        await self._taken(min(clock() + _LAST_CALL, until))
+        await self._server.stop(max(until - clock(), 0.0))
 
     async def _taken(self, until: float) -> None:
         """Wait for a moment in which no request comes."""
