@@ -149,10 +149,11 @@ class SequenceScheduler:
         sequence = self._sequences.get(name)
         return sequence is not None and sequence.version == version
 
-    def close(self, name: int | str) -> None:
-        """Have a sequence go no further than the steps that are here."""
-        if sequence := self._sequences.get(name):
-            self._close(sequence)
+    def close(self, *names: int | str) -> None:
+        """Have these go no further than the steps that are here; without names, all."""
+        for name in names or list(self._sequences):
+            if sequence := self._sequences.get(name):
+                self._close(sequence)
 
     def end(self, name: int | str) -> None:
         """Have a sequence of which nobody waits end without a last step."""
@@ -181,9 +182,9 @@ class SequenceScheduler:
     def _first(self, correlation: Correlation) -> RequestSequence:
         if not correlation.start:
             raise InvalidRequest(
-                f"inference request for sequence {correlation.id} to model '{self._model}' must specify the START flag"
-                " on the first request of the sequence; one that was idle for too long, whose model was unloaded, or"
-                " of which a step was refused while others were under way, begins anew"
+                f"inference request for sequence {correlation.id} to model '{self._model}' must specify the"
+                " START flag on the first request of the sequence; one that was idle for too long, whose model was"
+                " unloaded, or of which a step was refused while others were under way, begins anew"
             )
         return RequestSequence(id=correlation.id)
 
