@@ -577,3 +577,9 @@ async def test_a_first_step_that_fails_is_nothing_to_go_on_from(rig: SequenceRig
     exchange.cancel()
     with pytest.raises(InvalidRequest, match="START"):
         rig.submit(7, 2)
+
+
+async def test_a_name_is_quoted_on_one_line(rig: SequenceRig) -> None:
+    """Whatever it holds."""
+    with pytest.raises(InvalidRequest, match=r'for sequence "a\\nb" to model'):
+        rig.submit("a\nb", 1)
