@@ -180,12 +180,10 @@ class StreamDoor:
         for order in list(self._orders):
             order.close()
 
-    async def stream(
-        self, _requests: AsyncIterator[bytes], context: grpc.aio.ServicerContext[bytes, bytes]
-    ) -> AsyncIterator[bytes]:
-        """The ModelStreamInferResponses. When the call ends, whatever of it is unanswered leaves the queue.
+    async def stream(self, _requests: AsyncIterator[bytes], context: grpc.aio.ServicerContext[bytes, bytes]) -> None:
+        """Write the ModelStreamInferResponses. When the call ends, whatever of it is unanswered leaves the queue.
 
-        Requests are read from the context: an iterator of gRPC keeps the last one until another comes.
+        It reads and writes by itself: iterators of gRPC keep the last message of either kind until another comes.
         """
         strict = ("triton_grpc_error", "true") in (context.invocation_metadata() or ())
         room = asyncio.Semaphore(_AT_ONCE)
@@ -210,13 +208,13 @@ class StreamDoor:
         try:
             while (one := await order.next()) is not None:
                 if isinstance(one, bytes):
-                    yield b"".join(field(_ANSWER, one + _MORE))
+                    await context.write(b"".join(field(_ANSWER, one + _MORE)))
                     continue
                 room.release()
                 error = one.reply.error
                 if error and strict:
                     await context.abort(grpc.StatusCode[grpc_status(error)], str(error), trailers_of(error))
-                yield _refusal(one, error) if error else _answer(one)
+                await context.write(_refusal(one, error) if error else _answer(one))
                 del one
             if self._closed and not reading.done():  # what was sent just now isn't taken any more, and is to be told so
                 stopping = Draining("the server is stopping")
