@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import grpc
@@ -18,6 +19,8 @@ from tests.contract.live import LIMITS, PATIENCE
 from tests.contract.live_grpc import INFER, request
 
 LONG = 60.0
+MANY = 300
+BUSY = 0.1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,6 +30,7 @@ class Door:
     server: GrpcServer
     engine: DoubleEngine
     channel: grpc.aio.Channel
+    address: str
 
     async def begun(self, model: str) -> grpc.aio.UnaryUnaryCall[bytes, bytes]:
         """A call that is under way."""
@@ -42,8 +46,9 @@ async def door() -> AsyncIterator[Door]:
     server = GrpcServer(engine, LIMITS, LogControl(), ClientMemory(allowed=False))
     port = server.bind("127.0.0.1", 0)
     await server.start()
-    async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
-        yield Door(server=server, engine=engine, channel=channel)
+    address = f"127.0.0.1:{port}"
+    async with grpc.aio.insecure_channel(address) as channel:
+        yield Door(server=server, engine=engine, channel=channel, address=address)
     await server.stop(0)
 
 
@@ -96,3 +101,19 @@ async def test_asked_again_it_waits_no_more(door: Door) -> None:
 
     assert grpc.StatusCode.OK is not await call.code()
     await eventually(lambda: not asyncio.all_tasks() - before)
+
+
+async def test_what_came_while_the_loop_was_busy_is_taken(door: Door) -> None:
+    """A moment in which the loop could take nothing isn't one in which nobody came."""
+    message = request("affine").SerializeToString()
+    with grpc.insecure_channel(door.address) as channel, ThreadPoolExecutor(1) as pool:
+        ask = channel.unary_unary(INFER)
+        await asyncio.to_thread(ask, message, timeout=PATIENCE)
+        stopping = asyncio.create_task(door.server.stop(LONG))
+        await asyncio.sleep(0)
+        calls = pool.submit(lambda: [ask.future(message, timeout=PATIENCE) for _ in range(MANY)]).result()
+        time.sleep(BUSY)  # noqa: ASYNC251 - the loop is to be busy
+        await stopping
+        codes = await asyncio.to_thread(lambda: {call.code() for call in calls})
+
+    assert {grpc.StatusCode.OK} == codes

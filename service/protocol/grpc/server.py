@@ -22,7 +22,7 @@ _STREAMS = 1024
 """Calls that one connection may have under way."""
 _LAST_CALL = 0.5
 """Seconds in which calls are still taken after the server was told to stop, if they keep coming."""
-_MOMENT = 0.03
+_LOOKS, _MOMENT = 3, 0.01
 _PING_SECONDS = 10
 """The shortest time between two pings of a client that has no call under way."""
 
@@ -70,11 +70,12 @@ class GrpcServer:
         await self._server.stop(max(until - clock(), 0.0))
 
     async def _taken(self, until: float) -> None:
-        """Wait for a moment in which no request comes."""
-        before = -1
-        while before < self._door.taken and asyncio.get_running_loop().time() < until:
-            before = self._door.taken
+        """Wait until no request has come for some looks: at the first one the loop itself may have been busy."""
+        before, quiet = self._door.taken, 0
+        while quiet < _LOOKS and asyncio.get_running_loop().time() < until:
             await asyncio.sleep(_MOMENT)
+            quiet = quiet + 1 if self._door.taken == before else 0
+            before = self._door.taken
 
     def force_exit(self) -> None:
         """End all calls now; `stop` returns then."""
