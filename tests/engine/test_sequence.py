@@ -25,6 +25,7 @@ from service.messages import InferRequest, InferResponse, Tensor
 from service.metrics import ModelMetrics
 from tests.engine.doubles import NO_TIME, ManualInstance, Owner, Recorder
 from tests.engine.rig import ending, turn
+from tests.engine.virtual_time import in_virtual_time
 
 CONFIG = """
 max_batch_size: 4
@@ -269,6 +270,7 @@ async def test_deadlines_hold_while_a_step_waits() -> None:
     await rig.scheduler.stop()
 
 
+@in_virtual_time
 async def test_idle_sequences_end() -> None:
     """After the time that the configuration says, unless a request came meanwhile."""
     rig = SequenceRig(idle=60_000)
