@@ -110,7 +110,7 @@ class Engine:
             return model.submit(request, receiver)
         except HoneError as error:
             if model:
-                model.metrics.refuse(request.protocol, error.outcome, error.reason)
+                _refuse(model, request, error)
             else:
                 self.refuse(request.model, request.version, request.protocol, error)
             raise
@@ -153,6 +153,15 @@ class Engine:
         except HoneError:
             metrics = self._metrics.unknown
         metrics.refuse(protocol, error.outcome, error.reason)
+
+    def turn_away(self, request: InferRequest, error: HoneError) -> None:
+        """Refuse a request that a door understood: it is counted, and nobody goes on as if it hadn't been sent."""
+        try:
+            model = self.catalog.route(request)
+        except HoneError:
+            self._metrics.unknown.refuse(request.protocol, error.outcome, error.reason)
+        else:
+            _refuse(model, request, error)
 
     def model_ready(self, model: str, version: str | None) -> bool:
         """Whether a worker of it can compute. Raises ModelNotFound."""
@@ -207,3 +216,9 @@ class Engine:
         is answered. Raises InvalidRequest.
         """
         await self._control.unload(model, dependents=dependents)
+
+
+def _refuse(model: Servable, request: InferRequest, error: HoneError) -> None:
+    model.metrics.refuse(request.protocol, error.outcome, error.reason)
+    if model.sequences:
+        model.sequences.refused(request)

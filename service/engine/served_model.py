@@ -142,6 +142,8 @@ class ServedModel:
 
     async def drain(self, seconds: float) -> bool:
         """Wait until all that was admitted has ended, for so long at most; whether it has."""
+        if self.sequences:
+            self.sequences.close()  # nobody can send their next steps: who waits gets their slots
         return self._admission is None or await self._admission.drain(seconds)
 
     async def stop(self) -> None:

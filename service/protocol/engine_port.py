@@ -56,6 +56,9 @@ class Engine(Protocol):
     def refuse(self, model: str, version: str | None, protocol: str, error: HoneError) -> None:
         """Count a request that the door refused before it could be submitted."""
 
+    def turn_away(self, request: InferRequest, error: HoneError) -> None:
+        """Refuse a request that the door understood: it is counted, and nobody goes on as if it hadn't been sent."""
+
     def model_ready(self, model: str, version: str | None) -> bool:
         """Whether that model computes. Raises ModelNotFound."""
 

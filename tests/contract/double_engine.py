@@ -125,6 +125,9 @@ class DoubleEngine:
         assert protocol in {"http", "grpc", "v1"}
         self.refused.append((model, version, error.reason))
 
+    def turn_away(self, request: InferRequest, error: HoneError) -> None:
+        self.refused.append((request.model, request.version, error.reason))
+
     def model_ready(self, model: str, version: str | None) -> bool:
         if model == "loading":
             return False

@@ -59,7 +59,7 @@ def test_what_is_too_much_at_once_is_refused(live: LiveGrpc) -> None:
     assert grpc.StatusCode.RESOURCE_EXHAUSTED is caught.value.code()
     assert f"at most {MOST} may be: send fewer" in caught.value.details()
     assert "quota" == dict(caught.value.trailing_metadata())["hone-reason"]
-    assert ("", None, "quota") == live.engine.refused[-1]
+    assert ("echo", None, "quota") == live.engine.refused[-1]
     assert served(live, request("affine"))
     call.cancel()
     eventually(lambda: served(live, large("echo")))

@@ -1,8 +1,9 @@
 """ModelStreamInfer: many requests on one call."""
 
 import queue
+import sys
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, cast
 
 import grpc
 import numpy as np
@@ -121,3 +122,19 @@ def test_the_stock_client_streams(live: LiveGrpc) -> None:
     assert [3.0] * 4 == good.as_numpy("y").ravel().tolist()
     assert error
     assert "the runtime refused" in str(error)
+
+
+@pytest.mark.parametrize("model", ["affine", "failing"])
+@pytest.mark.parametrize("before", [(), ("never",)])
+def test_what_is_answered_is_kept_no_longer(live: LiveGrpc, model: str, before: tuple[str, ...]) -> None:
+    """Neither by a stream that is idle then, nor while its answer waits for one before it."""
+    feed = Feed(*[named(one, one) for one in (*before, model)])
+    call = live.stub.ModelStreamInfer(iter(feed))
+    eventually(lambda: [one.model for one in live.engine.requests[-len(before) - 1 :]] == [*before, model])
+    message = cast("bytes", live.engine.requests[-1].inputs[0].array.base)
+    live.engine.requests.clear()
+
+    eventually(lambda: sys.getrefcount(message) == 2)  # this function's own and that of the call
+    assert call.is_active()
+    call.cancel()
+    feed.put(None)

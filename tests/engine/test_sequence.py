@@ -25,6 +25,7 @@ from service.messages import InferRequest, InferResponse, Tensor
 from service.metrics import ModelMetrics
 from tests.engine.doubles import NO_TIME, ManualInstance, Owner, Recorder
 from tests.engine.rig import ending, turn
+from tests.engine.virtual_time import in_virtual_time
 
 CONFIG = """
 max_batch_size: 4
@@ -269,6 +270,7 @@ async def test_deadlines_hold_while_a_step_waits() -> None:
     await rig.scheduler.stop()
 
 
+@in_virtual_time
 async def test_idle_sequences_end() -> None:
     """After the time that the configuration says, unless a request came meanwhile."""
     rig = SequenceRig(idle=60_000)
@@ -577,3 +579,9 @@ async def test_a_first_step_that_fails_is_nothing_to_go_on_from(rig: SequenceRig
     exchange.cancel()
     with pytest.raises(InvalidRequest, match="START"):
         rig.submit(7, 2)
+
+
+async def test_a_name_is_quoted_on_one_line(rig: SequenceRig) -> None:
+    """Whatever it holds."""
+    with pytest.raises(InvalidRequest, match=r'for sequence "a\\nb" to model'):
+        rig.submit("a\nb", 1)

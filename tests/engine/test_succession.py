@@ -277,3 +277,20 @@ async def test_what_waits_in_a_generation_that_is_replaced(tmp_path: Path) -> No
     assert [1001, 1003, 1001, 1003, 1006, 1006] == [receiver.answers[0].item() for *_, receiver in sent]
     assert [2] == rig.working
     await rig.catalog.stop()
+
+
+@in_virtual_time
+async def test_who_waits_for_a_slot_when_the_model_is_unloaded(tmp_path: Path) -> None:
+    """It was admitted, and gets the slot of one of which no step can come any more."""
+    rig = SuccessionRig(tmp_path, slots=1)
+    await rig.bring(1)
+    await rig.ask(7, 2, start=True)
+    first, _, waiting = rig.submit(8, 5, start=True)
+    leaving = rig.catalog.unload("m", forget=False)
+    await settled()
+    assert [] == waiting.endings
+    first.compute()
+    await settled()
+    assert [1005] == [answer.item() for answer in waiting.answers]
+    assert all(task.done() for task in leaving)
+    await rig.catalog.stop()

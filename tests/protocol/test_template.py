@@ -22,6 +22,9 @@ HIDDEN = b'{"foo":{"data":[1,2]},"inputs":[{"name":"x","shape":[2],"datatype":"F
 TWICE = b'{"inputs":[{"name":"x","shape":[2],"datatype":"FP32","data":[1,2]}],"parameters":{"data":[3]}}'
 TWO_IDS = b'{"id":"a","inputs":[{"name":"x","shape":[2],"datatype":"FP32","data":[1,2]}],"id":"a"}'
 NO_ID = b'{"parameters":{"id":"a"},"inputs":[{"name":"x","shape":[2],"datatype":"FP32","data":[1,2]}]}'
+NOWHERE = (
+    b'{"foo":{"data":[[1]]},"inputs":[{"name":"x","shape":[0],"datatype":"FP32","parameters":{"binary_data_size":0}}]}'
+)
 TRICKS = (b"[1,2", b"[1,2]]", b"[true,1]", b"[null,1]", b"[[1],2]", b"[1,2,3]", b"[]", b"[1,1e999]", b'["1",2]', b"{}")
 MORE = (
     b"[1.5,2]",
@@ -82,6 +85,15 @@ def test_numbers_that_are_not_the_tensors(body: bytes) -> None:
     other = body.replace(b"[1,2]", b"[8,9]", 1)
 
     assert agree(outcome(fresh(), other), outcome(used, other))
+
+
+def test_numbers_of_nobody() -> None:
+    """A list that is no input's says nothing of one, though that has no numbers either."""
+    used = fresh()
+    assert not isinstance(outcome(used, NOWHERE), str)
+    cut = NOWHERE.replace(b"[[1]]", b"[]]")
+
+    assert agree(outcome(fresh(), cut), outcome(used, cut))
 
 
 @pytest.mark.parametrize("body", [TWO_IDS, NO_ID])

@@ -26,6 +26,7 @@ from service.engine.steps import States, Steps
 from service.errors import HoneError, InvalidRequest, QueueFull, WorkerLost
 from service.messages import InferRequest
 from service.metrics import ModelMetrics
+from service.quoting import quoted
 from service.turn import Turn
 
 
@@ -122,7 +123,7 @@ class SequenceScheduler:
         for one in behind:
             self._forget(one)
         if behind:
-            why = f"a step before it in sequence {sequence.id} has failed, so it wasn't computed: send both again"
+            why = f"a step before it in sequence {quoted(sequence.id)} has failed, it wasn't computed: send both again"
             self._loop.call_soon(end_all, behind, InvalidRequest(why))
         if step:
             step.cancel()
@@ -149,10 +150,11 @@ class SequenceScheduler:
         sequence = self._sequences.get(name)
         return sequence is not None and sequence.version == version
 
-    def close(self, name: int | str) -> None:
-        """Have a sequence go no further than the steps that are here."""
-        if sequence := self._sequences.get(name):
-            self._close(sequence)
+    def close(self, *names: int | str) -> None:
+        """Have these go no further than the steps that are here; without names, all."""
+        for name in names or list(self._sequences):
+            if sequence := self._sequences.get(name):
+                self._close(sequence)
 
     def end(self, name: int | str) -> None:
         """Have a sequence of which nobody waits end without a last step."""
@@ -181,9 +183,9 @@ class SequenceScheduler:
     def _first(self, correlation: Correlation) -> RequestSequence:
         if not correlation.start:
             raise InvalidRequest(
-                f"inference request for sequence {correlation.id} to model '{self._model}' must specify the START flag"
-                " on the first request of the sequence; one that was idle for too long, whose model was unloaded, or"
-                " of which a step was refused while others were under way, begins anew"
+                f"inference request for sequence {quoted(correlation.id)} to model '{self._model}' must specify the"
+                " START flag on the first request of the sequence; one that was idle for too long, whose model was"
+                " unloaded, or of which a step was refused while others were under way, begins anew"
             )
         return RequestSequence(id=correlation.id)
 

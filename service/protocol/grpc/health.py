@@ -20,6 +20,11 @@ class Health:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
+        self._closed = False
+
+    def close(self) -> None:
+        """The server is about to stop: who watches hears of that, and the call ends."""
+        self._closed = True
 
     def handlers(self) -> dict[str, grpc.RpcMethodHandler]:
         """Its RPCs by name. Messages come in wire form: one that can't be read is the client's mistake."""
@@ -46,7 +51,7 @@ class Health:
     async def _watch(
         self, message: bytes, context: grpc.aio.ServicerContext[bytes, health_pb2.HealthCheckResponse]
     ) -> AsyncIterator[health_pb2.HealthCheckResponse]:
-        """The state now, and again whenever it has changed."""
+        """The state now, and again whenever it has changed, until the server stops."""
         try:
             service = read_message(health_pb2.HealthCheckRequest, message).service
         except InvalidRequest as error:
@@ -58,6 +63,8 @@ class Health:
             if status != told:
                 told = status
                 yield health_pb2.HealthCheckResponse(status=status)
+            if self._closed:
+                return
             await asyncio.sleep(_LOOK_SECONDS)
 
     def _status(self, service: str) -> health_pb2.HealthCheckResponse.ServingStatus:

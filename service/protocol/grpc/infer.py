@@ -67,26 +67,20 @@ class InferDoor:
         return reply.body
 
     def hold(self, message: bytes) -> None:
-        """Count a message as one that is being answered, until `let_go` of its bytes.
-
-        Raises QuotaExceeded when there would be too many of them; alone, any message may be held.
-        """
+        """Count a message as one that is being answered, until `let_go` of its bytes."""
         self.taken += 1
-        held = self._held + len(message)
-        if held > self._limits.max_held_bytes and self._held:
-            most = self._limits.max_held_bytes
-            error = QuotaExceeded(f"messages of {held} bytes would be under way, at most {most} may be: send fewer")
-            self._engine.refuse(*_UNKNOWN, "grpc", error)
-            raise error
-        self._held = held
+        self._held += len(message)
 
     def let_go(self, nbytes: int) -> None:
         """A message of so many bytes has been answered."""
         self._held -= nbytes
 
     def submit(self, message: bytes, remaining: float | None, reply: Reply, *, streams: bool = False) -> Exchange:
-        """Decode a request and hand it on; `remaining` are the seconds that its call has left. With `streams` the reply
-        takes several answers. Raises a HoneError.
+        """Decode a request that is held and hand it on; `remaining` are the seconds that its call has left. With
+        `streams` the reply takes several answers.
+
+        Raises a HoneError: QuotaExceeded when too many bytes are held, but alone any message may be. Only the body
+        says whose step it is, so it is decoded before.
         """
         model, version = _UNKNOWN
         try:
@@ -98,6 +92,11 @@ class InferDoor:
         except HoneError as error:
             self._engine.refuse(model, version, "grpc", error)
             raise
+        held, most = self._held, self._limits.max_held_bytes
+        if held > most and held > len(message):
+            quota = QuotaExceeded(f"messages of {held} bytes would be under way, at most {most} may be: send fewer")
+            self._engine.turn_away(request, quota)
+            raise quota
         return self._engine.submit(structs.replace(request, streams=True) if streams else request, reply)
 
     async def _until(

@@ -22,7 +22,7 @@ _STREAMS = 1024
 """Calls that one connection may have under way."""
 _LAST_CALL = 0.5
 """Seconds in which calls are still taken after the server was told to stop, if they keep coming."""
-_MOMENT = 0.03
+_LOOKS, _MOMENT = 3, 0.01
 _PING_SECONDS = 10
 """The shortest time between two pings of a client that has no call under way."""
 
@@ -39,7 +39,8 @@ class GrpcServer:
         self._server.add_registered_method_handlers(
             SERVICE, handlers(door, self._streams, Questions(engine, logs, memory))
         )
-        self._server.add_registered_method_handlers(health.SERVICE_NAME, Health(engine).handlers())
+        self._health = Health(engine)
+        self._server.add_registered_method_handlers(health.SERVICE_NAME, self._health.handlers())
         reflection.enable_server_reflection((SERVICE, health.SERVICE_NAME, reflection.SERVICE_NAME), self._server)
 
     def bind(self, host: str, port: int) -> int:
@@ -56,21 +57,25 @@ class GrpcServer:
         await self._server.start()
 
     async def stop(self, seconds: float) -> None:
-        """Take no new calls; those under way have so long to be answered, and streams end when all of theirs is.
+        """Take no new calls; those under way have so long to be answered, and streams end when all of theirs is, as do
+        those that watch its health.
 
         Calls that have arrived are taken before: gRPC would cancel those that it hasn't handed on yet.
         """
         self._streams.close()
-        until = asyncio.get_running_loop().time() + min(_LAST_CALL, seconds)
-        await self._taken(until)
-        await self._server.stop(max(seconds - _LAST_CALL, 0.0))
+        self._health.close()
+        clock = asyncio.get_running_loop().time
+        until = clock() + seconds
+        await self._taken(min(clock() + _LAST_CALL, until))
+        await self._server.stop(max(until - clock(), 0.0))
 
     async def _taken(self, until: float) -> None:
-        """Wait for a moment in which no request comes."""
-        before = -1
-        while before < self._door.taken and asyncio.get_running_loop().time() < until:
-            before = self._door.taken
+        """Wait until no request has come for some looks: at the first one the loop itself may have been busy."""
+        before, quiet = self._door.taken, 0
+        while quiet < _LOOKS and asyncio.get_running_loop().time() < until:
             await asyncio.sleep(_MOMENT)
+            quiet = quiet + 1 if self._door.taken == before else 0
+            before = self._door.taken
 
     def force_exit(self) -> None:
         """End all calls now; `stop` returns then."""

@@ -100,6 +100,7 @@ class _Turn:
     def _deliver(self) -> None:
         self._door.let_go(self._held)
         order, self._order, self.answered = self._order, None, True
+        self.exchange = None  # which has its tensors, while the answer may wait for others, or for its client
         self.reply.forget()  # what refers to this, so that both are gone as soon as the answer is sent
         if order:
             order.settle(self)
@@ -179,10 +180,11 @@ class StreamDoor:
         for order in list(self._orders):
             order.close()
 
-    async def stream(
-        self, requests: AsyncIterator[bytes], context: grpc.aio.ServicerContext[bytes, bytes]
-    ) -> AsyncIterator[bytes]:
-        """The ModelStreamInferResponses. When the call ends, whatever of it is unanswered leaves the queue."""
+    async def stream(self, _requests: AsyncIterator[bytes], context: grpc.aio.ServicerContext[bytes, bytes]) -> None:
+        """Write the ModelStreamInferResponses. When the call ends, whatever of it is unanswered leaves the queue.
+
+        It reads and writes by itself: iterators of gRPC keep the last message of either kind until another comes.
+        """
         strict = ("triton_grpc_error", "true") in (context.invocation_metadata() or ())
         room = asyncio.Semaphore(_AT_ONCE)
         order = _Order()
@@ -190,12 +192,13 @@ class StreamDoor:
 
         async def read() -> None:
             try:
-                async for message in requests:
+                while (message := await context.read()) is not grpc.aio.EOF:
                     await room.acquire()
                     await order.light.wait()
                     turn = _Turn(order, self._door)
                     order.add(turn)
                     turn.submit(message, context.time_remaining())
+                    del message, turn  # an idle stream holds neither
             finally:
                 order.close()
 
@@ -205,13 +208,14 @@ class StreamDoor:
         try:
             while (one := await order.next()) is not None:
                 if isinstance(one, bytes):
-                    yield b"".join(field(_ANSWER, one + _MORE))
+                    await context.write(b"".join(field(_ANSWER, one + _MORE)))
                     continue
                 room.release()
                 error = one.reply.error
                 if error and strict:
                     await context.abort(grpc.StatusCode[grpc_status(error)], str(error), trailers_of(error))
-                yield _refusal(one, error) if error else _answer(one)
+                await context.write(_refusal(one, error) if error else _answer(one))
+                del one
             if self._closed and not reading.done():  # what was sent just now isn't taken any more, and is to be told so
                 stopping = Draining("the server is stopping")
                 await context.abort(grpc.StatusCode[grpc_status(stopping)], str(stopping), trailers_of(stopping))

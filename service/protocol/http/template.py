@@ -139,7 +139,7 @@ class Templates:
         key = body.find(_KEY)
         begin = body.find(b"[", key) + 1
         end = body.find(b"]", begin)
-        if layout.pack is None or key < 0 or len(body) - (end - begin) > _LONGEST:
+        if layout.pack is None or entry.data is msgspec.UNSET or len(body) - (end - begin) > _LONGEST:
             return
         is_value = body[key + len(_KEY) : begin].translate(None, _SPACE) == b":["
         opening, rest = _around_id(body[:begin])
