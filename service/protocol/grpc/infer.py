@@ -19,6 +19,8 @@ from service.protocol.limits import Limits
 _log = structlog.get_logger()
 _SOON = 1e-6
 """Seconds that a call is taken to have left whose deadline is just over."""
+_TRAVEL = 0.05
+"""Seconds by which a client's deadline may be over before the call's here, which began when it arrived."""
 _UNKNOWN = ("", None)
 
 
@@ -102,12 +104,14 @@ class InferDoor:
     async def _until(
         self, answered: asyncio.Future[None], exchange: Exchange, context: grpc.aio.ServicerContext[bytes, bytes]
     ) -> None:
-        """Wait for the answer. gRPC cancels the task of a call that the client gave up, or whose deadline is over."""
+        """Wait for the answer. gRPC cancels the task of a call that the client gave up, or whose deadline is over: a
+        client whose deadline is over gives up by itself, and that may come first.
+        """
         try:
             await answered
         except asyncio.CancelledError:
             remaining = context.time_remaining()
-            if remaining is not None and remaining <= 0:
+            if remaining is not None and remaining <= _TRAVEL:
                 exchange.fail(DeadlineExceeded("not finished within the deadline of the call"))
             exchange.cancel()  # has no effect on one that has ended
             raise
