@@ -62,19 +62,24 @@ def hone(
     grpc: bool = False,
     flags: Sequence[str] = (),
     patience: float = START_SECONDS,
+    tree: Path = ROOT,
 ) -> Iterator[Served]:
-    """Hone on `repository` while the block runs, a port of 0 meaning any that is free, `grpc` with that door too.
+    """Hone on `repository` while the block runs, a port of 0 meaning any that is free, `grpc` with that door too, from
+    the sources in `tree`.
 
     Raises ServerError, also when it isn't ready after `patience` seconds.
     """
     port, metrics_port = port or free_port(), metrics_port or free_port()
     grpc_port = free_port() if grpc else None
     ports = ["--host", HOST, "--http-port", str(port), "--metrics-port", str(metrics_port)]
-    ports += ["--grpc-port", str(grpc_port)] if grpc else ["--no-allow-grpc"]
+    if (tree / "service" / "protocol" / "grpc").exists():  # an old tree has no such door
+        ports += ["--grpc-port", str(grpc_port)] if grpc else ["--no-allow-grpc"]
     command = [sys.executable, "-m", "service", "run", "--model-repository", str(repository.resolve()), *ports, *flags]
     # Settings meant for the user's own server must not change what is measured.
     environment = {name: value for name, value in os.environ.items() if not name.startswith("HONE_")}
-    with serving(command, port=port, ready="/v2/health/ready", environment=environment, patience=patience) as served:
+    environment["PYTHONPATH"] = str(tree)
+    ready = "/v2/health/ready"
+    with serving(command, port=port, ready=ready, environment=environment, patience=patience, folder=tree) as served:
         yield replace(served, metrics_port=metrics_port, grpc_port=grpc_port)
 
 
@@ -86,11 +91,12 @@ def serving(
     ready: str,
     environment: Mapping[str, str] | None = None,
     patience: float = START_SECONDS,
+    folder: Path = ROOT,
 ) -> Iterator[Served]:
-    """`command` while the block runs, from the moment a GET of the path `ready` answers 200. Raises ServerError."""
+    """`command` in `folder` while the block runs, from when a GET of `ready` answers 200. Raises ServerError."""
     with tempfile.TemporaryFile("w+b") as log:
         process = subprocess.Popen(
-            command, cwd=ROOT, env=environment, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
+            command, cwd=folder, env=environment, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
         )
         try:
             _wait_ready(process, port, ready, log, patience)

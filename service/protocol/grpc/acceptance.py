@@ -21,7 +21,7 @@ that stops forgets them.
 _NOBODY = cygrpc._MethodResolver([], {})  # noqa: SLF001 - what accepts calls has no public name
 
 
-class Acceptance(cygrpc.AioServer):  # type: ignore[misc]
+class Acceptance(cygrpc.AioServer):  # type: ignore[misc] # grpc has no types
     """Owns the calls that are being accepted, and those that are under way."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, options: Sequence[tuple[str, Any]], busy: str) -> None:
@@ -53,7 +53,7 @@ class Acceptance(cygrpc.AioServer):  # type: ignore[misc]
             task.add_done_callback(self._calls.discard)
 
 
-class AioServer(_server.Server):  # type: ignore[misc]
+class AioServer(_server.Server):  # type: ignore[misc] # the same
     """`grpc.aio.server` that accepts calls so. To be made on the event loop that it will serve on."""
 
     def __init__(self, options: Sequence[tuple[str, Any]], busy: str) -> None:
