@@ -50,7 +50,7 @@ class Receiver:
         return f"http://127.0.0.1:{self._server.server_port}"
 
     def wait_for(self, status: str, seconds: float, **labels: str) -> Told | None:
-        """What it was, or is, told of an alert with this status and these labels, each message once; None if nothing."""
+        """What it was or is told of an alert with this status and these labels, once; None when it is told nothing."""
 
         def find() -> Told | None:
             like = (told for told in self._told if told.status == status and labels.items() <= told.labels.items())
@@ -61,6 +61,11 @@ class Receiver:
             if told:
                 self._told.remove(told)
             return told
+
+    def forget(self) -> None:
+        """Wait for nothing that it was told before."""
+        with self._heard:
+            self._told.clear()
 
     def stop(self) -> None:
         """Close the port."""

@@ -4,24 +4,15 @@ import re
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
 
-from tests.architecture.sources import ROOT
+from tests.deploy.rules import FILES, FOLDER, rules
 from tests.deploy.shortening import shortened
 
-FOLDER = ROOT / "deploy" / "prometheus"
-FILES = sorted((FOLDER / "rules").glob("*.yml"))
 TESTS = sorted((FOLDER / "tests").glob("*.yml"))
 WINDOWS = ("5m", "30m", "1h", "2h", "6h", "1d", "3d", "30d")
-
-
-def rules() -> list[dict[str, Any]]:
-    """Every rule of every file."""
-    groups = [group for path in FILES for group in yaml.safe_load(path.read_text())["groups"]]
-    return [rule for group in groups for rule in group["rules"]]
 
 
 def promtool(require_tool: Callable[[str], str], *words: str | Path) -> None:
@@ -54,7 +45,7 @@ def test_every_alert_is_tested_as_it_fires_and_as_it_does_not() -> None:
                 if named := re.search(r'ALERTS\{alertname="(\w+)"', case["expr"]):
                     tested.setdefault(named[1], set()).add(bool(case.get("exp_samples")))
 
-    assert dict.fromkeys([rule["alert"] for rule in rules() if "alert" in rule], {True, False}) == tested
+    assert {rule["alert"]: {True, False} for rule in rules() if "alert" in rule} == tested
 
 
 @pytest.mark.parametrize("promise", ["errors", "slow"])
