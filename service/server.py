@@ -26,7 +26,9 @@ from service.engine.served_model import ServedModel
 from service.engine.source import EngineLimits, ModelSource
 from service.engine.text.model import TextModel
 from service.engine.trials.findings import FindingsCache
+from service.event_loop_lag import EventLoopLag
 from service.exit_code import ExitCode
+from service.exposition import registry_of
 from service.logs import LogControl
 from service.metrics import Metrics, ModelMetrics
 from service.protocol.client_memory import ClientMemory
@@ -70,7 +72,7 @@ class Server:
         self._settings = settings
         self._logs = logs
         self._memory = ClientMemory(allowed=settings.allow_client_shm)
-        self._metrics = Metrics(__version__)
+        self._metrics = Metrics()
         self._traces = _traces(settings)
         self._stop = asyncio.Event()
         self._urls: dict[str, str] = {}
@@ -111,6 +113,7 @@ class Server:
     async def _serve(self, listener: socket.socket, grpc: GrpcServer | None) -> int:
         http = HttpServer(self._http_config())
         self._listen_for_signals(http, grpc)
+        EventLoopLag(self._metrics.loop_lag).start()
         if grpc:
             await grpc.start()
         door = asyncio.create_task(http.serve(sockets=[listener]))
@@ -195,9 +198,7 @@ class Server:
     def _serve_metrics(self) -> tuple[WSGIServer, threading.Thread]:
         """Scrapes are rendered in a thread of their own, off the event loop."""
         settings = self._settings
-        registry = prometheus_client.CollectorRegistry()
-        registry.register(self._metrics)
-        prometheus_client.ProcessCollector(registry=registry)
+        registry = registry_of(self._metrics)
         try:
             return prometheus_client.start_http_server(settings.metrics_port, settings.host, registry)
         except OSError as error:

@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parents[2]
 TOGETHER = ("cpu", "openvino", "training", "loadtests", "dev")
 """Extras that one environment can hold. `gpu` replaces `cpu`, so it is resolved by itself."""
 
-APART = re.compile(r"^(torch|triton|nvidia-.*|cuda-.*|hone-serve)$")
+APART = re.compile(r"^(torch|triton|nvidia-(?!ml-py$).*|cuda-.*|hone-serve)$")
 HEADER = """\
 # Every version that `make` installs, for all extras. Written by `make lock` from pyproject.toml: don't edit.
 # torch isn't here: the training extra pins it, and its builds differ by platform.

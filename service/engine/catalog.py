@@ -8,7 +8,7 @@ import structlog
 
 from service.artifact.config import ModelConfig
 from service.engine.departures import GRACE, Departures
-from service.engine.generation import LOADING, READY, UNAVAILABLE, UNLOADED, UNLOADING, Generation
+from service.engine.generation import LOADING, UNAVAILABLE, UNLOADED, UNLOADING, Generation
 from service.engine.servable import Servable
 from service.engine.source import ModelSource, source_of
 from service.engine.succession import Succession
@@ -162,9 +162,7 @@ class Catalog:
                 model = await self._loaded(source_of(name, files, config), files, numbers, serves=serves)
         except Exception as error:
             return self._refuse(generation, numbers, error)
-        old, generation.model = generation.model, model
-        generation.state, generation.reason = READY, ""
-        generation.files, generation.config = files, config
+        old = generation.answer(model, files, config)
         if old:
             self._departures.add(old, partial(self._metrics.end, name, version, old.metrics), lingers=True)
         self._choose(name)

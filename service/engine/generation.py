@@ -1,5 +1,6 @@
 """A version of a model as the catalog lists it."""
 
+import time
 from dataclasses import dataclass
 
 import structlog
@@ -49,6 +50,14 @@ class Generation:
             event = "goes on serving what was loaded" if self.model else "not served"
             _log.error(event, model=self.name, version=self.version, reason=reason)
         self.reason = reason
+
+    def answer(self, model: Servable, files: VersionFolder, config: ModelConfig | None) -> Servable | None:
+        """Let this model, made of these, answer from now on; the one that did."""
+        old, self.model = self.model, model
+        self.state, self.reason = READY, ""
+        self.files, self.config = files, config
+        model.metrics.loaded_at = time.time()
+        return old
 
     def is_made_of(self, files: VersionFolder, config: ModelConfig | None) -> bool:
         """Whether it serves exactly this, so that loading it again would change nothing."""

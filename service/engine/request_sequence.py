@@ -1,5 +1,6 @@
 """One sequence of requests: what it has come to, and who of it waits."""
 
+import math
 from collections import deque
 from dataclasses import dataclass, field
 
@@ -32,6 +33,11 @@ class RequestSequence:
     def rests(self) -> bool:
         """Whether nobody waits for it."""
         return self.current is None and not self.waiting
+
+    @property
+    def waiting_since(self) -> float:
+        """See `ModelMetrics`; from any thread."""
+        return next((exchange.admitted for exchange, _ in list(self.waiting)), math.inf)
 
     def part_after(self, exchange: Exchange) -> list[Exchange]:
         """Take a request that has ended out of those that wait, with those behind it that build on it; these."""

@@ -35,16 +35,15 @@ class FrameError(ValueError):
 
 
 class Kind(IntEnum):
-    """What a frame says. To the worker: PLAN RUN STOP. To the front: READY RESULT FAIL STATS BEAT."""
+    """What a frame says. To the worker: PLAN RUN STOP. To the front: READY RESULT FAIL BEAT."""
 
     PLAN = 1
     READY = 2
     RUN = 3
     RESULT = 4
     FAIL = 5
-    STATS = 6
-    BEAT = 7
-    STOP = 8
+    BEAT = 6
+    STOP = 7
 
 
 FINAL = 1

@@ -17,12 +17,13 @@ from service.workers.backoff import Backoff
 from service.workers.frames import ATTACHED, NO_SLOT, Frame, FrameError, Kind, view_tensors
 from service.workers.listener import InstanceListener
 from service.workers.patience import Patience
-from service.workers.payloads import Failure, Ready, Stats, Timings
+from service.workers.payloads import Failure, Ready, Timings
 from service.workers.planning import Planning
 from service.workers.process import WorkerProcess, cause_of
 from service.workers.region import Region, slot_bytes
 from service.workers.run import Run, lost, move
 from service.workers.trial import Trial, TrialFailed, Tried, WorkerEnded
+from service.workers.usage import Usage
 from service.workers.watchdog import SILENT, Watchdog
 
 ATTEMPTS = 3
@@ -68,7 +69,7 @@ class Instance(Generic[Job]):
         self.runtime = ""
         self._backoff = Backoff()
         self.restarts: dict[str, int] = {}
-        self.stats: Stats | None = None
+        self.usage = Usage()
         self.problem = ""
 
     @property
@@ -167,7 +168,7 @@ class Instance(Generic[Job]):
     async def _launch(self) -> None:
         self._watchdog, self._useful, self._verdict = Watchdog(self._patience), False, ""
         try:
-            process = self._process = WorkerProcess(self)
+            process = self._process = WorkerProcess(self, self.usage)
             asyncio.get_running_loop().call_later(self._patience.beat, self._watch, process)
             self._planning = Planning(process, self._patience.load, self._log)
             ready = await self._planning.load(self._inspect, [])
@@ -225,8 +226,6 @@ class Instance(Generic[Job]):
             elif frame.kind is Kind.READY:
                 if self._planning:
                     self._planning.loaded(msgspec.json.decode(frame.payload, type=Ready))
-            elif frame.kind is Kind.STATS:
-                self.stats = msgspec.json.decode(frame.payload, type=Stats)
             elif frame.kind is not Kind.BEAT:
                 raise FrameError(f"{frame.kind.name} isn't for the front")
         except msgspec.DecodeError as error:

@@ -8,7 +8,6 @@ import ctypes
 import gc
 import hashlib
 import os
-import resource
 import signal
 import socket
 import sys
@@ -39,11 +38,10 @@ from service.workers.frames import (
     repeat,
     view_tensors,
 )
-from service.workers.payloads import Failure, Ready, Stats, Timings
+from service.workers.payloads import Failure, Ready, Timings
 from service.workers.region import Region, TensorWriter
 
 _MAX_DESCRIPTORS = 8
-_BEATS_PER_STATS = 10
 _PR_SET_PDEATHSIG = 1
 
 
@@ -61,7 +59,6 @@ class Worker:
         self._outputs: list[str] = []
         self._datatypes: list[str] = []
         self._bindings: Bindings | None = None
-        self._batches = 0
 
     def serve(self) -> None:
         """Answer frames until STOP or the end of the socket."""
@@ -118,7 +115,7 @@ class Worker:
             self._fail(frame, f"not enough memory for the model at {max(plan.warm_batches, default=1)} rows")
             return
         if not plan.slots:
-            _Pulse(self._socket, plan.beat_seconds, self).start()
+            _Pulse(self._socket, plan.beat_seconds).start()
         gc.freeze()  # what is loaded stays: the collector need not look at it again
         backend = self._backend
         ready = Ready(signature=backend.signature, runtime=backend.runtime, sha256=self._sha256, refusal=refusal)
@@ -150,7 +147,6 @@ class Worker:
             self._fail(decode(data), str(error))
             return
         timings = Timings(input=0, infer=time.perf_counter_ns() - began, output=0)
-        self._batches += 1
         self._socket.send(repeat(bound.answer, data, timings.pack()))
 
     def _run(self, data: bytes, frame: Frame, descriptors: list[int]) -> None:
@@ -171,7 +167,6 @@ class Worker:
             if source is not slot:
                 source.close()
         ran = time.perf_counter_ns()
-        self._batches += 1
         end = 0 if source is not slot else max([extent.offset + extent.nbytes for extent in frame.tensors], default=0)
         extents, region = TensorWriter(slot, end).pack(self._datatypes, [[result] for result in results])
         timings = Timings(input=loaded - began, infer=ran - loaded, output=time.perf_counter_ns() - ran)
@@ -192,33 +187,22 @@ class Worker:
         if self._bindings:
             self._bindings.prepare(data, frame, inputs, answer, slot)
 
-    def stats(self) -> Stats:
-        """What this process has used so far."""
-        usage = resource.getrusage(resource.RUSAGE_SELF)
-        resident = int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
-        return Stats(resident_bytes=resident, cpu_seconds=usage.ru_utime + usage.ru_stime, batches=self._batches)
-
 
 class _Pulse(threading.Thread):
     """Says at a steady rate that the process is alive, also while a batch is being computed."""
 
-    def __init__(self, connection: socket.socket, seconds: float, worker: Worker) -> None:
+    def __init__(self, connection: socket.socket, seconds: float) -> None:
         super().__init__(name="pulse", daemon=True)
         self._socket = connection
         self._seconds = seconds
-        self._worker = worker
 
     def run(self) -> None:
-        """Send a BEAT, and every tenth time a STATS instead, until the socket is gone."""
-        count = 0
+        """Send a BEAT until the socket is gone."""
         while True:
-            stats = count % _BEATS_PER_STATS == 0
-            payload = msgspec.json.encode(self._worker.stats()) if stats else b""
             try:
-                wire.send(self._socket, Frame(kind=Kind.STATS if stats else Kind.BEAT, payload=payload))
+                wire.send(self._socket, Frame(kind=Kind.BEAT))
             except OSError:
                 return
-            count += 1
             time.sleep(self._seconds)
 
 

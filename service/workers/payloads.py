@@ -1,4 +1,4 @@
-"""What frames carry besides tensors: the payloads of READY, FAIL, STATS and RESULT. A PLAN's payload is a `Plan`."""
+"""What frames carry besides tensors: the payloads of READY, FAIL and RESULT. A PLAN's payload is a `Plan`."""
 
 import struct
 
@@ -26,14 +26,6 @@ class Failure(msgspec.Struct, frozen=True, kw_only=True):
     """Payload of a FAIL frame: one line, without paths, that may be shown to a client."""
 
     text: str
-
-
-class Stats(msgspec.Struct, frozen=True, kw_only=True):
-    """Payload of a STATS frame: what the process has used so far."""
-
-    resident_bytes: int
-    cpu_seconds: float
-    batches: int
 
 
 class Timings(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,6 +1,7 @@
 """The front's side of one worker process, from its start to its end."""
 
 import asyncio
+import contextlib
 import os
 import signal
 import socket
@@ -14,6 +15,7 @@ from service.backends.backend import DEVICE_FAULT
 from service.workers import wire
 from service.workers.frames import ATTACHED, Frame, FrameError, Kind, decode
 from service.workers.region import Region
+from service.workers.usage import Usage
 
 _MAX_DESCRIPTORS = 1
 _HANG_UP_GRACE = 1.0
@@ -36,10 +38,11 @@ class ProcessListener(Protocol):
 
 
 class WorkerProcess:
-    """Owns the process, its socket and the descriptor that tells of its end."""
+    """Owns the process, its socket and the descriptor that tells of its end. What it uses goes into `usage`."""
 
-    def __init__(self, listener: ProcessListener) -> None:
+    def __init__(self, listener: ProcessListener, usage: Usage) -> None:
         self._listener = listener
+        self._usage = usage
         self._loop = asyncio.get_running_loop()
         self._killed = False
         self._gone = asyncio.Event()
@@ -52,7 +55,8 @@ class WorkerProcess:
             except OSError:
                 ours.close()
                 raise
-        self._pidfd = os.pidfd_open(self._process.pid)
+        usage.begin(self.pid)
+        self._pidfd = os.pidfd_open(self.pid)
         self._loop.add_reader(self._socket.fileno(), self._readable)
         self._loop.add_reader(self._pidfd, self._ended)
 
@@ -64,10 +68,7 @@ class WorkerProcess:
     @property
     def is_stopped(self) -> bool:
         """Whether somebody has stopped it (SIGSTOP) and not let it go on."""
-        try:
-            return os.waitid(os.P_PID, self.pid, os.WSTOPPED | os.WNOHANG | os.WNOWAIT) is not None
-        except ChildProcessError:
-            return False  # it has ended
+        return self._has_become(os.WSTOPPED)
 
     def send(self, frame: Frame, regions: Sequence[Region] = ()) -> None:
         """Send a frame, with the descriptors of `regions`. A process that is gone is not an error: `exited` follows.
@@ -83,9 +84,9 @@ class WorkerProcess:
 
     def kill(self) -> None:
         """End the process at once, if it hasn't ended by itself."""
-        if self._process.poll() is None:
+        if not self._has_become(os.WEXITED):
             self._killed = True
-            self._process.send_signal(signal.SIGKILL)
+            os.kill(self.pid, signal.SIGKILL)
 
     async def stop(self, grace: float) -> None:
         """Ask the process to end, and end it after `grace` seconds."""
@@ -95,6 +96,13 @@ class WorkerProcess:
         except OSError:  # it wasn't asked, or too much time has passed (TimeoutError)
             self.kill()
             await self._gone.wait()
+
+    def _has_become(self, state: int) -> bool:
+        """Whether it was stopped, or has ended. It isn't reaped here: `_ended` has to read before what it used."""
+        if self._process.returncode is None:
+            with contextlib.suppress(ChildProcessError):  # it has ended, and was asked for something else
+                return os.waitid(os.P_PID, self.pid, state | os.WNOHANG | os.WNOWAIT) is not None
+        return state == os.WEXITED
 
     def _readable(self) -> bool:
         """Hear one frame; whether there may be another. The loop calls again while there is."""
@@ -130,6 +138,7 @@ class WorkerProcess:
         finally:
             self._loop.remove_reader(self._socket.fileno())
             self._socket.close()
+            self._usage.end()
             status = self._process.wait()
             self._gone.set()
             self._listener.exited(status, killed_by_us=self._killed)

@@ -14,6 +14,7 @@ from service.engine.scheduling.dynamic import DynamicBatcher
 from service.errors import HoneError
 from service.messages import InferRequest, InferResponse, Tensor
 from service.workers.payloads import Timings
+from service.workers.usage import Usage
 
 NO_TIME = Timings(input=0, infer=0, output=0)
 
@@ -42,7 +43,7 @@ class ManualInstance:
         self.lacks: OSError | MemoryError | None = None
         """What the next batch will not find."""
         self.restarts: dict[str, int] = {}
-        self.stats = None
+        self.usage = Usage()
         self.plan = Plan(backend="", path="")
         self.jobs: list[Batch] = []
         self.all_groups: list[Sequence[Sequence[NDArray[Any]]]] = []

@@ -90,7 +90,7 @@ class SuccessionRig:
     ) -> None:
         self.devices = Devices(cores=2, gpus=0)
         self._most = most
-        self.metrics = Metrics("0")
+        self.metrics = Metrics()
         self.made: list[SumModel] = []
         self.catalog = Catalog(self._make, self.metrics, at_once=2, drain_seconds=30.0, grace=grace)
         self.config = parse_config(TENSORS + SEQUENCES % (idle, slots), name="m")

@@ -51,6 +51,27 @@ def test_the_earliest_deadline_goes_first() -> None:
     assert [important, near, far] == queue.first(9, 0.0)
 
 
+def test_who_waits_longest_is_known() -> None:
+    """Whatever the order in which they are taken, delayed and retried ones too; nobody who has ended or was taken."""
+    queue = queued()
+    oldest, delayed, newest = pushed(queue, waiting(1, 60, 1), waiting(2, 60), waiting(3, 1))
+    queue.delay([delayed])
+    assert 1 == queue._waiting_since()
+
+    oldest.ended = True
+    queue.leave(oldest)
+    assert 2 == queue._waiting_since()
+    batch = Batch([delayed])
+    queue.taken(batch, 4.0)
+    assert 3 == queue._waiting_since()
+    queue.push_again([batch])
+    assert 2 == queue._waiting_since()
+    queue.retry()
+    queue.taken(batch, 5.0)
+    queue.taken(Batch([newest]), 5.0)
+    assert math.inf == queue._waiting_since()
+
+
 def test_a_patient_request_is_passed_over_for_a_while_only() -> None:
     """Who is due sooner goes first, unless the other has waited so long that no deadline can be before its place."""
     queue = queued(1)

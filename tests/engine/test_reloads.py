@@ -104,7 +104,7 @@ class Play:
         self.admitted: list[Admitted] = []
         self.looks: list[asyncio.Task[None]] = []
         self.serves = False
-        self.catalog = Catalog(self._make, Metrics("0"), at_once=2, drain_seconds=drain_seconds)
+        self.catalog = Catalog(self._make, Metrics(), at_once=2, drain_seconds=drain_seconds)
         self._path = path / "model.onnx"
         self._path.write_bytes(b"model")
         self._config = parse_config(CONFIG, name="m")

@@ -1,6 +1,7 @@
 """Sequences of requests: what their steps are computed from, in which order, and what is kept when one fails."""
 
 import asyncio
+import math
 import random
 import time
 from collections.abc import AsyncIterator, Sequence
@@ -254,6 +255,25 @@ async def test_a_worker_that_dies_takes_no_state_with_it(rig: SequenceRig) -> No
 
     assert [(2, 0, 0, 7, 1)] == await rig.answer()
     assert ending(receiver) is None
+
+
+async def test_who_waits_longest_is_known() -> None:
+    """Whether it waits for a worker, for the step before it, or for a slot."""
+    rig = SequenceRig(slots=1)
+    assert math.inf == rig.metrics.waiting_since()
+    first, _ = rig.submit(7, 1, start=True)
+    second, _ = rig.submit(7, 2, end=True)
+    third, _ = rig.submit(8, 3, start=True)
+    assert first.admitted == rig.metrics.waiting_since()
+
+    await turn()
+    assert second.admitted == rig.metrics.waiting_since()
+    await rig.answer()
+    assert third.admitted == rig.metrics.waiting_since()
+    await rig.answer()
+    assert math.inf == rig.metrics.waiting_since()
+    await rig.answer()
+    await rig.scheduler.stop()
 
 
 async def test_deadlines_hold_while_a_step_waits() -> None:

@@ -30,7 +30,8 @@ class Crew:
         """These work from now on."""
         self.stations = stations
         instances = self.instances
-        self._metrics.worker_memory = lambda: sum(one.stats.resident_bytes for one in instances if one.stats)
+        self._metrics.worker_memory = lambda: sum([one.usage.resident_bytes for one in instances])
+        self._metrics.worker_cpu = lambda: {station.name: station.cpu_seconds for station in stations}
         self.count()
 
     @property

@@ -114,10 +114,17 @@ class RequestQueue:
         self._bytes = 0
         self.foresight: Foresight | Outlook | None = None
         """Tells those that are refused what they would have waited for; None where nothing is foreseen."""
-        metrics.pending = self.__len__
+        metrics.pending, metrics.waiting_since = self.__len__, self._waiting_since
 
     def __len__(self) -> int:
         return self._count
+
+    def _waiting_since(self) -> float:
+        """See `ModelMetrics`. Lists are copied first: the event loop goes on changing them."""
+        lists = [list(entries) for level in self._levels for entries in (level.waiting, level.delayed)]
+        waiting = [entry[2].admitted for entries in lists for entry in entries if _waits(entry[2])]
+        waiting += [exchange.admitted for batch in list(self._retries) for exchange in batch.alive()]
+        return min(waiting, default=math.inf)
 
     def __iter__(self) -> Iterator[Exchange]:
         """All that is waiting."""

@@ -5,6 +5,7 @@ nothing can have been computed, after a pause that grows and varies, and as far 
 """
 
 import asyncio
+import math
 import time
 from collections.abc import Callable, Collection, Mapping
 from typing import Protocol
@@ -62,7 +63,7 @@ class RemoteScheduler:
         self._max_bytes = max_bytes
         self._budget = RetryBudget()
         self._tasks: dict[Exchange, asyncio.Task[None]] = {}
-        metrics.pending = self._tasks.__len__
+        metrics.pending, metrics.waiting_since = self._tasks.__len__, self._under_way_since
         self._bytes = 0
         self._loop = asyncio.get_running_loop()
         self._expiry = Expiry(lambda: self._tasks, (), _never)  # queue timeouts are the remote's
@@ -102,6 +103,10 @@ class RemoteScheduler:
         for exchange in list(self._tasks):
             exchange.fail(WorkerLost("the model was stopped"))
         await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _under_way_since(self) -> float:
+        """See `ModelMetrics`: all that is under way waits for the remote; from any thread."""
+        return min([exchange.admitted for exchange in list(self._tasks)], default=math.inf)
 
     def _check_room(self) -> None:
         if len(self._tasks) >= self._max_requests:

@@ -64,8 +64,9 @@ class SequenceScheduler:
         self._loop = asyncio.get_running_loop()
         self._turn = Turn.of(self._loop)
         self._expiry = Expiry(lambda: self._of, (), _never)
-        queued = metrics.pending
+        queued, since = metrics.pending, metrics.waiting_since
         metrics.pending = lambda: queued() + sum([len(sequence.waiting) for sequence in set(self._of.values())])
+        metrics.waiting_since = lambda: min([since(), *[one.waiting_since for one in set(self._of.values())]])
         metrics.sequences = self._slots.__len__
 
     # -- Scheduler
@@ -158,8 +159,7 @@ class SequenceScheduler:
 
     def end(self, name: int | str) -> None:
         """Have a sequence of which nobody waits end without a last step."""
-        sequence = self._sequences.get(name)
-        if sequence and sequence.rests:
+        if (sequence := self._sequences.get(name)) and sequence.rests:
             sequence.over = True
             self._leave(sequence)
 

@@ -69,6 +69,11 @@ class Station:
         """How many of them take batches."""
         return sum([instance.ready for instance in self.instances])
 
+    @property
+    def cpu_seconds(self) -> float:
+        """Processor time that they have taken; from any thread."""
+        return sum([instance.usage.cpu_seconds for instance in self.instances])
+
     def worthwhile(self, limit: int) -> int:
         """The largest batch that is worth computing here: of a model that keeps its worker busy, one of the best size.
 

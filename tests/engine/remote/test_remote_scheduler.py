@@ -1,6 +1,7 @@
 """Passing requests through, whatever the remote does."""
 
 import asyncio
+import math
 from collections.abc import Mapping, Sequence
 
 from hypothesis import given, settings
@@ -110,4 +111,17 @@ async def _every_request_ends_once(steps: list[tuple[str, float]], script: list[
     assert [1] * len(asked) == [len(client.endings) for client, _ in asked]
     assert {exchange: 1 for _, exchange in asked} == owner.endings
     assert len(endings) == sum(owner.metrics.requests.values())
-    assert 0 == owner.metrics.pending()
+    assert (0, math.inf) == (owner.metrics.pending(), owner.metrics.waiting_since())
+
+
+async def test_who_is_at_the_remote_longest_is_known() -> None:
+    """There all that is under way waits."""
+    owner, clients = Owner(["late answer", "late answer"]), [Client(), Client()]
+    first, second = [owner.submit(client, 5.0) for client in clients]
+    assert first.admitted == owner.metrics.waiting_since()
+
+    first.cancel()
+    assert second.admitted == owner.metrics.waiting_since()
+    await clients[1].ending()
+    assert math.inf == owner.metrics.waiting_since()
+    await owner.scheduler.stop()

@@ -19,7 +19,7 @@ from tests.engine.remote.triton import SmallTriton, identity, rows, running
 async def catalog(**remotes: SmallTriton) -> AsyncIterator[Catalog]:
     """Of models that these compute."""
     limits = EngineLimits(remotes=parse_remotes([f"{name}={triton.address}" for name, triton in remotes.items()]))
-    catalog = Catalog(lambda source, metrics: RemoteModel(source, metrics, limits, CALM), Metrics("0"), at_once=4)
+    catalog = Catalog(lambda source, metrics: RemoteModel(source, metrics, limits, CALM), Metrics(), at_once=4)
     try:
         yield catalog
     finally:
