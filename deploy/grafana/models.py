@@ -30,8 +30,8 @@ def _compared() -> Panels:
             "Variants",
             "Accuracy is the card's. Times and rates are those of the range that is looked at, under the traffic that"
             " there was: only variants that are asked alike can be compared by them.",
+            f"max by ({labels}) (hone_model_info{{{MODEL}}})",
             {
-                "Served": ("short", f"max by ({labels}) (hone_model_info{{{MODEL}}})"),
                 "Accuracy": ("percentunit", f"max by ({_EACH}) ({accuracy})"),
                 "Size": ("bytes", f"max by ({_EACH}) (hone_model_size_bytes{{{MODEL}}})"),
                 "Rows per second": ("ops", rate("hone_inference_total", by=_EACH, over=RANGE)),

@@ -120,17 +120,16 @@ def heat(title: str, text: str, unit: str, expression: str, *, width: int = 8) -
     )
 
 
-def rows(title: str, text: str, columns: Mapping[str, tuple[str, str]], *, width: int = 24) -> table.Panel:
-    """A row for each set of labels, a column for each label, and `columns`: their units and expressions."""
+def rows(title: str, text: str, of: str, columns: Mapping[str, tuple[str, str]], *, width: int = 24) -> table.Panel:
+    """A row for each series of an expression, with its labels, and `columns` with their units and expressions."""
     panel = _framed(table.Panel(), title, text, "short", width)
-    names: dict[str, str] = {}
-    for ref, (column, (unit, expression)) in zip(ascii_uppercase, columns.items(), strict=False):
-        names[f"Value #{ref}"] = column
-        panel.with_target(
-            prometheus.Dataquery().expr(expression).format(PromQueryFormat.TABLE).ref_id(ref).instant()
-        ).override_by_name(column, [DynamicConfigValue("unit", unit)])
+    panel.with_target(_listed("A", of))
+    options: dict[str, Any] = {"excludeByName": {"Time": True, "Value #A": True}, "indexByName": {}, "renameByName": {}}
+    for ref, (column, (unit, expression)) in zip(ascii_uppercase[1:], columns.items(), strict=False):
+        panel.with_target(_listed(ref, expression)).override_by_name(column, [DynamicConfigValue("unit", unit)])
+        options["renameByName"][f"Value #{ref}"] = column
     panel.with_transformation(DataTransformerConfig(id_val="merge", options={}))
-    return panel.with_transformation(_organized(names))
+    return panel.with_transformation(DataTransformerConfig(id_val="organize", options=options))
 
 
 def matrix(title: str, text: str, expression: str, *, row: str, column: str, width: int = 24) -> table.Panel:
@@ -138,7 +137,7 @@ def matrix(title: str, text: str, expression: str, *, row: str, column: str, wid
     options: dict[str, Any] = {"rowField": row, "columnField": column, "valueField": "Value"}
     return (
         _framed(table.Panel(), title, text, "short", width)
-        .with_target(prometheus.Dataquery().ref_id("A").expr(expression).format(PromQueryFormat.TABLE).instant())
+        .with_target(_listed("A", expression))
         .with_transformation(DataTransformerConfig(id_val="groupingToMatrix", options=options))
     )
 
@@ -147,9 +146,8 @@ def _framed(panel: Panel, title: str, text: str, unit: str, width: int) -> Panel
     return panel.title(title).description(text).datasource(SOURCE).unit(unit).span(width).height(_HEIGHT)
 
 
-def _organized(names: Mapping[str, str]) -> DataTransformerConfig:
-    options = {"excludeByName": {"Time": True}, "indexByName": {}, "renameByName": dict(names)}
-    return DataTransformerConfig(id_val="organize", options=options)
+def _listed(ref: str, expression: str) -> prometheus.Dataquery:
+    return prometheus.Dataquery().ref_id(ref).expr(expression).format(PromQueryFormat.TABLE).instant()
 
 
 def _legend() -> common.VizLegendOptions:

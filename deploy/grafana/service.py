@@ -172,8 +172,8 @@ def _models() -> Panels:
         rows(
             "What is served",
             "Every version, when it took over and how long its load took. Ready is 1 when it answers.",
+            f"max by ({labels}) (hone_model_info{{{MODEL}}})",
             {
-                "Served": ("short", f"max by ({labels}) (hone_model_info{{{MODEL}}})"),
                 "Ready": ("short", f"max by (model, version) (hone_model_ready{{{MODEL}}})"),
                 "Loaded": ("dateTimeFromNow", loaded),
                 "Load": ("s", f"max by (model, version) (hone_model_load_duration_seconds{{{MODEL}}})"),
