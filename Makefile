@@ -37,7 +37,7 @@ COMPOSE ?= $(shell docker compose version >/dev/null 2>&1 && echo docker compose
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: help setup demo serve train test check fuzz bench bench-peers bench-overload bench-swap soak loadtest up down test-stack test-triton models results lock clean
+.PHONY: help setup demo serve train test check fuzz bench bench-peers bench-overload bench-swap soak loadtest up down test-stack test-triton models results dashboards lock clean
 .PHONY: engine
 
 help: ## list the verbs
@@ -112,6 +112,9 @@ models: $(STAMPS)/training ## train the committed family anew into models/
 
 results: $(STAMPS)/all ## train in full, compare, and write training/RESULTS.md (ARGS="--seeds 0 --no-demo" for less)
 	$(BIN)/python -m loadtests.bench_recipe $(ARGS)
+
+dashboards: $(STAMPS)/all ## write Grafana's dashboards anew into deploy/grafana/dashboards/
+	$(BIN)/python -m deploy.grafana
 
 lock: $(BIN)/python ## resolve every version anew into constraints.txt
 	$(BIN)/python -m pip install --quiet --upgrade pip

@@ -1,7 +1,6 @@
 """What the processes of an instance use, as the kernel counts it."""
 
 import os
-from pathlib import Path
 
 _TICK = 1 / os.sysconf("SC_CLK_TCK")
 _PAGE = os.sysconf("SC_PAGE_SIZE")
@@ -40,13 +39,22 @@ class Usage:
         _, fields = self._read()
         return int(fields[_RSS]) * _PAGE if fields else 0
 
-    def _read(self) -> tuple[float, list[str]]:
+    def _read(self) -> tuple[float, list[bytes]]:
         """What ended processes took, and the kernel's figures of the one that lives, none while there is none."""
         while True:
             account = spent, pid = self._account
             try:
-                fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split() if pid else []
+                fields = _fields(pid) if pid else []
             except OSError:
                 fields = []
             if account is self._account:  # else it has ended meanwhile, and the pid may be another's by now
                 return spent, fields
+
+
+def _fields(pid: int) -> list[bytes]:
+    """What stands behind the name. Without Python's files it takes a third of the time."""
+    descriptor = os.open(f"/proc/{pid}/stat", os.O_RDONLY)
+    try:
+        return os.read(descriptor, 4096).rpartition(b")")[2].split()
+    finally:
+        os.close(descriptor)
