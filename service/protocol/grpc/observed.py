@@ -69,7 +69,9 @@ def _unary(answer: Callable[..., Awaitable[Any]], target: str, calls: Calls) -> 
         except asyncio.CancelledError:  # the client has given it up, or its time was over
             one.end(_status(one, _CANCELLED), 0)
             raise
-        one.end(GRPC_CODES[context.code() or 0], len(body) if isinstance(body, bytes) else body.ByteSize())
+        code = context.code()  # a number unless it was set
+        size = len(body) if isinstance(body, bytes) else body.ByteSize()
+        one.end(code.name if isinstance(code, grpc.StatusCode) else GRPC_CODES[code], size)
         return body
 
     return call
