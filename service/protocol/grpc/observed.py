@@ -16,7 +16,7 @@ from service.protocol.grpc.reply import Reply
 from service.protocol.limits import Limits
 from service.protocol.status import GRPC_STATUS, HTTP_STATUS
 from service.telemetry.call import CALL, Call, taking
-from service.telemetry.calls import GRPC_CODES, Calls
+from service.telemetry.calls import Calls
 from service.telemetry.trace_context import PARENT, STATE, Headers
 
 _OK, _CANCELLED = "OK", "CANCELLED"
@@ -40,8 +40,7 @@ class ObservedInferDoor(InferDoor):
             with taking(call):
                 return super().submit(message, remaining, reply, streams=True)
         except Exception as error:
-            if not isinstance(error, HoneError):  # a fault of ours, which the log has
-                call.refused(HoneError())
+            call.refused(error if isinstance(error, HoneError) else HoneError())
             call.on_finish()
             raise
 
@@ -69,9 +68,9 @@ def _unary(answer: Callable[..., Awaitable[Any]], target: str, calls: Calls) -> 
         except asyncio.CancelledError:  # the client has given it up, or its time was over
             one.end(_status(one, _CANCELLED), 0)
             raise
-        code = context.code()  # a number unless it was set
+        code = context.code()  # what was set, if anything was
         size = len(body) if isinstance(body, bytes) else body.ByteSize()
-        one.end(code.name if isinstance(code, grpc.StatusCode) else GRPC_CODES[code], size)
+        one.end(code.name if isinstance(code, grpc.StatusCode) else _OK, size)
         return body
 
     return call
