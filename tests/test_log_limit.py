@@ -1,6 +1,7 @@
 """Bursts of the same line."""
 
 from collections.abc import Callable
+from types import SimpleNamespace
 
 import pytest
 
@@ -17,7 +18,7 @@ class Clock:
         self.now = 100.0
         self.due: list[tuple[float, Callable[[], None]]] = []
         self.told: list[tuple[Event, int]] = []
-        monkeypatch.setattr(log_limit.time, "monotonic", lambda: self.now)
+        monkeypatch.setattr(log_limit, "time", SimpleNamespace(monotonic=lambda: self.now))
         self.limit = LogLimit(
             lambda event, count: self.told.append((event, count)),
             lambda seconds, callback: self.due.append((self.now + seconds, callback)),

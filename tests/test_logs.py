@@ -71,8 +71,8 @@ def test_a_burst_is_said_once() -> None:
     lines that inform, is written in full.
     """
     script = (
-        "import logging, structlog; from service.logs import LogControl, configure; configure(LogControl(), style='json')\n"
-        "log = structlog.get_logger()\n"
+        "import logging, structlog; from service.logs import LogControl, configure\n"
+        "configure(LogControl(), style='json'); log = structlog.get_logger()\n"
         "for number in range(100):\n"
         "    log.error('own', model='m', number=number); log.info('asked for')\n"
         "    logging.getLogger('library').warning('number %d', number)\n"

@@ -122,7 +122,9 @@ class _Sender(SpanExporter):
         if lost:
             self._told += lost
             self._said = time.monotonic()
-            _log.warning("spans are lost: the collector doesn't take them", url=self._url, lost=lost, why=self._attempt.said)
+            _log.warning(
+                "spans are lost: the collector doesn't take them", url=self._url, lost=lost, why=self._attempt.said
+            )
 
     def shutdown(self) -> None:
         """See `SpanExporter`."""

@@ -74,7 +74,7 @@ def test_refusals_are_told_of(
 
 def test_what_is_refused_unread_is_told_of(observed_server: Live, listener: Listener, before: int) -> None:
     """By its headers, which are known, while the connection is read."""
-    hopeless = infer(path="/v2/models/overloaded/infer")
+    hopeless, answer = infer(path="/v2/models/overloaded/infer"), b""
     with Client(observed_server.port) as client:
         for _ in range(3):
             client.send(hopeless)

@@ -18,7 +18,7 @@ from tritonclient.utils import InferenceServerException
 from tests.engine.ensemble.doubles import step
 from tests.integration import models
 from tests.integration.alphabet import write_alphabet
-from tests.integration.served import CONFIG, Served, run_to_end, serving, write_ensemble, write_model
+from tests.integration.served import CONFIG, Served, serving, write_ensemble, write_model
 from tests.integration.test_sequences import SUM
 from tests.telemetry.collector import Collected, Told, collecting
 
@@ -124,7 +124,10 @@ def test_a_request_over_http(entrance: str, served: Served, collected: Collected
         if entrance == "ASGI":
             content = json.dumps(BODY).encode()
             answer = httpx.post(
-                served.http + "/v2/models/mlp/infer", content=iter([content]), headers=caller.headers | coding, timeout=20
+                served.http + "/v2/models/mlp/infer",
+                content=iter([content]),
+                headers=caller.headers | coding,
+                timeout=20,
             )
         else:
             answer = caller.post(served, "/v2/models/mlp/infer", BODY | {"id": "mine"})
@@ -196,7 +199,9 @@ def test_requests_that_share_a_batch_have_links_to_it(served: Served, collected:
     """And it to all of them, whoever began their traces."""
     callers = [Caller() for _ in range(12)]
     with ThreadPoolExecutor(12) as pool:
-        assert {200} == {one.status_code for one in pool.map(lambda one: one.post(served, "/v2/models/mlp/infer"), callers)}
+        assert {200} == {
+            one.status_code for one in pool.map(lambda one: one.post(served, "/v2/models/mlp/infer"), callers)
+        }
     wholes = {whole.id: found for whole, found in (caller.spans(collected, HTTP) for caller in callers)}
 
     linked = {found["compute"][0].links[0] for found in wholes.values()}
@@ -240,7 +245,9 @@ def test_steps_of_an_ensemble(served: Served, collected: Collected) -> None:
     assert [whole.id] * 2 == [first.parent, second.parent]
     assert ["twice", "mlp"] == [first.about["hone.model"], second.about["hone.model"]]
     assert first.end <= second.start
-    assert [first.id, second.id] == [span.parent for span in found["queue"]] == [span.parent for span in found["compute"]]
+    assert (
+        [first.id, second.id] == [span.parent for span in found["queue"]] == [span.parent for span in found["compute"]]
+    )
 
 
 def test_steps_of_a_sequence(served: Served, collected: Collected) -> None:
@@ -340,14 +347,6 @@ def test_a_collector_that_hangs_changes_nothing(tmp_path: Path) -> None:
     lost = [line for line in served.log if line["event"].startswith("spans are lost")]
     assert 300 < sum(line["lost"] for line in lost)
     assert len(lost) <= 2
-
-
-@pytest.mark.parametrize("url", ["collector:4318", "ftp://collector", "http://user:secret@collector", "http://c/?x=1"])
-def test_an_address_that_is_none_is_named(url: str) -> None:
-    """With what it should look like."""
-    code, said = run_to_end(["run", "--otlp-endpoint", url])
-    assert 2 == code
-    assert "--otlp-endpoint (HONE_OTLP_ENDPOINT): must be http://host:port" in said
 
 
 def test_refusals_over_grpc(served: Served, collected: Collected) -> None:

@@ -31,7 +31,9 @@ def test_the_example_of_the_specification_is_read() -> None:
     assert [False, False, True, True] == [one.sampled for one in sampled if one]
 
 
-@pytest.mark.parametrize("parent", [f"01-{TRACE}-{SPAN}-01", f"cc-{TRACE}-{SPAN}-01-what-the-future-brings", f" {GOOD} "])
+@pytest.mark.parametrize(
+    "parent", [f"01-{TRACE}-{SPAN}-01", f"cc-{TRACE}-{SPAN}-01-what-the-future-brings", f" {GOOD} "]
+)
 def test_later_versions_are_read_as_far_as_is_known(parent: str) -> None:
     """They may add to the end."""
     assert read(parent)
