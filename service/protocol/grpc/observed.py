@@ -35,13 +35,14 @@ class ObservedInferDoor(InferDoor):
         if not streams or outer is None:
             return super().submit(message, remaining, reply, streams=streams)
         call = self._calls.message(outer, len(message))
-        call.on_finish = partial(_finished, call, reply)
+        if call.told:
+            call.on_finish = partial(_finished, call, reply)
         try:
             with taking(call):
                 return super().submit(message, remaining, reply, streams=True)
         except Exception as error:
             call.refused(error if isinstance(error, HoneError) else HoneError())
-            call.on_finish()
+            _finished(call, reply)
             raise
 
 
