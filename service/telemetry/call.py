@@ -12,6 +12,7 @@ from service.telemetry.span import Span
 from service.telemetry.trace_context import TraceContext
 
 _FAULTS = frozenset({"DATA_LOSS", "DEADLINE_EXCEEDED", "INTERNAL", "UNAVAILABLE", "UNIMPLEMENTED", "UNKNOWN"})
+_GONE = (499, "CANCELLED")
 
 
 class Call:
@@ -91,9 +92,18 @@ class Call:
         if not self.told or self.ended:
             return
         self.ended, self.status, self.sent, self.on_finish = time.monotonic(), status, sent, None
-        if not self.reason and self.is_fault:
-            self.outcome = "error"
+        if not self.reason:
+            self.outcome = self._outcome()
         self._end(self)
+
+    def _outcome(self) -> str:
+        """What its status says, where the engine said nothing."""
+        if self.is_fault:
+            return "error"
+        if self.status in _GONE:
+            return "cancelled"
+        good = self.status < 400 if isinstance(self.status, int) else self.status == "OK"
+        return "ok" if good else "client_error"
 
     @property
     def is_fault(self) -> bool:

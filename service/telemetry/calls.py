@@ -12,6 +12,27 @@ from service.telemetry.tracer import Tracer
 _LONGEST = 256
 """Characters of an attribute that a client has chosen."""
 
+_GRPC_CODES = (
+    "OK",
+    "CANCELLED",
+    "UNKNOWN",
+    "INVALID_ARGUMENT",
+    "DEADLINE_EXCEEDED",
+    "NOT_FOUND",
+    "ALREADY_EXISTS",
+    "PERMISSION_DENIED",
+    "RESOURCE_EXHAUSTED",
+    "FAILED_PRECONDITION",
+    "ABORTED",
+    "OUT_OF_RANGE",
+    "UNIMPLEMENTED",
+    "INTERNAL",
+    "UNAVAILABLE",
+    "DATA_LOSS",
+    "UNAUTHENTICATED",
+)
+"""The names of gRPC's status codes, by their numbers."""
+
 
 class Collector(Protocol):
     """Who sends spans away."""
@@ -32,11 +53,6 @@ class Calls:
         self._collector = collector
         self._tracer = Tracer(collector.export, ratio) if collector else None
         self._log = log
-
-    @property
-    def traced(self) -> bool:
-        """Whether there may be spans."""
-        return self._tracer is not None
 
     def begin(self, method: str, target: str, headers: Headers, *, route: str = "") -> Call:
         """A request has begun to arrive; its `headers` say where its trace began, if it has one."""
@@ -109,27 +125,5 @@ def _attributes(call: Call) -> dict[str, Value]:
         "rpc.system": "grpc",
         "rpc.service": service,
         "rpc.method": method,
-        "rpc.grpc.status_code": GRPC_CODES.index(call.status),
+        "rpc.grpc.status_code": _GRPC_CODES.index(call.status),
     }
-
-
-GRPC_CODES = (
-    "OK",
-    "CANCELLED",
-    "UNKNOWN",
-    "INVALID_ARGUMENT",
-    "DEADLINE_EXCEEDED",
-    "NOT_FOUND",
-    "ALREADY_EXISTS",
-    "PERMISSION_DENIED",
-    "RESOURCE_EXHAUSTED",
-    "FAILED_PRECONDITION",
-    "ABORTED",
-    "OUT_OF_RANGE",
-    "UNIMPLEMENTED",
-    "INTERNAL",
-    "UNAVAILABLE",
-    "DATA_LOSS",
-    "UNAUTHENTICATED",
-)
-"""The names of gRPC's status codes, by their numbers."""

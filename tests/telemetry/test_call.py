@@ -50,10 +50,14 @@ def made(status: int | str, *, method: str = "POST", reason: Any = None) -> tupl
         (503, "POST", QueueFull("x"), "rejected", "queue_full"),
         (499, "POST", Cancelled("x"), "cancelled", ""),
         (500, "POST", None, "error", "500"),
+        (499, "POST", None, "cancelled", ""),
+        (408, "POST", None, "client_error", ""),
         ("OK", "", None, "ok", ""),
         ("RESOURCE_EXHAUSTED", "", QueueFull("x"), "rejected", ""),
         ("UNAVAILABLE", "", QueueFull("x"), "rejected", "queue_full"),
         ("INTERNAL", "", None, "error", "INTERNAL"),
+        ("CANCELLED", "", None, "cancelled", ""),
+        ("INVALID_ARGUMENT", "", None, "client_error", ""),
     ],
 )
 def test_statuses_say_whose_fault_it_is(status: int | str, method: str, reason: Any, outcome: str, error: str) -> None:
