@@ -60,7 +60,7 @@ def bench(settings: BenchSettings, console: Console) -> int:
     loads = [Load(clients=one) for one in settings.concurrency] + [Load(rate=one) for one in settings.rate]
     if not loads:
         raise WrongOptionError("--concurrency 0 leaves nothing to measure: give a --rate")
-    http = _server(settings)
+    http = loadable(settings.url, allow_remote=settings.allow_remote)
     target = discover(
         http, None, Wanted(model=settings.model, shapes=settings.shape, data=settings.data), settings.timeout
     )
@@ -78,12 +78,13 @@ def bench(settings: BenchSettings, console: Console) -> int:
     return ExitCode.FAILED if any(one.failures for one in found) else ExitCode.OK
 
 
-def _server(settings: BenchSettings) -> HttpClient:
-    http = client_of(settings.url, "bench")
+def loadable(url: str, *, allow_remote: bool) -> HttpClient:
+    """Who is to be loaded: over plain HTTP, and on this machine unless others are allowed. Raises WrongOptionError."""
+    http = client_of(url, "bench")
     parts = urlsplit(http.url)
     if parts.scheme == "https":
         raise WrongOptionError("only plain HTTP is measured: give the server's http:// address")
-    if not settings.allow_remote and not is_loopback(parts.hostname or ""):
+    if not allow_remote and not is_loopback(parts.hostname or ""):
         raise WrongOptionError(f"{parts.hostname} isn't this machine: --allow-remote says that you may load it")
     return http
 
