@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from loadtests import capacity_report, results
+from loadtests import capacity, capacity_report, results
 from loadtests.bisection import Bracket, Capacity, Search, SearchError, Verdict, Window
 from loadtests.capacity import Bench, Subject, judged
 from loadtests.capacity_report import Run, Settings
@@ -24,12 +24,12 @@ from tests.client.right_server import Asked, RightServer, Told, serving
 SETTINGS = Settings(slo=0.25, percentile=99, seconds=0.2, rounds=2, seed=0)
 
 
-def search(capacity: float, *, spread: float = 0.0, seed: int = 0) -> Search:
-    """At a simulated server that holds up to `capacity`; with a spread, rates near it are held by chance."""
+def search(highest: float, *, spread: float = 0.0, seed: int = 0) -> Search:
+    """At a simulated server that holds up to `highest`; with a spread, rates near it are held by chance."""
     chance = random.Random(seed)
 
     def window(rate: float, _: int) -> Window:
-        likely = math.log(capacity / rate) / spread if spread else math.inf * (capacity - rate or -1)
+        likely = math.log(highest / rate) / spread if spread else math.inf * (highest - rate or -1)
         held = chance.random() < 1 / (1 + math.exp(-max(min(likely, 50), -50)))
         return Window(rate=rate, latency=0.1, verdict=Verdict.HELD if held else Verdict.BROKE, why="p99 1 s")
 
@@ -120,7 +120,7 @@ def test_failed_requests_are_infinitely_late() -> None:
     assert math.inf == judged(outcome([0.1] * 100, statuses=[200] * 90 + [503] * 10), 1.0, SETTINGS).latency
 
 
-def test_windows_of_a_real_server() -> None:
+def test_windows_of_a_real_server(monkeypatch: pytest.MonkeyPatch) -> None:
     """A quick one is held; after one that broke the server is asked until it answers."""
     body = b'{"inputs": []}'
     request = b"POST /v2/models/pair/infer HTTP/1.1\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body)
@@ -137,6 +137,7 @@ def test_windows_of_a_real_server() -> None:
             bench.window(50, 1)
         broken[0] = False
         assert Verdict.HELD is bench.window(50, 2).verdict
+        monkeypatch.setattr(capacity, "CLOSED_SECONDS", 0.2)
         assert bench.closed_loop() > 10
 
 
