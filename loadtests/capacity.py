@@ -213,7 +213,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--slo-ms", type=_positive, default=250.0, help="what the percentile must meet (250)")
     parser.add_argument("--percentile", type=_percentile, default=99.0, help="above 0, below 100 (99)")
     parser.add_argument("--seconds", type=_positive, default=5.0, help="shortest length of a window (5)")
-    parser.add_argument("--rounds", type=int, choices=range(2, 11), default=5, help="bisections, 2 to 10 (5)")
+    parser.add_argument("--rounds", type=int, choices=range(2, 11), default=4, help="bisections, 2 to 10 (4)")
     parser.add_argument("--seed", type=int, default=0, help="of inputs and arrivals (0)")
     parser.add_argument("--url", default="", help="a running server of the protocol instead")
     parser.add_argument("--model", default="", help="with --url: the model (the first that is ready)")

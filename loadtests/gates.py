@@ -1,9 +1,33 @@
 """What a Locust run must keep to, and how it ends."""
 
+import argparse
+import math
 from dataclasses import dataclass
 
 FAILED, BROKEN = 1, 4
 """Exit codes: requests failed that mustn't, or none was sent; a gate is broken."""
+
+
+def milliseconds(text: str) -> float:
+    """A bound from the command line. Raises ArgumentTypeError."""
+    if not 0 < (number := _number(text)) < math.inf:
+        raise argparse.ArgumentTypeError(f"{text}: expected milliseconds above 0")
+    return number
+
+
+def ratio(text: str) -> float:
+    """A share from the command line. Raises ArgumentTypeError."""
+    if not 0 <= (number := _number(text)) <= 1:
+        raise argparse.ArgumentTypeError(f"{text}: expected a share, from 0 to 1")
+    return number
+
+
+def _number(text: str) -> float:
+    """A number, nan for what is none."""
+    try:
+        return float(text)
+    except ValueError:
+        return math.nan
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

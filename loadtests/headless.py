@@ -9,6 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from loadtests.gates import milliseconds, ratio
 from loadtests.served import ROOT, ServerError, hone
 from loadtests.shapes import REPLAY, SHAPES, TraceError, read_trace
 
@@ -66,8 +67,8 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--kinds", nargs="+", choices=KINDS, help="kinds of users (all)")
     parser.add_argument("--shape", choices=(*SHAPES, REPLAY), help="how many users at which moment (all at once)")
     parser.add_argument("--trace", type=Path, help="for --shape replay: CSV of second,users or second,arrivals")
-    parser.add_argument("--max-p95-ms", type=float, help="a higher 95th percentile ends with exit code 4")
-    parser.add_argument("--max-error-ratio", type=float, help="a larger share of failures ends with exit code 4 (none)")
+    parser.add_argument("--max-p95-ms", type=milliseconds, help="a higher 95th percentile ends with exit code 4")
+    parser.add_argument("--max-error-ratio", type=ratio, help="a larger share of failures ends with exit code 4 (none)")
     parser.add_argument("--html", type=Path, help="file for Locust's report")
     parser.add_argument("--csv", type=Path, help="prefix of files with Locust's figures and every response time")
     return parser.parse_args()

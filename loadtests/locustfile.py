@@ -20,7 +20,7 @@ from locust.env import Environment
 from locust.runners import Runner, WorkerRunner
 
 from loadtests.digits import images
-from loadtests.gates import Gates
+from loadtests.gates import Gates, milliseconds, ratio
 from loadtests.response_times import ResponseTimes, four_digits
 from loadtests.shapes import REPLAY, SHAPES, TraceError, read_trace
 from loadtests.timetable import Timetable
@@ -28,14 +28,14 @@ from loadtests.users.binary_user import BinaryUser
 from loadtests.users.grpc_user import GrpcUser
 from loadtests.users.image_user import ImageUser
 from loadtests.users.json_user import JsonUser
-from loadtests.users.model import NAME
+from loadtests.users.model import NAME, SETUP
 
 __all__ = ["BinaryUser", "GrpcUser", "ImageUser", "JsonUser"]  # Timetable isn't for Locust to find: it is made
 
 USERS, SECONDS = 10, 60
 """Of a shape, unless --users and --run-time say otherwise."""
 
-_times = ResponseTimes()
+_times = ResponseTimes(setup=SETUP)
 
 
 @events.init_command_line_parser.add_listener
@@ -50,9 +50,11 @@ def add_options(parser: LocustArgumentParser) -> None:
     )
     group.add_argument("--shape", choices=(*SHAPES, REPLAY), help="up to --users in --run-time; replay follows --trace")
     group.add_argument("--trace", default="", help="CSV file for --shape replay: second,users or second,arrivals")
-    group.add_argument("--pace", type=float, default=0.0, help="requests per second of each user; 0 for no pauses")
-    group.add_argument("--max-p95-ms", type=float, help="a higher 95th percentile ends with exit code 4")
-    group.add_argument("--max-error-ratio", type=float, help="a larger share of failures ends with exit code 4")
+    group.add_argument(
+        "--pace", type=float, default=0.0, help="requests per second of each user; 0: pauses of a moment"
+    )
+    group.add_argument("--max-p95-ms", type=milliseconds, help="a higher 95th percentile ends with exit code 4")
+    group.add_argument("--max-error-ratio", type=ratio, help="a larger share of failures ends with exit code 4")
 
 
 @events.init_command_line_parser.add_listener

@@ -17,9 +17,13 @@ _KEY = "hone_response_times"
 
 
 class ResponseTimes:
-    """Owns the times of this process and, at a master, of its workers, by request name: milliseconds, 4 bytes each."""
+    """Owns the times of this process and, at a master, of its workers, by request name: milliseconds, 4 bytes each.
 
-    def __init__(self) -> None:
+    Requests named `setup`, by which users find out what to ask, aren't kept.
+    """
+
+    def __init__(self, *, setup: str = "") -> None:
+        self._setup = setup
         self._times: defaultdict[str, array[float]] = defaultdict(lambda: array("f"))
 
     def listen(self, events: "Events") -> None:
@@ -59,7 +63,8 @@ class ResponseTimes:
         self._times.clear()
 
     def _hear(self, name: str, response_time: float, **_: Any) -> None:
-        self._times[name].append(response_time)
+        if name != self._setup:
+            self._times[name].append(response_time)
 
     def _report(self, data: dict[str, Any], **_: Any) -> None:
         data[_KEY] = {name: times.tobytes() for name, times in self._times.items()}

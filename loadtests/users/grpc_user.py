@@ -26,7 +26,7 @@ class GrpcUser(User):
         self.channel = grpc.insecure_channel(self.environment.parsed_options.grpc_host, options)
         self.stub = service_pb2_grpc.GRPCInferenceServiceStub(self.channel)
         described = None
-        with self.environment.events.request.measure("GRPC", "metadata"):
+        with self.environment.events.request.measure("GRPC", model.SETUP):
             wanted = service_pb2.ModelMetadataRequest(name=model.NAME)
             described = self.stub.ModelMetadata(wanted, timeout=SECONDS)
         if described is None:

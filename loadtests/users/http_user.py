@@ -20,7 +20,7 @@ class HttpUser(FastHttpUser):
 
     def on_start(self) -> None:
         """Ask what the model takes."""
-        answer = self.client.get(f"/v2/models/{model.NAME}", name="metadata")
+        answer = self.client.get(f"/v2/models/{model.NAME}", name=model.SETUP)
         if answer.status_code != 200:
             raise StopUser  # counted as a failure already, and nothing else can be asked
         self.model = model.Model.of(orjson.loads(answer.content))

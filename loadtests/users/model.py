@@ -13,6 +13,9 @@ from numpy.typing import NDArray
 from loadtests.digits import images
 
 NAME = os.environ.get("HONE_LOADTEST_MODEL", "digits")
+SETUP = "metadata"
+"""Name of the request by which a user finds out what to ask."""
+
 LARGEST = 8
 """Images in a request, for kinds that send several."""
 

@@ -1,5 +1,6 @@
 """How a Locust run ends, and what is known of its response times."""
 
+import argparse
 import math
 from collections.abc import Callable
 from pathlib import Path
@@ -7,7 +8,7 @@ from typing import Any, cast
 
 import pytest
 
-from loadtests.gates import Gates
+from loadtests.gates import Gates, milliseconds, ratio
 from loadtests.response_times import ResponseTimes, four_digits
 
 
@@ -33,7 +34,7 @@ class Events:
 
 
 def listening(events: Events) -> ResponseTimes:
-    times = ResponseTimes()
+    times = ResponseTimes(setup="metadata")
     times.listen(cast("Any", events))
     return times
 
@@ -63,6 +64,16 @@ def test_gates(gates: Gates, requests: int, failures: int, code: int, words: str
     assert words is None or words in " ".join(lines)
 
 
+@pytest.mark.parametrize(
+    "parse, text", [(milliseconds, "0"), (milliseconds, "inf"), (ratio, "5"), (ratio, "-1"), (ratio, "x")]
+)
+def test_bounds_that_cannot_be_are_refused(parse: Callable[[str], float], text: str) -> None:
+    """With what was given and what was expected; a share isn't a percentage."""
+    with pytest.raises(argparse.ArgumentTypeError, match=f"{text}: expected "):
+        parse(text)
+    assert (0.5, 0.5) == (milliseconds("0.5"), ratio("0.5"))
+
+
 def test_a_percentile_that_is_unknown_breaks_its_gate() -> None:
     """What couldn't be measured isn't kept."""
     assert 4 == Gates(max_p95_ms=50).verdict(requests=1, failures=0, p95_ms=math.nan)[0]
@@ -72,7 +83,7 @@ def test_times_are_kept_in_full(tmp_path: Path) -> None:
     """Not in Locust's two digits, of all requests and by name, and in a file."""
     events = Events()
     times = listening(events)
-    for name, value in (("a", 123.456), ("a", 0.789), ("b", 5000.125)):
+    for name, value in (("a", 123.456), ("a", 0.789), ("b", 5000.125), ("metadata", 9e9)):
         events.request.fire(name=name, response_time=value, request_type="GET", exception=None)
     times.write(tmp_path / "times.csv")
 

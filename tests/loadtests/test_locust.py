@@ -51,7 +51,7 @@ def test_every_kind_is_answered(served: Served, tmp_path: Path) -> None:
     with (tmp_path / "run_response_times.csv").open() as file:
         times = list(csv.DictReader(file))
     names = {one["name"] for one in times}
-    assert {"metadata", "infer json", "infer binary", "infer grpc", "predict png"} == names
+    assert {"infer json", "infer binary", "infer grpc", "predict png"} == names
     assert any(not float(one["milliseconds"]).is_integer() for one in times)
     assert f"all: {len(times):,} requests, p50 " in said
     assert "<html" in (tmp_path / "report.html").read_text()
