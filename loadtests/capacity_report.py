@@ -27,6 +27,9 @@ COLUMNS = (
     "measured",
     "commit",
 )
+LEAST_REQUESTS = 300
+"""In a window, so that its percentile says something."""
+
 _BAR = 30
 _COLOURS = {Verdict.HELD: "#2c7fb8", Verdict.BROKE: "#d95f0e", Verdict.LATE: "#999999"}
 
@@ -112,9 +115,9 @@ def section(measured: Mapping[str, Mapping[str, Any]]) -> str:
 
 {results.told(newest)}
 
-`make capacity`: open loop, latency from the scheduled send, windows of {settings["seconds"]:g} s or 300 requests; a \
-failed request breaks the SLO, a window whose generator was late is discarded. The mean of {settings["rounds"]} \
-bisections; in its interval another run should find it 19 times in 20, as long as the machine keeps its pace. "At \
+`make capacity`: open loop, latency from the scheduled send, windows of {settings["seconds"]:g} s or {LEAST_REQUESTS} \
+requests; a failed request breaks the SLO, a window whose generator was late is discarded. The mean of \
+{settings["rounds"]} bisections; in its interval another run should find it 19 times in 20, as long as the machine keeps its pace. "At \
 least" where a bisection ended at a rate at which the generator was always late: it shares the cores with the service.
 
 {results.table(COLUMNS, [_row(name, one) for name, one in measured.items()])}

@@ -35,10 +35,10 @@ class BenchSettings(TargetSettings):
 
     encoding: Literal["json", "binary"] = Field("json", description="how tensors travel, in both directions")
     concurrency: Annotated[tuple[Count, ...], NoDecode] = Field(
-        (1, 4, 16), description="clients at once, with commas between; 0 for none"
+        (1, 4, 16), max_length=16, description="clients at once, with commas between; 0 for none"
     )
     rate: Annotated[tuple[Rate, ...], NoDecode] = Field(
-        (), description="requests per second of Poisson arrivals, with commas between"
+        (), max_length=16, description="requests per second of Poisson arrivals, with commas between"
     )
     seconds: Annotated[float, Field(gt=0, le=600)] = Field(3, description="length of each measurement")
     requests: Annotated[int, Field(ge=1, le=1_000_000)] = Field(50_000, description="most requests of each measurement")

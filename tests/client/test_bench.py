@@ -10,6 +10,9 @@ import numpy as np
 import pytest
 
 from loadtests.served import free_port
+from service.client.bench import Bounds, Load, measure, requests_for
+from service.client.conformance.discovery import Wanted, client_of, discover
+from service.client.conformance.http_client import UnreachableError
 from service.client.conformance.sample import drawn, made_up
 from service.command_line import dispatch
 from service.exit_code import ExitCode
@@ -164,6 +167,17 @@ def test_nobody_answers(capsys: pytest.CaptureFixture[str]) -> None:
     url = f"http://127.0.0.1:{free_port()}"
     assert ExitCode.FAILED == dispatch(["bench", url])
     assert f"hone-serve: bench: {url} doesn't answer" in capsys.readouterr().err
+
+
+def test_a_server_that_leaves_meanwhile_is_named() -> None:
+    """What was measured before is told, then who doesn't answer any more."""
+    bounds = Bounds(seconds=30, most=5, patience=5, seed=0)
+    with serving() as url:
+        target = discover(client_of(url, "bench"), None, Wanted(), 5)
+        found = measure(target, requests_for(target, 0, binary=False), [Load(clients=1), Load(rate=50)], bounds)
+        assert {"200": 5} == next(found).outcome.counts()
+    with pytest.raises(UnreachableError, match=f"{url} doesn't answer any more: "):
+        next(found)
 
 
 def test_another_machine_is_loaded_where_that_is_said(capsys: pytest.CaptureFixture[str]) -> None:
