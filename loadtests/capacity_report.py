@@ -117,8 +117,9 @@ def section(measured: Mapping[str, Mapping[str, Any]]) -> str:
 
 `make capacity`: open loop, latency from the scheduled send, windows of {settings["seconds"]:g} s or {LEAST_REQUESTS} \
 requests; a failed request breaks the SLO, a window whose generator was late is discarded. The mean of \
-{settings["rounds"]} bisections; in its interval another run should find it 19 times in 20, as long as the machine keeps its pace. "At \
-least" where a bisection ended at a rate at which the generator was always late: it shares the cores with the service.
+{settings["rounds"]} bisections; in its interval another run should find it 19 times in 20, as long as the machine \
+keeps its pace. "At least" where a bisection ended at a rate at which the generator was always late: it shares the \
+cores with the service.
 
 {results.table(COLUMNS, [_row(name, one) for name, one in measured.items()])}
 ![p99 of every window by its rate](results/{PICTURE})

@@ -1,9 +1,13 @@
 """The verb `bench`: how fast does a server, whichever it is, answer?"""
 
 import json
+import os
 import re
+import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from types import FrameType
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
@@ -96,13 +100,29 @@ def _measured(
     columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
     found: list[Measured] = []
     # Drawn rarely: the generator shares the interpreter with it.
-    with Progress(*columns, console=console, transient=True, refresh_per_second=2) as progress:
+    with _leaving(console), Progress(*columns, console=console, transient=True, refresh_per_second=2) as progress:
         bar = progress.add_task(loads[0].name, total=len(loads))
         for one in measure(target, requests, loads, bounds):
             found.append(one)
             following = loads[len(found)].name if len(found) < len(loads) else ""
             progress.update(bar, advance=1, description=following)
     return found
+
+
+@contextmanager
+def _leaving(console: Console) -> Iterator[None]:
+    """Signals end the process at once, with the cursor shown: what handlers raise is lost in callbacks of the loop."""
+
+    def leave(number: int, _: FrameType | None) -> None:
+        console.show_cursor()
+        os._exit(128 + number)
+
+    before = {number: signal.signal(number, leave) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _about(target: Target, settings: BenchSettings) -> dict[str, Any]:

@@ -132,7 +132,6 @@ def bench(arguments: Sequence[str]) -> int:
     from service.benching import BenchSettings
     from service.benching import bench as measure
 
-    _prepare_to_leave()
     return _ask(measure, BenchSettings, "bench", arguments)
 
 
@@ -161,14 +160,14 @@ def _ask(ask: Callable[[AnyTarget, Console], int], kind: type[AnyTarget], verb: 
 
 
 def _prepare_to_leave() -> None:
-    """Before a verb that takes a while and prints what it finds: only errors are logged, signals unwind."""
+    """Before workers are started for a verb that prints what it finds: only errors are logged, signals unwind."""
     logs.configure(LogControl("error"))
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _unwind)
 
 
 def _unwind(number: int, _frame: FrameType | None) -> None:
-    """Leave through every `finally`: there may be workers to end, and the cursor is hidden."""
+    """Leave through every `finally`: there are workers to end, and the cursor is hidden."""
     sys.exit(128 + number)
 
 

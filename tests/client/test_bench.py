@@ -2,6 +2,10 @@
 
 import json
 import re
+import signal
+import subprocess
+import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -178,6 +182,23 @@ def test_a_server_that_leaves_meanwhile_is_named() -> None:
         assert {"200": 5} == next(found).outcome.counts()
     with pytest.raises(UnreachableError, match=f"{url} doesn't answer any more: "):
         next(found)
+
+
+def test_a_signal_ends_it_at_once() -> None:
+    """In the midst of a measurement, whatever it is doing."""
+    seen, many = [0], threading.Event()
+
+    def counted(asked: Asked, _: RightServer) -> None:
+        seen[0] += asked.is_infer
+        if seen[0] > 50:
+            many.set()
+
+    with serving(counted) as url:
+        command = [sys.executable, "-m", "service", "bench", url, "--requests", "1000000", "--seconds", "600"]
+        with subprocess.Popen(command, stdout=subprocess.DEVNULL) as process:
+            assert many.wait(30)
+            process.send_signal(signal.SIGINT)
+            assert 128 + signal.SIGINT == process.wait(10)
 
 
 def test_another_machine_is_loaded_where_that_is_said(capsys: pytest.CaptureFixture[str]) -> None:
