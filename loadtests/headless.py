@@ -60,7 +60,8 @@ def run(url: str, grpc: str, options: argparse.Namespace) -> int:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m loadtests.headless", description=__doc__)
     parser.add_argument("--url", type=_http, help="a running server; without it one is started on the committed models")
-    parser.add_argument("--grpc", default="", metavar="HOST:PORT", help="with --url: its gRPC side (it isn't loaded)")
+    grpc = os.environ.get("HONE_LOADTEST_GRPC", "")
+    parser.add_argument("--grpc", default=grpc, metavar="HOST:PORT", help="with --url: its gRPC side (it isn't loaded)")
     parser.add_argument("--model", default="digits", help="the model to ask (digits)")
     parser.add_argument("--users", type=int, default=20, help="users at once, with --shape at most (20)")
     parser.add_argument("--seconds", type=int, default=20, help="length of the run (20)")

@@ -30,7 +30,7 @@ from loadtests.users.image_user import ImageUser
 from loadtests.users.json_user import JsonUser
 from loadtests.users.model import NAME, SETUP
 
-__all__ = ["BinaryUser", "GrpcUser", "ImageUser", "JsonUser"]  # Timetable isn't for Locust to find: it is made
+__all__ = ["BinaryUser", "GrpcUser", "ImageUser", "JsonUser"]  # Locust looks for users in this file's names
 
 USERS, SECONDS = 10, 60
 """Of a shape, unless --users and --run-time say otherwise."""
