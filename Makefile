@@ -37,7 +37,7 @@ COMPOSE ?= $(shell docker compose version >/dev/null 2>&1 && echo docker compose
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: help setup demo serve train test check fuzz bench bench-peers bench-overload bench-swap soak loadtest up down test-stack test-triton models results dashboards lock clean
+.PHONY: help setup demo serve train test check fuzz bench bench-peers bench-overload bench-swap soak capacity loadtest up down test-stack test-triton models results dashboards lock clean
 .PHONY: engine
 
 help: ## list the verbs
@@ -86,6 +86,9 @@ bench-swap: $(STAMPS)/all ## replace a model again and again under load: latenci
 
 soak: $(STAMPS)/all ## ten minutes of swaps, kills and bad clients; fails if anything is lost, wrong or grows (ARGS="--minutes 60")
 	$(BIN)/python -m loadtests.soak $(ARGS)
+
+capacity: $(STAMPS)/all ## the highest Poisson rate whose p99 meets the SLO (15 minutes; ARGS="--targets digits --slo-ms 100")
+	$(BIN)/python -m loadtests.capacity $(if $(URL),--url $(URL)) $(ARGS)
 
 loadtest: $(STAMPS)/all ## headless Locust against URL=http://..., or against a server of its own; fails on any error
 	$(BIN)/python -m loadtests.headless $(if $(URL),--url $(URL)) $(ARGS)

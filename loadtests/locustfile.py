@@ -1,103 +1,138 @@
-"""Locust users that classify real handwritten digits, in JSON and in binary.
+"""Locust's entrance: users of every kind, shapes of load, gates, and response times in full.
 
-`make loadtest` runs it headless. By hand: `locust -f loadtests/locustfile.py --host http://127.0.0.1:8000`. The model
-is HONE_LOADTEST_MODEL (`digits`), the size of its images is in the server's own description of the input. Every answer
-is checked: a wrong shape, or probabilities that don't add up, count as failures, as any status but 200 does.
+`make loadtest` runs it headless. By hand: `locust -f loadtests/locustfile.py --host http://127.0.0.1:8000`, with
+`--master` and `--worker` too; names of users behind it (`JsonUser BinaryUser`) leave the others out. The model is
+HONE_LOADTEST_MODEL (`digits`), the size of its images is in the server's own description of the input. Every answer is
+checked: a wrong shape, or probabilities that don't add up, count as failures, as any status but 200 does. Options are
+given to the master, which hands them on.
 """
 
-import os
-import random
-from typing import Any
+import logging
+import sys
+import urllib.request
+from pathlib import Path
+from typing import Any, NoReturn, cast
 
-import numpy as np
-import orjson
-from locust import FastHttpUser, between, events, task
-from locust.exception import StopUser
-from numpy.typing import NDArray
+from grpc.experimental.gevent import init_gevent
+from locust import events, stats
+from locust.argument_parser import LocustArgumentParser
+from locust.env import Environment
+from locust.runners import Runner, WorkerRunner
 
 from loadtests.digits import images
+from loadtests.gates import Gates, milliseconds, ratio
+from loadtests.response_times import ResponseTimes, four_digits
+from loadtests.shapes import REPLAY, SHAPES, TraceError, read_trace
+from loadtests.timetable import Timetable
+from loadtests.users.binary_user import BinaryUser
+from loadtests.users.grpc_user import GrpcUser
+from loadtests.users.image_user import ImageUser
+from loadtests.users.json_user import JsonUser
+from loadtests.users.model import NAME, SETUP
 
-MODEL = os.environ.get("HONE_LOADTEST_MODEL", "digits")
-HEADER = "Inference-Header-Content-Length"
-LARGEST_BINARY = 8
+__all__ = ["BinaryUser", "GrpcUser", "ImageUser", "JsonUser"]  # Locust looks for users in this file's names
 
+USERS, SECONDS = 10, 60
+"""Of a shape, unless --users and --run-time say otherwise."""
 
-class Digits(FastHttpUser):
-    """A client with one connection that asks, reads, checks, and waits a moment."""
-
-    wait_time = between(0.0, 0.02)
-
-    def on_start(self) -> None:
-        """Ask what the model takes, and keep real digits of that size."""
-        answer = self.client.get(f"/v2/models/{MODEL}", name="metadata")
-        if answer.status_code != 200:
-            raise StopUser  # counted as a failure already, and nothing else can be asked
-        described = orjson.loads(answer.content)
-        self.input: dict[str, Any] = described["inputs"][0]
-        self.output: str = described["outputs"][0]["name"]
-        self.path = f"/v2/models/{MODEL}/infer"
-        self.images = images(self.input["shape"][-1])
-
-    @task(1)
-    def as_json(self) -> None:
-        """One image as JSON."""
-        (image,) = self._some(1)
-        tensor = {**self._tensor(1), "data": image.ravel().tolist()}
-        body = orjson.dumps({"inputs": [tensor]}).decode()
-        headers = {"Content-Type": "application/json"}
-        with self.client.post(self.path, data=body, headers=headers, name="infer json", catch_response=True) as answer:
-            if answer.status_code != 200:
-                answer.failure(f"status {answer.status_code}: {answer.text}")
-            elif (problem := _judge(orjson.loads(answer.content)["outputs"][0]["data"], 1)) is not None:
-                answer.failure(problem)
-
-    @task(3)
-    def as_binary(self) -> None:
-        """A few images as one binary tensor, the answer binary too."""
-        count = random.randint(1, LARGEST_BINARY)
-        raw = self._some(count).tobytes()
-        tensor = {**self._tensor(count), "parameters": {"binary_data_size": len(raw)}}
-        wanted = [{"name": self.output, "parameters": {"binary_data": True}}]
-        head = orjson.dumps({"inputs": [tensor], "outputs": wanted})
-        body: Any = head + raw  # Locust says it takes text; it takes bytes
-        headers = {"Content-Type": "application/octet-stream", HEADER: str(len(head))}
-        with self.client.post(
-            self.path, data=body, headers=headers, name="infer binary", catch_response=True
-        ) as answer:
-            if answer.status_code != 200:
-                answer.failure(f"status {answer.status_code}: {answer.text}")
-                return
-            found = answer.content[int(answer.headers[HEADER]) :]
-            if (problem := _judge(np.frombuffer(found, dtype=np.float32), count)) is not None:
-                answer.failure(problem)
-
-    def _some(self, count: int) -> NDArray[np.uint8]:
-        """`count` random digits, uint8 [count, 1, side, side]."""
-        return self.images[random.sample(range(len(self.images)), count)]
-
-    def _tensor(self, count: int) -> dict[str, Any]:
-        shape = [count, *self.input["shape"][1:]]
-        return {"name": self.input["name"], "shape": shape, "datatype": self.input["datatype"]}
+_times = ResponseTimes(setup=SETUP)
 
 
-def _judge(values: Any, count: int) -> str | None:
-    """What is wrong with the probabilities of `count` images, if anything."""
-    probabilities = np.asarray(values, dtype=np.float64)
-    if probabilities.size % count or not probabilities.size:
-        return f"{probabilities.size} values for {count} images"
-    sums = probabilities.reshape(count, -1).sum(axis=1)
-    return None if np.allclose(sums, 1, atol=1e-3) else f"probabilities add up to {sums.min():.3f}-{sums.max():.3f}"
+@events.init_command_line_parser.add_listener
+def add_options(parser: LocustArgumentParser) -> None:
+    """What this file understands besides Locust's own options."""
+    group = parser.add_argument_group("Hone")
+    group.add_argument(
+        "--grpc-host",
+        default="",
+        env_var="HONE_LOADTEST_GRPC",
+        help="HOST:PORT of the gRPC side; without it no GrpcUser",
+    )
+    group.add_argument("--shape", choices=(*SHAPES, REPLAY), help="up to --users in --run-time; replay follows --trace")
+    group.add_argument("--trace", default="", help="CSV file for --shape replay: second,users or second,arrivals")
+    group.add_argument(
+        "--pace", type=float, default=0.0, help="requests per second of each user; 0: pauses of a moment"
+    )
+    group.add_argument("--max-p95-ms", type=milliseconds, help="a higher 95th percentile ends with exit code 4")
+    group.add_argument("--max-error-ratio", type=ratio, help="a larger share of failures ends with exit code 4")
 
 
-@events.init.add_listener
+@events.init_command_line_parser.add_listener
 def load_images(**_: Any) -> None:
-    """Load the images before the clock runs: importing their library takes a second, in which no user could go on."""
+    """Importing their library takes a second, in which no user can go on. Later a worker has said that it is ready."""
     images(16)
 
 
+@events.init.add_listener
+def prepare(environment: Environment, runner: Runner, **_: Any) -> None:
+    """Before the clock runs: what Locust has to be told, and all that may be wrong with the options."""
+    stats.bucket_response_time = cast("Any", four_digits)  # Locust's own place for it; it says whole numbers
+    _times.listen(environment.events)
+    init_gevent()
+    options: Any = environment.parsed_options
+    if isinstance(runner, WorkerRunner):
+        return  # options come from the master
+    if not options.grpc_host:
+        if options.user_classes and GrpcUser.__name__ in options.user_classes:
+            _leave(2, "GrpcUser needs --grpc-host HOST:PORT")
+        environment.user_classes = [one for one in environment.user_classes if one is not GrpcUser]
+    if (options.shape == REPLAY) != bool(options.trace):
+        _leave(2, f"--trace FILE goes with --shape {REPLAY}, and neither without the other")
+    if options.shape:
+        environment.shape_class = _shape(options)
+        environment.shape_class.runner = runner
+    if options.headless:
+        _look(environment.host)
+
+
 @events.quitting.add_listener
-def fail_without_requests(environment: Any, **_: Any) -> None:
-    """A run that sent nothing proves nothing: it fails, as one with a failed request does."""
+def judge(environment: Environment, **_: Any) -> None:
+    """What the run came to, at the master; a run that sent nothing proves nothing."""
+    if isinstance(environment.runner, WorkerRunner):
+        return
+    options: Any = environment.parsed_options
     total = environment.stats.total
-    if total.num_requests == 0 or total.num_failures > 0:
-        environment.process_exit_code = 1
+    for name in (*_times.names, ""):
+        told = ", ".join(
+            f"p{point} {value:.2f}"
+            for point, value in zip((50, 95, 99), _times.percentiles((50, 95, 99), name), strict=True)
+        )
+        print(f"{name or 'all'}: {len(_times.of(name)):,} requests, {told} ms")
+    if options.csv_prefix:
+        _times.write(Path(f"{options.csv_prefix}_response_times.csv"))
+    gates = Gates(max_p95_ms=options.max_p95_ms, max_error_ratio=options.max_error_ratio)
+    code, wrong = gates.verdict(
+        requests=total.num_requests, failures=total.num_failures, p95_ms=_times.percentiles((95,))[0]
+    )
+    for line in wrong:
+        logging.getLogger(__name__).error(line)
+    environment.process_exit_code = code
+
+
+def _shape(options: Any) -> Timetable:
+    """The shape that was asked for; its trace decides how many users there are, and for how long."""
+    if options.shape != REPLAY:
+        users, seconds = options.num_users or USERS, options.run_time or SECONDS
+        return Timetable(SHAPES[options.shape](users, seconds), seconds)
+    try:
+        trace = read_trace(Path(options.trace))
+    except TraceError as error:
+        _leave(2, str(error))
+    if trace.is_arrivals:
+        options.pace = 1.0
+    return Timetable(trace.at, trace.seconds)
+
+
+def _look(host: str | None) -> None:
+    """End here where nobody would answer."""
+    if not host:
+        _leave(2, "name the server: --host http://HOST:PORT")
+    try:
+        urllib.request.urlopen(f"{host}/v2/models/{NAME}/ready", timeout=10).close()
+    except (OSError, ValueError) as error:
+        _leave(1, f"{host} doesn't serve model {NAME!r}: {error}")
+
+
+def _leave(code: int, why: str) -> NoReturn:
+    print(f"loadtest: {why}", file=sys.stderr)
+    sys.exit(code)

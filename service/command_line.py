@@ -1,4 +1,4 @@
-"""The command line: `hone-serve [run | check | profile | conformance] ...`, or `hone-serve MODEL.onnx`."""
+"""The command line: `hone-serve [run | check | profile | bench | conformance] ...`, or `hone-serve MODEL.onnx`."""
 
 import asyncio
 import difflib
@@ -6,7 +6,7 @@ import os
 import re
 import signal
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from types import FrameType
 from typing import TypeVar
@@ -19,7 +19,7 @@ from service import __version__, logs
 from service.errors import ArtifactError
 from service.exit_code import ExitCode
 from service.logs import LogControl
-from service.settings import Settings
+from service.settings import Settings, TargetSettings
 
 _HELP = f"""Hone {__version__}: serve ONNX models over the Open Inference Protocol.
 
@@ -27,20 +27,22 @@ _HELP = f"""Hone {__version__}: serve ONNX models over the Open Inference Protoc
   hone-serve MODEL.onnx                       serve one file, no configuration needed
   hone-serve check --model-repository DIR     say what would be served and what is wrong, and exit
   hone-serve profile MODEL                    measure a model with every runtime; --write keeps the best
+  hone-serve bench URL                        measure how fast any server of the protocol answers
   hone-serve conformance URL                  ask any server whether it speaks the protocol
 
 From a checkout, `hone-serve` is `.venv/bin/hone-serve`, or `python -m service`.
 Every option can also be set as HONE_<OPTION>, for example HONE_HTTP_PORT=9000; a flag wins.
 `hone-serve run --help`, and the same with the other verbs, list the options.
 
-Exit codes: 0 done, 1 failed, 2 wrong flag, setting or file, 3 can't bind a port, 4 a server that doesn't conform. Of
-`check`: 1 when every model would be served, but not in each version that its version_policy asks for; 2 when a model
-would not be served at all.
+Exit codes: 0 done, 1 failed, 2 wrong flag, setting or file, 3 can't bind a port, 4 a server that doesn't conform, or is
+slower than it should be. Of `check`: 1 when every model would be served, but not in each version that its
+version_policy asks for; 2 when a model would not be served at all.
 """
-_VERBS = ("run", "check", "profile", "conformance")
+_VERBS = ("run", "check", "profile", "bench", "conformance")
 _SERVICE_LINK = re.compile(r"HONE_(SERVICE_|PORT(_|$))")
 
 AnySettings = TypeVar("AnySettings", bound=BaseSettings)
+AnyTarget = TypeVar("AnyTarget", bound=TargetSettings)
 
 
 def dispatch(arguments: list[str]) -> int:
@@ -56,6 +58,8 @@ def dispatch(arguments: list[str]) -> int:
         verb, *arguments = arguments
     if verb == "profile":
         return profile(arguments)
+    if verb == "bench":
+        return bench(arguments)
     if verb == "conformance":
         return conformance(arguments)
     if arguments and not arguments[0].startswith("-"):
@@ -123,22 +127,36 @@ def profile(arguments: Sequence[str]) -> int:
         return _complain(str(error), ExitCode.WRONG_SETTING)
 
 
+def bench(arguments: Sequence[str]) -> int:
+    """The verb `bench`; the word that is no option is the server's URL."""
+    from service.benching import BenchSettings
+    from service.benching import bench as measure
+
+    return _ask(measure, BenchSettings, "bench", arguments)
+
+
 def conformance(arguments: Sequence[str]) -> int:
     """The verb `conformance`; the word that is no option is the server's URL."""
+    from service.conforming import ConformanceSettings
+    from service.conforming import conformance as check_conformance
+
+    return _ask(check_conformance, ConformanceSettings, "conformance", arguments)
+
+
+def _ask(ask: Callable[[AnyTarget, Console], int], kind: type[AnyTarget], verb: str, arguments: Sequence[str]) -> int:
+    """A verb that asks any server; the exit code."""
     from service.client.conformance.discovery import WrongOptionError
     from service.client.conformance.http_client import UnreachableError
-    from service.conforming import ConformanceSettings
-    from service.conforming import conformance as ask
 
-    settings = _read(ConformanceSettings, "conformance", arguments)
+    settings = _read(kind, verb, arguments)
     if settings is None:
         return ExitCode.WRONG_SETTING
     try:
         return ask(settings, Console(stderr=settings.as_json))
     except WrongOptionError as error:
-        return _complain(f"conformance: {error}", ExitCode.WRONG_SETTING)
+        return _complain(f"{verb}: {error}", ExitCode.WRONG_SETTING)
     except UnreachableError as error:
-        return _complain(f"conformance: {error}", ExitCode.FAILED)
+        return _complain(f"{verb}: {error}", ExitCode.FAILED)
 
 
 def _prepare_to_leave() -> None:

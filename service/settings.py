@@ -9,7 +9,13 @@ from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
 from pydantic import Field, ValidationInfo, field_validator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic_settings import (
+    BaseSettings,
+    CliPositionalArg,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
 
 from service.artifact.names import is_model_name
 from service.engine.remote.address import parse_remotes
@@ -132,7 +138,7 @@ class Settings(RepositorySettings):
     @property
     def locked(self) -> str:
         """Why clients may not change how the server runs; empty where only this machine can reach it."""
-        return "" if _is_loopback(self.host) else f"anybody who reaches {self.host} could, use --host 127.0.0.1"
+        return "" if is_loopback(self.host) else f"anybody who reaches {self.host} could, use --host 127.0.0.1"
 
     @field_validator("load_model", "remote", mode="before")
     @classmethod
@@ -187,7 +193,7 @@ class Settings(RepositorySettings):
     def _near(cls, allowed: bool, info: ValidationInfo) -> bool:
         """Shared memory of this machine is nobody else's to read and write."""
         host = info.data.get("host", "")
-        if allowed and not _is_loopback(host):
+        if allowed and not is_loopback(host):
             raise ValueError(f"anybody who reaches {host} could read and write this machine's shared memory")
         return allowed
 
@@ -196,7 +202,7 @@ class Settings(RepositorySettings):
     def _closed(cls, mode: str, info: ValidationInfo) -> str:
         """Whoever can load and unload models can end the service: nobody from outside gets to."""
         host = info.data.get("host", "")
-        if mode == "explicit" and not _is_loopback(host):
+        if mode == "explicit" and not is_loopback(host):
             raise ValueError(
                 f"anybody who reaches {host} could load and unload models; use --host 127.0.0.1, or mode poll"
             )
@@ -206,6 +212,39 @@ class Settings(RepositorySettings):
         return mode
 
 
+class TargetSettings(BaseSettings):
+    """Which server is asked, and for what; what the verbs have in common that ask any server of the protocol."""
+
+    model_config = RepositorySettings.model_config
+
+    url: CliPositionalArg[str] = Field("", description="the server, such as http://localhost:8000")
+    model: str = Field("", description="the model to ask; the first of the repository index that is READY unless set")
+    shape: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="NAME:DIMS, such as ids:1,16, of an input whose dims vary (else 1 each); may be repeated"
+    )
+    data: Path | None = Field(None, description="file with an inference request in JSON that the model takes")
+    timeout: Seconds = Field(10, description="seconds to wait for what is asked")
+    as_json: bool = Field(False, alias="json", description="print JSON for machines")
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],  # noqa: ARG003 - the names are pydantic's
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Flags alone: what is asked of another server is nothing that this machine's environment should decide."""
+        return (init_settings,)
+
+    @field_validator("shape", mode="before")
+    @classmethod
+    def _shapes(cls, value: object) -> object:
+        """A repeated flag comes joined by commas, which shapes have in them too: a name begins the next."""
+        return re.split(r"[,\s]+(?=[^,:\s]+:)", value.strip()) if isinstance(value, str) else value
+
+
 def _has_otlp() -> bool:
     try:
         return find_spec("opentelemetry.exporter.otlp.proto.http") is not None
@@ -213,7 +252,8 @@ def _has_otlp() -> bool:
         return False
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """True where only this machine can be reached under `host`."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:

@@ -115,7 +115,10 @@ def test_a_single_file_does_not_change(tmp_path: Path, capsys: pytest.CaptureFix
         (["check", "gone"], "gone: no such file or folder"),
         (
             ["chek"],
-            "chek: no such verb, file or folder; the verbs are run, check, profile, conformance, did you mean check?",
+            (
+                "chek: no such verb, file or folder; the verbs are run, check, profile, bench, conformance,"
+                " did you mean check?"
+            ),
         ),
     ],
 )

@@ -9,7 +9,7 @@ WORKDIR /build
 COPY constraints.txt ./
 RUN python -m venv --without-pip /opt/locust \
  && pip --python /opt/locust/bin/python install --quiet --no-cache-dir --only-binary :all: \
-        --constraint constraints.txt locust numpy orjson
+        --constraint constraints.txt locust numpy orjson pillow 'tritonclient[grpc]'
 COPY loadtests loadtests
 RUN chmod -R a+rX loadtests
 

@@ -82,4 +82,4 @@ def beside(
 def to(served: Served, request: Request, arrivals: Sequence[float], seconds: float) -> Offer:
     """An offer of `request` to a server."""
     host = f"{HOST}:{served.port}"
-    return Offer(host=HOST, port=served.port, request=request.raw(host), arrivals=arrivals, seconds=seconds)
+    return Offer(host=HOST, port=served.port, requests=[request.raw(host)], arrivals=arrivals, seconds=seconds)

@@ -84,7 +84,7 @@ def stream(
         what = Offer(
             host=host,
             port=int(port),
-            request=raw.raw(scene.address),
+            requests=[raw.raw(scene.address)],
             arrivals=arrivals,
             seconds=BURST_SECONDS,
             patience=PATIENCE,

@@ -82,7 +82,9 @@ parameters {{ key: "intra_op_thread_count" value {{ string_value: "{self.threads
         drawn = self.values(np.random.default_rng(seed))
         return np.ascontiguousarray(drawn, dtype=DTYPES[self.input.datatype])
 
-    def request(self) -> Request:
+    def request(self, seed: int = 2) -> Request:
         """The sample as Hone and every peer that can is sent it."""
         make = json_request if self.wire is Wire.JSON else binary_request
-        return make(f"/v2/models/{self.model}/infer", self.name, self.input.name, self.input.datatype, self.sample())
+        return make(
+            f"/v2/models/{self.model}/infer", self.name, self.input.name, self.input.datatype, self.sample(seed)
+        )

@@ -18,7 +18,7 @@ READY = 64
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Offer:
-    """One request, as the bytes that go over the wire, to be sent at `arrivals` (seconds from the start, ascending).
+    """`requests`, as the bytes that go over the wire, in turn, at `arrivals` (seconds from the start, ascending).
 
     With `most_in_flight` of them unanswered, further ones are skipped and counted. `patience` is how many seconds after
     the last arrival answers are waited for.
@@ -26,7 +26,7 @@ class Offer:
 
     host: str
     port: int
-    request: bytes
+    requests: Sequence[bytes]
     arrivals: Sequence[float]
     seconds: float
     most_in_flight: int = 4096
@@ -121,7 +121,7 @@ class OpenLoop:
             else:
                 self._all.discard(answered)
 
-        connection.send(self._offer.request, done)
+        connection.send(self._offer.requests[index % len(self._offer.requests)], done)
 
     async def _open(self) -> Connection:
         loop = asyncio.get_running_loop()

@@ -1,4 +1,4 @@
-"""What the requests of an open loop came to."""
+"""What the requests of a loop came to."""
 
 from collections import Counter
 from collections.abc import Collection, Sequence
@@ -21,6 +21,7 @@ NAMES = {BROKEN: "broken", SKIPPED: "skipped", UNANSWERED: "unanswered"}
 class Outcome:
     """A status for every scheduled request, and seconds from its scheduled time until the whole answer was there.
 
+    In a closed loop a request is scheduled for the moment at which it is sent, and `seconds` end with the last answer.
     `lags` are the seconds by which requests were sent late: the generator's own fault, and part of the latencies.
     Latencies and lags of requests that have none are nan.
     """

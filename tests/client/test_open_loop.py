@@ -14,7 +14,7 @@ async def run(port: int, arrivals: list[float], *, most_in_flight: int = 100, pa
     offer = Offer(
         host="127.0.0.1",
         port=port,
-        request=REQUEST,
+        requests=[REQUEST],
         arrivals=arrivals,
         seconds=1.0,
         most_in_flight=most_in_flight,
@@ -46,7 +46,9 @@ async def test_a_stalled_answer_delays_no_other_request() -> None:
 async def test_latency_counts_from_the_scheduled_time() -> None:
     """What the generator sends late is latency too."""
     async with serving(lambda _: Reply()) as server:
-        loop = OpenLoop(Offer(host="127.0.0.1", port=server.port, request=REQUEST, arrivals=[0.0, 0.05], seconds=1.0))
+        loop = OpenLoop(
+            Offer(host="127.0.0.1", port=server.port, requests=[REQUEST], arrivals=[0.0, 0.05], seconds=1.0)
+        )
         outcome = await loop.run()
 
     assert (outcome.latencies >= outcome.lags).all()

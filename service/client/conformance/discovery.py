@@ -31,6 +31,16 @@ class Wanted:
     data: Path | None = None
 
 
+def client_of(url: str, verb: str) -> HttpClient:
+    """Who is to be asked. Raises WrongOptionError where `url` isn't the address of a server."""
+    if not url:
+        raise WrongOptionError(f"name the server: hone-serve {verb} http://HOST:PORT")
+    try:
+        return HttpClient(url)
+    except ValueError as error:
+        raise WrongOptionError(str(error)) from None
+
+
 def discover(http: HttpClient, rpc: "Rpc | None", wanted: Wanted, seconds: float) -> Target:
     """Ask the server what it is; `seconds` for all of it. Raises UnreachableError and WrongOptionError."""
     http.allow(seconds)

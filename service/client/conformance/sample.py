@@ -57,6 +57,25 @@ def values_of(datatype: str, count: int) -> NDArray[Any]:
     return np.ones(count, dtype) if datatype != "UINT8" else (np.arange(count) % 7).astype(dtype)
 
 
+def drawn(tensors: Sequence[Tensor], seed: int) -> tuple[Tensor, ...]:
+    """The same tensors with other values: any fraction for floats, any UINT8; equal seeds give equal ones.
+
+    Other numbers stay: they may be indices, lengths or masks. So do texts.
+    """
+    random = np.random.default_rng(seed)
+    return tuple(Tensor(name=one.name, datatype=one.datatype, array=_other(one, random)) for one in tensors)
+
+
+def _other(tensor: Tensor, random: np.random.Generator) -> NDArray[Any]:
+    array = tensor.array
+    if tensor.datatype == "UINT8":
+        return random.integers(0, 256, array.shape, np.uint8)
+    fractions = random.random(array.shape).round(6)
+    if tensor.datatype == BF16:
+        return (fractions.astype(np.float32).view(np.uint32) >> 16).astype(np.uint16)
+    return fractions.astype(array.dtype) if array.dtype.kind == "f" else array
+
+
 def read_file(path: Path) -> tuple[tuple[Tensor, ...], dict[str, Any]]:
     """Inputs and parameters of an inference request in JSON. Raises ValueError with what is wrong in it."""
     try:
