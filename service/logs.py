@@ -1,12 +1,19 @@
-"""Structured logs: JSON lines, or coloured text when a person watches. What is logged may change while it runs."""
+"""Structured logs: JSON lines, or coloured text when a person watches. What is logged may change while it runs.
 
+A line says which request it is about where that is known, and nothing that a request holds. Warnings and errors that
+come in bursts are counted and said once: `suppressed` says how many more there were.
+"""
+
+import atexit
 import logging
 import sys
 from collections.abc import MutableMapping
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 import msgspec
 import structlog
+
+from service.log_limit import Event, LogLimit
 
 _OF_CLIENTS = (
     "ExecuteBatchError raised in core",  # the client has gone
@@ -15,6 +22,10 @@ _OF_CLIENTS = (
 )
 """How lines begin that gRPC writes as errors, though clients cause them: as often as they like, and in their words."""
 _KINDS = {"debug": "debug", "info": "info", "warning": "warning", "error": "error", "critical": "error"}
+_LIMITED = frozenset({"warning", "error", "critical"})
+"""Levels of lines that clients may cause. The others say what the operator does, and what was asked for."""
+
+Line: TypeAlias = MutableMapping[str, Any]
 
 
 class LogSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -63,15 +74,27 @@ def configure(control: LogControl, *, style: Literal["auto", "json", "text"] = "
         structlog.processors.JSONRenderer() if as_json else structlog.dev.ConsoleRenderer()
     )
 
-    def drop(_logger: object, _method: str, line: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-        if not control.settings.takes(line["level"]):
+    limit = LogLimit(_tell_suppressed)
+
+    def drop(_logger: object, _method: str, line: Line) -> Line:
+        level = line["level"]
+        if not control.settings.takes(level):
+            raise structlog.DropEvent
+        limited = level in _LIMITED and "suppressed" not in line
+        if limited and not limit.takes((level, str(line["event"]), str(line.get("model", "")))):
             raise structlog.DropEvent
         return line
+
+    def passes(record: logging.LogRecord) -> bool:
+        level = record.levelname.lower()
+        if not control.settings.takes(level) or _is_of_client(record):
+            return False
+        return limit.takes((level, str(record.msg), record.name))
 
     known: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
-        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.MaybeTimeStamper(fmt="iso"),
         structlog.processors.format_exc_info,
     ]
     structlog.configure(
@@ -82,9 +105,16 @@ def configure(control: LogControl, *, style: Literal["auto", "json", "text"] = "
     handler = logging.StreamHandler(sys.stderr)
     finish = structlog.stdlib.ProcessorFormatter.remove_processors_meta
     handler.setFormatter(structlog.stdlib.ProcessorFormatter(processors=[finish, renderer], foreign_pre_chain=known))
-    handler.addFilter(lambda record: control.settings.takes(record.levelname.lower()) and not _is_of_client(record))
+    handler.addFilter(passes)
     logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
     logging.captureWarnings(capture=True)
+    atexit.register(limit.flush)
+
+
+def _tell_suppressed(event: Event, count: int) -> None:
+    level, text, about = event
+    log = structlog.get_logger()
+    getattr(log, level)(text, suppressed=count, **({"about": about} if about else {}))
 
 
 def _is_of_client(record: logging.LogRecord) -> bool:

@@ -10,6 +10,9 @@ from typing import Any, TypeAlias
 import msgspec
 from numpy.typing import NDArray
 
+from service.quoting import quoted
+from service.telemetry.span import Span
+
 Parameters: TypeAlias = Mapping[str, str | int | float | bool]
 
 
@@ -28,6 +31,7 @@ class InferRequest(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     `classes` says of which of them only the highest so many elements are wanted, as classes.
     `timeout` is the longest time to completion that the client grants, in seconds; None when it named none. `priority`
     is Triton's: 1 is the first level, 0 the model's default. `streams` says that the door takes several answers.
+    `trace` is the span that what is done for it belongs to, if somebody traces it.
     """
 
     model: str
@@ -41,6 +45,13 @@ class InferRequest(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     priority: int = 0
     protocol: str = "http"
     streams: bool = False
+    trace: Span | None = None
+
+    @property
+    def named(self) -> dict[str, str]:
+        """What a line in the log calls it."""
+        known = {"request_id": quoted(self.id)[1:-1], "trace_id": self.trace.context.trace_id if self.trace else ""}
+        return {"model": quoted(self.model)[1:-1]} | {name: value for name, value in known.items() if value}
 
 
 class InferResponse(msgspec.Struct, frozen=True, kw_only=True, eq=False):

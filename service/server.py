@@ -18,6 +18,7 @@ from service.engine.device import Devices
 from service.engine.engine import EXTENSIONS, Engine
 from service.engine.ensemble.model import EnsembleModel
 from service.engine.model_control import ModelControl
+from service.engine.observed import ObservedEngine
 from service.engine.remote.address import parse_remotes
 from service.engine.remote.model import RemoteModel
 from service.engine.response_cache import ResponseCache
@@ -29,17 +30,18 @@ from service.engine.trials.findings import FindingsCache
 from service.exit_code import ExitCode
 from service.logs import LogControl
 from service.metrics import Metrics, ModelMetrics
+from service.observation import calls_of, traces_of
 from service.protocol.client_memory import ClientMemory
 from service.protocol.grpc.server import GrpcServer
 from service.protocol.http.app import build_app
 from service.protocol.http.fast import fast_protocol
+from service.protocol.http.observed_app import ObservedApp
+from service.protocol.http.observed_fast import observed_fast_protocol
 from service.protocol.http.server import HttpServer
 from service.protocol.limits import Limits
 from service.repository.checks import Checks
 from service.repository.watch import CALM, Watch
 from service.settings import Settings
-from service.trace_file import TraceFile
-from service.tracing import TraceControl, TraceSettings
 from service.workers.patience import Patience
 
 _BACKLOG = 2048
@@ -71,7 +73,8 @@ class Server:
         self._logs = logs
         self._memory = ClientMemory(allowed=settings.allow_client_shm)
         self._metrics = Metrics(__version__)
-        self._traces = _traces(settings)
+        self._traces = traces_of(settings)
+        self._calls = calls_of(settings)
         self._stop = asyncio.Event()
         self._urls: dict[str, str] = {}
         self._limits = Limits(
@@ -82,7 +85,7 @@ class Server:
         devices = Devices()
         self._catalog = _catalog(settings, self._metrics, devices)
         self._control = _control(settings, self._catalog, devices)
-        self._engine = Engine(
+        self._engine = (ObservedEngine if self._calls else Engine)(
             server_name=settings.server_name,
             server_version=__version__,
             catalog=self._catalog,
@@ -139,7 +142,7 @@ class Server:
         await asyncio.gather(door, *closing, return_exceptions=True)
         telling.cancel()
         await self._engine.stop()
-        await asyncio.to_thread(self._traces.close)
+        await asyncio.gather(*[asyncio.to_thread(one.close) for one in (self._traces, self._calls) if one])
         _log.info("stopped")
 
     async def _load(self) -> bool:
@@ -164,10 +167,11 @@ class Server:
         self._urls[door] = f"{scheme}://{self._settings.host}:{port}"
 
     def _http_config(self) -> uvicorn.Config:
-        settings = self._settings
+        settings, shared, calls = self._settings, (self._engine, self._limits, self._memory), self._calls
+        app = build_app(self._engine, self._limits, self._logs, self._memory)
         return uvicorn.Config(
-            build_app(self._engine, self._limits, self._logs, self._memory),
-            http=fast_protocol(self._engine, self._limits, self._memory),
+            ObservedApp(app, calls) if calls else app,
+            http=observed_fast_protocol(*shared, calls) if calls else fast_protocol(*shared),
             loop="none",
             ws="none",
             lifespan="off",
@@ -185,7 +189,7 @@ class Server:
         settings = self._settings
         if not settings.allow_grpc:
             return None
-        grpc = GrpcServer(self._engine, self._limits, self._logs, self._memory)
+        grpc = GrpcServer(self._engine, self._limits, self._logs, self._memory, self._calls)
         try:
             self._tell("grpc", grpc.bind(settings.host, settings.grpc_port))
         except OSError as error:
@@ -273,17 +277,6 @@ def _control(settings: Settings, catalog: Catalog, devices: Devices) -> ModelCon
     )
 
 
-def _traces(settings: Settings) -> TraceControl:
-    wanted = TraceSettings(
-        level=settings.trace_level,
-        rate=settings.trace_rate,
-        count=settings.trace_count,
-        log_frequency=settings.trace_log_frequency,
-    )
-    file = TraceFile(settings.trace_file, settings.max_trace_bytes) if settings.trace_file else None
-    return TraceControl(file, wanted, locked=settings.locked)
-
-
 def _engine_limits(settings: Settings) -> EngineLimits:
     return EngineLimits(
         default_deadline=settings.default_deadline_ms / 1e3,
@@ -295,4 +288,5 @@ def _engine_limits(settings: Settings) -> EngineLimits:
         findings=FindingsCache(settings.cache_dir),
         patience=Patience(load=settings.load_timeout_secs, batch=settings.batch_timeout_secs),
         remotes=parse_remotes(settings.remote),
+        traced=settings.otlp_endpoint is not None,
     )

@@ -3,8 +3,10 @@
 import ipaddress
 import os
 import re
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
 from pydantic import Field, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -15,6 +17,7 @@ from service.engine.remote.address import parse_remotes
 Port = Annotated[int, Field(ge=0, le=65535)]
 Seconds = Annotated[float, Field(gt=0, le=3600)]
 Bytes = Annotated[int, Field(ge=1024, le=2**40)]
+_COLLECTOR = re.compile(r"https?://(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?(?:/[A-Za-z0-9._~/-]*)?")
 
 
 def _user_cache() -> Path | None:
@@ -116,6 +119,15 @@ class Settings(RepositorySettings):
         0, description="so many traces to a file, which is numbered then; 0 for all in one"
     )
     max_trace_bytes: Bytes = Field(256 * 1024**2, description="no more traces are written after so many bytes")
+    otlp_endpoint: str | None = Field(
+        None,
+        description="URL of a collector of OpenTelemetry that spans of requests are sent to (http://host:4318); "
+        "needs the extra otel",
+    )
+    trace_sample_ratio: Annotated[float, Field(ge=0, le=1)] = Field(
+        1.0, description="share of requests that are traced so, of those whose caller doesn't say"
+    )
+    access_log: bool = Field(False, description="log a line for each request")
 
     @property
     def locked(self) -> str:
@@ -158,6 +170,18 @@ class Settings(RepositorySettings):
             raise ValueError("needs --trace-file")
         return level
 
+    @field_validator("otlp_endpoint")
+    @classmethod
+    def _collector(cls, url: str | None) -> str | None:
+        """With the path that the protocol has for traces, unless it has one."""
+        if url is None:
+            return None
+        if not _COLLECTOR.fullmatch(url):
+            raise ValueError("must be http://host:port or https://host:port")
+        if not _has_otlp():
+            raise ValueError("needs OpenTelemetry, which the extra otel installs")
+        return url if urlsplit(url).path.strip("/") else f"{url.rstrip('/')}/v1/traces"
+
     @field_validator("allow_client_shm")
     @classmethod
     def _near(cls, allowed: bool, info: ValidationInfo) -> bool:
@@ -180,6 +204,13 @@ class Settings(RepositorySettings):
         if mode != "none" and repository and repository.is_file():
             raise ValueError("needs a repository, and --model-repository is a single file")
         return mode
+
+
+def _has_otlp() -> bool:
+    try:
+        return find_spec("opentelemetry.exporter.otlp.proto.http") is not None
+    except ModuleNotFoundError:
+        return False
 
 
 def _is_loopback(host: str) -> bool:

@@ -76,7 +76,7 @@ class Exchange(msgspec.Struct, kw_only=True, eq=False):
         except HoneError as error:
             self._end(error)
         except Exception:
-            _log.exception("can't take an answer", model=response.model)
+            _log.exception("can't take an answer", **self.request.named)
             self._end(BackendError("an answer couldn't be made of what the model computed"))
 
     def answer(self, response: InferResponse) -> None:
@@ -119,4 +119,5 @@ def end_all(exchanges: Iterable[Exchange], error: HoneError | None) -> None:
             try:
                 exchange.receiver.finish(error)
             except Exception:
-                _log.exception("can't hand an answer on")  # whoever else is answered now doesn't suffer for it
+                # whoever else is answered now doesn't suffer for it
+                _log.exception("can't hand an answer on", **exchange.request.named)

@@ -15,6 +15,7 @@ from service.artifact.golden import read_golden
 from service.artifact.signature import Signature
 from service.backends.plan import Plan
 from service.engine.admission import Admission
+from service.engine.batch_spans import BatchSpans
 from service.engine.blueprint import Blueprint
 from service.engine.device import Devices, Placement
 from service.engine.exchange import Exchange, Receiver
@@ -37,6 +38,7 @@ from service.errors import BackendError, HoneError, NotReady
 from service.messages import InferRequest, InferResponse, Tensor
 from service.metrics import ModelMetrics
 from service.workers.instance import Instance
+from service.workers.listener import InstanceListener
 
 _log = structlog.get_logger()
 
@@ -225,7 +227,7 @@ class ServedModel:
                 InferResponse(model=self.name, version=self.version, outputs=tuple(outputs), id=exchange.request.id)
             )
         except Exception:
-            _log.exception("can't make an answer", model=self.name)
+            _log.exception("can't make an answer", **exchange.request.named)
             exchange.fail(BackendError("an answer couldn't be made of what the model computed"))
 
     def _waste(self, exchanges: Sequence[Exchange]) -> float:
@@ -241,12 +243,12 @@ class ServedModel:
         plan = self._blueprint.inspection(placement, file.path)
         return Instance(plan, partial(self._resolve, plan), self._limits.patience, f"{self.name}/{self.version}")
 
-    def _resolve(self, plan: Plan, signature: Signature) -> tuple[Plan, DynamicBatcher]:
+    def _resolve(self, plan: Plan, signature: Signature) -> tuple[Plan, InstanceListener[Batch]]:
         """The plan that an instance computes by, and whom it works for."""
         resolved = self._blueprint.resolve(plan, signature)
         if self._batcher is None:
             self._batcher = self._schedule(self._blueprint.config)
-        return resolved, self._batcher
+        return resolved, BatchSpans(self._batcher, self.name, self.version) if self._limits.traced else self._batcher
 
     def _schedule(self, config: ModelConfig) -> DynamicBatcher:
         """Have requests scheduled as the configuration says; for whom the instances work."""

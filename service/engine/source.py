@@ -19,7 +19,7 @@ class EngineLimits:
     """What every model gets unless its configuration says otherwise. Times are in seconds.
 
     `worker_nice` is added to the niceness of workers on the CPU. `remotes` are the servers that a configuration may
-    name as the one that computes.
+    name as the one that computes. `traced` says that there may be requests that are traced.
     """
 
     default_deadline: float = 30.0
@@ -31,6 +31,7 @@ class EngineLimits:
     findings: FindingsCache = field(default_factory=lambda: FindingsCache(None))
     patience: Patience = field(default_factory=Patience)
     remotes: Mapping[str, RemoteAddress] = field(default_factory=dict)
+    traced: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

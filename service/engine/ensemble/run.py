@@ -99,7 +99,7 @@ class Run:
         except HoneError as error:
             self._whole.fail(error)
         except Exception:  # a fault of ours must end the exchange, not leave it waiting
-            _log.exception("can't begin a step", model=self._whole.request.model, step=at + 1)
+            _log.exception("can't begin a step", step=at + 1, **self._whole.request.named)
             self._whole.fail(BackendError(f"internal error at {self._workings.steps[at]}; the log has the trace"))
 
     def _enter(self, at: int) -> None:
@@ -142,7 +142,7 @@ class Run:
         seconds = whole.deadline - time.monotonic()
         if seconds <= 0:
             raise DeadlineExceeded(f"not begun within {whole.deadline - whole.admitted:.3g} s")
-        tensors = [(wire, *self._tensors[wire.tensor]) for wire in wires]
+        tensors, trace = [(wire, *self._tensors[wire.tensor]) for wire in wires], whole.request.trace
         return InferRequest(
             model=step.model,
             version=step.version,
@@ -153,6 +153,7 @@ class Run:
             timeout=seconds,
             priority=whole.request.priority,
             protocol=PROTOCOL,
+            trace=trace.child(f"step {step.model}", time.monotonic()) if trace else None,
         )
 
     def _used(self, tensor: str) -> None:
@@ -188,6 +189,7 @@ class Run:
         step, exchange = self._workings.steps[at], self._exchanges.pop(at)
         self._workings.gates[at].leave()
         self.seconds += time.monotonic() - (exchange.started or exchange.admitted)
+        _finish(exchange.request, error)
         if self._over:
             return
         if error is not None:
@@ -236,4 +238,12 @@ def _asked(model: Servable, request: InferRequest, receiver: _StepReceiver) -> E
         return model.submit(request, receiver)
     except HoneError as error:
         model.metrics.refuse(request.protocol, error.outcome, error.reason)
+        _finish(request, error)
         raise
+
+
+def _finish(request: InferRequest, error: HoneError | None) -> None:
+    """The step is done, if it is traced."""
+    if request.trace:
+        request.trace.attributes["hone.model"] = request.model
+        request.trace.finish(time.monotonic(), error.reason if error else "")

@@ -6,7 +6,8 @@ connection, which decide what may be tried again, and converts BF16, which is to
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,12 +22,16 @@ from service.engine.remote.fault import Kind, RemoteFault
 from service.engine.remote.wording import without_addresses
 from service.errors import ArtifactError, BackendError, DeadlineExceeded, InvalidRequest, NotReady, WorkerLost
 from service.messages import InferRequest, Tensor
+from service.telemetry.span import Kind as SpanKind
+from service.telemetry.span import Span
+from service.telemetry.trace_context import Headers
 
 CONNECT_SECONDS = 3.0
 """Longest time that one attempt to connect may take."""
 CONFIRM_SECONDS = 1.0
 """Longest time for the question whether a connection is still there."""
 _ENVELOPE_BYTES = 1024 * 1024
+_INFER = "inference.GRPCInferenceService/ModelInfer"
 _LARGEST_MESSAGE = 2**31 - 1
 _CONNECTING = (grpc.ChannelConnectivity.IDLE, grpc.ChannelConnectivity.CONNECTING)
 
@@ -97,7 +102,8 @@ class RemoteConnection:
         message = encode(request, model=self._model, version=self._version)
         if self._takes_timeouts:
             message.parameters["timeout"].int64_param = max(int(seconds * 1e6), 1)
-        answer = await self._call(self._stub.ModelInfer, message, time.monotonic() + seconds)
+        with _traced(request.trace) as headers:
+            answer = await self._call(self._stub.ModelInfer, message, time.monotonic() + seconds, headers)
         try:
             return decode(answer)
         except ValueError as error:
@@ -107,11 +113,13 @@ class RemoteConnection:
         """End the connection, and whatever is under way on it."""
         await self._channel.close()
 
-    async def _call(self, method: Callable[..., Awaitable[Any]], message: Any, until: float) -> Any:
+    async def _call(
+        self, method: Callable[..., Awaitable[Any]], message: Any, until: float, headers: Headers = ()
+    ) -> Any:
         try:
             if self._channel.get_state() is not grpc.ChannelConnectivity.READY:
                 await asyncio.wait_for(self._connected(), until - time.monotonic())
-            return await method(message, timeout=max(until - time.monotonic(), 0.0))
+            return await method(message, timeout=max(until - time.monotonic(), 0.0), metadata=headers or None)
         except TimeoutError:
             raise RemoteFault(Kind.LATE, DeadlineExceeded("the remote server was too slow")) from None
         except grpc.aio.AioRpcError as error:
@@ -139,6 +147,28 @@ class RemoteConnection:
             state = self._channel.get_state(try_to_connect=True)
         if state is not grpc.ChannelConnectivity.READY:
             raise RemoteFault(Kind.UNREACHED, NotReady("the remote server can't be reached"))
+
+
+@contextmanager
+def _traced(trace: Span | None) -> Iterator[Headers]:
+    """A span of what the remote does for a traced request, and the metadata that let it go on from there."""
+    if trace is None:
+        yield ()
+        return
+    span = trace.child(_INFER, time.monotonic(), SpanKind.CLIENT)
+    service, _, method = _INFER.rpartition("/")
+    span.attributes |= {"rpc.system": "grpc", "rpc.service": service, "rpc.method": method}
+    error = ""
+    try:
+        yield span.context.headers()
+    except RemoteFault as fault:
+        error = fault.error.reason
+        raise
+    except asyncio.CancelledError:
+        error = "cancelled"
+        raise
+    finally:
+        span.finish(time.monotonic(), error)
 
 
 def _options(max_answer_bytes: int) -> list[tuple[str, int]]:

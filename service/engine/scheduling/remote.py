@@ -123,7 +123,7 @@ class RemoteScheduler:
             self._forget(exchange)
             exchange.fail(error)
         except Exception:  # a fault of ours must end the exchange, not leave it waiting
-            _log.exception("can't pass a request through", model=exchange.request.model)
+            _log.exception("can't pass a request through", **exchange.request.named)
             self._breaker.given_up()
             self._forget(exchange)
             exchange.fail(BackendError("internal error while the request was passed through; the log has the trace"))

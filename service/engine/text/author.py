@@ -71,7 +71,7 @@ class Author:
         except asyncio.CancelledError:
             raise
         except BaseException:  # a fault of ours, or a panic of the tokenizer, must end the exchange
-            _log.exception("can't write a text", model=exchange.request.model)
+            _log.exception("can't write a text", **exchange.request.named)
             exchange.fail(BackendError("internal error while the text was written; the log has the trace"))
         finally:
             if self._decoder.sequences:

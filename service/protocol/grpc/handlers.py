@@ -14,6 +14,7 @@ from service.protocol.grpc.infer import InferDoor
 from service.protocol.grpc.questions import Questions
 from service.protocol.grpc.status import set_internal_error, set_status
 from service.protocol.grpc.stream import StreamDoor
+from service.telemetry.call import taken
 
 SERVICE = "inference.GRPCInferenceService"
 _METHODS = {method.name: method for method in service_pb2.DESCRIPTOR.services_by_name["GRPCInferenceService"].methods}
@@ -49,7 +50,7 @@ def _told(
         except HoneError as error:
             set_status(context, error)
         except Exception:
-            _log.exception("can't answer a call")
+            _log.exception("can't answer a call", **taken())
             set_internal_error(context)
         return empty()
 

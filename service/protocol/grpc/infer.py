@@ -15,6 +15,7 @@ from service.protocol.grpc.reply import Reply
 from service.protocol.grpc.status import set_internal_error, set_status
 from service.protocol.grpc.wire import split
 from service.protocol.limits import Limits
+from service.telemetry.call import taken
 
 _log = structlog.get_logger()
 _SOON = 1e-6
@@ -59,7 +60,7 @@ class InferDoor:
         except HoneError as error:
             reply.error = error.with_traceback(None)  # the frames of which hold the message
         except Exception:
-            _log.exception("can't take a request")
+            _log.exception("can't take a request", **taken())
             set_internal_error(context)
             return b""
         if reply.error or reply.body is None:

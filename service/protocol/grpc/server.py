@@ -12,9 +12,11 @@ from service.protocol.grpc.acceptance import AioServer
 from service.protocol.grpc.handlers import SERVICE, handlers
 from service.protocol.grpc.health import Health
 from service.protocol.grpc.infer import InferDoor
+from service.protocol.grpc.observed import ObservedInferDoor, observed
 from service.protocol.grpc.questions import Questions
 from service.protocol.grpc.stream import StreamDoor
 from service.protocol.limits import MIB, Limits
+from service.telemetry.calls import Calls
 
 _ENVELOPE_BYTES = MIB
 """What a message may have besides its tensors."""
@@ -30,17 +32,20 @@ _PING_SECONDS = 10
 class GrpcServer:
     """Owns the listening port, and the calls that come through it."""
 
-    def __init__(self, engine: Engine, limits: Limits, logs: LogControl, memory: ClientMemory) -> None:
-        """To be made on the event loop that it will serve on."""
+    def __init__(
+        self, engine: Engine, limits: Limits, logs: LogControl, memory: ClientMemory, calls: Calls | None = None
+    ) -> None:
+        """To be made on the event loop that it will serve on; `calls` are told of each request, if anybody listens."""
         self._server = AioServer(_options(limits), busy=f"/{SERVICE}/ModelInfer")
         self._ending: asyncio.Future[None] | None = None
-        self._door = door = InferDoor(engine, limits, memory)
-        self._streams = StreamDoor(door)
-        self._server.add_registered_method_handlers(
-            SERVICE, handlers(door, self._streams, Questions(engine, logs, memory))
+        self._door = door = (
+            ObservedInferDoor(engine, limits, memory, calls) if calls else InferDoor(engine, limits, memory)
         )
-        self._health = Health(engine)
-        self._server.add_registered_method_handlers(health.SERVICE_NAME, self._health.handlers())
+        self._streams, self._health = StreamDoor(door), Health(engine)
+        table = handlers(door, self._streams, Questions(engine, logs, memory))
+        for name, service in ((SERVICE, table), (health.SERVICE_NAME, self._health.handlers())):
+            told = observed(service, name, calls) if calls else service
+            self._server.add_registered_method_handlers(name, told)
         reflection.enable_server_reflection((SERVICE, health.SERVICE_NAME, reflection.SERVICE_NAME), self._server)
 
     def bind(self, host: str, port: int) -> int:

@@ -21,6 +21,7 @@ from service.protocol.grpc.reply import Reply
 from service.protocol.grpc.status import trailers_of
 from service.protocol.grpc.wire import field, split
 from service.protocol.status import grpc_status
+from service.telemetry.call import taken
 
 _ANSWER = 2
 _AT_ONCE = 64
@@ -89,7 +90,7 @@ class _Turn:
             self.id = _id(message)
             self.reply.finish(error.with_traceback(None))
         except Exception:
-            _log.exception("can't take a request")
+            _log.exception("can't take a request", **taken())
             self.id = _id(message)
             self.reply.finish(HoneError(_INTERNAL))
 

@@ -51,10 +51,13 @@ class FastProtocol(GuardedProtocol):
         _loop: asyncio.AbstractEventLoop | None = None,
     ) -> None:
         super().__init__(config, server_state, app_state, _loop)
-        self.fast = FastCycle(self.door, self._answered)
+        self.fast = self._cycle()
         self.turn = Turn.of(self.loop)
         self.piece = b""  # what is being parsed, if a request may begin with it
         self.is_free = False  # the parser is between two requests, and nothing is under way
+
+    def _cycle(self) -> FastCycle:
+        return FastCycle(self.door, self._answered)
 
     # -- the connection
 

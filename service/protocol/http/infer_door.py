@@ -18,6 +18,7 @@ from service.protocol.http.infer_request import InferDecoder
 from service.protocol.http.reply import Reply
 from service.protocol.limits import Limits
 from service.quoting import quoted
+from service.telemetry.call import taken
 
 _log = structlog.get_logger()
 _NAME = rb"([A-Za-z0-9][A-Za-z0-9._-]{0,127})"
@@ -99,7 +100,7 @@ class InferDoor:
                 self.refusing[route] = time.monotonic()
             reply.failure = refusal(error)
         except Exception:
-            _log.exception("can't take a request", model=quoted(model))
+            _log.exception("can't take a request", model=quoted(model), **taken())
             reply.failure = internal_error()
         return None
 

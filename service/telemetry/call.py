@@ -1,0 +1,127 @@
+"""One request as its door sees it, from its first byte to the last of its answer."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+
+from service.errors import HoneError
+from service.messages import InferRequest, InferResponse
+from service.quoting import quoted
+from service.telemetry.span import Span
+from service.telemetry.trace_context import TraceContext
+
+_FAULTS = frozenset({"DATA_LOSS", "DEADLINE_EXCEEDED", "INTERNAL", "UNAVAILABLE", "UNIMPLEMENTED", "UNKNOWN"})
+
+
+class Call:
+    """Owns what is told of a request when it has ended, in times of `time.monotonic()`.
+
+    `method` is HTTP's and empty over gRPC; `target` is the path, or the whole name of the RPC, and `route` the same
+    without names of models. `status` is HTTP's number or the name of gRPC's code. `outcome` and `reason` are those of
+    the error that it ended with; `admitted`, `answering` and `ended` are 0 until then. `received` and `sent` are bytes
+    of the bodies. `trace` is the id of the trace that it belongs to, empty where nobody said, and `parent` the caller's
+    span; `span` is its own where requests are traced. `on_finish` is called when the engine has done with it. Unless it
+    is `told`, nobody wants to hear more of it than its span's context.
+    """
+
+    __slots__ = (
+        "_end",
+        "admitted",
+        "answering",
+        "began",
+        "ended",
+        "method",
+        "model",
+        "on_finish",
+        "outcome",
+        "parent",
+        "reason",
+        "received",
+        "request_id",
+        "route",
+        "sent",
+        "span",
+        "status",
+        "target",
+        "told",
+        "trace",
+        "version",
+    )
+
+    def __init__(self, method: str, target: str, end: "Callable[[Call], None]", *, route: str = "") -> None:
+        self._end = end
+        self.began = time.monotonic()
+        self.method, self.target, self.route = method, target, route or target
+        self.model = self.version = self.request_id = self.trace = self.reason = ""
+        self.outcome = "ok"
+        self.status: int | str = ""
+        self.received = self.sent = 0
+        self.admitted = self.answering = self.ended = 0.0
+        self.parent: TraceContext | None = None
+        self.span: Span | None = None
+        self.told = True
+        self.on_finish: Callable[[], None] | None = None
+
+    # -- what the engine says
+
+    def asks(self, model: str, version: str | None, request_id: str = "") -> None:
+        """Which model it is for."""
+        self.model, self.version, self.request_id = model, version or "", request_id
+
+    def submitted(self, request: InferRequest) -> None:
+        """It was decoded, and is about to be admitted or refused."""
+        self.asks(request.model, request.version, request.id)
+        self.admitted = time.monotonic()
+
+    def refused(self, error: HoneError) -> None:
+        """It isn't taken, or ended so."""
+        self.outcome, self.reason = error.outcome, error.reason
+        self.admitted = self.admitted or time.monotonic()
+
+    def answers(self, response: InferResponse) -> None:
+        """An answer is about to be written."""
+        self.version = response.version
+        self.answering = self.answering or time.monotonic()
+
+    # -- what its door says
+
+    def end(self, status: int | str, sent: int) -> None:
+        """It has been answered, or given up; what is said later isn't heard."""
+        if not self.told or self.ended:
+            return
+        self.ended, self.status, self.sent = time.monotonic(), status, sent
+        if not self.reason and self.is_fault:
+            self.outcome = "error"
+        self._end(self)
+
+    @property
+    def is_fault(self) -> bool:
+        """Whether its status is an error of the server's, by OpenTelemetry's conventions."""
+        return self.status >= 500 if isinstance(self.status, int) else self.status in _FAULTS
+
+    @property
+    def named(self) -> dict[str, str]:
+        """What a line in the log calls it, as far as that is known."""
+        known = {"request_id": quoted(self.request_id)[1:-1], "trace_id": self.trace}
+        return {name: value for name, value in known.items() if value}
+
+
+CALL: ContextVar[Call | None] = ContextVar("CALL", default=None)
+"""The call that is being taken, where anybody listens."""
+
+
+@contextmanager
+def taking(call: Call | None) -> Iterator[None]:
+    """What happens in the block happens for this call."""
+    token = CALL.set(call)
+    try:
+        yield
+    finally:
+        CALL.reset(token)
+
+
+def taken() -> dict[str, str]:
+    """What a line in the log says of it: nothing where nobody listens."""
+    call = CALL.get()
+    return call.named if call else {}

@@ -1,0 +1,131 @@
+"""Who listens to calls: the access log, and whoever collects spans."""
+
+from typing import Protocol
+
+from service.telemetry.access_log import AccessLog
+from service.telemetry.call import Call
+from service.telemetry.span import Span, Value
+from service.telemetry.trace_context import Headers, TraceContext, read_context
+from service.telemetry.tracer import Tracer
+
+
+class Collector(Protocol):
+    """Who sends spans away."""
+
+    def export(self, span: Span) -> None:
+        """Take a span that has ended; returns at once."""
+
+    def close(self) -> None:
+        """Send what is left, for some seconds at most. Waits, so it is meant for a thread."""
+
+
+class Calls:
+    """Begins calls, and tells those who listen when they have ended: in spans if there is a `collector`, for a share of
+    `ratio` of those whose callers don't say, and in lines of a `log`.
+    """
+
+    def __init__(self, collector: Collector | None, log: AccessLog | None, *, ratio: float = 1.0) -> None:
+        self._collector = collector
+        self._tracer = Tracer(collector.export, ratio) if collector else None
+        self._log = log
+
+    @property
+    def traced(self) -> bool:
+        """Whether there may be spans."""
+        return self._tracer is not None
+
+    def begin(self, method: str, target: str, headers: Headers, *, route: str = "") -> Call:
+        """A request has begun to arrive; its `headers` say where its trace began, if it has one."""
+        call = Call(method, target, self._ended, route=route)
+        parent = read_context(headers) if headers else None
+        return self._placed(call, parent)
+
+    def message(self, outer: Call, received: int) -> Call:
+        """A request that came by itself within a call, which isn't told of then: a message of a stream."""
+        call = Call(outer.method, outer.target, self._ended)
+        call.received = received
+        return self._placed(call, outer.parent)
+
+    def _placed(self, call: Call, parent: TraceContext | None) -> Call:
+        """The same in its trace, if it has one."""
+        call.parent = parent
+        if self._tracer:
+            span = call.span = self._tracer.begin("", call.began, parent)
+            call.trace = span.context.trace_id
+            call.told = span.context.sampled or self._log is not None
+        elif parent:
+            call.trace = parent.trace_id
+        return call
+
+    def close(self) -> None:
+        """No call begins any more. Waits for what is still to be told, so it is meant for a thread."""
+        if self._log:
+            self._log.close()
+        if self._collector:
+            self._collector.close()
+
+    def _ended(self, call: Call) -> None:
+        if self._log:
+            self._log.put(call)
+        if call.span and call.span.context.sampled and call.model:
+            _finish(call, call.span)
+
+
+def _finish(call: Call, span: Span) -> None:
+    """The span of a request to a model, and those of what its door did."""
+    span.child("receive", call.began).finish(call.admitted or call.ended)
+    if call.answering:
+        span.child("respond", call.answering).finish(call.ended)
+    span.attributes.update(_attributes(call))
+    span.name = f"{call.method} {call.route}".lstrip()
+    span.finish(call.ended, (call.reason or str(call.status)) if call.is_fault else "")
+
+
+def _attributes(call: Call) -> dict[str, Value]:
+    """By OpenTelemetry's semantic conventions, as far as they have a word for it."""
+    about: dict[str, Value] = {"hone.model": call.model, "hone.outcome": call.outcome}
+    if call.version:
+        about["hone.model.version"] = call.version
+    if call.request_id:
+        about["hone.request.id"] = call.request_id
+    if call.reason:
+        about["error.type"] = call.reason
+    if isinstance(call.status, int):
+        return about | {
+            "http.request.method": call.method,
+            "http.route": call.route,
+            "http.response.status_code": call.status,
+            "http.request.body.size": call.received,
+            "http.response.body.size": call.sent,
+            "url.path": call.target,
+            "url.scheme": "http",
+        }
+    service, _, method = call.target.rpartition("/")
+    return about | {
+        "rpc.system": "grpc",
+        "rpc.service": service,
+        "rpc.method": method,
+        "rpc.grpc.status_code": GRPC_CODES.index(call.status),
+    }
+
+
+GRPC_CODES = (
+    "OK",
+    "CANCELLED",
+    "UNKNOWN",
+    "INVALID_ARGUMENT",
+    "DEADLINE_EXCEEDED",
+    "NOT_FOUND",
+    "ALREADY_EXISTS",
+    "PERMISSION_DENIED",
+    "RESOURCE_EXHAUSTED",
+    "FAILED_PRECONDITION",
+    "ABORTED",
+    "OUT_OF_RANGE",
+    "UNIMPLEMENTED",
+    "INTERNAL",
+    "UNAVAILABLE",
+    "DATA_LOSS",
+    "UNAUTHENTICATED",
+)
+"""The names of gRPC's status codes, by their numbers."""
