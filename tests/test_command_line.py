@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import structlog
 
+from service import settings
 from service.command_line import dispatch
 from service.exit_code import ExitCode
 from service.settings import Settings
@@ -57,6 +58,43 @@ def test_traces_that_cannot_be_are_named(flags: list[str], text: str, capsys: py
     """Before any request has to do without."""
     assert ExitCode.WRONG_SETTING == dispatch(["run", *flags])
     assert text in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "flags,text",
+    [
+        (["--otlp-endpoint", "collector:4318"], "--otlp-endpoint (HONE_OTLP_ENDPOINT): must be http://host:port"),
+        (["--otlp-endpoint", "ftp://collector"], "must be http://host:port"),
+        (["--otlp-endpoint", "http://user:secret@collector"], "must be http://host:port"),
+        (["--otlp-endpoint", "http://collector/?x=1"], "must be http://host:port"),
+        (["--trace-sample-ratio", "1.5"], "--trace-sample-ratio (HONE_TRACE_SAMPLE_RATIO)"),
+    ],
+)
+def test_collectors_that_cannot_be_are_named(flags: list[str], text: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """With what an address looks like."""
+    assert ExitCode.WRONG_SETTING == dispatch(["run", *flags])
+    assert text in capsys.readouterr().err
+
+
+def test_what_a_collector_needs_is_named(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """Where it isn't installed."""
+    monkeypatch.setattr(settings, "find_spec", lambda _: None)
+    assert ExitCode.WRONG_SETTING == dispatch(["run", "--otlp-endpoint", "http://collector:4318"])
+    assert "needs OpenTelemetry, which the extra otel installs" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "url,path",
+    [
+        ("http://collector:4318", "/v1/traces"),
+        ("https://collector/", "/v1/traces"),
+        ("http://[::1]:4318/v1/traces", ""),
+        ("http://gateway/otlp/traces", ""),
+    ],
+)
+def test_a_collector_has_a_path(url: str, path: str) -> None:
+    """That of the protocol, unless it is given."""
+    assert url.rstrip("/") + path == Settings.model_validate({"otlp_endpoint": url}).otlp_endpoint
 
 
 def test_a_single_file_does_not_change(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

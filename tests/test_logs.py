@@ -64,3 +64,25 @@ def test_a_level_is_what_is_at_least_as_severe() -> None:
     assert LogSettings(verbose_level=1) == LogSettings.of_level("debug")
     assert LogSettings() == LogSettings.of_level("info")
     assert LogSettings(info=False, warning=False) == LogSettings.of_level("error")
+
+
+def test_a_burst_is_said_once() -> None:
+    """Of our own lines and of libraries': so many, and at the end how many more there were. What was asked for, such as
+    lines that inform, is written in full.
+    """
+    script = (
+        "import logging, structlog; from service.logs import LogControl, configure\n"
+        "configure(LogControl(), style='json'); log = structlog.get_logger()\n"
+        "for number in range(100):\n"
+        "    log.error('own', model='m', number=number); log.info('asked for')\n"
+        "    logging.getLogger('library').warning('number %d', number)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    lines = [json.loads(line) for line in done.stderr.splitlines()]
+
+    assert 100 == sum(line["event"] == "asked for" for line in lines)
+    own = [line for line in lines if line["event"] == "own"]
+    assert [*range(10), None] == [line.get("number") for line in own]
+    assert (90, "m", "error") == (own[-1]["suppressed"], own[-1]["about"], own[-1]["level"])
+    library = [line for line in lines if line["event"].startswith("number")]
+    assert (11, 90) == (len(library), library[-1]["suppressed"])

@@ -113,6 +113,6 @@ def _level(texts: Sequence[str], file: TraceFile | None) -> str | None:
 
 def _check_mode(texts: Sequence[str]) -> None:
     if list(texts) == ["opentelemetry"]:
-        raise Unsupported("trace_mode opentelemetry isn't implemented: traces are written to a file")
+        raise Unsupported("trace_mode opentelemetry can't be set: spans are sent where --otlp-endpoint says")
     if texts and list(texts) != [_MODE]:
         raise InvalidRequest(f"trace_mode is {quoted(texts[0])}, expected {_MODE}")

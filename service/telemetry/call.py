@@ -90,7 +90,7 @@ class Call:
         """It has been answered, or given up; what is said later isn't heard."""
         if not self.told or self.ended:
             return
-        self.ended, self.status, self.sent = time.monotonic(), status, sent
+        self.ended, self.status, self.sent, self.on_finish = time.monotonic(), status, sent, None
         if not self.reason and self.is_fault:
             self.outcome = "error"
         self._end(self)

@@ -2,11 +2,15 @@
 
 from typing import Protocol
 
+from service.quoting import on_one_line
 from service.telemetry.access_log import AccessLog
 from service.telemetry.call import Call
 from service.telemetry.span import Span, Value
 from service.telemetry.trace_context import Headers, TraceContext, read_context
 from service.telemetry.tracer import Tracer
+
+_LONGEST = 256
+"""Characters of an attribute that a client has chosen."""
 
 
 class Collector(Protocol):
@@ -77,27 +81,27 @@ def _finish(call: Call, span: Span) -> None:
     if call.answering:
         span.child("respond", call.answering).finish(call.ended)
     span.attributes.update(_attributes(call))
-    span.name = f"{call.method} {call.route}".lstrip()
+    span.name = on_one_line(f"{call.method} {call.route}".lstrip(), _LONGEST)
     span.finish(call.ended, (call.reason or str(call.status)) if call.is_fault else "")
 
 
 def _attributes(call: Call) -> dict[str, Value]:
-    """By OpenTelemetry's semantic conventions, as far as they have a word for it."""
-    about: dict[str, Value] = {"hone.model": call.model, "hone.outcome": call.outcome}
+    """By OpenTelemetry's semantic conventions, as far as they have a word for it. A client's words are cut."""
+    about: dict[str, Value] = {"hone.model": on_one_line(call.model, _LONGEST), "hone.outcome": call.outcome}
     if call.version:
-        about["hone.model.version"] = call.version
+        about["hone.model.version"] = on_one_line(call.version, _LONGEST)
     if call.request_id:
-        about["hone.request.id"] = call.request_id
+        about["hone.request.id"] = on_one_line(call.request_id, _LONGEST)
     if call.reason:
         about["error.type"] = call.reason
     if isinstance(call.status, int):
         return about | {
             "http.request.method": call.method,
-            "http.route": call.route,
+            "http.route": on_one_line(call.route, _LONGEST),
             "http.response.status_code": call.status,
             "http.request.body.size": call.received,
             "http.response.body.size": call.sent,
-            "url.path": call.target,
+            "url.path": on_one_line(call.target, _LONGEST),
             "url.scheme": "http",
         }
     service, _, method = call.target.rpartition("/")

@@ -24,7 +24,6 @@ _PAUSE_MILLIS = 1000.0
 _BETWEEN_WARNINGS = 60.0
 _PATIENCE = 5.0
 """Seconds that a collector may take at the end."""
-_SDK = "opentelemetry.exporter.otlp.proto.http.trace_exporter"
 _BILLION = 10**9
 _log = structlog.get_logger()
 
@@ -63,7 +62,7 @@ class OtlpCollector:
         ending = threading.Thread(target=self._processor.shutdown, name="otlp-end", daemon=True)
         ending.start()
         ending.join(_PATIENCE)
-        self._sender.report()
+        self._sender.report(self._put - self._sender.taken)
 
     def _readable(self, span: Span) -> ReadableSpan:
         return ReadableSpan(
@@ -102,9 +101,8 @@ class _Sender(SpanExporter):
         self._exporter = exporter
         self._url = url
         self._lost = self._told = 0
-        self._reason = ""
+        self._attempt = _Attempt()
         self._said = -_BETWEEN_WARNINGS
-        logging.getLogger(_SDK).addFilter(self._heard)
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
         """See `SpanExporter`; called in the SDK's thread."""
@@ -118,13 +116,15 @@ class _Sender(SpanExporter):
                 self.report()
         return result
 
-    def report(self) -> None:
-        """Say how many were lost since it was last said."""
-        lost = self._lost + self.dropped - self._told
+    def report(self, waiting: int = 0) -> None:
+        """Say how many were lost since it was last said, with those that wait in vain."""
+        lost = self._lost + self.dropped + waiting - self._told
         if lost:
             self._told += lost
             self._said = time.monotonic()
-            _log.warning("spans are lost: the collector doesn't take them", url=self._url, lost=lost, why=self._reason)
+            _log.warning(
+                "spans are lost: the collector doesn't take them", url=self._url, lost=lost, why=self._attempt.said
+            )
 
     def shutdown(self) -> None:
         """See `SpanExporter`."""
@@ -134,8 +134,17 @@ class _Sender(SpanExporter):
         """See `SpanExporter`."""
         return self._exporter.force_flush(timeout_millis)
 
-    def _heard(self, record: logging.LogRecord) -> bool:
-        """Keep the latest that the SDK has to say, which it says at every attempt."""
-        if record.levelno >= logging.WARNING:
-            self._reason = record.getMessage()
-        return False
+
+class _Attempt(logging.Handler):
+    """Hears what the SDK says of the latest attempt, which isn't logged by itself."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self.said = ""
+        sdk = logging.getLogger(OTLPSpanExporter.__module__)
+        sdk.propagate = False
+        sdk.addHandler(self)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """See `logging.Handler`."""
+        self.said = record.getMessage()

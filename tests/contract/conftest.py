@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.contract.listener import Listener
 from tests.contract.live import Live, serve
 
 
@@ -18,6 +19,19 @@ def fast_server() -> Iterator[Live]:
 def plain_server() -> Iterator[Live]:
     """uvicorn's own protocol."""
     with serve(fast=False) as live:
+        yield live
+
+
+@pytest.fixture(scope="session")
+def listener() -> Listener:
+    """Who is told of what the observed server answers."""
+    return Listener()
+
+
+@pytest.fixture(scope="session")
+def observed_server(listener: Listener) -> Iterator[Live]:
+    """The fast protocol, where somebody listens."""
+    with serve(fast=True, calls=listener.calls) as live:
         yield live
 
 

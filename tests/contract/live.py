@@ -15,7 +15,10 @@ from service.logs import LogControl
 from service.protocol.client_memory import ClientMemory
 from service.protocol.http.app import build_app
 from service.protocol.http.fast import fast_protocol
+from service.protocol.http.observed_app import ObservedApp
+from service.protocol.http.observed_fast import observed_fast_protocol
 from service.protocol.limits import Limits
+from service.telemetry.calls import Calls
 from tests.contract.double_engine import DoubleEngine
 
 LIMITS = Limits(max_json_bytes=65536, max_binary_bytes=262144)
@@ -34,17 +37,27 @@ class Live:
 
 
 @contextlib.contextmanager
-def serve(*, fast: bool, limits: Limits = LIMITS, keep_alive: int = 5, patience: int | None = None) -> Iterator[Live]:
-    """A server with the fast protocol, or with uvicorn's own so that all goes through FastAPI.
+def serve(
+    *,
+    fast: bool,
+    limits: Limits = LIMITS,
+    keep_alive: int = 5,
+    patience: int | None = None,
+    calls: Calls | None = None,
+) -> Iterator[Live]:
+    """A server with the fast protocol, or with uvicorn's own so that all goes through FastAPI; `calls` are told of what
+    is answered.
 
     When it stops, it waits `patience` seconds for what is under way, or until all is answered.
     """
     engine, logs, memory = DoubleEngine(), LogControl(), ClientMemory(allowed=True)
+    app, shared = build_app(engine, limits, logs, memory), (engine, limits, memory)
+    protocol = observed_fast_protocol(*shared, calls) if calls else fast_protocol(*shared)
     config = uvicorn.Config(
-        build_app(engine, limits, logs, memory),
+        ObservedApp(app, calls) if calls else app,
         host="127.0.0.1",
         port=0,
-        http=fast_protocol(engine, limits, memory) if fast else HttpToolsProtocol,
+        http=protocol if fast else HttpToolsProtocol,
         loop="uvloop",
         ws="none",
         lifespan="off",

@@ -15,6 +15,7 @@ from service.logs import LogControl
 from service.protocol.client_memory import ClientMemory
 from service.protocol.grpc.server import GrpcServer
 from service.protocol.limits import Limits
+from service.telemetry.calls import Calls
 from tests.contract.double_engine import DoubleEngine
 from tests.contract.live import LIMITS, PATIENCE
 
@@ -37,14 +38,14 @@ class LiveGrpc:
 
 
 @contextlib.contextmanager
-def serve_grpc(limits: Limits = LIMITS) -> Iterator[LiveGrpc]:
-    """The server while the block runs."""
+def serve_grpc(limits: Limits = LIMITS, calls: Calls | None = None) -> Iterator[LiveGrpc]:
+    """The server while the block runs; `calls` are told of what is answered."""
     engine, logs, started = DoubleEngine(), LogControl(), threading.Event()
     ports: list[int] = []
     loops: list[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = []
 
     async def run() -> None:
-        server, ending = GrpcServer(engine, limits, logs, ClientMemory(allowed=True)), asyncio.Event()
+        server, ending = GrpcServer(engine, limits, logs, ClientMemory(allowed=True), calls), asyncio.Event()
         ports.append(server.bind("127.0.0.1", 0))
         await server.start()
         loops.append((asyncio.get_running_loop(), ending))

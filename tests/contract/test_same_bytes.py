@@ -9,11 +9,15 @@ from tests.contract.live import Client, Live, ask, body, status
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-def test_both_entrances_answer_with_the_same_bytes(case: Case, fast_server: Live, plain_server: Live) -> None:
-    """Status line, headers, their order and the body are the same, and are what the table says."""
-    answers = [ask(live.port, case.request) for live in (fast_server, plain_server)]
+def test_both_entrances_answer_with_the_same_bytes(
+    case: Case, fast_server: Live, plain_server: Live, observed_server: Live
+) -> None:
+    """Status line, headers, their order and the body are the same, and are what the table says; whether or not somebody
+    listens.
+    """
+    answers = [ask(live.port, case.request) for live in (fast_server, plain_server, observed_server)]
 
-    assert answers[0] == answers[1]
+    assert answers[0] == answers[1] == answers[2]
     assert status(answers[0]) == case.status, answers[0]
     text = body(answers[0])
     if isinstance(case.expected, str):

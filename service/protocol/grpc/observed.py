@@ -16,7 +16,7 @@ from service.protocol.grpc.reply import Reply
 from service.protocol.limits import Limits
 from service.protocol.status import GRPC_STATUS, HTTP_STATUS
 from service.telemetry.call import CALL, Call, taking
-from service.telemetry.calls import GRPC_CODES, Calls
+from service.telemetry.calls import Calls
 from service.telemetry.trace_context import PARENT, STATE, Headers
 
 _OK, _CANCELLED = "OK", "CANCELLED"
@@ -35,14 +35,14 @@ class ObservedInferDoor(InferDoor):
         if not streams or outer is None:
             return super().submit(message, remaining, reply, streams=streams)
         call = self._calls.message(outer, len(message))
-        call.on_finish = partial(_finished, call, reply)
+        if call.told:
+            call.on_finish = partial(_finished, call, reply)
         try:
             with taking(call):
                 return super().submit(message, remaining, reply, streams=True)
         except Exception as error:
-            if not isinstance(error, HoneError):  # a fault of ours, which the log has
-                call.refused(HoneError())
-            call.on_finish()
+            call.refused(error if isinstance(error, HoneError) else HoneError())
+            _finished(call, reply)
             raise
 
 
@@ -69,7 +69,9 @@ def _unary(answer: Callable[..., Awaitable[Any]], target: str, calls: Calls) -> 
         except asyncio.CancelledError:  # the client has given it up, or its time was over
             one.end(_status(one, _CANCELLED), 0)
             raise
-        one.end(GRPC_CODES[context.code() or 0], len(body) if isinstance(body, bytes) else body.ByteSize())
+        code = context.code()  # what was set, if anything was
+        size = len(body) if isinstance(body, bytes) else body.ByteSize()
+        one.end(code.name if isinstance(code, grpc.StatusCode) else _OK, size)
         return body
 
     return call

@@ -58,11 +58,12 @@ class ObservedFastProtocol(FastProtocol):
         return call
 
     def _begin(self, route: Route) -> bool:
-        call = self.observed.call = self._call(route, self.headers)
+        call, under_way = self._call(route, self.headers), self.observed.call
+        self.observed.call = call
         with taking(call):
             begun = super()._begin(route)
-        if not begun:
-            self.observed.call = None
+        if not begun:  # it goes to ASGI
+            self.observed.call = under_way
         return begun
 
     def _refuse_unread(self, known: KnownHead) -> bool:
