@@ -32,7 +32,8 @@ STAMPS := $(VENV)/.stamps-$(RUNTIME)
 LOCK   := pyproject.toml constraints.txt
 PIP     = $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt $(PIP_ARGS)
 
-COMPOSE ?= $(shell docker compose version >/dev/null 2>&1 && echo docker compose || echo docker-compose)
+SERVICES ?= hone prometheus alertmanager grafana
+COMPOSE  ?= $(shell docker compose version >/dev/null 2>&1 && echo docker compose || echo docker-compose)
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
@@ -93,14 +94,13 @@ capacity: $(STAMPS)/all ## the highest Poisson rate whose p99 meets the SLO (15 
 loadtest: $(STAMPS)/all ## headless Locust against URL=http://..., or against a server of its own; fails on any error
 	$(BIN)/python -m loadtests.headless $(if $(URL),--url $(URL)) $(ARGS)
 
-up: engine ## build and start Hone and Prometheus in containers (docker-compose.yml says what can be set)
-	$(COMPOSE) up --build --detach hone prometheus
-	@printf '%s http://%s\n' Hone "$$($(COMPOSE) port hone 8000)/docs" Prometheus "$$($(COMPOSE) port prometheus 9090)"
+up: engine ## build and start the stack in containers, and wait until it is healthy (SERVICES="hone prometheus" for less)
+	@COMPOSE="$(COMPOSE)" $(PYTHON) -m deploy.docker $(SERVICES)
 
-down: engine ## stop and remove the containers of `make up`; what Prometheus has stored stays
-	$(COMPOSE) --profile load down
+down: engine ## stop and remove the containers, those of profiles too; what volumes hold stays
+	$(COMPOSE) $(foreach profile,headless load triton train trace,--profile $(profile)) down
 
-test-stack: engine $(STAMPS)/all ## build the images, start them on free ports, test them from outside, stop and remove them
+test-stack: engine $(STAMPS)/all ## build and start the stack on free ports; a prediction, dashboards, an alert, faults; remove it
 	COMPOSE="$(COMPOSE)" $(BIN)/python -m pytest tests/stack $(ARGS)
 
 test-triton: $(STAMPS)/all $(TRITON_STAMP) ## install a real tritonserver (370 MB) and test models that it computes for Hone

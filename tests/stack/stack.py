@@ -3,31 +3,47 @@
 import json
 import os
 import subprocess
+import sys
 import time
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-PORTS = {"HONE_HTTP_PORT": "0", "HONE_METRICS_PORT": "0", "PROMETHEUS_PORT": "0"}  # the engine takes free ones
+PORTS = ("HONE_HTTP", "HONE_GRPC", "HONE_METRICS", "PROMETHEUS", "ALERTMANAGER", "GRAFANA", "LOCUST")
 OURS = ("HONE_", "LOCUST_", "COMPOSE_")
+SERVICES = ("hone", "prometheus", "alertmanager")
+"""What there is an image of wherever the tests run: Grafana's has to be pulled."""
+PROFILES = ("headless", "load", "triton", "train", "trace")
 
 Found = TypeVar("Found")
 
 
 class Stack:
-    """Owns a project: nothing else that the engine runs is touched, and a stack of `make up` may run beside it."""
+    """Owns a project: nothing else that the engine runs is touched, and a stack of `make up` may run beside it.
 
-    def __init__(self, project: str) -> None:
-        tool = os.environ.get("COMPOSE", "docker-compose").split()
-        self._command = [*tool, "--project-name", project, "--profile", "load"]
+    `variables` are what docker-compose.yml is told in the environment, besides ports, which the engine chooses.
+    """
+
+    def __init__(self, project: str, **variables: str) -> None:
+        self.project = project
+        self._command = os.environ.get("COMPOSE", "docker-compose").split()
         inherited = {name: value for name, value in os.environ.items() if not name.startswith(OURS)}
-        self._environment = inherited | PORTS | {"HONE_MODEL_REPOSITORY": "./models", "LOCUST_SECONDS": "3"}
+        free = {f"{name}_PORT": "0" for name in PORTS}
+        named = {"COMPOSE_PROJECT_NAME": project, "COMPOSE_PROFILES": ",".join(PROFILES)}
+        self._environment = inherited | free | named | {"HONE_MODEL_REPOSITORY": "./models"} | variables
+
+    def told(self, **variables: str) -> "Stack":
+        """The same project, told something else."""
+        other = Stack(self.project)
+        other._environment = self._environment | variables
+        return other
 
     def start(self, *words: str, seconds: float) -> subprocess.Popen[str]:
         """A compose command under way, bounded by `timeout`."""
@@ -53,12 +69,30 @@ class Stack:
             said, _ = process.communicate()
         return process.returncode, said
 
-    def up(self) -> None:
-        """Start what isn't running, as `make up` does; returns when Hone is healthy."""
-        code, said = self.attempt("up", "--detach", "hone", "prometheus", seconds=120)
+    def up(self, *services: str) -> None:
+        """Start what isn't running, as `make up` does; returns when all are healthy."""
+        code, said = self.attempt_up(*(services or SERVICES))
         if code != 0:
-            _, log = self.attempt("logs", "--tail", "20", "hone")
-            pytest.fail(f"the stack didn't start ({code}):\n{said[-2000:]}\n{log}", pytrace=False)
+            pytest.fail(f"the stack didn't start ({code}):\n{said[-3000:]}", pytrace=False)
+
+    def attempt_up(self, *services: str) -> tuple[int, str]:
+        """The exit code of `make up`, and what it said."""
+        command = [sys.executable, "-m", "deploy.docker", *services]
+        done = subprocess.run(
+            command,
+            cwd=ROOT,
+            env=self._environment | {"COMPOSE": " ".join(self._command)},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=600,
+            check=False,
+        )
+        return done.returncode, done.stdout
+
+    def remove(self) -> None:
+        """Containers, network and volumes."""
+        self.compose("down", "--volumes", "--remove-orphans", seconds=120)
 
     def address(self, service: str, port: int) -> str:
         """Where a port of a container is published: 127.0.0.1:32768."""
@@ -70,14 +104,27 @@ class Stack:
         (found,) = json.loads(docker("inspect", name))
         return dict(found)
 
-    def inside(self, program: str) -> str:
+    def running(self, service: str) -> bool:
+        """Whether a service has a container that runs."""
+        return bool(docker("ps", "--quiet", *self._labels(service)).split())
+
+    @contextmanager
+    def aside(self, **variables: str) -> Iterator[str]:
+        """Another Hone in the project's network, told something else: the name of its container, for a block."""
+        name = f"{self.project}-aside"
+        self.told(**variables).compose("run", "--detach", "--no-deps", "--name", name, "hone")
+        try:
+            yield name
+        finally:
+            docker("rm", "--force", name)
+
+    def inside(self, program: str, container: str = "") -> str:
         """What a Python program prints that runs in Hone's container, as the service does."""
-        return docker("exec", self.container("hone")["Id"], "python", "-c", program)
+        return docker("exec", container or self.container("hone")["Id"], "python", "-c", program)
 
     def _labels(self, service: str) -> list[str]:
-        project = self._command[self._command.index("--project-name") + 1]
-        labels = (f"com.docker.compose.project={project}", f"com.docker.compose.service={service}")
-        return [word for label in labels for word in ("--filter", f"label={label}")]
+        labels = {"project": self.project, "service": service, "oneoff": "False"}
+        return [word for name in labels for word in ("--filter", f"label=com.docker.compose.{name}={labels[name]}")]
 
 
 def docker(*words: str) -> str:

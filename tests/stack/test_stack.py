@@ -7,40 +7,19 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from tritonclient import http as triton
 from tritonclient.utils import InferenceServerException
 
+from tests.stack.digits import check, golden, predict
 from tests.stack.stack import ROOT, Stack, eventually, get, query
 
 OUTCOMES = ("ok", "client_error")
 COUNTED = 'sum(hone_requests_total{model="digits",outcome="%s"})'
 
 
-def predict(stack: Stack, model: str, images: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Probabilities [N, 10] of images [N, 1, 16, 16], asked for through the published port."""
-    tensor = triton.InferInput("image", list(images.shape), "UINT8")
-    tensor.set_data_from_numpy(images)
-    with triton.InferenceServerClient(stack.address("hone", 8000)) as client:
-        found: NDArray[np.float32] = client.infer(model, [tensor]).as_numpy("probabilities")
-        return found
-
-
-def golden(model: str) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
-    """The samples that were published with a model's newest version: images and their probabilities."""
-    newest = max((ROOT / "models" / model).glob("[0-9]*"), key=lambda path: int(path.name))
-    with np.load(newest / "golden.npz") as arrays:
-        return arrays["input.image"], arrays["output.probabilities"]
-
-
 @pytest.mark.parametrize("model", sorted(path.parent.name for path in (ROOT / "models").glob("*/config.pbtxt")))
 def test_predictions_are_the_published_ones(stack: Stack, model: str) -> None:
     """NVIDIA's client gets the classes that were published with each mounted model, and nearly the probabilities."""
-    images, expected = golden(model)
-
-    found = predict(stack, model, images)
-
-    np.testing.assert_array_equal(expected.argmax(1), found.argmax(1))
-    np.testing.assert_allclose(expected, found, atol=0.05)  # INT8 differs a little between processors
+    check(stack, model)
 
 
 def test_bad_requests_are_refused(stack: Stack) -> None:
@@ -90,15 +69,6 @@ def test_the_container_is_confined(stack: Stack) -> None:
     assert "1" == fields["NoNewPrivs"]
     assert host["ReadonlyRootfs"]
     assert host["Memory"] > 0
-
-
-def test_ports_are_on_the_loopback_only(stack: Stack) -> None:
-    """Nothing is published to the network of the machine."""
-    published = [stack.container(service)["NetworkSettings"]["Ports"] for service in ("hone", "prometheus")]
-
-    assert {"127.0.0.1"} == {
-        binding["HostIp"] for ports in published for bindings in ports.values() if bindings for binding in bindings
-    }
 
 
 def test_locust_finds_no_fault(stack: Stack) -> None:
