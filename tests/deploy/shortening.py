@@ -3,7 +3,7 @@
 import re
 
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
-_TIME = re.compile(r"(\[|\b(?:for|group_wait|group_interval|repeat_interval): )([0-9]+)([smhd])\b")
+_TIME = re.compile(r"(\[|\b(?:for|interval|group_wait|group_interval|repeat_interval): )([0-9]+)([smhd])\b")
 
 
 def shortened(text: str, factor: int) -> str:

@@ -13,6 +13,7 @@ CONFIG = ROOT / "deploy" / "alertmanager" / "alertmanager.yml"
 
 DOWN = {"alertname": "HoneDown", "severity": "page"}
 BURN = {"alertname": "HoneErrorBudgetBurn", "severity": "page", "window": "1h", "model": "a"}
+BURN_ELSEWHERE = BURN | {"model": "b"}
 SLOW_BURN = {"alertname": "HoneErrorBudgetBurn", "severity": "ticket", "window": "3d", "model": "a"}
 CAUSE = {"alertname": "HoneWorkerRestarts", "severity": "ticket", "model": "a", "device": "cpu"}
 CAUSE_ELSEWHERE = CAUSE | {"model": "b"}
@@ -47,10 +48,10 @@ def test_routes(require_tool: Callable[[str], str], labels: dict[str, str], rece
     "fire,told",
     [
         ([BURN, SLOW_BURN, CAUSE, CAUSE_ELSEWHERE, LAG], [BURN, CAUSE_ELSEWHERE, LAG]),
-        ([SLOW_BURN, CAUSE], [SLOW_BURN, CAUSE]),
+        ([SLOW_BURN, CAUSE, BURN_ELSEWHERE, CAUSE_ELSEWHERE], [SLOW_BURN, CAUSE, BURN_ELSEWHERE]),
         ([DOWN, BURN, SLOW_BURN, CAUSE_ELSEWHERE, LAG, NOT_OURS], [DOWN, NOT_OURS]),
     ],
-    ids=["a page for a model", "tickets", "no scrape"],
+    ids=["a page for a model", "one for another", "no scrape"],
 )
 def test_inhibition(
     tmp_path: Path, require_tool: Callable[[str], str], fire: list[dict[str, str]], told: list[dict[str, str]]

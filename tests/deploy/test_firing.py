@@ -12,7 +12,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, Self
 
 import pytest
@@ -164,7 +164,8 @@ def kill_workers(served: Served) -> None:
     """kill -9 all of them, then wait until as many take batches again."""
     victims, working = served.workers(), metric(served, "hone_worker_up")
     for pid in victims:
-        os.kill(pid, signal.SIGKILL)
+        with suppress(ProcessLookupError):  # it has just ended
+            os.kill(pid, signal.SIGKILL)
     until = time.monotonic() + 20
     while time.monotonic() < until:
         if not set(victims) & set(served.workers()) and metric(served, "hone_worker_up") == working:
