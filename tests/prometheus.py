@@ -1,23 +1,12 @@
 """A real Prometheus in a process of its own, which scrapes what the test says."""
 
-import json
-import re
-import signal
-import subprocess
-import threading
-import time
-import urllib.error
-import urllib.parse
-import urllib.request
-from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-_LISTENS = re.compile(r"address=(127\.0\.0\.1:[1-9][0-9]*)")
-_STARTING = 30.0
+from tests.daemon import Daemon
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,32 +18,15 @@ class Sample:
 
 
 class Prometheus:
-    """Owns the process. `config` is its prometheus.yml, what that names (rules) is relative to its folder; `data` is a
-    folder that nobody else uses. `tool` is what `require_tool("prometheus")` found.
-    """
+    """Asks one that runs: what it has stored, what it scrapes, which rules it has."""
 
-    def __init__(self, tool: str, config: Path, data: Path, *flags: str) -> None:
-        command = [tool, f"--config.file={config}", f"--storage.tsdb.path={data}", "--web.listen-address=127.0.0.1:0"]
-        self._process = subprocess.Popen(
-            [*command, *flags], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, cwd=data
-        )
-        self._said: deque[str] = deque(maxlen=100)
-        self._address = ""
-        self._listens = threading.Event()
-        self._reader = threading.Thread(target=self._read, daemon=True)
-        self._reader.start()
+    def __init__(self, daemon: Daemon) -> None:
+        self._daemon = daemon
 
     @property
     def url(self) -> str:
-        """Where it listens, once it does."""
-        return f"http://{self._address}"
-
-    def wait_until_ready(self) -> None:
-        """Raises RuntimeError with its last lines when it doesn't get ready."""
-        self._listens.wait(_STARTING)
-        if not self._address or not self.until(self._is_ready, _STARTING):
-            self.stop()
-            raise RuntimeError("Prometheus didn't get ready; it said:\n" + "".join(self._said))
+        """Where it listens."""
+        return f"http://{self._daemon.address}"
 
     def query(self, expression: str) -> list[Sample]:
         """What an expression says now, one sample a series; a scalar has no labels. Raises ValueError if it is none."""
@@ -80,57 +52,23 @@ class Prometheus:
 
     def until(self, condition: Callable[[], object], seconds: float) -> bool:
         """Wait until the condition holds, for so long at most, or until the process has ended; whether it does."""
-        end = time.monotonic() + seconds
-        while not condition():
-            if time.monotonic() > end or self._process.poll() is not None:
-                return False
-            time.sleep(0.1)
-        return True
-
-    def stop(self) -> None:
-        """End the process."""
-        if self._process.poll() is None:
-            self._process.send_signal(signal.SIGTERM)
-            try:
-                self._process.wait(20)
-            except subprocess.TimeoutExpired:
-                self._process.kill()
-        self._process.wait()
-        self._reader.join()
+        return self._daemon.until(condition, seconds)
 
     def _ask(self, what: str, **parameters: str) -> Any:
-        url = f"{self.url}/api/v1/{what}?{urllib.parse.urlencode(parameters)}"
-        try:
-            with urllib.request.urlopen(url, timeout=10) as answer:
-                return json.load(answer)["data"]
-        except urllib.error.HTTPError as error:
-            with error:
-                raise ValueError(f"{parameters}: {json.load(error)['error']}") from None
-
-    def _is_ready(self) -> bool:
-        try:
-            with urllib.request.urlopen(f"{self.url}/-/ready", timeout=5) as answer:
-                return bool(answer.status == 200)
-        except OSError:
-            return False
-
-    def _read(self) -> None:
-        assert self._process.stderr
-        with self._process.stderr as stream:
-            for line in stream:
-                self._said.append(line)
-                if found := _LISTENS.search(line):
-                    self._address = found[1]
-                    self._listens.set()
-        self._listens.set()
+        return self._daemon.ask(f"/api/v1/{what}", **parameters)["data"]
 
 
 @contextmanager
 def watching(tool: str, config: Path, data: Path, *flags: str) -> Iterator[Prometheus]:
-    """A Prometheus for the time of a block, ready from the beginning."""
-    prometheus = Prometheus(tool, config, data, *flags)
+    """A Prometheus for the time of a block, ready from the beginning.
+
+    `tool` is what `require_tool("prometheus")` found; `config` is its prometheus.yml, what that names (rules) is
+    relative to its folder; `data` is a folder that nobody else uses.
+    """
+    command = [tool, f"--config.file={config}", f"--storage.tsdb.path={data}", "--web.listen-address=127.0.0.1:0"]
+    daemon = Daemon([*command, *flags], data)
     try:
-        prometheus.wait_until_ready()
-        yield prometheus
+        daemon.wait_until_ready()
+        yield Prometheus(daemon)
     finally:
-        prometheus.stop()
+        daemon.stop()
