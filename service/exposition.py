@@ -28,7 +28,7 @@ def registry_of(metrics: Metrics) -> CollectorRegistry:
 
 
 class Exposition(Collector):
-    """Renders the numbers of the models, which `metrics` owns, by (model, version)."""
+    """Renders what `metrics` owns: the numbers of the models by (model, version), and the event loop's lag."""
 
     def __init__(self, metrics: Metrics) -> None:
         self._metrics = metrics

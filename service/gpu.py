@@ -50,8 +50,10 @@ class GpuCollector(Collector):
             nvml = self._nvml = self._load()
         except ImportError:
             return {}
-        try:
+        found: dict[str, Any] = {}
+        with suppress(nvml.NVMLError):
             nvml.nvmlInit()
-            return {str(number): nvml.nvmlDeviceGetHandleByIndex(number) for number in range(nvml.nvmlDeviceGetCount())}
-        except nvml.NVMLError:
-            return {}
+            for number in range(nvml.nvmlDeviceGetCount()):
+                with suppress(nvml.NVMLError):
+                    found[str(number)] = nvml.nvmlDeviceGetHandleByIndex(number)
+        return found

@@ -14,7 +14,7 @@ GIB = 2**30
 
 class FakeNvml:
     """pynvml for `gpus`, each its utilization in percent and the bytes of its memory, used and in all. None can't be
-    told.
+    told; one that knows neither isn't even found.
     """
 
     NVMLError = pynvml.NVMLError
@@ -33,6 +33,7 @@ class FakeNvml:
         return len(self.gpus)
 
     def nvmlDeviceGetHandleByIndex(self, index: int) -> int:  # noqa: N802
+        self._told(self.gpus[index][0] or self.gpus[index][1])
         return index
 
     def nvmlDeviceGetUtilizationRates(self, handle: int) -> Any:  # noqa: N802
@@ -83,6 +84,9 @@ def test_what_a_gpu_cannot_tell_is_left_out() -> None:
 
     nvml.gpus = (nvml.gpus[0], (None, None))
     assert not any(sample.endswith(" 1") for sample in exposed(collector))
+
+    nvml.gpus = ((None, None), (50, (GIB, 24 * GIB)))
+    assert {"1"} == {sample.rpartition(" ")[2] for sample in exposed(GpuCollector(lambda: nvml))}
 
 
 @pytest.mark.parametrize("nvml", [FakeNvml(), FakeNvml(broken=True)])
