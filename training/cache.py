@@ -72,6 +72,7 @@ class Cache:
             _check_whole(folder, stamp["files"])
             return True
         folder.mkdir(parents=True, exist_ok=True)
+        _sweep(folder)
         _write_stamp(folder, {"key": key})
         try:
             action(folder)
@@ -182,6 +183,13 @@ def _remove(folder: Path) -> None:
     (folder / STAMP).unlink(missing_ok=True)
     if folder.exists():
         shutil.rmtree(folder)
+
+
+def _sweep(folder: Path) -> None:
+    """Remove what a write has left that was cut off, ours or a library's: until it's whole it begins with a dot."""
+    for path in folder.rglob(".*"):
+        if path.is_file():
+            path.unlink()
 
 
 def _write_stamp(folder: Path, stamp: Mapping[str, Any]) -> None:

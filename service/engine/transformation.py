@@ -1,19 +1,25 @@
 """How the inputs of a generation are made of a picture or a text: what its card says, and the file that this names."""
 
+import subprocess
+import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import msgspec
 
-from service.artifact.card import CARD_NAME
+from service.artifact.card import CARD_NAME, Transforms
 from service.artifact.digest import sha256_bytes
 from service.artifact.signature import TensorSpec
-from service.artifact.tokenizer import load_tokenizer, read_tokenizer
-from service.artifact.tokenizing import check_tokenizer
+from service.artifact.tokenizer import read_tokenizer
+from service.artifact.tokenizer_trial import TokenizerTrial
 from service.artifact.transforms import Medium, made_tensors, tokenizer_file
 from service.backends.order import Order
 from service.engine.source import ModelSource
 from service.errors import ArtifactError
+from service.workers.process import environment
+
+_SECONDS = 60.0
+"""How long trying a tokenizer may take: the largest that may be read takes ten."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -47,7 +53,7 @@ def read_transformation(source: ModelSource) -> Transformation | None:
         content = read_tokenizer(Path(source.path).parent / file, source=place, needs=CARD_NAME)
         if sha256_bytes(content.encode()) != digest:
             raise ArtifactError(f"{place}: isn't the file that {CARD_NAME} gave the SHA-256 of")
-        check_tokenizer(load_tokenizer(content, source=place), card.transforms, source=f"{folder}/{CARD_NAME}")
+        _try(content, card.transforms, place=place, card=f"{folder}/{CARD_NAME}")
     order = Order(transforms=card.transforms, tokenizer=digest)
     return Transformation(
         model=source.name,
@@ -56,3 +62,25 @@ def read_transformation(source: ModelSource) -> Transformation | None:
         order=msgspec.json.encode(order),
         tokenizer=content.encode(),
     )
+
+
+def _try(content: str, transforms: Transforms, *, place: str, card: str) -> None:
+    """Raises ArtifactError where the file isn't a tokenizer, or can't do what the steps ask."""
+    trial = TokenizerTrial(content=content, transforms=dict(transforms), place=place, card=card)
+    command = [sys.executable, "-m", "service.artifact.tokenizer_trial"]
+    try:
+        tried = subprocess.run(
+            command,
+            input=msgspec.json.encode(trial),
+            capture_output=True,
+            check=False,
+            cwd="/",
+            env=environment(),
+            timeout=_SECONDS,
+        )
+    except subprocess.TimeoutExpired:
+        raise ArtifactError(f"{place}: can't be read as a tokenizer within {_SECONDS:g} s") from None
+    if problem := tried.stdout.decode(errors="replace").strip():
+        raise ArtifactError(problem)
+    if tried.returncode:
+        raise ArtifactError(f"{place}: reading it as a tokenizer ended the process that tried: {tried.returncode}")

@@ -141,12 +141,12 @@ def _spawn(descriptor: int) -> subprocess.Popen[bytes]:
         pass_fds=[descriptor],
         stdin=subprocess.DEVNULL,
         cwd="/",  # a name relative to where the server was started leads nowhere
-        env=_environment(),
+        env=environment(),
         process_group=0,  # Ctrl-C at a terminal is for the front alone
     )
 
 
-def _environment() -> dict[str, str]:
+def environment() -> dict[str, str]:
     """What a worker may see of our environment: where programs and libraries are, and no secrets."""
     passed = {
         name: value for name, value in os.environ.items() if name in _PASSED_ON or name.startswith(_PASSED_ON_PREFIXES)

@@ -12,6 +12,9 @@ from tests.contract.raw import INFER, chunked, document, infer
 NEVER = "/v2/models/never/infer"
 PREDICT = "/v1/models/affine:predict"
 GENERATE = "/v2/models/affine/generate"
+INDEX = "/v2/repository/index"
+LOAD = "/v2/repository/models/affine/load"
+LOGGING = "/v2/logging"
 
 
 @pytest.mark.parametrize(
@@ -22,8 +25,11 @@ GENERATE = "/v2/models/affine/generate"
         chunked(NEVER, document()),
         chunked(PREDICT, b'{"instances": [[1, 2]]}')[:-9],
         chunked(GENERATE, b'{"text_input": "a"}')[:-9],
+        chunked(INDEX, b'{"ready": true}')[:-9],
+        chunked(LOAD, b'{"parameters": {}}')[:-9],
+        chunked(LOGGING, b'{"log_info": true}')[:-9],
     ],
-    ids=["chunks", "body", "answer", "predict", "generate"],
+    ids=["chunks", "body", "answer", "predict", "generate", "index", "load", "logging"],
 )
 @pytest.mark.parametrize("fast", [True, False])
 def test_who_cannot_be_waited_for_is_told(fast: bool, request_text: bytes, caplog: pytest.LogCaptureFixture) -> None:

@@ -7,6 +7,8 @@ from random import Random
 from tests.fuzz.target import Target
 
 _MOST_CHANGES = 4
+_MOST_KEPT = 2000
+"""Samples beside the seeds; a text that repeats what a client wrote would keep as many as there are texts."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,7 +46,10 @@ def run(target: Target, *, seed: int, samples: int | None = None, seconds: float
         way = _probed(target, sample)
         if way not in ways:
             ways.add(way)
-            pool.append(sample)
+            if len(pool) < len(target.seeds) + _MOST_KEPT:
+                pool.append(sample)
+            else:
+                pool[random.randrange(len(target.seeds), len(pool))] = sample
         tried += 1
     return Report(target=target.name, samples=tried, ways=len(ways))
 

@@ -281,6 +281,23 @@ def test_an_interrupted_step_finds_what_it_left(cache: Cache, step: Step) -> Non
     assert cache.do(step, refuse) is True
 
 
+def test_a_write_that_was_cut_off_is_no_output(cache: Cache, step: Step) -> None:
+    """A kill leaves the file that was to take the whole one's place, also where a library wrote it."""
+
+    def interrupted(folder: Path) -> None:
+        (folder / "last.safetensors").write_bytes(b"whole")
+        (folder / ".tmpA1b2C3").write_bytes(b"")
+        raise KeyboardInterrupt
+
+    def resumed(folder: Path) -> None:
+        assert {"last.safetensors", "step.json"} == {path.name for path in folder.iterdir()}
+
+    with pytest.raises(KeyboardInterrupt):
+        cache.do(step, interrupted)
+    assert cache.do(step, resumed) is False
+    assert ["last.safetensors"] == list(json.loads(cache.path("fit", "step.json").read_text())["files"])
+
+
 def test_another_step_never_finds_what_an_interrupted_one_left(cache: Cache, step: Step) -> None:
     """What was begun under other settings is removed before work starts."""
 

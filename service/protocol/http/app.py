@@ -25,6 +25,7 @@ from service.protocol.http.answer import (
 from service.protocol.http.generate_routes import add_generate_routes
 from service.protocol.http.infer_door import InferDoor
 from service.protocol.http.infer_route import AnswerResponse, infer
+from service.protocol.http.interruption import Interruption
 from service.protocol.http.logging_routes import add_logging_routes
 from service.protocol.http.memory_routes import add_memory_routes
 from service.protocol.http.openapi.document import add_documentation_routes
@@ -52,6 +53,7 @@ _VERSION = "/v2/models/{model}/versions/{version}"
 def build_app(engine: Engine, limits: Limits, logs: LogControl, memory: ClientMemory) -> FastAPI:
     """The application over one engine; clients set what `logs` does, and register their regions with `memory`."""
     app = FastAPI(redirect_slashes=False, openapi_url=None)
+    app.add_middleware(Interruption)
     _add_infer_routes(app, InferDoor(engine, limits, memory))  # first, since routes are tried in order
     _add_statistics_routes(app, engine)  # /v2/models/stats is no model's
     _add_model_routes(app, engine)
