@@ -14,7 +14,7 @@ from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import Link, SpanContext, SpanKind, Status, StatusCode, TraceFlags, TraceState
 
 from service import __version__
-from service.telemetry.span import Span
+from service.telemetry.span import Kind, Span
 from service.telemetry.trace_context import TraceContext
 
 _MOST_WAITING = 8192
@@ -25,6 +25,8 @@ _BETWEEN_WARNINGS = 60.0
 _PATIENCE = 5.0
 """Seconds that a collector may take at the end."""
 _BILLION = 10**9
+_KINDS = {kind: SpanKind[kind.name] for kind in Kind}
+_UNSET = Status(StatusCode.UNSET)
 _log = structlog.get_logger()
 
 
@@ -72,8 +74,8 @@ class OtlpCollector:
             resource=self._resource,
             attributes=span.attributes,
             links=[Link(_context(link)) for link in span.links],
-            kind=SpanKind[span.kind.name],
-            status=Status(StatusCode.ERROR, span.error) if span.error else Status(StatusCode.UNSET),
+            kind=_KINDS[span.kind],
+            status=Status(StatusCode.ERROR, span.error) if span.error else _UNSET,
             start_time=span.epoch + int(span.start * _BILLION),
             end_time=span.epoch + int(span.end * _BILLION),
             instrumentation_scope=self._scope,
