@@ -12,6 +12,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 AGREED = 2
+MOST_STEP = 4.0
+"""A window far beyond what can be done lasts for as long as its requests take to be sent."""
+
 TRIES = 4
 """Windows at a rate that the generator may spoil before that rate is given up."""
 
@@ -103,7 +106,7 @@ class Search:
         is_held = self.holds(rate)
         following = rate * factor if is_held else rate / factor
         while self.holds(following) == is_held:
-            rate, factor = following, factor**2
+            rate, factor = following, min(factor**2, MOST_STEP)
             following = rate * factor if is_held else rate / factor
             if following < self._least:
                 why = "can be measured" if rate in self._spoilt else "are held"

@@ -38,8 +38,8 @@ async def test_every_request_is_accounted_for() -> None:
 
 async def test_as_many_are_under_way_as_there_are_clients() -> None:
     """Each on a connection of its own, never more."""
-    async with serving(lambda _: Reply(after=0.01)) as server:
-        await run(server.port, clients=7)
+    async with serving(lambda _: Reply(after=0.1)) as server:
+        await run(server.port, clients=7, most=14)
 
     assert (7, 7) == (server.most_at_once, server.connections)
 

@@ -71,14 +71,14 @@ def test_a_broken_gate_is_exit_code_4(served: Served, tmp_path: Path) -> None:
     assert 4 == code, said
     assert re.search(r"--max-p95-ms: the 95th percentile is [\d.]+ ms, above 0\.01", said)
     asked = int(said.split("infer binary: ")[1].split(" requests")[0])
-    assert 40 <= asked <= 120
+    assert 20 <= asked <= 120
 
 
 def test_gates_hold_at_a_master(served: Served) -> None:
     """Its workers ask; it judges what they report, and ends with the gate's exit code."""
     port = str(free_port())
     words = ["--master-bind-port", port, "--expect-workers", "2", "--users", "4", "--spawn-rate", "4"]
-    master = locust("--master", *words, "--run-time", "4s", "--host", served.url, "--max-p95-ms", "0.01", "JsonUser")
+    master = locust("--master", *words, "--run-time", "5s", "--host", served.url, "--max-p95-ms", "0.01", "JsonUser")
     workers = [locust("--worker", "--master-port", port, "--loglevel", "ERROR") for _ in range(2)]
     try:
         said = master.communicate(timeout=60)[0]
