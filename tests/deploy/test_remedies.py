@@ -2,7 +2,7 @@
 
 import pytest
 
-from deploy.docker.containers import remedies
+from deploy.docker.remedies import remedies
 
 SAID = {
     "HONE_HTTP_PORT": [
@@ -19,7 +19,10 @@ SAID = {
         "pull access denied for grafana/grafana, repository does not exist or may require 'docker login'",
         "manifest for grafana/grafana:0 not found: manifest unknown: manifest unknown",
     ],
-    "HONE_MODEL_REPOSITORY": ["invalid mount config for type bind: bind source path does not exist: /models"],
+    "HONE_MODEL_REPOSITORY": [
+        "invalid mount config for type bind: bind source path does not exist: /models",
+        '{"event": "no model folder in the repository", "level": "warning"}',
+    ],
 }
 
 

@@ -104,9 +104,9 @@ class Stack:
         (found,) = json.loads(docker("inspect", name))
         return dict(found)
 
-    def running(self, service: str) -> bool:
-        """Whether a service has a container that runs."""
-        return bool(docker("ps", "--quiet", *self._labels(service)).split())
+    def log(self, service: str) -> str:
+        """What a service has said."""
+        return self.compose("logs", "--no-color", service)
 
     @contextmanager
     def aside(self, **variables: str) -> Iterator[str]:
