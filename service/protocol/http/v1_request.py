@@ -23,7 +23,7 @@ from service.protocol.http.bare_tokens import has_bare_tokens, parse_with_bare_t
 from service.protocol.http.tensors import flatten, json_array
 from service.protocol.layout import Layouts, TensorHead
 from service.protocol.limits import Limits
-from service.quoting import quoted
+from service.quoting import listed, quoted
 
 _KEYS = frozenset({"instances", "inputs", "signature_name"})
 _SIGNATURE = "serving_default"
@@ -62,7 +62,9 @@ class PredictDecoder:
         known = {spec.name: spec for spec in model.inputs}
         unknown = sorted(values.keys() - known.keys())
         if unknown:
-            raise InvalidRequest(f"model {quoted(model.name)} has no input {quoted(unknown[0])}, it has {list(known)}")
+            raise InvalidRequest(
+                f"model {quoted(model.name)} has no input {quoted(unknown[0])}, it has {listed(known)}"
+            )
         return tuple([self._tensor(known[name], value) for name, value in values.items()])
 
     def _tensor(self, spec: TensorMetadata, value: Any) -> Tensor:
@@ -117,7 +119,7 @@ def _is_named(value: Any) -> bool:
 
 def _only_input(model: ModelMetadata) -> str:
     if len(model.inputs) != 1:
-        names = [spec.name for spec in model.inputs]
+        names = listed(spec.name for spec in model.inputs)
         raise InvalidRequest(f"model {quoted(model.name)} has the inputs {names}: name each value")
     return model.inputs[0].name
 
