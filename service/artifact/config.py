@@ -44,10 +44,10 @@ _NUMBERS = {name: number for number, name in _DATATYPES.items()}
 class ModelConfig:
     """What a model's config says, checked. `inputs` and `outputs` are empty until completed from the model itself.
 
-    Dims are without the batch axis when `max_batch_size` is above 0. `parameters` holds every key as written,
-    `hone` the typed ones; `warnings` name the fields that are set and ignored. With `response_cache` answers may be
-    kept. `labels` are the names of an output's classes, and `initial_states` and `tokenizer` what the
-    files hold that sequences and texts need, once those were read.
+    Dims are without the batch axis when `max_batch_size` is above 0. `parameters` holds every key as written, `hone`
+    the typed ones; `warnings` name the fields that are set and ignored. With `response_cache` answers may be kept.
+    `labels` are the names of an output's classes, and `initial_states` and `tokenizer` what the files hold that
+    sequences and texts need, once those were read. `origin` is what errors call the config.
     """
 
     name: str
@@ -70,6 +70,7 @@ class ModelConfig:
     tokenizer: str = field(default="", repr=False)
     ensemble_scheduling: EnsembleScheduling | None = None
     source: bytes = field(repr=False)
+    origin: str = field(compare=False)
 
     @property
     def joining(self) -> DynamicBatching | None:
@@ -119,8 +120,9 @@ def read_config(path: Path, *, name: str) -> ModelConfig:
     return parse_config(text, name=name, source=source)
 
 
-def parse_config(text: str, *, name: str, source: str = "config.pbtxt") -> ModelConfig:
+def parse_config(text: str, *, name: str, source: str = "") -> ModelConfig:
     """The config written in `text` for the model in folder `name`; errors begin with `source`. Raises ArtifactError."""
+    source = source or f"{name}/config.pbtxt"
     return _from_proto(pbtxt.read(text, pb.ModelConfig(), source=source), name=name, source=source)
 
 
@@ -147,7 +149,8 @@ def complete(config: ModelConfig | None, name: str, signature: Signature, *, max
                     continue
                 dims = spec.shape[1:] if proto.max_batch_size > 0 else spec.shape
                 written.add(name=spec.name, data_type=_NUMBERS[spec.datatype], dims=dims)
-    completed = _from_proto(proto, name=name, source=f"{name}/config.pbtxt")
+    source = config.origin if config else f"{name}/config.pbtxt"
+    completed = _from_proto(proto, name=name, source=source)
     check_against(completed, signature)
     check_lengths(
         completed.hone.lengths,
@@ -156,7 +159,7 @@ def complete(config: ModelConfig | None, name: str, signature: Signature, *, max
         outputs={spec.name: _full_shape(completed, spec) for spec in completed.outputs},
         datatypes={spec.name: spec.datatype for spec in completed.inputs},
         batched=completed.max_batch_size > 0,
-        source=f"{name}/config.pbtxt",
+        source=source,
     )
     for role, specs in (("inputs", completed.inputs), ("outputs", completed.outputs)):
         if len(specs) > MAX_TENSORS:
@@ -169,13 +172,13 @@ def with_runtime(config: ModelConfig, *, backend: str, precision: str) -> ModelC
     proto = pb.ModelConfig.FromString(config.source)
     proto.backend, proto.platform = backend, ""
     proto.parameters[PRECISION].string_value = precision
-    return _with_files(_from_proto(proto, name=config.name, source=f"{config.name}/config.pbtxt"), config)
+    return _with_files(_from_proto(proto, name=config.name, source=config.origin), config)
 
 
 def decoder_config(config: ModelConfig) -> ModelConfig:
     """That of the model which computes the tokens of a model that writes texts."""
     proto = decoder_of(pb.ModelConfig.FromString(config.source))
-    return _with_files(_from_proto(proto, name=config.name, source=f"{config.name}/config.pbtxt"), config)
+    return _with_files(_from_proto(proto, name=config.name, source=config.origin), config)
 
 
 def check_against(config: ModelConfig, signature: Signature) -> None:
@@ -185,13 +188,13 @@ def check_against(config: ModelConfig, signature: Signature) -> None:
     for role, said in from_config.items():
         actual = {spec.name: spec for spec in from_model[role]}
         for spec in said:
-            place = f'{config.name}/config.pbtxt: {role} "{spec.name}"'
+            place = f'{config.origin}: {role} "{spec.name}"'
             if spec.name not in actual:
                 raise ArtifactError(f"{place}: the model has no such {role}{pbtxt.nearest(spec.name, list(actual))}")
             check_spec(place, spec, actual[spec.name], batched=config.max_batch_size > 0)
     missing = {spec.name for spec in signature.inputs} - {spec.name for spec in config.model_inputs}
     if missing:
-        raise ArtifactError(f'{config.name}/config.pbtxt: input "{min(missing)}" of the model is missing')
+        raise ArtifactError(f'{config.origin}: input "{min(missing)}" of the model is missing')
 
 
 def _with_files(config: ModelConfig, other: ModelConfig) -> ModelConfig:
@@ -256,6 +259,7 @@ def _from_proto(proto: pb.ModelConfig, *, name: str, source: str) -> ModelConfig
         warnings=warnings,
         ensemble_scheduling=read_ensemble_scheduling(proto, name=name, source=source),
         source=proto.SerializeToString(deterministic=True),
+        origin=source,
     )
 
 
