@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 from service.engine.scheduling.batch import Batch
 from service.engine.scheduling.dynamic import DynamicBatcher
 from service.errors import BackendError, WorkerLost
-from service.telemetry.span import Span
 from service.workers.instance import Instance
 from service.workers.payloads import Timings
 
@@ -69,17 +68,13 @@ class BatchSpans:
         for exchange, span in traced:
             waiting = max(exchange.admitted, span.retried)
             span.child("queue", waiting).finish(start)
-            self._compute(span, batch, start).finish(now, error)
+            compute = span.child("compute", start)
+            compute.links.append(batch.context)
+            compute.finish(now, error)
             span.retried = now if error else span.retried
         for name, (begin, end) in phases.items():
             batch.child(name, begin).finish(end)
         batch.finish(now, error)
-
-    def _compute(self, span: Span, batch: Span, start: float) -> Span:
-        compute = span.child("compute", start)
-        compute.attributes |= self._about
-        compute.links.append(batch.context)
-        return compute
 
 
 def _phases(timings: Timings, now: float) -> dict[str, tuple[float, float]]:

@@ -17,11 +17,13 @@ class ObservedEngine(Engine):
         call = CALL.get()
         if call is None:
             return super().submit(request, receiver)
-        call.submitted(request)
         if call.span:
             request = structs.replace(request, trace=call.span)
+        if not call.told:
+            return super().submit(request, receiver)
+        call.submitted(request)
         try:
-            return super().submit(request, _Observed(receiver, call) if call.told else receiver)
+            return super().submit(request, _Observed(receiver, call))
         except HoneError as error:
             call.refused(error)
             raise

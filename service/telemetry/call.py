@@ -5,6 +5,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 
+import msgspec
+
 from service.errors import HoneError
 from service.messages import InferRequest, InferResponse
 from service.quoting import quoted
@@ -15,54 +17,36 @@ _FAULTS = frozenset({"DATA_LOSS", "DEADLINE_EXCEEDED", "INTERNAL", "UNAVAILABLE"
 _GONE = (499, "CANCELLED")
 
 
-class Call:
-    """Owns what is told of a request when it has ended, in times of `time.monotonic()`.
+class Call(msgspec.Struct, eq=False):
+    """Owns what is told of a request when it has ended, which `listener` hears; times are of `time.monotonic()`.
 
     `method` is HTTP's and empty over gRPC; `target` is the path, or the whole name of the RPC, and `route` the same
     without names of models. `status` is HTTP's number or the name of gRPC's code. `outcome` and `reason` are those of
     the error that it ended with; `admitted`, `answering` and `ended` are 0 until then. `received` and `sent` are bytes
-    of the bodies. `trace` is the id of the trace that it belongs to, empty where nobody said, and `parent` the caller's
-    span; `span` is its own where requests are traced. `on_finish` is called when the engine has done with it. Unless it
-    is `told`, nobody wants to hear more of it than its span's context.
+    of the bodies. `parent` is the caller's span, and `span` its own where requests are traced. `on_finish` is called
+    when the engine has done with it. Unless it is `told`, nobody wants to hear more of it than its span's context.
     """
 
-    __slots__ = (
-        "_end",
-        "admitted",
-        "answering",
-        "began",
-        "ended",
-        "method",
-        "model",
-        "on_finish",
-        "outcome",
-        "parent",
-        "reason",
-        "received",
-        "request_id",
-        "route",
-        "sent",
-        "span",
-        "status",
-        "target",
-        "told",
-        "trace",
-        "version",
-    )
-
-    def __init__(self, method: str, target: str, end: "Callable[[Call], None]", *, route: str = "") -> None:
-        self._end = end
-        self.began = time.monotonic()
-        self.method, self.target, self.route = method, target, route or target
-        self.model = self.version = self.request_id = self.trace = self.reason = ""
-        self.outcome = "ok"
-        self.status: int | str = ""
-        self.received = self.sent = 0
-        self.admitted = self.answering = self.ended = 0.0
-        self.parent: TraceContext | None = None
-        self.span: Span | None = None
-        self.told = True
-        self.on_finish: Callable[[], None] | None = None
+    method: str
+    target: str
+    began: float
+    listener: "Callable[[Call], None]"
+    route: str = ""
+    model: str = ""
+    version: str = ""
+    request_id: str = ""
+    outcome: str = "ok"
+    reason: str = ""
+    status: int | str = ""
+    received: int = 0
+    sent: int = 0
+    admitted: float = 0.0
+    answering: float = 0.0
+    ended: float = 0.0
+    parent: TraceContext | None = None
+    span: Span | None = None
+    told: bool = True
+    on_finish: Callable[[], None] | None = None
 
     # -- what the engine says
 
@@ -94,7 +78,7 @@ class Call:
         self.ended, self.status, self.sent, self.on_finish = time.monotonic(), status, sent, None
         if not self.reason:
             self.outcome = self._outcome()
-        self._end(self)
+        self.listener(self)
 
     def _outcome(self) -> str:
         """What its status says, where the engine said nothing."""
@@ -109,6 +93,12 @@ class Call:
     def is_fault(self) -> bool:
         """Whether its status is an error of the server's, by OpenTelemetry's conventions."""
         return self.status >= 500 if isinstance(self.status, int) else self.status in _FAULTS
+
+    @property
+    def trace(self) -> str:
+        """The id of the trace that it belongs to, empty where nobody said."""
+        context = self.span.context if self.span else self.parent
+        return context.trace_id if context else ""
 
     @property
     def named(self) -> dict[str, str]:

@@ -1,5 +1,6 @@
 """Who listens to calls: the access log, and whoever collects spans."""
 
+import time
 from typing import Protocol
 
 from service.quoting import on_one_line
@@ -56,13 +57,12 @@ class Calls:
 
     def begin(self, method: str, target: str, headers: Headers, *, route: str = "") -> Call:
         """A request has begun to arrive; its `headers` say where its trace began, if it has one."""
-        call = Call(method, target, self._ended, route=route)
-        parent = read_context(headers) if headers else None
-        return self._placed(call, parent)
+        call = Call(method, target, time.monotonic(), self._ended, route or target)
+        return self._placed(call, read_context(headers) if headers else None)
 
     def message(self, outer: Call, received: int) -> Call:
         """A request that came by itself within a call, which isn't told of then: a message of a stream."""
-        call = Call(outer.method, outer.target, self._ended)
+        call = Call(outer.method, outer.target, time.monotonic(), self._ended, outer.route)
         call.received = received
         return self._placed(call, outer.parent)
 
@@ -71,10 +71,7 @@ class Calls:
         call.parent = parent
         if self._tracer:
             span = call.span = self._tracer.begin("", call.began, parent)
-            call.trace = span.context.trace_id
             call.told = span.context.sampled or self._log is not None
-        elif parent:
-            call.trace = parent.trace_id
         return call
 
     def close(self) -> None:

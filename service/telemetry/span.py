@@ -1,10 +1,11 @@
 """A piece of work in a distributed trace: what it was, when it was done, and of what it is a part."""
 
 import random
-import time
 from collections.abc import Callable
 from enum import Enum
 from typing import TypeAlias
+
+import msgspec
 
 from service.telemetry.trace_context import TraceContext
 
@@ -19,7 +20,7 @@ class Kind(Enum):
     CLIENT = "client"
 
 
-class Span:
+class Span(msgspec.Struct, eq=False):
     """Owns what is told of a piece of work until it has ended; then `export` has it, if its trace is sampled.
 
     Times are seconds of `time.monotonic()`, `epoch` is the time of day at 0 in nanoseconds, the same for all spans that
@@ -28,54 +29,29 @@ class Span:
     be done again.
     """
 
-    __slots__ = (
-        "attributes",
-        "context",
-        "end",
-        "epoch",
-        "error",
-        "export",
-        "kind",
-        "links",
-        "name",
-        "parent",
-        "retried",
-        "start",
-    )
-
-    def __init__(
-        self,
-        name: str,
-        context: TraceContext,
-        parent: TraceContext | None,
-        *,
-        start: float,
-        export: "Callable[[Span], None]",
-        kind: Kind = Kind.INTERNAL,
-        epoch: int = 0,
-    ) -> None:
-        self.name = name
-        self.context = context
-        self.parent = parent
-        self.start = start
-        self.export = export
-        self.kind = kind
-        self.epoch = epoch or time.time_ns() - time.monotonic_ns()
-        self.attributes: dict[str, Value] = {}
-        self.links: list[TraceContext] = []
-        self.end = self.retried = 0.0
-        self.error = ""
+    name: str
+    context: TraceContext
+    parent: TraceContext | None
+    start: float
+    export: "Callable[[Span], None]"
+    epoch: int
+    kind: Kind = Kind.INTERNAL
+    attributes: dict[str, Value] = {}
+    links: list[TraceContext] = []
+    end: float = 0.0
+    retried: float = 0.0
+    error: str = ""
 
     def child(self, name: str, start: float, kind: Kind = Kind.INTERNAL) -> "Span":
         """A part of this, in the same trace."""
         mine = self.context
         context = TraceContext(trace=mine.trace, span=random_id(64), sampled=mine.sampled, state=mine.state)
-        return Span(name, context, mine, start=start, export=self.export, kind=kind, epoch=self.epoch)
+        return Span(name, context, mine, start, self.export, self.epoch, kind)
 
     def beside(self, name: str, start: float) -> "Span":
         """The first of a trace of its own, sampled as this one is: what was done for several traces at once."""
         context = TraceContext(trace=random_id(128), span=random_id(64), sampled=self.context.sampled)
-        return Span(name, context, None, start=start, export=self.export, epoch=self.epoch)
+        return Span(name, context, None, start, self.export, self.epoch)
 
     def finish(self, end: float, error: str = "") -> None:
         """It is done; called once."""

@@ -11,7 +11,9 @@ Headers: TypeAlias = Sequence[tuple[str, str]]
 """Names in lower case, and values."""
 
 _TRACEPARENT = re.compile(r"(?!ff)([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?", re.ASCII)
-_TRACESTATE = re.compile(r"[ -~]{0,512}")
+_KEY = r"[a-z][_0-9a-z*/-]{0,255}|[a-z0-9][_0-9a-z*/-]{0,240}@[a-z][_0-9a-z*/-]{0,13}"
+_MEMBER = re.compile(rf"({_KEY})=[ -+\--<>-~]{{0,255}}[!-+\--<>-~]", re.ASCII)
+_MOST_MEMBERS, _LONGEST_STATE = 32, 512
 _SAMPLED = 1
 
 
@@ -43,10 +45,19 @@ def read_context(headers: Headers) -> TraceContext | None:
     trace, span = int(found[2], 16), int(found[3], 16)
     if not (trace and span):
         return None
-    state = ",".join([value.strip() for name, value in headers if name == STATE])
     return TraceContext(
         trace=trace,
         span=span,
         sampled=bool(int(found[4], 16) & _SAMPLED),
-        state=state if _TRACESTATE.fullmatch(state) else "",
+        state=_state([value for name, value in headers if name == STATE]),
     )
+
+
+def _state(values: Sequence[str]) -> str:
+    """One header of several; nothing where it isn't as it has to be, so that whoever gets it needn't look."""
+    members = [member.strip(" \t") for member in ",".join(values).split(",")]
+    members = [member for member in members if member]
+    found = [_MEMBER.fullmatch(member) for member in members]
+    keys = {match[1] for match in found if match}
+    state = ",".join(members)
+    return state if len(keys) == len(members) <= _MOST_MEMBERS and len(state) <= _LONGEST_STATE else ""

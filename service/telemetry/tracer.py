@@ -1,5 +1,6 @@
 """Which requests are traced: what the caller decided, else a share of them."""
 
+import time
 from collections.abc import Callable
 
 from service.telemetry.span import Kind, Span, random_id
@@ -26,4 +27,5 @@ class Tracer:
             context = TraceContext(trace=trace, span=random_id(64), sampled=trace % _LOW < self._bound)
         else:
             context = TraceContext(trace=parent.trace, span=random_id(64), sampled=parent.sampled, state=parent.state)
-        return Span(name, context, parent, start=start, export=self._export, kind=Kind.SERVER)
+        epoch = time.time_ns() - time.monotonic_ns() if context.sampled else 0
+        return Span(name, context, parent, start, self._export, epoch, Kind.SERVER)

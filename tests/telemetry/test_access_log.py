@@ -11,11 +11,12 @@ from structlog.testing import capture_logs
 from service.telemetry import access_log
 from service.telemetry.access_log import AccessLog
 from service.telemetry.call import Call
+from service.telemetry.trace_context import TraceContext
 
 
 def ended(method: str = "POST", target: str = "/v2/models/m/infer", status: int | str = 200) -> Call:
     """A call that has been answered."""
-    call = Call(method, target, lambda _: None)
+    call = Call(method, target, time.monotonic(), lambda _: None)
     call.end(status, 7)
     return call
 
@@ -25,7 +26,8 @@ def test_lines_say_what_is_known() -> None:
     structlog.reset_defaults()
     plain, full, rpc = ended(target="/v2"), ended(status=503), ended("", "package.Service/Method", "OK")
     full.asks("m\n", "1", "i" * 100)
-    full.outcome, full.reason, full.trace, full.received = "rejected", "queue_full", "a" * 32, 9
+    full.outcome, full.reason, full.received = "rejected", "queue_full", 9
+    full.parent = TraceContext(trace=int("a" * 32, 16), span=1, sampled=False)
     with capture_logs() as lines:
         log = AccessLog()
         for call in (plain, full, rpc):

@@ -3,6 +3,7 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from opentelemetry.trace import TraceState
 
 from service.telemetry.trace_context import TraceContext, read_context
 
@@ -66,7 +67,16 @@ def test_two_callers_are_none() -> None:
     assert read_context([]) is None
 
 
-@pytest.mark.parametrize("state", ["x=" + "1" * 600, "x=ä", "x=\x01"])
+@given(st.lists(st.from_regex(r"[ ]?[a-c1@_*/-]{0,4}={0,2}[a-z =]{0,3}[ ,\t]{0,2}", fullmatch=True), max_size=4))
+def test_a_state_is_one_to_opentelemetry_too(states: list[str]) -> None:
+    """What is passed on its SDK reads as it is, and what isn't it reads as nothing."""
+    context = read(GOOD, *states)
+    assert context
+    theirs = TraceState.from_header(states)
+    assert context.state == theirs.to_header()
+
+
+@pytest.mark.parametrize("state", ["x=" + "1" * 600, "x=ä", "x=\x01", "x", "=1", "X=1", "x=1,x=2", "1x=2"])
 def test_a_state_that_cannot_be_passed_on_is_left_out(state: str) -> None:
     """The rest is good all the same."""
     context = read(GOOD, state)

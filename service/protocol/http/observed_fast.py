@@ -50,11 +50,12 @@ class ObservedFastProtocol(FastProtocol):
         return self.observed
 
     def _call(self, route: Route, fields: _Fields) -> Call:
-        model, version = route
-        template = _VERSION if version else _MODEL
-        target = template.format(model=model, version=version)
-        call = self.calls.begin("POST", target, trace_headers(fields), route=template)
-        call.asks(model, version)
+        call = self.calls.begin("POST", "", trace_headers(fields) if fields else ())
+        if call.told:
+            model, version = route
+            call.route = _VERSION if version else _MODEL
+            call.target = call.route.format(model=model, version=version)
+            call.asks(model, version)
         return call
 
     def _begin(self, route: Route) -> bool:
@@ -116,13 +117,19 @@ class _Cycle(FastCycle):
 
     def submit(self, body: Body | None = None) -> None:
         """See `FastCycle`."""
-        with taking(self.call):
+        token = CALL.set(self.call)
+        try:
             super().submit(body)
+        finally:
+            CALL.reset(token)
 
     def take(self) -> None:
         """See `FastCycle`."""
-        with taking(self.call):
+        token = CALL.set(self.call)
+        try:
             super().take()
+        finally:
+            CALL.reset(token)
 
     def abandon(self) -> None:
         """See `FastCycle`."""
