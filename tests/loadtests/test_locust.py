@@ -42,7 +42,7 @@ def locust(*words: str) -> "subprocess.Popen[str]":
 
 def test_every_kind_is_answered(served: Served, tmp_path: Path) -> None:
     """All four, rightly; the report and the figures are written, response times in full."""
-    words = ["--url", served.url, "--grpc", served.grpc_target, "--users", "8", "--seconds", "3"]
+    words = ["--url", served.url, "--grpc", served.grpc_target, "--users", "8", "--seconds", "2"]
     files = ["--html", str(tmp_path / "report.html"), "--csv", str(tmp_path / "run")]
 
     code, said = headless(*words, *files, "--max-p95-ms", "60000", "--max-error-ratio", "0")
@@ -63,7 +63,7 @@ def test_a_broken_gate_is_exit_code_4(served: Served, tmp_path: Path) -> None:
     last row.
     """
     trace = tmp_path / "trace.csv"
-    trace.write_text("second,arrivals\n0,30\n3,0\n")
+    trace.write_text("second,arrivals\n0,30\n2,0\n")
     words = ["--kinds", "binary", "--shape", "replay", "--trace", str(trace), "--max-p95-ms", "0.01"]
 
     code, said = headless("--url", served.url, *words)
@@ -71,27 +71,26 @@ def test_a_broken_gate_is_exit_code_4(served: Served, tmp_path: Path) -> None:
     assert 4 == code, said
     assert re.search(r"--max-p95-ms: the 95th percentile is [\d.]+ ms, above 0\.01", said)
     asked = int(said.split("infer binary: ")[1].split(" requests")[0])
-    assert 20 <= asked <= 120
+    assert 15 <= asked <= 90
 
 
 def test_gates_hold_at_a_master(served: Served) -> None:
-    """Its workers ask; it judges what they report, and ends with the gate's exit code."""
+    """Its worker asks; it judges what that reports, and ends with the gate's exit code."""
     port = str(free_port())
-    words = ["--master-bind-port", port, "--expect-workers", "2", "--users", "4", "--spawn-rate", "4"]
+    words = ["--master-bind-port", port, "--expect-workers", "1", "--users", "4", "--spawn-rate", "4"]
     master = locust("--master", *words, "--run-time", "5s", "--host", served.url, "--max-p95-ms", "0.01", "JsonUser")
-    workers = [locust("--worker", "--master-port", port, "--loglevel", "ERROR") for _ in range(2)]
+    worker = locust("--worker", "--master-port", port, "--loglevel", "ERROR")
     try:
-        said = master.communicate(timeout=60)[0]
-        codes = [worker.wait(20) for worker in workers]
+        said = master.communicate(timeout=90)[0]
+        assert 0 == worker.wait(20)
     finally:
-        for process in (master, *workers):
+        for process in (master, worker):
             process.kill()
             process.communicate()
 
     assert 4 == master.returncode, said
     assert "infer json: " in said
     assert "--max-p95-ms: the 95th percentile is" in said
-    assert [0, 0] == codes
 
 
 @pytest.mark.parametrize(
