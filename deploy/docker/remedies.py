@@ -13,7 +13,7 @@ REMEDIES = (
         "It can't write there. `docker volume rm` removes a volume with all that it holds; the next start makes it.",
     ),
     (
-        r"pull access denied|manifest unknown|no such host|dial tcp|timeout exceeded|tls: |x509: ",
+        r"pull access denied|manifest unknown|toomanyrequests|https://[^ ]+/v2/",  # whatever the registry's door says
         "An image can't be had from its registry. Fewer services: make up SERVICES='hone prometheus alertmanager'.",
     ),
     (

@@ -16,6 +16,8 @@ SAID = {
     ],
     "SERVICES='hone prometheus alertmanager'": [
         'Get "https://registry.example/v2/": dial tcp: lookup registry.example: no such host',
+        'failed to do request: Head "https://registry.example/v2/grafana/grafana/manifests/11.6.1": EOF',
+        "toomanyrequests: You have reached your pull rate limit.",
         "pull access denied for grafana/grafana, repository does not exist or may require 'docker login'",
         "manifest for grafana/grafana:0 not found: manifest unknown: manifest unknown",
     ],
@@ -38,6 +40,13 @@ def test_what_is_known_has_a_remedy(advice: str, said: str) -> None:
     assert advice in remedy
 
 
-def test_what_isnt_known_has_none() -> None:
+@pytest.mark.parametrize(
+    "said",
+    [
+        "hone_1 exited with code 2: no model could be loaded",
+        'Post "http://alertmanager:9093/api/v2/alerts": dial tcp: lookup alertmanager: no such host',
+    ],
+)
+def test_what_isnt_known_has_none(said: str) -> None:
     """Nothing is advised on a guess."""
-    assert [] == remedies("hone_1 exited with code 2: no model could be loaded")
+    assert [] == remedies(said)

@@ -15,8 +15,9 @@ from typing import Any, TypeVar
 
 import pytest
 
+from deploy.docker.remedies import PORTS
+
 ROOT = Path(__file__).resolve().parents[2]
-PORTS = ("HONE_HTTP", "HONE_GRPC", "HONE_METRICS", "PROMETHEUS", "ALERTMANAGER", "GRAFANA", "LOCUST")
 OURS = ("HONE_", "LOCUST_", "COMPOSE_")
 SERVICES = ("hone", "prometheus", "alertmanager")
 """What there is an image of wherever the tests run: Grafana's has to be pulled."""

@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 import yaml
 
+from deploy.docker.remedies import PORTS
 from service.artifact.config import read_config
 from service.settings import Settings
-from tests.stack.stack import PORTS, PROFILES, ROOT, Stack
+from tests.stack.stack import PROFILES, ROOT, Stack
 
 FILE = ROOT / "docker-compose.yml"
 GPU = "deploy/docker/compose.gpu.yml"

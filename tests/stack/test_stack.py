@@ -72,7 +72,7 @@ def test_the_container_is_confined(stack: Stack) -> None:
 
 
 def test_locust_finds_no_fault(stack: Stack) -> None:
-    """The profile `load` sends digits for its time, and every answer is right."""
+    """Locust without its page sends digits for its time, and every answer is right."""
     assert "0(0.00%)" in stack.compose("run", "--rm", "locust", seconds=90)
 
 
