@@ -178,6 +178,13 @@ def decoder_config(config: ModelConfig) -> ModelConfig:
     return _with_files(_from_proto(proto, name=config.name, source=f"{config.name}/config.pbtxt"), config)
 
 
+def text_config(config: ModelConfig) -> ModelConfig:
+    """What clients see of a model that writes texts: one a request, though its decoder's steps share batches."""
+    proto = pb.ModelConfig.FromString(config.source)
+    proto.max_batch_size = min(proto.max_batch_size, 1)
+    return replace(config, max_batch_size=proto.max_batch_size, source=proto.SerializeToString(deterministic=True))
+
+
 def check_against(config: ModelConfig, signature: Signature) -> None:
     """Raises ArtifactError, naming the tensor and what both say, where config and model differ."""
     from_model = {"input": signature.inputs, "output": signature.outputs}

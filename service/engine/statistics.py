@@ -8,7 +8,7 @@ _PHASES = ("compute_input", "compute_infer", "compute_output")
 
 def statistics_of(model: Servable) -> ModelStatistics:
     """What was counted since it was loaded. As in Triton, requests that were answered from the cache are successes that
-    waited in no time; nothing was computed for them.
+    waited in no time; nothing was computed for them. A text is one inference, its steps are executions.
     """
     metrics = model.metrics
     counted, queue = metrics.statistics, metrics.queue_duration
@@ -16,7 +16,7 @@ def statistics_of(model: Servable) -> ModelStatistics:
         name=model.name,
         version=model.version,
         last_inference=int(counted.last_inference * 1e3),
-        inference_count=metrics.inferences,
+        inference_count=counted.successes if model.config.hone.generate else metrics.inferences,
         execution_count=metrics.executions,
         durations={
             "success": _duration(counted.successes, counted.success_seconds),
