@@ -334,6 +334,19 @@ def test_a_changed_tokenizer_is_a_changed_model(tmp_path: Path) -> None:
         assert "bc" == generate(served, "a", max_tokens=2)["text_output"]
 
 
+def test_the_configuration_that_is_shown_can_be_loaded(tmp_path: Path) -> None:
+    """With the decoder's `max_batch_size` or without: clients see the same."""
+    write_alphabet(tmp_path, "abc")
+    with serving(tmp_path, *EXPLICIT) as served:
+        shown = httpx.get(f"{served.http}/v2/models/abc/config").json()
+        for most in (1, 8):
+            config = json.dumps({**shown, "max_batch_size": most})
+            loaded = post(served, "/v2/repository/models/abc/load", parameters={"config": config})
+            assert 200 == loaded.status_code, loaded.text
+            assert "bc" == generate(served, "a", max_tokens=2)["text_output"]
+            assert shown == httpx.get(f"{served.http}/v2/models/abc/config").json()
+
+
 def test_texts_that_end_it_may_be_given_in_both_ways(served: Served) -> None:
     """All of them count; what is no text is refused."""
     told = post(served, "/v2/models/abc/generate", text_input="abc", stop=["z"], stop_words=["f"]).json()
