@@ -11,6 +11,7 @@ import orjson
 
 from service.errors import InvalidRequest
 from service.protocol.http.bare_tokens import has_bare_tokens, parse_with_bare_tokens
+from service.protocol.http.twins import refuse_twins
 from service.protocol.layout import TensorHead
 from service.quoting import on_one_line
 
@@ -50,6 +51,7 @@ class NumericInferDocument(InferDocument):
     inputs: tuple[NumericInputEntry, ...]
 
 
+_ONCE = {b'"inputs"': 1, b'"outputs"': 1, b'"id"': 1}
 _LONGEST = 300
 """Characters of what a parser says, which holds the way to what it is about: a bracket for each list around it."""
 _NUMERIC = msgspec.json.Decoder(NumericInferDocument)
@@ -59,9 +61,14 @@ _GENERAL = msgspec.json.Decoder(InferDocument)
 def parse_document(text: bytes) -> InferDocument:
     """The entries of an inference request's JSON. Raises InvalidRequest that says what is wrong and where."""
     try:
-        return _NUMERIC.decode(text)
+        document: InferDocument = _NUMERIC.decode(text)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return _parse_general(text)
+        document = _parse_general(text)
+    inputs = len(document.inputs)
+    both = inputs + len(document.outputs or ())
+    of_inputs = dict.fromkeys((b'"shape"', b'"datatype"', b'"data"'), inputs)
+    refuse_twins(text, {**_ONCE, **of_inputs, b'"name"': both, b'"parameters"': both + 1})
+    return document
 
 
 def _parse_general(text: bytes) -> InferDocument:

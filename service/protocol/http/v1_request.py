@@ -21,11 +21,13 @@ from service.messages import Tensor
 from service.metadata import ModelMetadata, TensorMetadata
 from service.protocol.http.bare_tokens import has_bare_tokens, parse_with_bare_tokens
 from service.protocol.http.tensors import flatten, json_array
-from service.protocol.layout import Layouts, TensorHead
+from service.protocol.http.twins import refuse_twins
+from service.protocol.layout import Layouts, TensorHead, check_elements
 from service.protocol.limits import Limits
 from service.quoting import quoted
 
 _KEYS = frozenset({"instances", "inputs", "signature_name"})
+_ONCE = dict.fromkeys((b'"instances"', b'"inputs"', b'"signature_name"'), 1)
 _SIGNATURE = "serving_default"
 
 
@@ -51,6 +53,9 @@ class PredictDecoder:
             )
         if ("instances" in document) is ("inputs" in document):
             raise InvalidRequest('expected either "instances" (by rows) or "inputs" (by columns)')
+        rows = document.get("instances", ())
+        of_inputs = {f'"{spec.name}"'.encode(): len(rows) if isinstance(rows, list) else 1 for spec in model.inputs}
+        refuse_twins(body, {**of_inputs, **_ONCE})
         if "inputs" in document:
             return self._tensors(_columns(document["inputs"], model), model), None
         instances = document["instances"]
@@ -70,6 +75,7 @@ class PredictDecoder:
         layout = self._layouts.find(head)
         if spec.datatype == BYTES:
             flat = flatten(head, [value], self._limits.max_depth)
+            check_elements(head, len(flat), self._limits)
             texts = np.empty(len(flat), np.object_)
             texts[:] = [_element(spec.name, one) for one in flat]
             return Tensor(name=spec.name, datatype=BYTES, array=texts.reshape(head.shape))
