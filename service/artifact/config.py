@@ -46,8 +46,8 @@ class ModelConfig:
 
     Dims are without the batch axis when `max_batch_size` is above 0. `parameters` holds every key as written,
     `hone` the typed ones; `warnings` name the fields that are set and ignored. With `response_cache` answers may be
-    kept. `labels` are the names of an output's classes, and `initial_states` and `tokenizer` what the
-    files hold that sequences and texts need, once those were read.
+    kept. `labels` are the names of an output's classes, and `initial_states` and `tokenizer` what the files hold that
+    sequences and texts need, once those were read.
     """
 
     name: str
@@ -142,9 +142,7 @@ def complete(config: ModelConfig | None, name: str, signature: Signature, *, max
     own = config.sequence_batching.names if config and config.sequence_batching else frozenset()
     for specs, written in ((signature.inputs, proto.input), (signature.outputs, proto.output)):
         if not written:
-            for spec in specs:
-                if spec.name in own:
-                    continue
+            for spec in [one for one in specs if one.name not in own]:
                 dims = spec.shape[1:] if proto.max_batch_size > 0 else spec.shape
                 written.add(name=spec.name, data_type=_NUMBERS[spec.datatype], dims=dims)
     completed = _from_proto(proto, name=name, source=f"{name}/config.pbtxt")
