@@ -86,7 +86,7 @@ def _ready(http: HttpClient) -> Sequence[str]:
 
 
 def _plainest(http: HttpClient, names: Sequence[str], server: Mapping[str, Any]) -> str:
-    """The first whose configuration says that it computes each request by itself, once; else the first."""
+    """The first that is plain by its configuration; the first of all where none is, or the server tells none."""
     for name in names[:_LOOKED_AT]:
         target = Target(http=http, rpc=None, server=server, model=name)
         if "model_configuration" not in target.extensions:
