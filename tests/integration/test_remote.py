@@ -187,7 +187,7 @@ async def test_a_load_by_request_of_a_remote_that_is_down(tmp_path: Path) -> Non
             async with running(west):
                 assert 200 == (await client.post("/v2/repository/models/m/load", timeout=30)).status_code
                 assert 200 == (await client.post("/v2/models/m/infer", json=BODY)).status_code
-                assert (500, 1, 1) == (refused.status_code, len(east.asked), len(west.asked))
+                assert (400, 1, 1) == (refused.status_code, len(east.asked), len(west.asked))
 
 
 async def test_a_client_that_hangs_up(tmp_path: Path) -> None:

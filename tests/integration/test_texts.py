@@ -87,6 +87,16 @@ def test_chance_and_its_seed(served: Served) -> None:
     ]
 
 
+def test_parameters_stand_where_they_like(served: Served) -> None:
+    """In `parameters` or beside the text; what nobody knows is passed over in both places, as clients of other servers
+    send it.
+    """
+    usual = {"max_tokens": 3, "bad_words": "", "stop_words": "", "timeout": 5_000_000, "priority": 1, "max_token": 2}
+    for content in (usual, {"parameters": usual}, {"stop": ["z"], "parameters": usual}):
+        told = post(served, "/v2/models/abc/generate", text_input="ab", **content)
+        assert (200, "cde") == (told.status_code, told.json().get("text_output")), told.text
+
+
 def test_a_stream_gives_tokens_as_they_are_made(served: Served) -> None:
     """The last event says why it ended; nothing of what ends it is given out."""
     told = events(served, "ab", max_tokens=4)
@@ -154,7 +164,17 @@ def test_a_worker_that_is_killed_ends_no_text(served: Served) -> None:
         (400, "text_input has 50 tokens", {"text_input": "a" * 50}),
         (400, '"text_input" must be a text', {"text_input": 5}),
         (400, '"text_input" must be a text', {}),
-        (400, "isn't known", {"text_input": "a", "prompt": "b"}),
+        (400, '"prompt" must be a string, a number', {"text_input": "a", "prompt": {}}),
+        (400, '"top_k" is given twice', {"text_input": "a", "top_k": 1, "parameters": {"top_k": 1}}),
+        (400, '"text_input" is given twice', {"text_input": "a", "parameters": {"text_input": "b"}}),
+        (400, "max_tokens is true", {"text_input": "a", "max_tokens": True}),
+        (400, "stop is 5", {"text_input": "a", "stop": 5}),
+        (400, "parameter stop must be", {"text_input": "a", "stop": [5]}),
+        (400, "parameter stop_words must be", {"text_input": "a", "stop_words": [5]}),
+        (400, "parameter stop_words must be", {"text_input": "a", "parameters": {"stop_words": "[5]"}}),
+        (400, "sequence_id is -1", {"text_input": "a", "sequence_id": -1}),
+        (400, "timeout is", {"text_input": "a", "timeout": "soon"}),
+        (504, "not written within|not finished within", {"text_input": "a", "timeout": 1}),
         (400, "top_p is 2", {"text_input": "a", "parameters": {"top_p": 2}}),
         (400, "max_tokens is 0", {"text_input": "a", "max_tokens": 0}),
         (400, "timeout is", {"text_input": "a", "parameters": {"timeout": -1}}),

@@ -79,7 +79,7 @@ class TextModel:
         config, said = self._decoder.config, self._generate
         inputs = {spec.name: spec for spec in config.inputs}
         outputs = {spec.name: spec for spec in config.outputs}
-        place = f"{self.name}/config.pbtxt: hone.generate"
+        place = f"{config.origin}: hone.generate"
         if list(inputs) != [said.token]:
             raise ArtifactError(f'{place}: token is "{said.token}", the inputs besides states are {sorted(inputs)}')
         if said.logits not in outputs:
