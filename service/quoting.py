@@ -8,9 +8,11 @@ _LONGEST = 80
 
 def quoted(value: object) -> str:
     """A client's value on one line, as JSON has it: in double quotes if it is text. Cut when it is long."""
-    text = on_one_line(
-        value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=repr), _LONGEST
-    )
+    try:
+        shown = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=repr)
+    except RecursionError:
+        return "nested too deeply"
+    text = on_one_line(shown, _LONGEST)
     return f'"{text}"' if isinstance(value, str) else text
 
 

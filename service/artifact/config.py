@@ -144,9 +144,7 @@ def complete(config: ModelConfig | None, name: str, signature: Signature, *, max
     own = config.sequence_batching.names if config and config.sequence_batching else frozenset()
     for specs, written in ((signature.inputs, proto.input), (signature.outputs, proto.output)):
         if not written:
-            for spec in specs:
-                if spec.name in own:
-                    continue
+            for spec in [one for one in specs if one.name not in own]:
                 dims = spec.shape[1:] if proto.max_batch_size > 0 else spec.shape
                 written.add(name=spec.name, data_type=_NUMBERS[spec.datatype], dims=dims)
     source = config.origin if config else f"{name}/config.pbtxt"
@@ -181,12 +179,18 @@ def decoder_config(config: ModelConfig) -> ModelConfig:
     return _with_files(_from_proto(proto, name=config.name, source=config.origin), config)
 
 
+def text_config(config: ModelConfig) -> ModelConfig:
+    """What clients see of a model that writes texts: one a request, though its decoder's steps share batches."""
+    proto = pb.ModelConfig.FromString(config.source)
+    proto.max_batch_size = min(proto.max_batch_size, 1)
+    return replace(config, max_batch_size=proto.max_batch_size, source=proto.SerializeToString(deterministic=True))
+
+
 def check_against(config: ModelConfig, signature: Signature) -> None:
     """Raises ArtifactError, naming the tensor and what both say, where config and model differ."""
-    from_model = {"input": signature.inputs, "output": signature.outputs}
-    from_config = {"input": config.model_inputs, "output": config.model_outputs}
-    for role, said in from_config.items():
-        actual = {spec.name: spec for spec in from_model[role]}
+    sides = (("input", config.model_inputs, signature.inputs), ("output", config.model_outputs, signature.outputs))
+    for role, said, found in sides:
+        actual = {spec.name: spec for spec in found}
         for spec in said:
             place = f'{config.origin}: {role} "{spec.name}"'
             if spec.name not in actual:
@@ -237,10 +241,7 @@ def _from_proto(proto: pb.ModelConfig, *, name: str, source: str) -> ModelConfig
         inputs=_tensors("input", proto.input, source),
         outputs=_tensors("output", proto.output, source),
         dynamic_batching=read_dynamic_batching(
-            proto.dynamic_batching,
-            max_batch_size=proto.max_batch_size,
-            source=source,
-            remote=proto.backend == REMOTE,
+            proto.dynamic_batching, max_batch_size=proto.max_batch_size, source=source, remote=proto.backend == REMOTE
         )
         if proto.HasField("dynamic_batching")
         else None,

@@ -57,6 +57,8 @@ async def test_a_remote_that_comes_and_goes(tmp_path: Path) -> None:
         assert ("READY", "UNAVAILABLE") == (index["own"]["state"], index["m"]["state"])
         assert "the remote server can't be reached" == index["m"]["reason"]
         assert (503, "not_ready") == (refused.status_code, refused.json()["reason"])
+        told = (await client.get("/v2/models/stats")).json()["model_stats"]
+        assert ["m", "own"] == sorted(one["name"] for one in told)
 
         async with running(triton):
             await status(client, 200)

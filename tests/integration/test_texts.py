@@ -248,6 +248,37 @@ def test_in_one_answer_by_the_usual_calls(served: Served) -> None:
     assert ("length", ["cde"]) == (told["parameters"]["finish_reason"], told["outputs"][0]["data"])
 
 
+@pytest.mark.parametrize("rows", [0, 2, 65])
+def test_one_text_a_request(served: Served, rows: int) -> None:
+    """Its configuration says so, however many texts share a step, and so does the refusal of another number."""
+    with triton.InferenceServerClient(served.grpc) as client:
+        assert 1 == client.get_model_config("abc").config.max_batch_size
+        assert [-1, 1] == client.get_model_metadata("abc").inputs[0].shape
+    assert 1 == httpx.get(f"{served.http}/v2/models/abc/config").json()["max_batch_size"]
+    entry = {"name": "text_input", "shape": [rows, 1], "datatype": "BYTES", "data": ["ab"] * rows}
+    answer = post(served, "/v2/models/abc/infer", inputs=[entry])
+
+    assert (400, f'{rows} rows, but model "abc" writes one text a request') == (
+        answer.status_code,
+        answer.json()["error"],
+    )
+
+
+def test_a_text_is_one_inference(served: Served) -> None:
+    """The steps that it took are executions; one that was refused is no inference."""
+
+    def counts() -> tuple[int, int]:
+        with triton.InferenceServerClient(served.grpc) as client:
+            (found,) = client.get_inference_statistics("one").model_stats
+        return found.inference_count, found.execution_count
+
+    before = counts()
+    assert 200 == generate(served, "ab", model="one", max_tokens=5)["status"]
+    assert 400 == generate(served, "", model="one")["status"]
+    inferences, executions = (now - then for now, then in zip(counts(), before, strict=True))
+    assert (1, 6) == (inferences, executions)
+
+
 @pytest.mark.parametrize(
     "words, config, keep",
     [
@@ -321,6 +352,19 @@ def test_a_changed_tokenizer_is_a_changed_model(tmp_path: Path) -> None:
         path.write_text("{}")
         assert 200 != post(served, load).status_code
         assert "bc" == generate(served, "a", max_tokens=2)["text_output"]
+
+
+def test_the_configuration_that_is_shown_can_be_loaded(tmp_path: Path) -> None:
+    """With the decoder's `max_batch_size` or without: clients see the same."""
+    write_alphabet(tmp_path, "abc")
+    with serving(tmp_path, *EXPLICIT) as served:
+        shown = httpx.get(f"{served.http}/v2/models/abc/config").json()
+        for most in (1, 8):
+            config = json.dumps({**shown, "max_batch_size": most})
+            loaded = post(served, "/v2/repository/models/abc/load", parameters={"config": config})
+            assert 200 == loaded.status_code, loaded.text
+            assert "bc" == generate(served, "a", max_tokens=2)["text_output"]
+            assert shown == httpx.get(f"{served.http}/v2/models/abc/config").json()
 
 
 def test_texts_that_end_it_may_be_given_in_both_ways(served: Served) -> None:

@@ -24,3 +24,11 @@ def test_values_are_said_as_json_has_them() -> None:
     values = [None, True, 1.5, [1, 2], ["a"], {"b": False}]
     assert ["null", "true", "1.5", "[1, 2]", '["a"]', '{"b": false}'] == [quoted(value) for value in values]
     assert '"a", "b\\n"' == listed(["a", "b\n"])
+
+
+def test_what_is_nested_too_deeply_is_only_called_so() -> None:
+    """It is deeper than the interpreter goes."""
+    value: list[object] = []
+    for _ in range(100_000):
+        value = [value]
+    assert "nested too deeply" == quoted(value)
