@@ -56,12 +56,12 @@ class BatchSpans:
         if not traced:
             return
         now = time.monotonic()
-        phases = _phases(timings, now) if timings else {}
-        # A batch that was sent ahead began when it was foreseen to, at the latest when its inputs were looked at.
-        start = min(job.exchanges[0].started, now, *[begin for begin, _ in phases.values()])
+        phases = _seconds(timings) if timings else {}
+        # A batch that was sent ahead began when it was foreseen to, at the latest when its inputs were put in place.
+        start = min(job.exchanges[0].started, now - sum(phases.values()))
         batch = traced[0][1].beside("batch", start)
-        batch.attributes |= self._about
-        batch.attributes |= {"hone.batch.rows": job.rows, "hone.batch.requests": len(job.exchanges)}
+        batch.attributes |= {**self._about, **phases, "hone.batch.rows": job.rows}
+        batch.attributes["hone.batch.requests"] = len(job.exchanges)
         if job.computed != job.rows:
             batch.attributes["hone.batch.computed_rows"] = job.computed
         batch.links = [span.context for _, span in traced]
@@ -72,17 +72,13 @@ class BatchSpans:
             compute.links.append(batch.context)
             compute.finish(now, error)
             span.retried = now if error else span.retried
-        for name, (begin, end) in phases.items():
-            batch.child(name, begin).finish(end)
         batch.finish(now, error)
 
 
-def _phases(timings: Timings, now: float) -> dict[str, tuple[float, float]]:
-    """From when to when each phase took, counted back from the moment at which the answer was there."""
-    output = now - timings.output / _BILLION
-    infer = output - timings.infer / _BILLION
+def _seconds(timings: Timings) -> dict[str, float]:
+    """How long each phase took; what is left of the batch's time is its way to the worker and back."""
     return {
-        "input": (infer - (timings.moving + timings.input) / _BILLION, infer),
-        "infer": (infer, output),
-        "output": (output, now),
+        "hone.batch.input_seconds": (timings.moving + timings.input) / _BILLION,
+        "hone.batch.infer_seconds": timings.infer / _BILLION,
+        "hone.batch.output_seconds": timings.output / _BILLION,
     }

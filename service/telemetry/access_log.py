@@ -47,16 +47,16 @@ class AccessLog:
     # -- in the thread
 
     def _run(self) -> None:
-        one = self._waiting.get()
+        log, one = _log.bind(), self._waiting.get()  # bound once, which takes longer than a line
         while one is not None:
             when, call = one
-            _log.info("access", timestamp=datetime.fromtimestamp(when, UTC).isoformat(), **_line(call))
+            log.info("access", timestamp=datetime.fromtimestamp(when, UTC).isoformat(), **_line(call))
             try:
                 one = self._waiting.get_nowait()
             except Empty:
                 lost, self._lost = self._lost, 0
                 if lost:
-                    _log.warning("requests came faster than the access log could be written", lost=lost)
+                    log.warning("requests came faster than the access log could be written", lost=lost)
                 self._ending.wait(_PAUSE)
                 one = self._waiting.get()
 

@@ -1,9 +1,7 @@
 """Spans of batches: who was in them, and what became of it."""
 
 import asyncio
-from itertools import pairwise
 
-import pytest
 from msgspec import structs
 
 from service.engine.batch_spans import BatchSpans
@@ -58,14 +56,17 @@ async def test_a_batch_and_its_requests_have_links_to_each_other() -> None:
     assert [trace_of(one).context, trace_of(two).context] == [span.parent for span in computes]
     assert batch.parent is None
     assert batch.context.trace not in {trace_of(one).context.trace, trace_of(two).context.trace}
-    rows = {"hone.model": "m", "hone.model.version": "1", "hone.batch.rows": 4, "hone.batch.requests": 3}
-    assert rows == batch.attributes
+    assert {
+        "hone.model": "m",
+        "hone.model.version": "1",
+        "hone.batch.rows": 4,
+        "hone.batch.requests": 3,
+        "hone.batch.input_seconds": 0.001,
+        "hone.batch.infer_seconds": 0.003,
+        "hone.batch.output_seconds": 0.001,
+    } == batch.attributes
     for queue, compute, exchange in zip(rig.named("queue"), computes, (one, two), strict=True):
         assert exchange.admitted == queue.start <= queue.end == compute.start == batch.start < compute.end == batch.end
-    phases = [rig.named(name)[0] for name in ("input", "infer", "output")]
-    assert all(earlier.end == later.start for earlier, later in pairwise(phases))
-    assert [0.001, 0.003, 0.001] == pytest.approx([span.end - span.start for span in phases])
-    assert {batch.context} == {span.parent for span in phases}
 
 
 async def test_who_is_not_sampled_costs_no_batch() -> None:

@@ -103,9 +103,8 @@ def check_parts(whole: Told, found: dict[str, list[Told]], collected: Collected)
     assert ("batch", "", (batch.start, batch.end)) == (batch.name, batch.parent, (compute.start, compute.end))
     assert whole.id in batch.links
     assert batch.trace != whole.trace
-    phases = [span for span in collected.spans if span.parent == batch.id]
-    assert {"input", "infer", "output"} == {phase.name for phase in phases}
-    assert all(batch.start <= phase.start <= phase.end <= batch.end for phase in phases)
+    phases = [batch.about[f"hone.batch.{phase}_seconds"] for phase in ("input", "infer", "output")]
+    assert 0 < sum(phases) <= (batch.end - batch.start) / 1e9 + 1e-6
     return batch
 
 

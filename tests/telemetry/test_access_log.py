@@ -61,6 +61,9 @@ def test_who_reads_slowly_slows_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
     going, written, warned = threading.Event(), list[Any](), list[int]()
 
     class Stalled:
+        def bind(self) -> "Stalled":
+            return self
+
         def info(self, _event: str, **line: Any) -> None:
             going.wait(10)
             written.append(line)
