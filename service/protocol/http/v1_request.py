@@ -24,7 +24,7 @@ from service.protocol.http.tensors import flatten, json_array
 from service.protocol.http.twins import refuse_twins
 from service.protocol.layout import Layouts, TensorHead, check_elements
 from service.protocol.limits import Limits
-from service.quoting import quoted
+from service.quoting import listed, quoted
 
 _KEYS = frozenset({"instances", "inputs", "signature_name"})
 _ONCE = dict.fromkeys((b'"instances"', b'"inputs"', b'"signature_name"'), 1)
@@ -67,7 +67,9 @@ class PredictDecoder:
         known = {spec.name: spec for spec in model.inputs}
         unknown = sorted(values.keys() - known.keys())
         if unknown:
-            raise InvalidRequest(f"model {quoted(model.name)} has no input {quoted(unknown[0])}, it has {list(known)}")
+            raise InvalidRequest(
+                f"model {quoted(model.name)} has no input {quoted(unknown[0])}, it has {listed(known)}"
+            )
         return tuple([self._tensor(known[name], value) for name, value in values.items()])
 
     def _tensor(self, spec: TensorMetadata, value: Any) -> Tensor:
@@ -123,7 +125,7 @@ def _is_named(value: Any) -> bool:
 
 def _only_input(model: ModelMetadata) -> str:
     if len(model.inputs) != 1:
-        names = [spec.name for spec in model.inputs]
+        names = listed(spec.name for spec in model.inputs)
         raise InvalidRequest(f"model {quoted(model.name)} has the inputs {names}: name each value")
     return model.inputs[0].name
 
