@@ -94,13 +94,13 @@ capacity: $(STAMPS)/all ## the highest Poisson rate whose p99 meets the SLO (15 
 loadtest: $(STAMPS)/all ## headless Locust against URL=http://..., or against a server of its own; fails on any error
 	$(BIN)/python -m loadtests.headless $(if $(URL),--url $(URL)) $(ARGS)
 
-up: engine ## build and start the stack in containers, and wait until it is healthy (SERVICES="hone prometheus" for less)
+up: engine ## build and start the stack in containers, and wait until it is healthy (SERVICES="hone prometheus": less)
 	@COMPOSE="$(COMPOSE)" $(PYTHON) -m deploy.docker $(SERVICES)
 
 down: engine ## stop and remove the containers, those of profiles too; what volumes hold stays
 	$(COMPOSE) $(foreach profile,headless load triton train trace,--profile $(profile)) down
 
-test-stack: engine $(STAMPS)/all ## build and start the stack on free ports; a prediction, dashboards, an alert, faults; remove it
+test-stack: engine $(STAMPS)/all ## the stack from outside: a prediction, dashboards, an alert, faults
 	COMPOSE="$(COMPOSE)" $(BIN)/python -m pytest tests/stack $(ARGS)
 
 test-triton: $(STAMPS)/all $(TRITON_STAMP) ## install a real tritonserver (370 MB) and test models that it computes for Hone

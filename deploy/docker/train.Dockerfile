@@ -1,5 +1,5 @@
-# Training, for the profile `train` of docker-compose.yml. PyPI's torch brings gigabytes of CUDA; PIP_EXTRA_INDEX_URL may
-# name an index with builds for the CPU, which are smaller. No instruction needs BuildKit.
+# Training, for the profile `train` of docker-compose.yml. PyPI's torch brings gigabytes of CUDA; PIP_EXTRA_INDEX_URL
+# may name an index with builds for the CPU, which are smaller. No instruction needs BuildKit.
 
 FROM python:3.11-slim-bookworm AS builder
 ARG PIP_INDEX_URL
