@@ -80,6 +80,7 @@ class Server:
         self._limits = Limits(
             max_json_bytes=settings.max_json_bytes,
             max_binary_bytes=settings.max_binary_bytes,
+            max_bytes_elements=settings.max_bytes_elements,
             receive_seconds=settings.receive_timeout_secs,
         )
         devices = Devices()

@@ -88,6 +88,7 @@ class Settings(RepositorySettings):
     max_queue_bytes: Bytes = Field(256 * 1024**2, description="the same in bytes of input tensors")
     max_json_bytes: Bytes = Field(4 * 1024**2, description="largest JSON body")
     max_binary_bytes: Bytes = Field(64 * 1024**2, description="largest body with binary tensors")
+    max_bytes_elements: Annotated[int, Field(ge=1)] = Field(131_072, description="most elements of BYTES in a request")
     max_output_bytes: Bytes = Field(256 * 1024**2, description="largest outputs of one batch")
     response_cache_byte_size: Annotated[int, Field(ge=0, le=2**40)] = Field(
         0,

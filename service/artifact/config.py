@@ -44,10 +44,10 @@ _NUMBERS = {name: number for number, name in _DATATYPES.items()}
 class ModelConfig:
     """What a model's config says, checked. `inputs` and `outputs` are empty until completed from the model itself.
 
-    Dims are without the batch axis when `max_batch_size` is above 0. `parameters` holds every key as written,
-    `hone` the typed ones; `warnings` name the fields that are set and ignored. With `response_cache` answers may be
-    kept. `labels` are the names of an output's classes, and `initial_states` and `tokenizer` what the
-    files hold that sequences and texts need, once those were read.
+    Dims are without the batch axis when `max_batch_size` is above 0. `parameters` holds every key as written, `hone`
+    the typed ones; `warnings` name the fields that are set and ignored. With `response_cache` answers may be kept.
+    `labels` are the names of an output's classes, and `initial_states` and `tokenizer` what the files hold that
+    sequences and texts need, once those were read. `origin` is what errors call the config.
     """
 
     name: str
@@ -70,6 +70,7 @@ class ModelConfig:
     tokenizer: str = field(default="", repr=False)
     ensemble_scheduling: EnsembleScheduling | None = None
     source: bytes = field(repr=False)
+    origin: str = field(compare=False)
 
     @property
     def joining(self) -> DynamicBatching | None:
@@ -119,8 +120,9 @@ def read_config(path: Path, *, name: str) -> ModelConfig:
     return parse_config(text, name=name, source=source)
 
 
-def parse_config(text: str, *, name: str, source: str = "config.pbtxt") -> ModelConfig:
+def parse_config(text: str, *, name: str, source: str = "") -> ModelConfig:
     """The config written in `text` for the model in folder `name`; errors begin with `source`. Raises ArtifactError."""
+    source = source or f"{name}/config.pbtxt"
     return _from_proto(pbtxt.read(text, pb.ModelConfig(), source=source), name=name, source=source)
 
 
@@ -142,12 +144,11 @@ def complete(config: ModelConfig | None, name: str, signature: Signature, *, max
     own = config.sequence_batching.names if config and config.sequence_batching else frozenset()
     for specs, written in ((signature.inputs, proto.input), (signature.outputs, proto.output)):
         if not written:
-            for spec in specs:
-                if spec.name in own:
-                    continue
+            for spec in [one for one in specs if one.name not in own]:
                 dims = spec.shape[1:] if proto.max_batch_size > 0 else spec.shape
                 written.add(name=spec.name, data_type=_NUMBERS[spec.datatype], dims=dims)
-    completed = _from_proto(proto, name=name, source=f"{name}/config.pbtxt")
+    source = config.origin if config else f"{name}/config.pbtxt"
+    completed = _from_proto(proto, name=name, source=source)
     check_against(completed, signature)
     check_lengths(
         completed.hone.lengths,
@@ -156,7 +157,7 @@ def complete(config: ModelConfig | None, name: str, signature: Signature, *, max
         outputs={spec.name: _full_shape(completed, spec) for spec in completed.outputs},
         datatypes={spec.name: spec.datatype for spec in completed.inputs},
         batched=completed.max_batch_size > 0,
-        source=f"{name}/config.pbtxt",
+        source=source,
     )
     for role, specs in (("inputs", completed.inputs), ("outputs", completed.outputs)):
         if len(specs) > MAX_TENSORS:
@@ -169,29 +170,35 @@ def with_runtime(config: ModelConfig, *, backend: str, precision: str) -> ModelC
     proto = pb.ModelConfig.FromString(config.source)
     proto.backend, proto.platform = backend, ""
     proto.parameters[PRECISION].string_value = precision
-    return _with_files(_from_proto(proto, name=config.name, source=f"{config.name}/config.pbtxt"), config)
+    return _with_files(_from_proto(proto, name=config.name, source=config.origin), config)
 
 
 def decoder_config(config: ModelConfig) -> ModelConfig:
     """That of the model which computes the tokens of a model that writes texts."""
     proto = decoder_of(pb.ModelConfig.FromString(config.source))
-    return _with_files(_from_proto(proto, name=config.name, source=f"{config.name}/config.pbtxt"), config)
+    return _with_files(_from_proto(proto, name=config.name, source=config.origin), config)
+
+
+def text_config(config: ModelConfig) -> ModelConfig:
+    """What clients see of a model that writes texts: one a request, though its decoder's steps share batches."""
+    proto = pb.ModelConfig.FromString(config.source)
+    proto.max_batch_size = min(proto.max_batch_size, 1)
+    return replace(config, max_batch_size=proto.max_batch_size, source=proto.SerializeToString(deterministic=True))
 
 
 def check_against(config: ModelConfig, signature: Signature) -> None:
     """Raises ArtifactError, naming the tensor and what both say, where config and model differ."""
-    from_model = {"input": signature.inputs, "output": signature.outputs}
-    from_config = {"input": config.model_inputs, "output": config.model_outputs}
-    for role, said in from_config.items():
-        actual = {spec.name: spec for spec in from_model[role]}
+    sides = (("input", config.model_inputs, signature.inputs), ("output", config.model_outputs, signature.outputs))
+    for role, said, found in sides:
+        actual = {spec.name: spec for spec in found}
         for spec in said:
-            place = f'{config.name}/config.pbtxt: {role} "{spec.name}"'
+            place = f'{config.origin}: {role} "{spec.name}"'
             if spec.name not in actual:
                 raise ArtifactError(f"{place}: the model has no such {role}{pbtxt.nearest(spec.name, list(actual))}")
             check_spec(place, spec, actual[spec.name], batched=config.max_batch_size > 0)
     missing = {spec.name for spec in signature.inputs} - {spec.name for spec in config.model_inputs}
     if missing:
-        raise ArtifactError(f'{config.name}/config.pbtxt: input "{min(missing)}" of the model is missing')
+        raise ArtifactError(f'{config.origin}: input "{min(missing)}" of the model is missing')
 
 
 def _with_files(config: ModelConfig, other: ModelConfig) -> ModelConfig:
@@ -234,10 +241,7 @@ def _from_proto(proto: pb.ModelConfig, *, name: str, source: str) -> ModelConfig
         inputs=_tensors("input", proto.input, source),
         outputs=_tensors("output", proto.output, source),
         dynamic_batching=read_dynamic_batching(
-            proto.dynamic_batching,
-            max_batch_size=proto.max_batch_size,
-            source=source,
-            remote=proto.backend == REMOTE,
+            proto.dynamic_batching, max_batch_size=proto.max_batch_size, source=source, remote=proto.backend == REMOTE
         )
         if proto.HasField("dynamic_batching")
         else None,
@@ -256,6 +260,7 @@ def _from_proto(proto: pb.ModelConfig, *, name: str, source: str) -> ModelConfig
         warnings=warnings,
         ensemble_scheduling=read_ensemble_scheduling(proto, name=name, source=source),
         source=proto.SerializeToString(deterministic=True),
+        origin=source,
     )
 
 

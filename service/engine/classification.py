@@ -13,6 +13,9 @@ from service.engine.exchange import Receiver
 from service.errors import HoneError, InvalidRequest
 from service.messages import InferResponse, Tensor
 
+MOST = 131_072
+"""Classes that a request may be answered with: each is made a text, in which time nobody else is served."""
+
 
 class Classified:
     """Stands before a receiver, and turns the outputs that it wants as classes into them. Implements `Receiver`."""
@@ -28,7 +31,7 @@ class Classified:
         self._batched = config.max_batch_size > 0
 
     def emit(self, response: InferResponse) -> None:
-        """See `Receiver`."""
+        """See `Receiver`; raises InvalidRequest where more classes are wanted than are given."""
         outputs = [self._tensor(tensor) for tensor in response.outputs]
         self._receiver.emit(msgspec.structs.replace(response, outputs=tuple(outputs)))
 
@@ -42,8 +45,10 @@ class Classified:
             return tensor
         values = numbers(tensor.datatype, tensor.array)
         rows = values.reshape(values.shape[0], -1) if self._batched else values.reshape(1, -1)
-        classes = top_classes(rows, most, self._labels.get(tensor.name, ()))
-        return Tensor(name=tensor.name, datatype=BYTES, array=classes if self._batched else classes[0])
+        if (classes := len(rows) * min(most, rows.shape[1])) > MOST:
+            raise InvalidRequest(f'output "{tensor.name}": {classes} classes are asked for, at most {MOST} are given')
+        texts = top_classes(rows, most, self._labels.get(tensor.name, ()))
+        return Tensor(name=tensor.name, datatype=BYTES, array=texts if self._batched else texts[0])
 
 
 def top_classes(rows: NDArray[Any], most: int, labels: Sequence[str]) -> NDArray[np.object_]:

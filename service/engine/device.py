@@ -180,7 +180,7 @@ class Devices:
             return ()
         if any(placement.device != CPU for placements in self.place(config) for placement in placements):
             return ()
-        return (f"{config.name}/config.pbtxt: hone.cuda_graphs is ignored: no instance is on a GPU",)
+        return (f"{config.origin}: hone.cuda_graphs is ignored: no instance is on a GPU",)
 
     def tokens(self, device: str, threads: int) -> int:
         """What a batch of an instance with so many threads takes of its device."""

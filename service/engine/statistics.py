@@ -1,6 +1,7 @@
 """The statistics of a generation in the protocol's words."""
 
 from service.engine.servable import Servable
+from service.engine.text.model import TextModel
 from service.metadata import Duration, ModelStatistics
 
 _PHASES = ("compute_input", "compute_infer", "compute_output")
@@ -8,7 +9,7 @@ _PHASES = ("compute_input", "compute_infer", "compute_output")
 
 def statistics_of(model: Servable) -> ModelStatistics:
     """What was counted since it was loaded. As in Triton, requests that were answered from the cache are successes that
-    waited in no time; nothing was computed for them.
+    waited in no time; nothing was computed for them. A text is one inference, its steps are executions.
     """
     metrics = model.metrics
     counted, queue = metrics.statistics, metrics.queue_duration
@@ -16,7 +17,7 @@ def statistics_of(model: Servable) -> ModelStatistics:
         name=model.name,
         version=model.version,
         last_inference=int(counted.last_inference * 1e3),
-        inference_count=metrics.inferences,
+        inference_count=counted.successes if isinstance(model, TextModel) else metrics.inferences,
         execution_count=metrics.executions,
         durations={
             "success": _duration(counted.successes, counted.success_seconds),

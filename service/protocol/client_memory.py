@@ -21,13 +21,15 @@ _SIZE, _OFFSET = "shared_memory_byte_size", "shared_memory_offset"
 _FOLDER = "/dev/shm"  # noqa: S108 - where POSIX shared memory lies, not a temporary file
 _KEY = re.compile(r"/?([A-Za-z0-9_][A-Za-z0-9._-]{0,254})")
 _MOST_REGIONS = 256
+_MOST = 2**63 - 1
 _FLAGS = os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Place:
-    """What a tensor's parameters say: `size` bytes of a region, from `offset` on."""
+    """What the parameters of `tensor` (`input "x"`) say: `size` bytes of a region, from `offset` on."""
 
+    tensor: str
     region: str
     offset: int
     size: int
@@ -69,7 +71,7 @@ class Target:
             )
         start = self.region.offset + place.offset
         if os.fstat(self.region.descriptor).st_size < start + size:
-            raise _shrunk(place.region)
+            raise _shrunk(place)
         view, written = memoryview(content).cast("B"), 0
         while written < size:
             try:
@@ -123,16 +125,18 @@ class ClientMemory:
     def regions(self, name: str | None) -> list[Region]:
         """One, or all. Raises Forbidden, or InvalidRequest where there is none of that name."""
         self._check_allowed()
-        return list(self._regions.values()) if name is None else [self._region(name)]
+        if name is not None and name not in self._regions:
+            raise InvalidRequest(_unregistered(name))
+        return list(self._regions.values()) if name is None else [self._regions[name]]
 
     def read(self, place: Place, most: int) -> bytes:
         """The bytes of an input. Raises InvalidRequest, and TooLarge for more than `most` bytes."""
         region = self._part(place)
         if place.size > most:
-            raise TooLarge(f"the inputs in shared memory have more bytes than the limit of {most}")
+            raise TooLarge(f"{place.tensor}: the inputs in shared memory have more bytes than the limit of {most}")
         content = os.pread(region.descriptor, place.size, region.offset + place.offset)
         if len(content) != place.size:
-            raise _shrunk(place.region)
+            raise _shrunk(place)
         return content
 
     def target(self, place: Place) -> Target:
@@ -141,18 +145,14 @@ class ClientMemory:
 
     def _part(self, place: Place) -> Region:
         self._check_allowed()
-        region = self._region(place.region)
+        region = self._regions.get(place.region)
+        if region is None:
+            raise InvalidRequest(f"{place.tensor}: {_unregistered(place.region)}")
         if place.offset + place.size > region.size:
             raise InvalidRequest(
-                f"region {quoted(place.region)} has {region.size} bytes, {place.size} from {place.offset} on are"
-                " asked for"
+                f"{place.tensor}: region {quoted(place.region)} has {region.size} bytes, {place.size} from"
+                f" {place.offset} on are asked for"
             )
-        return region
-
-    def _region(self, name: str) -> Region:
-        region = self._regions.get(name)
-        if region is None:
-            raise InvalidRequest(f"region {quoted(name)} isn't registered")
         return region
 
     def _check_allowed(self) -> None:
@@ -164,13 +164,14 @@ def place_of(role: str, name: str, parameters: Mapping[str, Any] | None) -> Plac
     """Where a tensor's parameters say it lies, None if they don't. Raises InvalidRequest."""
     if not parameters or REGION not in parameters:
         return None
-    region = parameters[REGION]
+    tensor, region = f"{role} {quoted(name)}", parameters[REGION]
     if not isinstance(region, str):
-        raise InvalidRequest(f"{role} {quoted(name)}: {REGION} must be the name of a region")
+        raise InvalidRequest(f"{tensor}: {REGION} must be the name of a region")
     return Place(
+        tensor=tensor,
         region=region,
-        offset=_count(f"{role} {quoted(name)}: {_OFFSET}", parameters.get(_OFFSET, 0), least=0),
-        size=_count(f"{role} {quoted(name)}: {_SIZE}", parameters.get(_SIZE), least=0),
+        offset=_count(f"{tensor}: {_OFFSET}", parameters.get(_OFFSET, 0), least=0),
+        size=_count(f"{tensor}: {_SIZE}", parameters.get(_SIZE), least=0),
     )
 
 
@@ -193,10 +194,16 @@ def place_parameters(place: Place, size: int) -> dict[str, str | int]:
 
 
 def _count(what: str, value: object, *, least: int) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or not least <= value < 2**63:
-        raise InvalidRequest(f"{what} is {quoted(value)}, expected a number of bytes, {least} at least")
+    if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= _MOST:
+        raise InvalidRequest(f"{what} is {quoted(value)}, expected a number of bytes from {least} to {_MOST}")
     return value
 
 
-def _shrunk(name: str) -> InvalidRequest:
-    return InvalidRequest(f"region {quoted(name)} has become smaller than it was when it was registered")
+def _unregistered(name: str) -> str:
+    return f"region {quoted(name)} isn't registered"
+
+
+def _shrunk(place: Place) -> InvalidRequest:
+    return InvalidRequest(
+        f"{place.tensor}: region {quoted(place.region)} has become smaller than it was when it was registered"
+    )

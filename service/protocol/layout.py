@@ -8,8 +8,8 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from service.datatypes import NUMPY_DTYPES, item_bytes
-from service.errors import InvalidRequest
+from service.datatypes import BYTES, NUMPY_DTYPES, item_bytes
+from service.errors import InvalidRequest, TooLarge
 from service.protocol.limits import Limits
 from service.quoting import quoted
 
@@ -57,13 +57,27 @@ class Layout:
 
 
 def check_inputs(heads: Sequence[TensorHead], limits: Limits) -> None:
-    """Raises InvalidRequest when there are too many, or two of a name."""
+    """Raises InvalidRequest when there are too many, or two of a name, and TooLarge for too many elements of BYTES."""
     if len(heads) > limits.max_tensors:
         raise InvalidRequest(f"{len(heads)} inputs, at most {limits.max_tensors} are allowed")
+    elements = 0
+    for head in heads:
+        if head.datatype == BYTES and len(head.shape) <= limits.max_rank:
+            elements += prod([max(dim, 0) for dim in head.shape])
+            check_elements(head, elements, limits)
     if len(heads) > 1:
         name = _twin([head.name for head in heads])
         if name is not None:
             raise InvalidRequest(f"input {quoted(name)} is given twice")
+
+
+def check_elements(head: TensorHead, elements: int, limits: Limits) -> None:
+    """Raises TooLarge, which names an input, for a request that has so many elements of BYTES up to it."""
+    if elements > limits.max_bytes_elements:
+        raise TooLarge(
+            f"input {quoted(head.name)}: {quoted(elements)} elements of BYTES in the request, at most"
+            f" {limits.max_bytes_elements} are taken: send them in several"
+        )
 
 
 def check_outputs(names: Sequence[str], limits: Limits) -> None:

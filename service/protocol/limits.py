@@ -13,12 +13,14 @@ class Limits:
     else was served. `receive_seconds` is how long a client may take to send one request, `send_seconds`
     how long it may leave its answers unread once they pile up here. `max_json_bytes` bounds the JSON of a request, and
     the tensor data that an answer holds as JSON. `max_held_bytes` bounds the messages of inference over gRPC that are
-    being answered, of all clients together; a single one may be larger.
+    being answered, of all clients together; a single one may be larger. `max_bytes_elements` bounds the elements of
+    BYTES in a request: each is an object of Python, and nobody else is served while millions are made.
     """
 
     max_json_bytes: int = 4 * MIB
     max_binary_bytes: int = 64 * MIB
     max_held_bytes: int = 1024 * MIB
+    max_bytes_elements: int = 131_072
     max_header_bytes: int = 16 * 1024
     max_tensors: int = 64
     max_rank: int = 16

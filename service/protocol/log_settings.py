@@ -8,10 +8,10 @@ import msgspec
 from service.errors import InvalidRequest, Unsupported
 from service.logs import LogControl
 from service.protocol.gate import check_unlocked
-from service.quoting import quoted
+from service.quoting import listed, quoted
 
 _MOST_VERBOSE = 2**32 - 1
-_FORMATS = ("default", "ISO8601")
+_FORMAT = "ISO8601"
 _FLAGS = {"log_info": "info", "log_warning": "warning", "log_error": "error"}
 
 
@@ -19,7 +19,7 @@ def log_settings(logs: LogControl) -> dict[str, str | int | bool]:
     """What is set. Lines always go to stderr, and times are always written by ISO 8601."""
     settings = logs.settings
     flags = {key: getattr(settings, name) for key, name in _FLAGS.items()}
-    return {"log_file": "", **flags, "log_verbose_level": settings.verbose_level, "log_format": _FORMATS[1]}
+    return {"log_file": "", **flags, "log_verbose_level": settings.verbose_level, "log_format": _FORMAT}
 
 
 def change_log_settings(logs: LogControl, changes: Mapping[str, Any]) -> None:
@@ -38,10 +38,12 @@ def change_log_settings(logs: LogControl, changes: Mapping[str, Any]) -> None:
                 raise InvalidRequest(f"{key} is {quoted(value)}, expected 0 for none, or a level from 1 on")
             wanted["verbose_level"] = value
         elif key == "log_format":
-            if value not in _FORMATS:
-                raise InvalidRequest(f"{key} is {quoted(value)}, expected one of {list(_FORMATS)}")
+            if value == "default":
+                raise Unsupported(f'log_format can\'t be "default": times are written by ISO 8601, as "{_FORMAT}" says')
+            if value != _FORMAT:
+                raise InvalidRequest(f'{key} is {quoted(value)}, expected "{_FORMAT}"')
         elif key == "log_file":
             raise Unsupported("log_file can't be set: lines go to stderr")
         else:
-            raise InvalidRequest(f"{quoted(key)} isn't known, there are {list(log_settings(logs))}")
+            raise InvalidRequest(f"{quoted(key)} isn't known, there are {listed(log_settings(logs))}")
     logs.change(msgspec.structs.replace(logs.settings, **wanted))

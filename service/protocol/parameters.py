@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from math import isfinite
 
+from service.engine.correlation import check_sequence
 from service.errors import InvalidRequest
 from service.messages import Parameters
 from service.quoting import quoted
@@ -11,7 +12,9 @@ _MICROSECOND = 1e-6
 
 
 def check_parameters(parameters: Parameters) -> None:
-    """Raises InvalidRequest for a value that is no scalar or has too many bits, and for a name that is reserved."""
+    """Raises InvalidRequest for a value that is no scalar or has too many bits, for a name that is reserved, and for
+    what can't name a sequence.
+    """
     for key, value in parameters.items():
         if not isinstance(value, str | int | float):  # bool is an int
             raise InvalidRequest(f"parameter {quoted(key)} must be a string, a number, true or false")
@@ -19,6 +22,7 @@ def check_parameters(parameters: Parameters) -> None:
             raise InvalidRequest(f"parameter {quoted(key)} is beyond 64 bits")
         if key.startswith("triton_") and key != "triton_enable_empty_final_response":
             raise InvalidRequest(f"parameter {quoted(key)}: the prefix triton_ is reserved")
+    check_sequence(parameters)  # for models without sequences, too
 
 
 def timeout_seconds(value: object) -> float | None:

@@ -17,7 +17,7 @@ HTTP_STATUS: Mapping[str, int] = MappingProxyType(
         "error": 500,
         "backend_error": 500,
         "crashed_worker": 500,
-        "artifact": 500,
+        "artifact": 400,  # of those that come along with a load: as Triton has it for every load that fails
         "settings": 500,
         "unsupported": 501,
         "queue_full": 503,

@@ -10,7 +10,7 @@ from typing import Any
 from service.errors import InvalidRequest, Unsupported
 from service.protocol.engine_port import Engine
 from service.protocol.gate import check_unlocked
-from service.quoting import quoted
+from service.quoting import listed, quoted
 from service.trace_file import TraceFile
 from service.tracing import ALL, OFF
 
@@ -61,7 +61,7 @@ def change_trace_settings(engine: Engine, model: str | None, changes: Mapping[st
         elif key == "trace_mode":
             _check_mode(texts)
         else:
-            raise InvalidRequest(f"{quoted(key)} isn't known, there are {list(trace_settings(engine, model))}")
+            raise InvalidRequest(f"{quoted(key)} isn't known, there are {listed(trace_settings(engine, model))}")
     traces.change(name, wanted)
 
 

@@ -50,7 +50,7 @@ class Checks:
     def _config_alone(self, root: Path, name: str, version: int, config: ModelConfig) -> VersionFolder:
         """A version that another server or other models compute, which have cards of their own."""
         if self.require_card and config.hone.remote:
-            raise ArtifactError(f"{name}/{CONFIG_NAME}: a card is required, and a model of a remote server has none")
+            raise ArtifactError(f"{config.origin}: a card is required, and a model of a remote server has none")
         return VersionFolder(version=version, model_path=resolve_under(root, name, CONFIG_NAME))
 
     def _model_file(self, path: Path, place: str) -> None:

@@ -28,7 +28,7 @@ def ensemble_versions(config: ModelConfig, on_disk: Collection[int]) -> Collecti
 
 def review_ensemble(config: ModelConfig, scheduling: EnsembleScheduling) -> tuple[str, ...]:
     """A warning for each step that never runs. Raises ArtifactError for what only the models of the steps can do."""
-    place = f"{config.name}/config.pbtxt"
+    place = config.origin
     for key in config.parameters:
         if key.startswith(_NOT_ITS):
             raise ArtifactError(f"{place}: {key} is for the models that compute, an ensemble computes nothing itself")

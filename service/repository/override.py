@@ -14,6 +14,8 @@ from service.repository.folder import ModelFolder, VersionFolder
 from service.repository.glimpse import mark_of
 from service.repository.scan import scan_model
 
+_SENT = "the configuration that was sent"
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Override:
@@ -78,17 +80,16 @@ class SentFolder:
 
 def config_of(name: str, override: Override) -> ModelConfig:
     """The configuration that an override has for a model. Raises InvalidRequest."""
-    source = 'parameter "config"'
     if not is_model_name(name):
         raise InvalidRequest(f"{quoted(name)} can't name a model")
     try:
-        config = parse_json_config(override.config, name=name, source=source)
+        config = parse_json_config(override.config, name=name, source=_SENT)
     except ArtifactError as error:
         raise InvalidRequest(str(error)) from error
     if config.ensemble_scheduling and override.files:
-        raise InvalidRequest(f"{source}: ensemble_scheduling: other models compute it, so no files can be sent along")
+        raise InvalidRequest(f"{_SENT}: ensemble_scheduling: other models compute it, so no files can be sent along")
     if config.hone.remote and override.files:
-        raise InvalidRequest(f"{source}: hone.remote: another server computes, so no files can be sent along")
+        raise InvalidRequest(f"{_SENT}: hone.remote: another server computes, so no files can be sent along")
     return config
 
 

@@ -16,7 +16,7 @@ def remote_versions(config: ModelConfig) -> tuple[int, ...]:
 
 def review_remote(config: ModelConfig) -> tuple[str, ...]:
     """A warning for each thing in the config that has no effect. Raises ArtifactError for what can't be promised."""
-    place = f"{config.name}/config.pbtxt"
+    place = config.origin
     for key in config.parameters:
         if key.startswith(_NOT_OURS):
             raise ArtifactError(f"{place}: hone.remote: {key} is the remote server's, leave it out")

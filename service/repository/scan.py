@@ -133,7 +133,7 @@ def _labelled(config: ModelConfig, root: Path, name: str) -> ModelConfig:
     for output, filename in config.label_filenames.items():
         labelled = resolve_under(root, name, filename)
         if not labelled.is_file():
-            raise ArtifactError(f"{name}/{filename}: no such file, but {CONFIG_NAME} names it as label_filename")
+            raise ArtifactError(f"{name}/{filename}: no such file, but {config.origin} names it as label_filename")
         labels[output] = read_labels(labelled, source=f"{name}/{filename}")
     tokenizer = ""
     if config.hone.generate:

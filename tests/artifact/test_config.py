@@ -118,11 +118,11 @@ def test_json_parses_back() -> None:
         ('\n\ninput { nam: "x" }', 'config.pbtxt:3: unknown key "nam", did you mean "name"?'),
         ("zzz: 1", 'config.pbtxt:1: unknown key "zzz"'),
         ("input { data_type: TYPE_UINT }", "did you mean"),
-        ('max_batch_size: "8"', "config.pbtxt:1: 'max_batch_size"),
-        ("input {", 'config.pbtxt:1: Expected "}".'),
-        ('name: "other"', 'config.pbtxt: name is "other", but the folder is "m"'),
-        ("max_batch_size: -1", "config.pbtxt: max_batch_size is -1, expected 0 or above"),
-        ('backend: "python"', 'config.pbtxt: backend "python" isn\'t one of onnxruntime, openvino'),
+        ('max_batch_size: "8"', "m/config.pbtxt:1: 'max_batch_size"),
+        ("input {", 'm/config.pbtxt:1: Expected "}".'),
+        ('name: "other"', 'm/config.pbtxt: name is "other", but the folder is "m"'),
+        ("max_batch_size: -1", "m/config.pbtxt: max_batch_size is -1, expected 0 or above"),
+        ('backend: "python"', 'm/config.pbtxt: backend "python" isn\'t one of onnxruntime, openvino'),
         ('platform: "tensorrt_plan"', 'backend "tensorrt_plan" isn\'t one of'),
         ('default_model_filename: "../model.onnx"', "must be a file name, not a path"),
         ("input { data_type: TYPE_FP32 dims: [1] }", 'input "": has no name'),
@@ -182,8 +182,8 @@ def test_ignored_fields_warn() -> None:
     """
 
     assert parse_config(text, name="m").warnings == (
-        "config.pbtxt: dynamic_batching.preserve_ordering isn't implemented and is ignored",
-        "config.pbtxt: model_warmup isn't implemented and is ignored",
+        "m/config.pbtxt: dynamic_batching.preserve_ordering isn't implemented and is ignored",
+        "m/config.pbtxt: model_warmup isn't implemented and is ignored",
     )
 
 

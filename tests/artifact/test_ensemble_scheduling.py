@@ -101,7 +101,7 @@ def test_what_is_wrong_is_named(steps: tuple[str, ...], words: str) -> None:
         config(*steps)
 
     assert words.removeprefix("e: ") in str(caught.value)
-    assert str(caught.value).startswith("config.pbtxt: ensemble_scheduling")
+    assert str(caught.value).startswith("e/config.pbtxt: ensemble_scheduling")
 
 
 @pytest.mark.parametrize(

@@ -14,13 +14,13 @@ from tests.artifact.test_config import WHOLE
 def test_json_says_the_same_as_text() -> None:
     """A configuration that is told as JSON is the same when it is read again, and one in protobuf's JSON is, too."""
     config = parse_config(WHOLE, name="m")
-    again = parse_json_config(json.dumps(config.to_json()), name="m", source="config.pbtxt")
+    again = parse_json_config(json.dumps(config.to_json()), name="m", source="m/config.pbtxt")
 
     assert config == again
     proto = pb.ModelConfig.FromString(config.source)
     for names in (True, False):
         text = json_format.MessageToJson(proto, preserving_proto_field_name=names)
-        assert config == parse_json_config(text, name="m", source="config.pbtxt")
+        assert config == parse_json_config(text, name="m", source="m/config.pbtxt")
 
 
 @pytest.mark.parametrize(

@@ -54,7 +54,7 @@ def test_other_elements(dims: str, shape: str, text: str) -> None:
     """They are refused, as Triton refuses them."""
     with pytest.raises(ArtifactError) as caught:
         config(dims, shape)
-    assert f'config.pbtxt: input "x": reshape: {text}' == str(caught.value)
+    assert f'm/config.pbtxt: input "x": reshape: {text}' == str(caught.value)
 
 
 @pytest.mark.parametrize(

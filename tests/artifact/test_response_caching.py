@@ -31,7 +31,7 @@ def test_what_another_computes_is_not_kept() -> None:
     """A warning says where to enable it instead."""
     config = parse_config(ENABLED + 'parameters { key: "hone.remote" value { string_value: "east" } }', name="m")
 
-    assert (False, ("config.pbtxt: response_cache is ignored: enable it on the server that computes",)) == (
+    assert (False, ("m/config.pbtxt: response_cache is ignored: enable it on the server that computes",)) == (
         config.response_cache,
         config.warnings,
     )

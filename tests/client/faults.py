@@ -272,6 +272,22 @@ def _rows_uncounted(asked: Asked, right: RightServer) -> Told | None:
     return answer
 
 
+def hits(*, inferences: Callable[[RightServer], int]) -> Fault:
+    """All requests but the first are answered by a cache, which inference_count says so much of."""
+
+    def change(answer: dict[str, Any], right: RightServer) -> dict[str, Any]:
+        (one,) = answer["model_stats"]
+        hit = {"count": max(right.requests - 1, 0), "ns": 1000}
+        one["inference_stats"]["cache_hit"] = hit
+        return {"model_stats": [{**one, "inference_count": inferences(right), "execution_count": 1}]}
+
+    def fault(asked: Asked, right: RightServer) -> Told | None:
+        answer = right.answer(asked)
+        return answer.with_json(change(answer.json(), right)) if asked.path == f"{PATH}/stats" else answer
+
+    return fault
+
+
 def _failures_counted(asked: Asked, right: RightServer) -> Told | None:
     answer = right.answer(asked)
     right.requests += asked.is_infer and asked.body == b"{"
@@ -527,6 +543,11 @@ PLANTED = (
         found_by=("http.statistics.success", "http.statistics.inferences", "http.statistics.rows"),
     ),
     Planted(name="requests are counted, not rows", fault=_rows_uncounted, found_by=("http.statistics.rows",)),
+    Planted(
+        name="hits of a cache are inferences",
+        fault=hits(inferences=lambda right: right.rows),
+        found_by=("http.statistics.inferences", "http.statistics.rows"),
+    ),
     Planted(name="refusals are successes", fault=_failures_counted, found_by=("http.statistics.refusals",)),
     Planted(
         name="an index in an object",

@@ -18,8 +18,8 @@ from service.client.conformance.report import Report
 from service.client.conformance.suite import CHECKS, run, selected
 from service.command_line import dispatch
 from service.exit_code import ExitCode
-from tests.client.faults import PLANTED, Planted, constant, inferred, no, told, when, yes
-from tests.client.right_server import METADATA, MODEL, Asked, Fault, RightServer, Told, serving
+from tests.client.faults import PLANTED, Planted, constant, hits, inferred, no, told, when, yes
+from tests.client.right_server import CONFIG, METADATA, MODEL, Asked, Fault, RightServer, Told, serving
 
 SECONDS = 5.0
 FIELDS = {"id", "group", "level", "extension", "document", "says"}
@@ -194,6 +194,49 @@ def test_checks_are_listed_without_a_server(capsys: pytest.CaptureFixture[str]) 
     assert "http.infer.id" in said
     assert "http.trace.model" in said
     assert "http.infer.version" not in said
+
+
+def test_hits_of_a_cache_are_no_inferences() -> None:
+    """A server that counts them apart, by requests, is right, also for one of two rows."""
+    report = report_of(hits(inferences=lambda _: 1), "http.statistics")
+
+    assert {Outcome.PASSED} == {one.outcome for one in report.results}
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        {"sequence_batching": {}},
+        {"ensemble_scheduling": {"step": []}},
+        {"model_transaction_policy": {"decoupled": True}},
+        {"response_cache": {"enable": True}},
+        ["no configuration"],
+    ],
+    ids=str,
+)
+def test_a_plain_model_is_asked(config: Any) -> None:
+    """Rather than one before it in the index; the first where no other is plain, or none says what it is."""
+    switched_off = {"model_transaction_policy": {"decoupled": False}, "sequence_batching": None}
+
+    def index(asked: Asked, right: RightServer) -> Told | None:
+        if asked.path == "/v2/repository/index":
+            return Told(status=200, body=json.dumps([{"name": "odd"}, {"name": MODEL}]).encode())
+        if asked.path == f"/v2/models/{MODEL}/config":
+            return Told(status=200, body=json.dumps({**CONFIG, **switched_off}).encode())
+        if asked.path.startswith("/v2/models/odd"):
+            found = config if asked.path.endswith("/config") else METADATA
+            return Told(status=200, body=json.dumps(found).encode())
+        return None
+
+    def odd_ones(asked: Asked, right: RightServer) -> Told | None:
+        told = index(asked, right)
+        return Told(status=200, body=json.dumps(config).encode()) if asked.path.endswith("/config") else told
+
+    def bare(asked: Asked, right: RightServer) -> Told | None:
+        return Told(status=200, body=b'{"extensions": []}') if asked.path == "/v2" else index(asked, right)
+
+    asked = [discover(Direct(fault), None, Wanted(), SECONDS).model for fault in (index, odd_ones, bare)]
+    assert [MODEL, "odd", "odd"] == asked
 
 
 def test_extensions_that_are_not_listed_are_not_checked() -> None:

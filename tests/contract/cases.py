@@ -161,6 +161,20 @@ BAD_DOCUMENTS = (
         "Expected array, got int - at $.inputs",
         "invalid_request",
     ),
+    *[
+        Case(
+            f"a dimension that is {shape[:5]}, beside {beside[1].decode()}",
+            post(INFER, document().replace(b'"shape": [1, 2]', b'"shape": [%s]' % shape.encode()).replace(*beside)),
+            400,
+            f'input \\"x\\": the JSON doesn\'t fit the protocol: {words} - at $.inputs[0].shape[0]',
+            "invalid_request",
+        )
+        for shape, words, beside in (
+            ("1" + "0" * 5000, "Integer value out of range", (b"1.0", b"1.0")),
+            ("1e400", "Number out of range", (b"1.0", b"1.0")),
+            ("1.5", "Expected int, got float", (b"1.0", b"NaN")),
+        )
+    ],
     Case("endless nesting", post(INFER, b'{"a":' + b"[" * 30000), 400, "nested too deeply", "invalid_request"),
     Case(
         "half a character", post(INFER, document().replace(b'"x"', b'"\\ud800"')), 400, "malformed", "invalid_request"
@@ -185,12 +199,17 @@ BAD_DOCUMENTS = (
     _bad("parameter beyond 64 bits", 'parameter \\"a\\" is beyond 64 bits', parameters={"a": 2**64}),
     _bad("reserved parameter", "the prefix triton_ is reserved", parameters={"triton_a": 1}),
     _bad("negative timeout", "parameter timeout is -1", parameters={"timeout": -1}),
+    *[
+        _bad(f"a sequence of {said}", f"parameter sequence_id is {said}", parameters={"sequence_id": value})
+        for value, said in ((-1, "-1"), (1.5, "1.5"), (False, "false"))
+    ],
+    _bad("sequence_start is a number", "sequence_start is 1, expected true", parameters={"sequence_start": 1}),
     _bad("timeout is text", 'parameter timeout is \\"5\\"', parameters={"timeout": "5"}),
-    _bad("timeout is true", "parameter timeout is True", parameters={"timeout": True}),
-    _bad("timeout without end", "parameter timeout is inf", parameters={"timeout": float("inf")}),
+    _bad("timeout is true", "parameter timeout is true", parameters={"timeout": True}),
+    _bad("timeout without end", "parameter timeout is Infinity", parameters={"timeout": float("inf")}),
     _bad("negative priority", "parameter priority is -1, expected a level from 1 on", parameters={"priority": -1}),
     _bad("priority is text", 'parameter priority is \\"1\\"', parameters={"priority": "1"}),
-    _bad("priority is true", "parameter priority is True", parameters={"priority": True}),
+    _bad("priority is true", "parameter priority is true", parameters={"priority": True}),
     _bad("fraction of a priority", "parameter priority is 1.5", parameters={"priority": 1.5}),
     _bad("timeout header is text", "X-Request-Timeout-Ms", headers=("X-Request-Timeout-Ms: soon",)),
     _bad("timeout header isn't decimal", "X-Request-Timeout-Ms", headers=("X-Request-Timeout-Ms: 1_000",)),
@@ -244,7 +263,7 @@ REFUSED = (
             400,
             f'output \\"y\\": classification is {shown}',
         )
-        for count, shown in ((0, "0"), (-1, "-1"), (True, "True"), (1.5, "1.5"), ("2", '\\"2\\"'))
+        for count, shown in ((0, "0"), (-1, "-1"), (True, "true"), (1.5, "1.5"), ("2", '\\"2\\"'))
     ],
     Case(
         "shared memory in",
@@ -268,11 +287,15 @@ REFUSED = (
         Case(f"shared memory, {shown}", infer(tensor(None, parameters=parameters)), 400, shown)
         for parameters, shown in (
             ({"shared_memory_region": 1}, "must be the name of a region"),
-            ({"shared_memory_region": "a"}, "shared_memory_byte_size is None"),
+            ({"shared_memory_region": "a"}, "shared_memory_byte_size is null"),
             ({"shared_memory_region": "a", "shared_memory_byte_size": -1}, "shared_memory_byte_size is -1"),
             (
+                {"shared_memory_region": "a", "shared_memory_byte_size": 1, "shared_memory_offset": 2**63},
+                "is 9223372036854775808, expected a number of bytes from 0 to 9223372036854775807",
+            ),
+            (
                 {"shared_memory_region": "a", "shared_memory_byte_size": 1, "shared_memory_offset": True},
-                "shared_memory_offset is True",
+                "shared_memory_offset is true",
             ),
         )
     ],
@@ -322,6 +345,7 @@ ROUTES = (
     Case("no version", infer(path="/v2/models/affine/versions//infer"), 404, "", "not_found"),
     Case("wrong method", get(INFER), 405, "use POST", "method_not_allowed"),
     Case("wrong method for a model", post("/v2/models/affine", b""), 405, "use GET", "method_not_allowed"),
+    Case("predict by GET", get("/v1/models/affine:predict"), 405, "GET isn't allowed for", "method_not_allowed"),
     Case("delete", get(INFER, method="DELETE"), 405, "use POST", "method_not_allowed"),
 )
 CASES = (*GOOD, *BAD_TENSORS, *BAD_DOCUMENTS, *BAD_BINARY, *REFUSED, *ROUTES)

@@ -170,7 +170,10 @@ def test_a_refusal_has_code_text_and_reason(live: LiveGrpc, model: str, code: st
             request(raw=None, datatype="FP16", contents=pb.InferTensorContents(fp32_contents=[1] * 4)),
             "FP16 has no contents",
         ),
-        (request(parameters={"shared_memory_region": pb.InferParameter(string_param="r")}), "byte_size is None"),
+        (
+            request(parameters={"shared_memory_region": pb.InferParameter(string_param="r")}),
+            'input "x": shared_memory_byte_size is null',
+        ),
     ],
 )
 def test_what_cannot_be_read_is_refused(live: LiveGrpc, message: pb.ModelInferRequest | bytes, text: str) -> None:
@@ -207,7 +210,9 @@ def test_a_call_that_is_not_there_is_refused(live: LiveGrpc) -> None:
     [
         ("timeout", pb.InferParameter(int64_param=-1), "parameter timeout is -1"),
         ("timeout", pb.InferParameter(string_param="soon"), 'parameter timeout is "soon"'),
-        ("priority", pb.InferParameter(bool_param=True), "parameter priority is True"),
+        ("priority", pb.InferParameter(bool_param=True), "parameter priority is true"),
+        ("sequence_id", pb.InferParameter(int64_param=-1), "parameter sequence_id is -1"),
+        ("sequence_id", pb.InferParameter(double_param=1.5), "parameter sequence_id is 1.5"),
         ("triton_x", pb.InferParameter(int64_param=1), "the prefix triton_ is reserved"),
         ("empty", pb.InferParameter(), 'parameter "empty" has no value'),
     ],

@@ -54,7 +54,7 @@ def test_what_is_set_is_told(door: tuple[Any, LogControl]) -> None:
     answer = client.update_log_settings({"log_info": False, "log_verbose_level": 2})
     assert ALL | {"log_info": False, "log_verbose_level": 2} == told(client, answer)
     assert LogSettings(info=False, verbose_level=2) == logs.settings
-    answer = client.update_log_settings({"log_info": True, "log_verbose_level": 0, "log_format": "default"})
+    answer = client.update_log_settings({"log_info": True, "log_verbose_level": 0, "log_format": "ISO8601"})
     assert ALL == told(client, answer)
 
 
@@ -62,8 +62,9 @@ def test_what_is_set_is_told(door: tuple[Any, LogControl]) -> None:
     "changes,text",
     [
         ({"log_file": "server.log"}, "log_file can't be set"),
-        ({"log_info": False, "log_format": "odd"}, 'log_format is "odd"'),
-        ({"log_warnings": True}, '"log_warnings" isn\'t known'),
+        ({"log_info": False, "log_format": "default"}, 'log_format can.t be "default": times are .* as "ISO8601" says'),
+        ({"log_info": False, "log_format": "odd"}, 'log_format is "odd", expected "ISO8601"'),
+        ({"log_warnings": True}, '"log_warnings" isn\'t known, there are "log_file", "log_info", '),
     ],
 )
 def test_a_change_that_is_refused_changes_nothing(
@@ -91,7 +92,12 @@ def test_strangers_may_only_look(door: tuple[Any, LogControl]) -> None:
 def test_what_is_no_object_is_refused(server: Live) -> None:
     """A body that is something else, and values of another kind; an empty one changes nothing."""
     wrong = (b"[]", b"{", b'{"log_verbose_level": 4294967296}', b'{"log_verbose_level": true}', b'{"log_error": "no"}')
-    for content, code in (*((text, 400) for text in wrong), (b'{"log_info": null}', 400), (b"", 200)):
+    for content, code in (
+        *((text, 400) for text in wrong),
+        (b'{"log_info": null}', 400),
+        (b'{"log_format": "default"}', 501),
+        (b"", 200),
+    ):
         answer = ask(server.port, post("/v2/logging", content))
         assert code == status(answer)
         assert json.loads(body(answer))

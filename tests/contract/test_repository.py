@@ -160,7 +160,7 @@ def test_bodies_may_be_empty(server: Live, path: str) -> None:
         ("/models/affine/unload", b'{"parameters": {"unload_dependents": 1}}', 400, "invalid_request"),
         ("/models/affine/unload", b'{"parameters": {"unload": true}}', 400, "invalid_request"),
         ("/models/full/unload", b"", 400, "invalid_request"),
-        ("/models/failing/load", b"", 500, "artifact"),
+        ("/models/failing/load", b"", 400, "artifact"),
         ("/models/nobody/load", b"", 404, "model_not_found"),
         ("/other/index", b"", 501, "unsupported"),
         ("/other/models/affine/load", b"", 501, "unsupported"),

@@ -125,12 +125,12 @@ def test_what_does_not_fit_is_refused(door: Door, region: Make) -> None:
     key, _ = region(32)
     door.client.register_system_shared_memory("r", key, 32)
     for given, taken, text in (
-        (("r", 16, 17), None, "has 32 bytes, 16 from 17 on"),
+        (("r", 16, 17), None, r'input "x": region "r" has 32 bytes, 16 from 17 on are asked for'),
         (("r", 2**40, 0), None, "are asked for"),
         (("r", 8, 0), None, "needs 16 bytes, got 8"),
         (("r", 16, 0), ("r", 8, 0), 'output "y" has 16 bytes, shared_memory_byte_size of region "r" is 8'),
-        (("gone", 16, 0), None, 'region "gone" isn\'t registered'),
-        (("r", 16, 0), ("gone", 16, 0), 'region "gone" isn\'t registered'),
+        (("gone", 16, 0), None, 'input "x": region "gone" isn\'t registered'),
+        (("r", 16, 0), ("gone", 16, 0), 'output "y": region "gone" isn\'t registered'),
     ):
         with pytest.raises(InferenceServerException, match=text):
             door.infer(given, taken)
@@ -145,7 +145,7 @@ def test_what_is_no_region_is_not_registered(door: Door, region: Make) -> None:
         ("r", key, 32, 0, "is registered already"),
         ("s", key, 33, 0, "has less than 33 bytes"),
         ("s", key, 1, 2**62, "has less than"),
-        ("s", key, 0, 0, "byte_size is 0"),
+        ("s", key, 0, 0, "byte_size is 0, expected a number of bytes from 1 to 9223372036854775807"),
         ("s", "/hone-test-nothing", 8, 0, "there is no shared memory object"),
         ("s", "/../../etc/passwd", 8, 0, "isn't the name of a shared memory object"),
         ("s", "//etc", 8, 0, "isn't the name of a shared memory object"),

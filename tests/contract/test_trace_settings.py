@@ -82,7 +82,7 @@ def test_what_is_set_is_told(door: tuple[Any, Any]) -> None:
         ({"trace_level": ["LOUD"]}, 'trace_level is "LOUD"'),
         ({"trace_rate": "0"}, 'trace_rate is "0", expected how many requests'),
         ({"trace_rate": "1.5"}, 'trace_rate is "1.5"'),
-        ({"trace_rate": ["1", "2"]}, r"trace_rate is \['1', '2'\]"),
+        ({"trace_rate": ["1", "2"]}, r'trace_rate is \["1", "2"\]'),
         ({"trace_count": "-2"}, 'trace_count is "-2"'),
         ({"trace_count": "2147483648"}, "trace_count .* to 2147483647"),
         ({"trace_rate": "3", "log_frequency": "often"}, 'log_frequency is "often"'),

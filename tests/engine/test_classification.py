@@ -86,3 +86,12 @@ def test_an_error_passes() -> None:
     Classified(kept, {"y": 1}, config(8)).finish(error)
 
     assert [error] == kept.endings
+
+
+def test_classes_are_bounded() -> None:
+    """Of all rows together; what is asked for beyond what there is costs nothing."""
+    receiver = Classified(Kept(), {"y": 1_000_000}, config(8))
+    receiver.emit(answer(np.zeros((2, 4), np.float32)))
+
+    with pytest.raises(InvalidRequest, match='output "y": 131074 classes are asked for, at most 131072 are given'):
+        receiver.emit(answer(np.zeros((2, 65537), np.float32)))

@@ -187,8 +187,8 @@ def test_ensembles_are_checked_against_the_models_of_their_steps(tmp_path: Path)
     assert {
         "lacking": f'lacking/{place}: step 1 (model "bad"): no model "bad" would be served',
         "old": f'old/{place}: step 1 (model "m"): version 3 would not be served',
-        "round": "round/config.pbtxt: an ensemble can't be made of itself: round -> trip -> round",
-        "trip": "trip/config.pbtxt: an ensemble can't be made of itself: trip -> round -> trip",
+        "round": "round: an ensemble can't be made of itself: round -> trip -> round",
+        "trip": "trip: an ensemble can't be made of itself: trip -> round -> trip",
         "wrong": f'wrong/{place}: tensor "out" has shape [-1, 10] as output "y" of step 1 (model "m"), but [-1, 9] as'
         ' output "out" of the ensemble',
     } == problems

@@ -137,28 +137,48 @@ def test_files_take_the_place_of_the_whole_folder(door: Door) -> None:
     assert door.lists(mlp_1="READY")
 
 
+def test_a_load_that_fails_is_a_bad_request(door: Door) -> None:
+    """At both doors, whatever is wrong; a configuration that was sent is not taken for the file in the folder."""
+    gpu = {"instance_group": [{"kind": "KIND_GPU"}]}
+    remote = {"parameters": {"hone.remote": {"string_value": "nowhere"}}}
+    integers = TENSORS | {"input": [{"name": "x", "data_type": "TYPE_INT32", "dims": [64]}], "max_batch_size": 8}
+    wrong: list[tuple[dict[str, Any], dict[str, bytes], str]] = [
+        ({}, {"_1_model": b"garbage"}, "isn't ONNX"),
+        (integers, {}, 'the configuration that was sent: input "x": config says INT32, the model has FP32'),
+        (integers, {"_1_model": mlp()}, 'the configuration that was sent: input "x"'),
+        (gpu, {}, "KIND_GPU"),
+        (remote, {}, "no --remote nowhere=URL"),
+    ]
+    for config, files, text in wrong:
+        with pytest.raises(InferenceServerException, match=text) as caught:
+            door.load("mlp", config, **files)
+        assert caught.value.status() in {"400", "StatusCode.INVALID_ARGUMENT"}
+        assert "config.pbtxt" not in str(caught.value)
+
+
 @pytest.mark.parametrize("door", ["http"], indirect=True)
 def test_a_bad_override_leaves_what_serves(door: Door) -> None:
     """Whatever is wrong with it is said, and with whose parameter; a version that is sound is served."""
     door.load("mlp", {"max_batch_size": 8}, _7_model=mlp(7))
     wrong: list[tuple[dict[str, Any] | str, dict[str, bytes], str]] = [
-        ("{", {}, 'parameter "config": the JSON is malformed'),
-        ("[]", {}, 'parameter "config": expected a JSON object'),
-        ("[" * 5000, {}, 'parameter "config": the JSON is malformed'),
-        ('{"parameters": ' * 200 + "1" + "}" * 200, {}, 'parameter "config"'),
+        ("{", {}, "the configuration that was sent: the JSON is malformed"),
+        ("[]", {}, "the configuration that was sent: expected a JSON object"),
+        ("[" * 5000, {}, "the configuration that was sent: the JSON is malformed"),
+        ('{"parameters": ' * 200 + "1" + "}" * 200, {}, "the configuration that was sent"),
         ({"max_batch_sise": 8}, {}, 'unknown key "max_batch_sise", did you mean "max_batch_size"'),
         ({"input": [{"name": "x", "data_type": "TYPE_FP31"}]}, {}, 'unknown value TYPE_FP31 .* mean "TYPE_FP32"'),
-        ({"max_batch_size": "many"}, {}, 'parameter "config": .*max_batch_size'),
-        ({"name": "other"}, {}, 'parameter "config": name is "other"'),
-        ({"ensemble_scheduling": {}, "platform": "none"}, {}, 'parameter "config": '),
+        ({"max_batch_size": "many"}, {}, "the configuration that was sent: .*max_batch_size"),
+        ({"name": "other"}, {}, 'the configuration that was sent: name is "other"'),
+        ({"ensemble_scheduling": {}, "platform": "none"}, {}, "the configuration that was sent: "),
         ({"parameters": {"hone.remote": {"string_value": "east"}}}, {"_1_model": mlp()}, "no files can be sent along"),
         ({"max_batch_size": 8}, {"_1_model": b"nonsense"}, "mlp/1: .*isn't ONNX.*version 7 goes on serving"),
         ({"max_batch_size": 8}, {"_1_other": mlp()}, "mlp/1/model.onnx: no such file"),
         ({**TENSORS, "input": [{"name": "z", "data_type": 11, "dims": [64]}]}, {"_7_model": mlp()}, 'input "z"'),
     ]
     for config, files, text in wrong:
-        with pytest.raises(InferenceServerException, match=text):
+        with pytest.raises(InferenceServerException, match=text) as caught:
             door.load("mlp", config, **files)
+        assert "400" == caught.value.status()
         assert door.answers_like(7)
     both = {"version_policy": {"latest": {"num_versions": 2}}, "max_batch_size": 8}
     with pytest.raises(InferenceServerException, match=r"mlp/9: .*isn't ONNX.*version 8 was loaded"):

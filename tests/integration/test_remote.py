@@ -57,6 +57,8 @@ async def test_a_remote_that_comes_and_goes(tmp_path: Path) -> None:
         assert ("READY", "UNAVAILABLE") == (index["own"]["state"], index["m"]["state"])
         assert "the remote server can't be reached" == index["m"]["reason"]
         assert (503, "not_ready") == (refused.status_code, refused.json()["reason"])
+        told = (await client.get("/v2/models/stats")).json()["model_stats"]
+        assert ["m", "own"] == sorted(one["name"] for one in told)
 
         async with running(triton):
             await status(client, 200)
@@ -185,7 +187,7 @@ async def test_a_load_by_request_of_a_remote_that_is_down(tmp_path: Path) -> Non
             async with running(west):
                 assert 200 == (await client.post("/v2/repository/models/m/load", timeout=30)).status_code
                 assert 200 == (await client.post("/v2/models/m/infer", json=BODY)).status_code
-                assert (500, 1, 1) == (refused.status_code, len(east.asked), len(west.asked))
+                assert (400, 1, 1) == (refused.status_code, len(east.asked), len(west.asked))
 
 
 async def test_a_client_that_hangs_up(tmp_path: Path) -> None:

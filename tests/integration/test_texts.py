@@ -87,6 +87,16 @@ def test_chance_and_its_seed(served: Served) -> None:
     ]
 
 
+def test_parameters_stand_where_they_like(served: Served) -> None:
+    """In `parameters` or beside the text; what nobody knows is passed over in both places, as clients of other servers
+    send it.
+    """
+    usual = {"max_tokens": 3, "bad_words": "", "stop_words": "", "timeout": 5_000_000, "priority": 1, "max_token": 2}
+    for content in (usual, {"parameters": usual}, {"stop": ["z"], "parameters": usual}):
+        told = post(served, "/v2/models/abc/generate", text_input="ab", **content)
+        assert (200, "cde") == (told.status_code, told.json().get("text_output")), told.text
+
+
 def test_a_stream_gives_tokens_as_they_are_made(served: Served) -> None:
     """The last event says why it ended; nothing of what ends it is given out."""
     told = events(served, "ab", max_tokens=4)
@@ -154,7 +164,17 @@ def test_a_worker_that_is_killed_ends_no_text(served: Served) -> None:
         (400, "text_input has 50 tokens", {"text_input": "a" * 50}),
         (400, '"text_input" must be a text', {"text_input": 5}),
         (400, '"text_input" must be a text', {}),
-        (400, "isn't known", {"text_input": "a", "prompt": "b"}),
+        (400, '"prompt" must be a string, a number', {"text_input": "a", "prompt": {}}),
+        (400, '"top_k" is given twice', {"text_input": "a", "top_k": 1, "parameters": {"top_k": 1}}),
+        (400, '"text_input" is given twice', {"text_input": "a", "parameters": {"text_input": "b"}}),
+        (400, "max_tokens is true", {"text_input": "a", "max_tokens": True}),
+        (400, "stop is 5", {"text_input": "a", "stop": 5}),
+        (400, "parameter stop must be", {"text_input": "a", "stop": [5]}),
+        (400, "parameter stop_words must be", {"text_input": "a", "stop_words": [5]}),
+        (400, "parameter stop_words must be", {"text_input": "a", "parameters": {"stop_words": "[5]"}}),
+        (400, "sequence_id is -1", {"text_input": "a", "sequence_id": -1}),
+        (400, "timeout is", {"text_input": "a", "timeout": "soon"}),
+        (504, "not written within|not finished within", {"text_input": "a", "timeout": 1}),
         (400, "top_p is 2", {"text_input": "a", "parameters": {"top_p": 2}}),
         (400, "max_tokens is 0", {"text_input": "a", "max_tokens": 0}),
         (400, "timeout is", {"text_input": "a", "parameters": {"timeout": -1}}),
@@ -226,6 +246,37 @@ def test_in_one_answer_by_the_usual_calls(served: Served) -> None:
     answer = post(served, "/v2/models/abc/infer", inputs=[entry], parameters={"max_tokens": 3})
     told = answer.json()
     assert ("length", ["cde"]) == (told["parameters"]["finish_reason"], told["outputs"][0]["data"])
+
+
+@pytest.mark.parametrize("rows", [0, 2, 65])
+def test_one_text_a_request(served: Served, rows: int) -> None:
+    """Its configuration says so, however many texts share a step, and so does the refusal of another number."""
+    with triton.InferenceServerClient(served.grpc) as client:
+        assert 1 == client.get_model_config("abc").config.max_batch_size
+        assert [-1, 1] == client.get_model_metadata("abc").inputs[0].shape
+    assert 1 == httpx.get(f"{served.http}/v2/models/abc/config").json()["max_batch_size"]
+    entry = {"name": "text_input", "shape": [rows, 1], "datatype": "BYTES", "data": ["ab"] * rows}
+    answer = post(served, "/v2/models/abc/infer", inputs=[entry])
+
+    assert (400, f'{rows} rows, but model "abc" writes one text a request') == (
+        answer.status_code,
+        answer.json()["error"],
+    )
+
+
+def test_a_text_is_one_inference(served: Served) -> None:
+    """The steps that it took are executions; one that was refused is no inference."""
+
+    def counts() -> tuple[int, int]:
+        with triton.InferenceServerClient(served.grpc) as client:
+            (found,) = client.get_inference_statistics("one").model_stats
+        return found.inference_count, found.execution_count
+
+    before = counts()
+    assert 200 == generate(served, "ab", model="one", max_tokens=5)["status"]
+    assert 400 == generate(served, "", model="one")["status"]
+    inferences, executions = (now - then for now, then in zip(counts(), before, strict=True))
+    assert (1, 6) == (inferences, executions)
 
 
 @pytest.mark.parametrize(
@@ -301,6 +352,19 @@ def test_a_changed_tokenizer_is_a_changed_model(tmp_path: Path) -> None:
         path.write_text("{}")
         assert 200 != post(served, load).status_code
         assert "bc" == generate(served, "a", max_tokens=2)["text_output"]
+
+
+def test_the_configuration_that_is_shown_can_be_loaded(tmp_path: Path) -> None:
+    """With the decoder's `max_batch_size` or without: clients see the same."""
+    write_alphabet(tmp_path, "abc")
+    with serving(tmp_path, *EXPLICIT) as served:
+        shown = httpx.get(f"{served.http}/v2/models/abc/config").json()
+        for most in (1, 8):
+            config = json.dumps({**shown, "max_batch_size": most})
+            loaded = post(served, "/v2/repository/models/abc/load", parameters={"config": config})
+            assert 200 == loaded.status_code, loaded.text
+            assert "bc" == generate(served, "a", max_tokens=2)["text_output"]
+            assert shown == httpx.get(f"{served.http}/v2/models/abc/config").json()
 
 
 def test_texts_that_end_it_may_be_given_in_both_ways(served: Served) -> None:

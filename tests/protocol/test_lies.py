@@ -14,6 +14,7 @@ from service.protocol.grpc.infer_request import InferDecoder as GrpcDecoder
 from service.protocol.grpc.wire import split
 from service.protocol.http.head import Head
 from service.protocol.http.infer_request import InferDecoder
+from service.protocol.http.v1_request import PredictDecoder
 from service.protocol.limits import MIB, Limits
 from tests.contract.double_engine import DoubleEngine
 
@@ -66,7 +67,7 @@ def test_a_shape_that_lies_is_refused_by_name(way: Callable[[list[int], str], No
     for datatype in DATATYPES:
         tracemalloc.start()
         try:
-            with pytest.raises(InvalidRequest, match='input "lied"'):
+            with pytest.raises((InvalidRequest, TooLarge), match='input "lied"'):
                 way(shape, datatype)
             assert tracemalloc.get_traced_memory()[1] < MIB
         finally:
@@ -144,9 +145,54 @@ def test_monstrous_json_is_refused_in_no_time(text: bytes) -> None:
     assert min(seconds) < SECONDS_OF_A_MIB * max(len(text) / MIB, 0.1)
 
 
-def test_the_last_of_equal_keys_counts() -> None:
-    """As in most parsers: what is checked is what is computed, also where the same JSON comes again."""
-    twice = _FRAME.replace(b'"data":', b'"data":[7.0],"data":') % b"[1.0]"
-    decoder = InferDecoder(DoubleEngine(), LIMITS, HOME)
-    for _ in range(3):
-        assert decoder.decode("m", None, Head(), twice)[0].inputs[0].array.tolist() == [1.0]
+MANY = LIMITS.max_bytes_elements + 1
+
+
+def as_binary_of_empty_texts(counts: list[int]) -> None:
+    """Each of these sends inputs "a", "b", ... of so many empty elements each."""
+    entries = [
+        {"name": name, "shape": [count], "datatype": "BYTES", "parameters": {"binary_data_size": 4 * count}}
+        for name, count in zip("abc", counts, strict=False)
+    ]
+    text = json.dumps({"inputs": entries}).encode()
+    body = text + bytes(4 * sum(counts))
+    InferDecoder(DoubleEngine(), LIMITS, HOME).decode("m", None, Head(json_length=len(text)), body)
+
+
+def as_json_of_empty_texts(counts: list[int]) -> None:
+    entries = [
+        {"name": name, "shape": [count], "datatype": "BYTES", "data": [""] * count}
+        for name, count in zip("abc", counts, strict=False)
+    ]
+    InferDecoder(DoubleEngine(), LIMITS, HOME).decode("m", None, Head(), json.dumps({"inputs": entries}).encode())
+
+
+def as_message_of_empty_texts(counts: list[int]) -> None:
+    message = pb.ModelInferRequest(raw_input_contents=[bytes(4 * count) for count in counts])
+    for name, count in zip("abc", counts, strict=False):
+        message.inputs.add(name=name, datatype="BYTES", shape=[count])
+    decode_message(message)
+
+
+@pytest.mark.parametrize("way", [as_binary_of_empty_texts, as_json_of_empty_texts, as_message_of_empty_texts])
+def test_texts_of_a_request_are_bounded_in_number(way: Callable[[list[int]], None]) -> None:
+    """Of all inputs together, before one of them is made: each would be an object."""
+    way([LIMITS.max_bytes_elements])
+    for counts, name in (([MANY], "a"), ([MANY // 2, MANY // 2 + 1], "b")):
+        tracemalloc.start()
+        try:
+            with pytest.raises(
+                TooLarge, match=f'input "{name}": {MANY} elements of BYTES in the request, at most 131072'
+            ):
+                way(counts)
+            assert tracemalloc.get_traced_memory()[1] < 8 * MIB  # the request itself and its JSON
+        finally:
+            tracemalloc.stop()
+
+
+def test_instances_that_are_texts_are_bounded_in_number() -> None:
+    """The same at the other protocol."""
+    with pytest.raises(TooLarge, match="131073 elements of BYTES"):
+        PredictDecoder(LIMITS).decode(
+            json.dumps({"instances": [""] * MANY}).encode(), DoubleEngine().metadata("echo", None)
+        )

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from service.client.conformance.rpc import Rpc
 
 _READY = json.dumps({"ready": True}).encode()
+_LOOKED_AT = 16
+"""Models whose configurations are read to find a plain one."""
 
 
 class WrongOptionError(Exception):
@@ -57,7 +59,7 @@ def discover(http: HttpClient, rpc: "Rpc | None", wanted: Wanted, seconds: float
 
 def _asked(http: HttpClient, rpc: "Rpc | None", wanted: Wanted, server: Mapping[str, Any]) -> Target:
     """The target with what the server says of the model. Raises WrongOptionError where it has none that is ready."""
-    model = wanted.model or _first_ready(http)
+    model = wanted.model or _plainest(http, _ready(http), server)
     target = Target(http=http, rpc=rpc, server=server, model=model, given=wanted.data is not None)
     found = http.get(target.path())
     if found.status != 200 and http.get(target.path("/ready")).status != 200:
@@ -67,7 +69,8 @@ def _asked(http: HttpClient, rpc: "Rpc | None", wanted: Wanted, server: Mapping[
     return target
 
 
-def _first_ready(http: HttpClient) -> str:
+def _ready(http: HttpClient) -> Sequence[str]:
+    """The names of the models that are ready, one at least. Raises WrongOptionError."""
     answer = http.post("/v2/repository/index", _READY)
     try:
         entries = answer.json() if answer.status == 200 else None
@@ -75,10 +78,30 @@ def _first_ready(http: HttpClient) -> str:
         entries = None
     if not isinstance(entries, list):
         raise WrongOptionError("the server has no repository index: name a model with --model NAME")
-    for entry in entries:
-        if isinstance(entry, dict) and entry.get("state", "READY") == "READY" and isinstance(entry.get("name"), str):
-            return str(entry["name"])
-    raise WrongOptionError("the repository index has no model that is READY: name one with --model NAME")
+    listed = [entry for entry in entries if isinstance(entry, dict) and entry.get("state", "READY") == "READY"]
+    names = [entry["name"] for entry in listed if isinstance(entry.get("name"), str)]
+    if not names:
+        raise WrongOptionError("the repository index has no model that is READY: name one with --model NAME")
+    return names
+
+
+def _plainest(http: HttpClient, names: Sequence[str], server: Mapping[str, Any]) -> str:
+    """The first that is plain by its configuration; the first of all where none is, or the server tells none."""
+    for name in names[:_LOOKED_AT]:
+        target = Target(http=http, rpc=None, server=server, model=name)
+        if "model_configuration" not in target.extensions:
+            break
+        if _is_plain(_object(http.get(target.path("/config")))):
+            return name
+    return names[0]
+
+
+def _is_plain(config: Mapping[str, Any]) -> bool:
+    """Whether there is a configuration, and it has no sequences, steps, further answers or cache."""
+    schedulers = [config.get(key) for key in ("sequence_batching", "ensemble_scheduling")]
+    switches = [config.get(key) for key in ("model_transaction_policy", "response_cache")]
+    is_on = any(isinstance(one, dict) and any(one.values()) for one in switches)  # off is written by some servers
+    return bool(config) and not is_on and all(one is None for one in schedulers)
 
 
 def _object(answer: Answer) -> dict[str, Any]:

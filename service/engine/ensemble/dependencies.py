@@ -121,7 +121,7 @@ def circle(name: str, parts: Parts) -> tuple[str, ...]:
 
 def in_words(path: Sequence[str]) -> str:
     """What is wrong with an ensemble that is made of itself."""
-    return f"{path[0]}/config.pbtxt: an ensemble can't be made of itself: {' -> '.join(path)}"
+    return f"{path[0]}: an ensemble can't be made of itself: {' -> '.join(path)}"
 
 
 def _refused(folder: ModelFolder, path: Sequence[str]) -> ModelFolder:

@@ -14,7 +14,7 @@ def problem_of_ensemble(config: ModelConfig, sound: Mapping[str, Mapping[int, Mo
     None where only a remote server could say it.
     """
     assert config.ensemble_scheduling
-    place = f"{config.name}/config.pbtxt: ensemble_scheduling"
+    place = f"{config.origin}: ensemble_scheduling"
     configs = []
     for step in config.ensemble_scheduling.steps:
         versions = sound.get(step.model, {})

@@ -61,7 +61,7 @@ def wire(config: ModelConfig, models: Sequence[ModelConfig]) -> Wiring:
     Raises ArtifactError naming the step, the tensor and what both sides say, where one doesn't fit the other.
     """
     assert config.ensemble_scheduling
-    place, batched = f"{config.name}/config.pbtxt: ensemble_scheduling", config.max_batch_size > 0
+    place, batched = f"{config.origin}: ensemble_scheduling", config.max_batch_size > 0
     pairs = list(zip(config.ensemble_scheduling.steps, models, strict=True))
     made = {spec.name: _End(who=_of_ensemble("input", spec), spec=spec, batched=batched) for spec in config.inputs}
     for step, model in pairs:

@@ -188,7 +188,7 @@ class RemoteModel:
         )
         if config.max_batch_size > description.max_batch_size:
             raise ArtifactError(
-                f"{self.name}/config.pbtxt: max_batch_size is {config.max_batch_size}, the remote's model takes"
+                f"{config.origin}: max_batch_size is {config.max_batch_size}, the remote's model takes"
                 f" {description.max_batch_size}"
             )
         if config == self._config:

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Collection, Sequence
 from itertools import count
 
-from service.artifact.config import ModelConfig
+from service.artifact.config import ModelConfig, text_config
 from service.artifact.generate import Generate
 from service.engine.admission import Admission
 from service.engine.device import Devices
@@ -27,7 +27,7 @@ class TextModel:
     """Owns the decoder and the tokenizer of one generation, and the texts that are being written.
 
     Implements `Servable`. Requests that are counted are those for texts, batches and rows are those of the decoder's
-    steps, which texts that are written at the same time share.
+    steps, which texts that are written at the same time share. `config` is what clients see: a text is one row.
     """
 
     def __init__(self, source: ModelSource, devices: Devices, metrics: ModelMetrics, limits: EngineLimits) -> None:
@@ -36,10 +36,10 @@ class TextModel:
         self.name = source.name
         self.version = source.version
         self.metrics = metrics
-        self.config: ModelConfig = source.config
+        self.config: ModelConfig = text_config(source.config)
         self._generate: Generate = source.config.hone.generate
         self._decoder = ServedModel(source, devices, metrics, limits, requests=ModelMetrics())
-        self._admission = Admission(source.config, metrics, default_deadline=limits.default_deadline)
+        self._admission = Admission(self.config, metrics, default_deadline=limits.default_deadline)
         self._most = limits.max_queued_requests
         self._numbers = count(1)
         self._tokens: Tokens | None = None
@@ -79,7 +79,7 @@ class TextModel:
         config, said = self._decoder.config, self._generate
         inputs = {spec.name: spec for spec in config.inputs}
         outputs = {spec.name: spec for spec in config.outputs}
-        place = f"{self.name}/config.pbtxt: hone.generate"
+        place = f"{config.origin}: hone.generate"
         if list(inputs) != [said.token]:
             raise ArtifactError(f'{place}: token is "{said.token}", the inputs besides states are {sorted(inputs)}')
         if said.logits not in outputs:
@@ -103,10 +103,9 @@ class TextModel:
         """Begin to write a text. Raises a HoneError when the request isn't taken."""
         if self._tokens is None:
             raise NotReady(f'model "{self.name}" is still loading')
+        self._check_rows(request)
         exchange = self._admission.exchange(request, receiver, self)
         wishes = wishes_of(request.parameters)
-        if exchange.rows != 1:
-            raise InvalidRequest(f'{exchange.rows} rows, but model "{self.name}" writes one text a request')
         self._check_prompt(exchange.inputs[0].ravel()[0])
         if len(self._authors) >= self._most:
             raise QueueFull(f"{self._most} texts are being written, which is the limit")
@@ -117,6 +116,13 @@ class TextModel:
         self._admission.live += 1
         author.start()
         return exchange
+
+    def _check_rows(self, request: InferRequest) -> None:
+        """Raises InvalidRequest for several texts, which the contract would have made into parts."""
+        for tensor in request.inputs:
+            rows = tensor.array.shape[0] if self.config.max_batch_size and tensor.array.ndim else 1
+            if rows != 1:
+                raise InvalidRequest(f'{rows} rows, but model "{self.name}" writes one text a request')
 
     def _check_prompt(self, text: bytes) -> None:
         """Raises InvalidRequest for one that can't be short enough: cutting texts into tokens holds the interpreter."""

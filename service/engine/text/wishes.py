@@ -29,7 +29,7 @@ class Wishes:
 
 def wishes_of(parameters: Parameters) -> Wishes:
     """By the parameters `max_tokens`, `temperature`, `top_k`, `top_p`, `seed`, `stop` (a text), `stop_words` (texts, as
-    a list in JSON) and `stream`. Raises InvalidRequest, which names the parameter and what it may be.
+    a list in JSON, or nothing) and `stream`. Raises InvalidRequest, which names the parameter and what it may be.
     """
     seed = None if "seed" not in parameters else _whole(parameters, "seed", 0, 0, _MOST_SEED)
     return Wishes(
@@ -74,20 +74,24 @@ def _flag(parameters: Parameters, key: str) -> bool:
 
 
 def _stops(parameters: Parameters) -> Sequence[str]:
-    stops: list[object] = [parameters["stop"]] if "stop" in parameters else []
-    if "stop_words" in parameters:
+    stop, stops = parameters.get("stop"), list[str]()
+    if isinstance(stop, str):
+        stops = [stop]
+    elif "stop" in parameters:
+        raise InvalidRequest(f"parameter stop is {quoted(stop)}, expected a text")
+    if parameters.get("stop_words", "") != "":
         try:
             listed = orjson.loads(str(parameters["stop_words"]))
         except orjson.JSONDecodeError:
             listed = None
-        if not isinstance(listed, list):
+        if not isinstance(listed, list) or any(not isinstance(stop, str) for stop in listed):
             raise InvalidRequest("parameter stop_words must be a list of texts, written as JSON")
         stops += listed
     if len(stops) > MOST_STOPS:
         raise InvalidRequest(f"{len(stops)} texts are to end it, at most {MOST_STOPS} can be given")
     for stop in stops:
-        if not isinstance(stop, str) or not 0 < len(stop) <= MOST_STOP_CHARACTERS:
+        if not 0 < len(stop) <= MOST_STOP_CHARACTERS:
             raise InvalidRequest(
                 f"a text that ends it is {quoted(stop)}, expected one of 1 to {MOST_STOP_CHARACTERS} characters"
             )
-    return [str(stop) for stop in stops]
+    return stops

@@ -1,6 +1,7 @@
 """The JSON of Triton's generate extension as a request of a model that writes texts.
 
-`text_input` is the text to begin with. What else is wanted of the text stands in `parameters`, or beside `text_input`.
+`text_input` is the text to begin with. What else is wanted stands in `parameters` or beside `text_input`, as in Triton,
+where whatever is no input is a parameter.
 """
 
 from collections.abc import Mapping
@@ -17,8 +18,8 @@ from service.protocol.http.json_object import object_of
 from service.protocol.parameters import check_parameters, priority_level, smaller, timeout_seconds
 from service.quoting import quoted
 
-WISHES = ("max_tokens", "temperature", "top_k", "top_p", "seed", "stop", "stop_words", "stream")
-"""What may stand beside `text_input` too."""
+_LISTS = ("stop", "stop_words")
+"""What may be a list of texts."""
 
 
 def decode_generate(
@@ -30,10 +31,10 @@ def decode_generate(
     if [one.name for one in model.inputs] != [TEXT_INPUT] or model.inputs[0].datatype != BYTES:
         raise Unsupported(f'model "{model.name}" writes no texts: ask it by /v2/models/{model.name}/infer')
     document = object_of(body)
-    text, name = document.pop(TEXT_INPUT, None), document.pop("id", "")
+    parameters = _parameters(document)
+    text, name = document.get(TEXT_INPUT), document.get("id", "")
     if not isinstance(text, str) or not isinstance(name, str):
         raise InvalidRequest(f'"{TEXT_INPUT}" must be a text, and "id" too where it is given')
-    parameters = _parameters(document)
     check_parameters(parameters)
     array = one_element(text.encode(errors="surrogatepass"), len(model.inputs[0].shape))
     granted = timeout_seconds(parameters.get("timeout", 0))
@@ -54,16 +55,17 @@ def _parameters(document: Mapping[str, Any]) -> dict[str, Any]:
     inner = document.get("parameters", {})
     if not isinstance(inner, dict):
         raise InvalidRequest('"parameters" must be an object')
-    beside = {key: value for key, value in document.items() if key != "parameters"}
-    for key in beside:
-        if key not in WISHES:
-            raise InvalidRequest(f'{quoted(key)} isn\'t known, expected "{TEXT_INPUT}", "parameters" or "id"')
+    twice = sorted(inner.keys() & document.keys())
+    if twice:
+        raise InvalidRequest(f'{quoted(twice[0])} is given twice: in "parameters", and beside it')
+    beside = {key: value for key, value in document.items() if key not in (TEXT_INPUT, "id", "parameters")}
     parameters = inner | beside
-    listed = [parameters.pop(key) for key in ("stop", "stop_words") if isinstance(parameters.get(key), list)]
-    if any(not isinstance(stop, str) for stops in listed for stop in stops):
-        raise InvalidRequest('"stop" must be a text, or a list of texts')
-    if listed and "stop_words" in parameters:
+    lists = {key: parameters.pop(key) for key in _LISTS if isinstance(parameters.get(key), list)}
+    for key, stops in lists.items():
+        if any(not isinstance(stop, str) for stop in stops):
+            raise InvalidRequest(f"parameter {key} must be a text, or a list of texts")
+    if lists and parameters.get("stop_words", "") != "":
         raise InvalidRequest('"stop_words" is given as a text beside a list of texts: give one list')
-    if listed:
-        parameters["stop_words"] = orjson.dumps([stop for stops in listed for stop in stops]).decode()
+    if lists:
+        parameters["stop_words"] = orjson.dumps([stop for stops in lists.values() for stop in stops]).decode()
     return parameters

@@ -5,6 +5,7 @@ from typing import Any
 import orjson
 
 from service.errors import InvalidRequest
+from service.protocol.http.twins import refuse_twins
 
 
 def object_of(body: bytes) -> dict[str, Any]:
@@ -17,4 +18,5 @@ def object_of(body: bytes) -> dict[str, Any]:
         raise InvalidRequest(f"the JSON is malformed: {error}") from None
     if not isinstance(content, dict):
         raise InvalidRequest("expected a JSON object")
+    refuse_twins(body)
     return content

@@ -21,11 +21,13 @@ from service.messages import Tensor
 from service.metadata import ModelMetadata, TensorMetadata
 from service.protocol.http.bare_tokens import has_bare_tokens, parse_with_bare_tokens
 from service.protocol.http.tensors import flatten, json_array
-from service.protocol.layout import Layouts, TensorHead
+from service.protocol.http.twins import refuse_twins
+from service.protocol.layout import Layouts, TensorHead, check_elements
 from service.protocol.limits import Limits
-from service.quoting import quoted
+from service.quoting import listed, quoted
 
 _KEYS = frozenset({"instances", "inputs", "signature_name"})
+_ONCE = dict.fromkeys((b'"instances"', b'"inputs"', b'"signature_name"'), 1)
 _SIGNATURE = "serving_default"
 
 
@@ -51,6 +53,9 @@ class PredictDecoder:
             )
         if ("instances" in document) is ("inputs" in document):
             raise InvalidRequest('expected either "instances" (by rows) or "inputs" (by columns)')
+        rows = document.get("instances", ())
+        of_inputs = {f'"{spec.name}"'.encode(): len(rows) if isinstance(rows, list) else 1 for spec in model.inputs}
+        refuse_twins(body, {**of_inputs, **_ONCE})
         if "inputs" in document:
             return self._tensors(_columns(document["inputs"], model), model), None
         instances = document["instances"]
@@ -62,7 +67,9 @@ class PredictDecoder:
         known = {spec.name: spec for spec in model.inputs}
         unknown = sorted(values.keys() - known.keys())
         if unknown:
-            raise InvalidRequest(f"model {quoted(model.name)} has no input {quoted(unknown[0])}, it has {list(known)}")
+            raise InvalidRequest(
+                f"model {quoted(model.name)} has no input {quoted(unknown[0])}, it has {listed(known)}"
+            )
         return tuple([self._tensor(known[name], value) for name, value in values.items()])
 
     def _tensor(self, spec: TensorMetadata, value: Any) -> Tensor:
@@ -70,6 +77,7 @@ class PredictDecoder:
         layout = self._layouts.find(head)
         if spec.datatype == BYTES:
             flat = flatten(head, [value], self._limits.max_depth)
+            check_elements(head, len(flat), self._limits)
             texts = np.empty(len(flat), np.object_)
             texts[:] = [_element(spec.name, one) for one in flat]
             return Tensor(name=spec.name, datatype=BYTES, array=texts.reshape(head.shape))
@@ -117,7 +125,7 @@ def _is_named(value: Any) -> bool:
 
 def _only_input(model: ModelMetadata) -> str:
     if len(model.inputs) != 1:
-        names = [spec.name for spec in model.inputs]
+        names = listed(spec.name for spec in model.inputs)
         raise InvalidRequest(f"model {quoted(model.name)} has the inputs {names}: name each value")
     return model.inputs[0].name
 

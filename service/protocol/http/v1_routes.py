@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 
 from fastapi import FastAPI, Request
+from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from service.errors import BackendError, Draining, HoneError, InvalidRequest, TooLarge
@@ -40,7 +41,7 @@ from service.protocol.http.v1_response import encode_predict
 from service.protocol.limits import Limits
 from service.quoting import quoted
 
-_MODELS = "/v1/models"
+_MODELS, _PREDICT = "/v1/models", ":predict"
 _LONGEST = 30.0
 """Seconds that a picture or a text may wait to be decoded where its client says nothing."""
 _SOON = 1e-6
@@ -155,6 +156,8 @@ def add_v1_routes(app: FastAPI, engine: Engine, limits: Limits) -> None:
 
     async def state(model: str) -> Response:
         """Whether a model is ready: 200, or 503 while it isn't."""
+        if model.endswith(_PREDICT):  # no model's name has a colon: it is the other route, by the wrong method
+            raise HTTPException(405)
         ready = engine.model_ready(model, None)
         return AnswerResponse(json_answer(200 if ready else 503, {"name": model, "ready": ready}))
 
@@ -162,8 +165,8 @@ def add_v1_routes(app: FastAPI, engine: Engine, limits: Limits) -> None:
         """That the process answers."""
         return AnswerResponse(json_answer(200, {"status": "alive"}))
 
-    app.post(_MODELS + "/{model}:predict", tags=["v1"], openapi_extra=PREDICT)(predict)
-    app.post(_MODELS + "/{model}/versions/{version}:predict", tags=["v1"], openapi_extra=PREDICT)(predict_version)
+    app.post(_MODELS + "/{model}" + _PREDICT, tags=["v1"], openapi_extra=PREDICT)(predict)
+    app.post(_MODELS + "/{model}/versions/{version}" + _PREDICT, tags=["v1"], openapi_extra=PREDICT)(predict_version)
     app.get(_MODELS, tags=["v1"], openapi_extra=MODELS)(models)
     app.get(_MODELS + "/{model}", tags=["v1"], openapi_extra=MODEL_STATE)(state)
     app.get("/", tags=["v1"], openapi_extra=ALIVE)(alive)

@@ -52,7 +52,7 @@ def test_folders_in_order() -> None:
     ordered = in_order(found)
 
     assert ["a", "f", "e", "i", "h"] == [folder.name for folder in ordered]
-    assert "h/config.pbtxt: an ensemble can't be made of itself: h -> i -> h" == ordered[-1].problem
+    assert "h: an ensemble can't be made of itself: h -> i -> h" == ordered[-1].problem
     assert [None, None, None] == [folder.problem for folder in ordered[:3]]
 
 

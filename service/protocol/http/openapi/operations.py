@@ -8,7 +8,10 @@ from service.protocol.http.openapi.terms import COUNT, FILE, TEXT, Schema, descr
 _JSON, _BINARY = "application/json", "application/octet-stream"
 
 REFUSALS = {
-    400: ("InvalidRequest", "The request can't be understood, or doesn't fit the model."),
+    400: (
+        "InvalidRequest",
+        "The request can't be understood, doesn't fit the model, or asks for one that can't be loaded.",
+    ),
     403: (
         "Forbidden",
         "Clients may not, as this server was started, or a page from elsewhere asks (header Origin).",
@@ -17,7 +20,7 @@ REFUSALS = {
     408: ("TooSlow", "The request took too long to arrive."),
     413: ("TooLarge", "The body, or what would be answered, is larger than the limit."),
     431: ("HeadersTooLarge", "The headers are larger than the limit."),
-    500: ("Failure", "The server or the model's runtime failed, or the model can't be loaded."),
+    500: ("Failure", "The server or the model's runtime failed."),
     501: ("Unsupported", "This server, or this model, can't do it."),
     503: ("Unavailable", "Not now: too much is waiting, or the model or the server isn't ready."),
     504: ("DeadlineExceeded", "Admitted, but not finished in the time that was granted."),

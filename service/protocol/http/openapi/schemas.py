@@ -138,7 +138,7 @@ _UNLOAD = record({"unload_dependents": described(FLAG, "Also the models that onl
 _LOGGED: dict[str, Schema] = {
     **dict.fromkeys(("log_info", "log_warning", "log_error"), FLAG),
     "log_verbose_level": {**COUNT, "maximum": 2**32 - 1},
-    "log_format": {"enum": ["default", "ISO8601"]},
+    "log_format": {"const": "ISO8601"},
 }
 _LEVELS = {"enum": ["OFF", "TIMESTAMPS"]}
 _NUMBERS = ("trace_rate", "trace_count", "log_frequency")
@@ -206,9 +206,10 @@ SCHEMAS: dict[str, Schema] = {
             "id": described(TEXT, "Comes back in the answer."),
             "parameters": record({**_WISHES, **_GRANTED}, more=SCALAR),
             **_WISHES,
+            **_GRANTED,
         },
         "text_input",
-        more=False,
+        more=SCALAR,
     ),
     "GenerateResponse": record(
         {
