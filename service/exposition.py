@@ -1,4 +1,4 @@
-"""What Prometheus scrapes: the numbers of the models, of the front process and of the GPUs.
+"""What Prometheus scrapes: the numbers of the models, of the front process and of the machine.
 
 All of it is rendered in the thread of a scrape, from numbers that the event loop goes on writing meanwhile.
 """
@@ -13,7 +13,8 @@ from prometheus_client.registry import Collector
 from service import __version__
 from service.gpu import GpuCollector
 from service.histogram import Histogram
-from service.metrics import UNKNOWN, Metrics, ModelMetrics
+from service.memory import MemoryCollector
+from service.metrics import OUTCOMES, UNKNOWN, Metrics, ModelMetrics
 
 _MODEL = ("model", "version")
 
@@ -21,7 +22,7 @@ _MODEL = ("model", "version")
 def registry_of(metrics: Metrics) -> CollectorRegistry:
     """All that the service exposes."""
     registry = CollectorRegistry()
-    for collector in (Exposition(metrics), GpuCollector()):
+    for collector in (Exposition(metrics), MemoryCollector(), GpuCollector()):
         registry.register(collector)
     ProcessCollector(registry=registry)
     return registry
@@ -62,8 +63,11 @@ class Exposition(Collector):
         )
         now = time.monotonic()
         for key, numbers in models.items():
-            for labels, value in dict(numbers.requests).items():
-                requests.add_metric([*key, *labels], value)
+            counted = dict(numbers.requests)
+            # All outcomes of a protocol from its first request on: no rate() sees a counter that begins with its event.
+            for protocol in dict.fromkeys(protocol for protocol, _ in counted):
+                for outcome in OUTCOMES:
+                    requests.add_metric([*key, protocol, outcome], counted.get((protocol, outcome), 0))
             for reason, value in dict(numbers.rejected).items():
                 rejected.add_metric([*key, reason], value)
             pending.add_metric(key, numbers.pending())

@@ -19,6 +19,8 @@ SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0,
 SHARES = (0.0, 0.05, 0.1, 0.2, 0.3, 0.5, 0.75)
 ROWS = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0)
 PHASES = ("input", "infer", "output")
+OUTCOMES = ("ok", "client_error", "rejected", "deadline", "cancelled", "error")
+"""How requests end."""
 
 
 def _never() -> float:
@@ -32,10 +34,9 @@ class ModelMetrics:
     Functions are asked at a scrape, in its thread: `pending`, `waiting_since` (when the request that waits longest was
     admitted, `time.monotonic()` seconds; infinity when none waits), `sequences`, `worker_memory` in bytes, `worker_cpu`
     in seconds by device. `workers_up` counts by device, `worker_restarts` by device and reason. `requests` counts by
-    (protocol, outcome); outcomes are ok, client_error, rejected, deadline, cancelled and error. `cache_bytes` is what
-    the response cache keeps for it now. `remote_calls` counts calls to the server that computes the model, if another
-    one does, by how they ended; such a server counts as one worker. `loaded_at` is when the generation took over, in
-    seconds since the epoch; 0 before.
+    (protocol, outcome), one of OUTCOMES. `cache_bytes` is what the response cache keeps for it now. `remote_calls`
+    counts calls to the server that computes the model, if another one does, by how they ended; such a server counts as
+    one worker. `loaded_at` is when the generation took over, in seconds since the epoch; 0 before.
     """
 
     requests: defaultdict[tuple[str, str], int] = field(default_factory=lambda: defaultdict(int))

@@ -27,6 +27,7 @@ class Receiver:
     """Owns a web server that Alertmanager can tell: /NAME is the URL of the receiver NAME."""
 
     def __init__(self) -> None:
+        self._ever: list[Told] = []
         self._told: list[Told] = []
         self._heard = threading.Condition()
         receiver = self
@@ -62,10 +63,23 @@ class Receiver:
                 self._told.remove(told)
             return told
 
-    def forget(self) -> None:
-        """Wait for nothing that it was told before."""
+    def settle(self, seconds: float, **labels: str) -> bool:
+        """Wait until no alert with these labels was last told to be firing, then forget what was told; False when one
+        goes on. One that goes on isn't told again for hours.
+        """
+
+        def is_over() -> bool:
+            last = {
+                tuple(sorted(one.labels.items())): one.status
+                for one in self._ever
+                if labels.items() <= one.labels.items()
+            }
+            return "firing" not in last.values()
+
         with self._heard:
+            settled = self._heard.wait_for(is_over, seconds)
             self._told.clear()
+            return settled
 
     def stop(self) -> None:
         """Close the port."""
@@ -75,7 +89,9 @@ class Receiver:
 
     def _hear(self, name: str, message: dict[str, Any]) -> None:
         with self._heard:
-            self._told += [Told(name, one["status"], one["labels"], one["annotations"]) for one in message["alerts"]]
+            heard = [Told(name, one["status"], one["labels"], one["annotations"]) for one in message["alerts"]]
+            self._ever += heard
+            self._told += heard
             self._heard.notify_all()
 
 

@@ -12,7 +12,7 @@ from prometheus_client import generate_latest
 
 from service.exposition import Exposition, registry_of
 from service.histogram import Histogram
-from service.metrics import SECONDS, Metrics, ModelMetrics
+from service.metrics import OUTCOMES, SECONDS, Metrics, ModelMetrics
 
 
 def exposed(metrics: Metrics) -> dict[str, float]:
@@ -65,6 +65,16 @@ def test_counters_go_on_and_gauges_tell_of_now() -> None:
     assert (1, 1, 7) == (left["hone_worker_up cpu"], left["hone_model_ready"], left["hone_worker_resident_bytes"])
     assert 2.5 == left["hone_worker_cpu_seconds_total cpu"]
     assert 3 == left["hone_model_size_bytes"]
+
+
+def test_failures_are_counted_from_zero() -> None:
+    """All ends of a protocol's requests, once it has had one: a counter that begins with its event has no rate()."""
+    metrics = Metrics()
+    metrics.begin("m", "1").requests["grpc", "ok"] += 1
+    counted = {name: value for name, value in exposed(metrics).items() if name.startswith("hone_requests_total")}
+
+    expected = {f"hone_requests_total {outcome} grpc": float(outcome == "ok") for outcome in OUTCOMES}
+    assert expected == counted
 
 
 def test_the_age_of_a_queue_is_that_of_its_oldest_request() -> None:

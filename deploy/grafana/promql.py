@@ -34,12 +34,8 @@ def quantile(share: float, histogram: str, *, by: str = "", over: str = RECENT) 
 
 
 def availability() -> str:
-    """The share of the requests in the range that is looked at that didn't break the promise; none without requests.
-
-    Models that never broke it have no such counter, which is why it may be missing where there are requests.
-    """
-    broken, counted = (rate("hone_requests_total", which, over=RANGE) for which in (BROKEN, COUNTED))
-    return f"1 - {ratio(f'({broken} or 0 * {counted})', counted)}"
+    """The share of the requests in the range that is looked at that didn't break the promise; none without requests."""
+    return f"1 - {ratio(*(rate('hone_requests_total', which, over=RANGE) for which in (BROKEN, COUNTED)))}"
 
 
 def burn(promise: str, window: str) -> str:
@@ -53,7 +49,7 @@ def budget_left(promise: str) -> str:
 
 
 def none_yet(expression: str, label: str) -> str:
-    """Zero where what counts by `label` has counted nothing yet: as long as Hone is scraped, that is true."""
+    """Zero where there is nothing to count by `label`: as long as Hone is scraped, that is true."""
     return f'{expression} or on () label_replace(0 * max(hone_build_info), "{label}", "none", "", "")'
 
 

@@ -91,12 +91,12 @@ def _promise() -> Panels:
 
 def _requests() -> Panels:
     ended = rate("hone_requests_total", by="model, protocol")
+    not_ok = rate("hone_requests_total", 'outcome!="ok"', by="model, outcome")
     return [
         graph("Rate", "Requests that ended, however they did.", "reqps", {"{{model}} {{protocol}}": ended}),
         graph(
             "Broken",
-            "Share of requests that failed, were rejected or missed their deadline. A model that never broke its"
-            " promise has no line.",
+            "Share of requests that failed, were rejected or missed their deadline.",
             "percentunit",
             {"{{model}} {{protocol}}": ratio(rate("hone_requests_total", BROKEN, by="model, protocol"), ended)},
             steps=((None, CLEAR), (0.001, BAD)),
@@ -106,11 +106,7 @@ def _requests() -> Panels:
             "client_error and cancelled are the client's; rejected is overload, or a model that isn't ready; deadline"
             " what was admitted and not finished in time; error a model or a worker that failed.",
             "reqps",
-            {
-                "{{model}} {{outcome}}": none_yet(
-                    rate("hone_requests_total", 'outcome!="ok"', by="model, outcome"), "outcome"
-                )
-            },
+            {"{{model}} {{outcome}}": none_yet(f"{not_ok} > 0", "outcome")},
         ),
         vitals.latency(),
         vitals.latency_by_model(0.99),
@@ -226,6 +222,14 @@ def _process() -> Panels:
                 "{{model}}": rate("hone_worker_cpu_seconds_total", by="model"),
             },
         ),
+        graph(
+            "Memory taken",
+            "Share of the memory that the container may have, or the machine where it has no limit. At 1 processes are"
+            " killed.",
+            "percentunit",
+            {"{{instance}}": "hone_memory_used_bytes / hone_memory_limit_bytes"},
+            steps=((None, CLEAR), (0.9, BAD)),
+        ).max(1),
         graph(
             "Memory of the front",
             "Requests and answers that are under way, kept answers, and what it takes by itself.",

@@ -71,6 +71,15 @@ def test_the_container_is_confined(stack: Stack) -> None:
     assert host["Memory"] > 0
 
 
+def test_memory_is_measured_against_the_container_s_limit(stack: Stack) -> None:
+    """Not against the machine's: what the kernel ends processes by."""
+    _, body = get(f"http://{stack.address('hone', 8002)}/metrics")
+    figures = dict(line.split() for line in body.decode().splitlines() if line.startswith("hone_memory"))
+
+    assert stack.container("hone")["HostConfig"]["Memory"] == float(figures["hone_memory_limit_bytes"])
+    assert 0.02 < float(figures["hone_memory_used_bytes"]) / float(figures["hone_memory_limit_bytes"]) < 0.9
+
+
 def test_locust_finds_no_fault(stack: Stack) -> None:
     """Locust without its page sends digits for its time, and every answer is right."""
     assert "0(0.00%)" in stack.compose("run", "--rm", "locust", seconds=90)
