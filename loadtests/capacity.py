@@ -14,7 +14,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import numpy as np
 from rich.console import Console
@@ -61,6 +60,7 @@ class Subject:
     host: str
     port: int
     requests: Sequence[bytes]
+    tls: bool = False
 
 
 class Bench:
@@ -87,6 +87,7 @@ class Bench:
             Offer(
                 host=self._subject.host,
                 port=self._subject.port,
+                tls=self._subject.tls,
                 requests=self._subject.requests,
                 arrivals=poisson(rate, seconds, seed),
                 seconds=seconds,
@@ -112,6 +113,7 @@ class Bench:
             Demand(
                 host=self._subject.host,
                 port=self._subject.port,
+                tls=self._subject.tls,
                 requests=self._subject.requests,
                 clients=clients,
                 seconds=seconds,
@@ -203,8 +205,7 @@ def _running(options: argparse.Namespace) -> Subject:
     target = discover(http, None, wanted, 10.0)
     http.allow(10.0)
     requests = requests_for(target, options.seed, binary=False)
-    parts = urlsplit(http.url)
-    return Subject(name=target.model, host=parts.hostname or "", port=parts.port or 80, requests=requests)
+    return Subject(name=target.model, host=http.host, port=http.port, tls=http.tls, requests=requests)
 
 
 def _options() -> argparse.Namespace:

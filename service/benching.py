@@ -9,7 +9,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from types import FrameType
 from typing import Annotated, Any, Literal
-from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator
 from pydantic_settings import NoDecode
@@ -29,7 +28,7 @@ Rate = Annotated[float, Field(gt=0, le=100_000)]
 
 
 class BenchSettings(TargetSettings):
-    """Measure how fast any server of the Open Inference Protocol answers over HTTP, with inputs made from its metadata.
+    """Measure how fast any server of the Open Inference Protocol answers over HTTP(S), with inputs made from its metadata.
 
     Each number of clients is a closed loop of its own, in which everybody waits for an answer before asking again; each
     rate is an open one, with independent arrivals, whose latencies count from the scheduled send. Exit code 0: every
@@ -83,13 +82,10 @@ def bench(settings: BenchSettings, console: Console) -> int:
 
 
 def loadable(url: str, *, allow_remote: bool) -> HttpClient:
-    """Who is to be loaded: over plain HTTP, and on this machine unless others are allowed. Raises WrongOptionError."""
+    """Who is to be loaded, on this machine unless others are allowed. Raises WrongOptionError."""
     http = client_of(url, "bench")
-    parts = urlsplit(http.url)
-    if parts.scheme == "https":
-        raise WrongOptionError("only plain HTTP is measured: give the server's http:// address")
-    if not allow_remote and not is_loopback(parts.hostname or ""):
-        raise WrongOptionError(f"{parts.hostname} isn't this machine: --allow-remote says that you may load it")
+    if not allow_remote and not is_loopback(http.host):
+        raise WrongOptionError(f"{http.host} isn't this machine: --allow-remote says that you may load it")
     return http
 
 

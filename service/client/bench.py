@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from service.client.arrivals import poisson
 from service.client.closed_loop import Demand, demand
 from service.client.conformance.expectation import CheckFailed
-from service.client.conformance.http_client import Request, UnreachableError
+from service.client.conformance.http_client import HttpClient, Request, UnreachableError
 from service.client.conformance.question import NOT_IN_JSON, in_binary, in_json
 from service.client.conformance.sample import drawn
 from service.client.conformance.target import Target
@@ -89,21 +89,20 @@ def requests_for(target: Target, seed: int, *, binary: bool) -> list[bytes]:
 
 def measure(target: Target, requests: Sequence[bytes], loads: Sequence[Load], bounds: Bounds) -> Iterator[Measured]:
     """Each load, one after the other. Raises UnreachableError when the server isn't there any more."""
-    parts = urlsplit(target.http.url)
-    host, port = parts.hostname or "", parts.port or 80
     for load in loads:
         try:
-            outcome = _demanded(host, port, requests, load, bounds) if load.clients else None
-            yield Measured(load=load, outcome=outcome or _offered(host, port, requests, load, bounds))
+            outcome = (_demanded if load.clients else _offered)(target.http, requests, load, bounds)
+            yield Measured(load=load, outcome=outcome)
         except OSError as error:
             raise UnreachableError(f"{target.http.url} doesn't answer any more: {error}") from None
 
 
-def _demanded(host: str, port: int, requests: Sequence[bytes], load: Load, bounds: Bounds) -> Outcome:
+def _demanded(server: HttpClient, requests: Sequence[bytes], load: Load, bounds: Bounds) -> Outcome:
     return demand(
         Demand(
-            host=host,
-            port=port,
+            host=server.host,
+            port=server.port,
+            tls=server.tls,
             requests=requests,
             clients=load.clients,
             seconds=bounds.seconds,
@@ -113,12 +112,13 @@ def _demanded(host: str, port: int, requests: Sequence[bytes], load: Load, bound
     )
 
 
-def _offered(host: str, port: int, requests: Sequence[bytes], load: Load, bounds: Bounds) -> Outcome:
+def _offered(server: HttpClient, requests: Sequence[bytes], load: Load, bounds: Bounds) -> Outcome:
     seconds = min(bounds.seconds, bounds.most / load.rate)
     return offer(
         Offer(
-            host=host,
-            port=port,
+            host=server.host,
+            port=server.port,
+            tls=server.tls,
             requests=requests,
             arrivals=poisson(load.rate, seconds, bounds.seed),
             seconds=seconds,

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import uvloop
 
-from service.client.connection import BROKEN, Connection
+from service.client.connection import BROKEN, Connection, connect
 from service.client.outcome import UNANSWERED, Outcome
 
 
@@ -27,6 +27,7 @@ class Demand:
     seconds: float
     most: int = 1_000_000
     patience: float = 5.0
+    tls: bool = False
 
 
 def demand(what: Demand) -> Outcome:
@@ -95,8 +96,7 @@ class ClosedLoop:
         connection.send(self._demand.requests[index % len(self._demand.requests)], done)
 
     async def _open(self) -> Connection:
-        loop = asyncio.get_running_loop()
-        _, connection = await loop.create_connection(Connection, self._demand.host, self._demand.port)
+        connection = await connect(self._demand.host, self._demand.port, tls=self._demand.tls)
         self._connections.add(connection)
         return connection
 

@@ -2,7 +2,9 @@
 
 import asyncio
 import re
+import ssl
 from collections.abc import Callable
+from functools import cache
 from typing import cast
 
 _LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*(\d+)", re.IGNORECASE)
@@ -10,6 +12,18 @@ _CLOSE = re.compile(rb"\r\nconnection:[ \t]*close", re.IGNORECASE)
 _HEAD_END = b"\r\n\r\n"
 BROKEN = 0
 """In place of a status: the connection ended, or said what isn't HTTP, before the answer was there."""
+
+
+async def connect(host: str, port: int, *, tls: bool) -> "Connection":
+    """A new one; over TLS the server's certificate has to be one that the system trusts. Raises OSError."""
+    context = _trusting() if tls else None
+    _, connection = await asyncio.get_running_loop().create_connection(Connection, host, port, ssl=context)
+    return connection
+
+
+@cache
+def _trusting() -> ssl.SSLContext:
+    return ssl.create_default_context()
 
 
 class Connection(asyncio.Protocol):

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import uvloop
 
-from service.client.connection import BROKEN, Connection
+from service.client.connection import BROKEN, Connection, connect
 from service.client.outcome import SKIPPED, UNANSWERED, Outcome
 
 READY = 64
@@ -31,6 +31,7 @@ class Offer:
     seconds: float
     most_in_flight: int = 4096
     patience: float = 5.0
+    tls: bool = False
 
 
 def offer(what: Offer) -> Outcome:
@@ -124,8 +125,7 @@ class OpenLoop:
         connection.send(self._offer.requests[index % len(self._offer.requests)], done)
 
     async def _open(self) -> Connection:
-        loop = asyncio.get_running_loop()
-        _, connection = await loop.create_connection(Connection, self._offer.host, self._offer.port)
+        connection = await connect(self._offer.host, self._offer.port, tls=self._offer.tls)
         self._all.add(connection)
         return connection
 

@@ -3,6 +3,7 @@
 import gzip
 import json
 import math
+import ssl
 import threading
 import zlib
 from collections.abc import Callable, Iterator
@@ -266,7 +267,7 @@ Fault = Callable[[Asked, RightServer], Told | None]
 
 
 @contextmanager
-def serving(fault: Fault = lambda *_: None) -> Iterator[str]:
+def serving(fault: Fault = lambda *_: None, tls: ssl.SSLContext | None = None) -> Iterator[str]:
     """The server's URL while the block runs."""
     right = RightServer()
 
@@ -313,10 +314,12 @@ def serving(fault: Fault = lambda *_: None) -> Iterator[str]:
             """A client may leave."""
 
     with Server(("127.0.0.1", 0), Handler) as server:
+        if tls:  # each connection shakes hands in its own thread, when it is first read
+            server.socket = tls.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
         thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
         thread.start()
         try:
-            yield f"http://127.0.0.1:{server.server_address[1]}"
+            yield f"http{'s' * bool(tls)}://127.0.0.1:{server.server_address[1]}"
         finally:
             server.shutdown()
             thread.join()

@@ -3,10 +3,11 @@
 import json
 import re
 import signal
+import ssl
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from service.client.conformance.http_client import UnreachableError
 from service.client.conformance.sample import drawn, made_up
 from service.command_line import dispatch
 from service.exit_code import ExitCode
+from tests.certificate import make_certificate
 from tests.client.right_server import MODEL, Asked, RightServer, Told, serving
 from tests.integration import models, served
 
@@ -149,7 +151,6 @@ def test_a_model_that_refuses_is_named(tmp_path: Path, capsys: pytest.CaptureFix
     [
         ([], ExitCode.WRONG_SETTING, "name the server: hone-serve bench http://HOST:PORT"),
         (["http://192.0.2.1:8000"], ExitCode.WRONG_SETTING, "192.0.2.1 isn't this machine: --allow-remote says"),
-        (["https://localhost"], ExitCode.WRONG_SETTING, "only plain HTTP is measured"),
         (["ftp://localhost"], ExitCode.WRONG_SETTING, "expected http://HOST:PORT, got ftp://localhost"),
         (["localhost", "--concurrency", "0"], ExitCode.WRONG_SETTING, "leaves nothing to measure: give a --rate"),
         (["localhost", "--concurrency", "1,x"], ExitCode.WRONG_SETTING, "--concurrency"),
@@ -199,6 +200,25 @@ def test_a_signal_ends_it_at_once() -> None:
             assert many.wait(30)
             process.send_signal(signal.SIGINT)
             assert 128 + signal.SIGINT == process.wait(10)
+
+
+def test_over_tls(tmp_path: Path, require_tool: Callable[[str], str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every load, where the system vouches for the certificate; a server that nobody vouches for isn't loaded."""
+    key, certificate = make_certificate(require_tool("openssl"), tmp_path)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    with serving(tls=context) as url:
+        command = [sys.executable, "-m", "service", "bench", url, *QUICK, "--rate", "50", "--json"]
+        stranger = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+        monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+        trusted = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+
+    assert (ExitCode.FAILED, "") == (stranger.returncode, stranger.stdout)
+    assert "certificate verify failed" in stranger.stderr
+    assert ExitCode.OK == trusted.returncode, trusted.stderr
+    assert [one["requests"] for one in json.loads(trusted.stdout)["loads"]] == [
+        one["statuses"]["200"] for one in json.loads(trusted.stdout)["loads"]
+    ]
 
 
 def test_another_machine_is_loaded_where_that_is_said(capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,7 +1,6 @@
 """A whole server whose models are computed elsewhere. `make test-triton` asks the same of a real tritonserver."""
 
 import asyncio
-import subprocess
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -12,6 +11,7 @@ import httpx
 import numpy as np
 import pytest
 
+from tests.certificate import make_certificate
 from tests.engine.remote.triton import SmallTriton, identity, running
 from tests.integration.served import CONFIG, Served, run_to_end, serving, write_model
 
@@ -200,16 +200,6 @@ async def test_a_client_that_hangs_up(tmp_path: Path) -> None:
         async with asyncio.timeout(10):
             while not triton.cancelled:
                 await asyncio.sleep(0.01)
-
-
-def make_certificate(openssl: str, folder: Path) -> tuple[Path, Path]:
-    """A key for 127.0.0.1 and a certificate that vouches for itself."""
-    key, certificate = folder / "key.pem", folder / "certificate.pem"
-    command = [openssl, "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
-    command += ["-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1", "-days", "2"]
-    command += ["-keyout", str(key), "-out", str(certificate)]
-    subprocess.run(command, check=True, capture_output=True)
-    return key, certificate
 
 
 async def test_encrypted(tmp_path: Path, require_tool: Callable[[str], str], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -72,8 +72,10 @@ class HttpClient:
         is_server = _is_host(host) and parts.scheme in {"http", "https"}
         if port is None or not is_server or parts.query or parts.fragment:
             raise ValueError(f"expected http://HOST:PORT, got {url}")
-        self._address = (host, port)
-        self._kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
+        self.host = host
+        self.port = port
+        self.tls = parts.scheme == "https"
+        self._kind = http.client.HTTPSConnection if self.tls else http.client.HTTPConnection
         self._prefix = parts.path.rstrip("/")
         self._until = float("inf")
         self.url = f"{parts.scheme}://{parts.netloc}{self._prefix}"
@@ -104,7 +106,7 @@ class HttpClient:
 
     def ask_in_turn(self, *requests: Request) -> list[Answer]:
         """The answers to requests one after the other on one connection, or on a new one where the server closes it."""
-        connection = self._kind(*self._address, timeout=self.remaining)
+        connection = self._kind(self.host, self.port, timeout=self.remaining)
         try:
             connection.response_class = self._response  # type: ignore[assignment]  # whatever makes one
             return [self._ask(connection, request) for request in requests]
