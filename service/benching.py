@@ -28,7 +28,7 @@ Rate = Annotated[float, Field(gt=0, le=100_000)]
 
 
 class BenchSettings(TargetSettings):
-    """Measure how fast any server of the Open Inference Protocol answers over HTTP(S), with inputs made from its metadata.
+    """Measure how fast any server of the Open Inference Protocol answers over HTTP, with inputs made from its metadata.
 
     Each number of clients is a closed loop of its own, in which everybody waits for an answer before asking again; each
     rate is an open one, with independent arrivals, whose latencies count from the scheduled send. Exit code 0: every
