@@ -61,6 +61,9 @@ class Exposition(Collector):
         age = GaugeMetricFamily(
             "hone_queue_age_seconds", "How long the request that waits longest has waited", labels=_MODEL
         )
+        duration = HistogramMetricFamily(
+            "hone_request_duration_seconds", "From admission to answer", labels=[*_MODEL, "protocol"]
+        )
         now = time.monotonic()
         for key, numbers in models.items():
             counted = dict(numbers.requests)
@@ -70,6 +73,8 @@ class Exposition(Collector):
                     requests.add_metric([*key, protocol, outcome], counted.get((protocol, outcome), 0))
             for reason, value in dict(numbers.rejected).items():
                 rejected.add_metric([*key, reason], value)
+            for protocol, histogram in dict(numbers.request_duration).items():
+                _add(duration, [*key, protocol], histogram)
             pending.add_metric(key, numbers.pending())
             age.add_metric(key, max(now - numbers.waiting_since(), 0.0))
             sequences.add_metric(key, numbers.sequences())
@@ -78,7 +83,7 @@ class Exposition(Collector):
         yield pending
         yield age
         yield sequences
-        yield _histogram("hone_request_duration_seconds", "From admission to answer", models, "request_duration")
+        yield duration
         yield _histogram("hone_queue_duration_seconds", "From admission to dispatch", models, "queue_duration")
 
     def _batches(self, models: dict[tuple[str, str], ModelMetrics]) -> Iterator[Metric]:

@@ -27,6 +27,10 @@ def _never() -> float:
     return math.inf
 
 
+def _seconds() -> Histogram:
+    return Histogram(SECONDS)
+
+
 @dataclass(slots=True)
 class ModelMetrics:
     """All numbers of one generation of one model version; written on the event loop.
@@ -34,18 +38,17 @@ class ModelMetrics:
     Functions are asked at a scrape, in its thread: `pending`, `waiting_since` (when the request that waits longest was
     admitted, `time.monotonic()` seconds; infinity when none waits), `sequences`, `worker_memory` in bytes, `worker_cpu`
     in seconds by device. `workers_up` counts by device, `worker_restarts` by device and reason. `requests` counts by
-    (protocol, outcome), one of OUTCOMES. `cache_bytes` is what the response cache keeps for it now. `remote_calls`
-    counts calls to the server that computes the model, if another one does, by how they ended; such a server counts as
-    one worker. `loaded_at` is when the generation took over, in seconds since the epoch; 0 before.
+    (protocol, outcome), one of OUTCOMES, `request_duration` by protocol. `cache_bytes` is what the response cache keeps
+    for it now. `remote_calls` counts calls to the server that computes the model, if another one does, by how they
+    ended; such a server counts as one worker. `loaded_at` is when the generation took over, in seconds since the epoch;
+    0 before.
     """
 
     requests: defaultdict[tuple[str, str], int] = field(default_factory=lambda: defaultdict(int))
     rejected: defaultdict[str, int] = field(default_factory=lambda: defaultdict(int))
-    request_duration: Histogram = field(default_factory=lambda: Histogram(SECONDS))
-    queue_duration: Histogram = field(default_factory=lambda: Histogram(SECONDS))
-    compute_duration: dict[str, Histogram] = field(
-        default_factory=lambda: {phase: Histogram(SECONDS) for phase in PHASES}
-    )
+    request_duration: defaultdict[str, Histogram] = field(default_factory=lambda: defaultdict(_seconds))
+    queue_duration: Histogram = field(default_factory=_seconds)
+    compute_duration: dict[str, Histogram] = field(default_factory=lambda: {phase: _seconds() for phase in PHASES})
     batch_size: Histogram = field(default_factory=lambda: Histogram(ROWS))
     padding_ratio: Histogram = field(default_factory=lambda: Histogram(SHARES))
     inferences: int = 0
@@ -162,7 +165,7 @@ class Metrics:
 
     def __init__(self) -> None:
         self.unknown = ModelMetrics()
-        self.loop_lag = Histogram(SECONDS)
+        self.loop_lag = _seconds()
         # Lineages are replaced, never changed: a scrape in its thread sees one or the other.
         self._lineages: dict[tuple[str, str], _Lineage] = {UNKNOWN: _Lineage(living=(self.unknown,))}
 

@@ -42,13 +42,9 @@ class Prometheus:
         """Every rule of every group, with its state and health, as Prometheus lists it."""
         return [rule for group in self._ask("rules")["groups"] for rule in group["rules"]]
 
-    def alerts(self) -> list[dict[str, Any]]:
-        """The alerts that are pending or firing."""
-        return list(self._ask("alerts")["alerts"])
-
-    def targets(self) -> list[dict[str, Any]]:
-        """What it scrapes, with `health` (up, down or unknown) and `lastError`."""
-        return list(self._ask("targets")["activeTargets"])
+    def tells(self) -> list[str]:
+        """The Alertmanagers that it knows. What fires while it knows none is told them a minute later."""
+        return [one["url"] for one in self._ask("alertmanagers")["activeAlertmanagers"]]
 
     def until(self, condition: Callable[[], object], seconds: float) -> bool:
         """Wait until the condition holds, for so long at most, or until the process has ended; whether it does."""

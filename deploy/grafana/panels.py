@@ -72,7 +72,7 @@ def events(title: str, text: str, queries: Mapping[str, str], *, width: int = 8)
 
 
 def figure(
-    title: str, text: str, unit: str, expression: str, *, steps: Steps, empty: str, decimals: int = 0, width: int = 4
+    title: str, text: str, unit: str, expression: str, *, steps: Steps, empty: str, decimals: int = 0, width: int = 6
 ) -> stat.Panel:
     """One number for the range that is looked at; `empty` says what it means that there is none."""
     return (
@@ -88,7 +88,7 @@ def figure(
 
 
 def bars(
-    title: str, text: str, unit: str, expression: str, *, legend: str, steps: Steps, empty: str, width: int = 4
+    title: str, text: str, unit: str, expression: str, *, legend: str, steps: Steps, empty: str, width: int = 6
 ) -> bargauge.Panel:
     """A bar for each model, as it is now."""
     return (

@@ -75,6 +75,7 @@ def _promise() -> Panels:
             ).max(1)
             for promise, name, fate in (("errors", "availability", "fail"), ("slow", "latency", "be slow"))
         ),
+        vitals.latency(width=12),
         graph(
             "Burn rate",
             "How fast the worst model uses up its budget: at 1 it is gone after 30 days, at 14.4 after two.",
@@ -84,6 +85,7 @@ def _promise() -> Panels:
                 for promise, name in (("errors", "availability"), ("slow", "latency"))
                 for window in ("5m", "1h", "6h")
             },
+            width=12,
             steps=((None, CLEAR), (1, GOOD), (6, WARNING), (14.4, BAD)),
         ),
     ]
@@ -108,9 +110,8 @@ def _requests() -> Panels:
             "reqps",
             {"{{model}} {{outcome}}": none_yet(f"{not_ok} > 0", "outcome")},
         ),
-        vitals.latency(),
-        vitals.latency_by_model(0.99),
-        vitals.rows_computed(),
+        vitals.latency_by_model(0.99, width=12),
+        vitals.rows_computed(width=12),
     ]
 
 

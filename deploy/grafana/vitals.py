@@ -6,7 +6,7 @@ from deploy.grafana.panels import BAD, CLEAR, WARNING, graph
 from deploy.grafana.promql import MODEL, mean, none_yet, quantile, rate
 
 
-def latency() -> timeseries.Panel:
+def latency(*, width: int = 8) -> timeseries.Panel:
     """Quantiles over all models that are selected."""
     return graph(
         "Latency",
@@ -14,25 +14,27 @@ def latency() -> timeseries.Panel:
         " the dashed line the promise is broken.",
         "s",
         {f"p{percent}": quantile(percent / 100, "hone_request_duration_seconds") for percent in (50, 95, 99)},
+        width=width,
         steps=((None, CLEAR), (0.25, BAD)),
     )
 
 
-def latency_by_model(share: float) -> timeseries.Panel:
-    """One quantile, for each model."""
+def latency_by_model(share: float, *, width: int = 8) -> timeseries.Panel:
+    """One quantile, for each model and protocol."""
     return graph(
         f"Latency p{share * 100:.0f} by model",
-        "From admission to the end. Protocols aren't told apart: what they cost is spent before and after.",
+        "From admission to the end, over each protocol.",
         "s",
-        {"{{model}}": quantile(share, "hone_request_duration_seconds", by="model")},
+        {"{{model}} {{protocol}}": quantile(share, "hone_request_duration_seconds", by="model, protocol")},
+        width=width,
         steps=((None, CLEAR), (0.25, BAD)),
     )
 
 
-def rows_computed() -> timeseries.Panel:
+def rows_computed(*, width: int = 8) -> timeseries.Panel:
     """Goodput, whatever the sizes of requests."""
     text = "Rows that were computed: a request may have many."
-    return graph("Rows", text, "ops", {"{{model}}": rate("hone_inference_total", by="model")})
+    return graph("Rows", text, "ops", {"{{model}}": rate("hone_inference_total", by="model")}, width=width)
 
 
 def mean_batch() -> timeseries.Panel:

@@ -12,16 +12,14 @@ import uvloop
 from service.client.connection import BROKEN, Connection, connect
 from service.client.outcome import SKIPPED, UNANSWERED, Outcome
 
-READY = 64
-"""Connections that are opened before the first request is due."""
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Offer:
     """`requests`, as the bytes that go over the wire, in turn, at `arrivals` (seconds from the start, ascending).
 
     With `most_in_flight` of them unanswered, further ones are skipped and counted. `patience` is how many seconds after
-    the last arrival answers are waited for.
+    the last arrival answers are waited for. `ready` connections are opened before the first request is due, further
+    ones when all are busy: many at once may be more than the server's queue of them takes, and cost a second each.
     """
 
     host: str
@@ -31,6 +29,7 @@ class Offer:
     seconds: float
     most_in_flight: int = 4096
     patience: float = 5.0
+    ready: int = 64
     tls: bool = False
 
 
@@ -59,7 +58,7 @@ class OpenLoop:
 
     async def run(self) -> Outcome:
         """Send everything, wait for what is answered in time, and close."""
-        first = await asyncio.gather(*(self._open() for _ in range(min(READY, self._offer.most_in_flight))))
+        first = await asyncio.gather(*(self._open() for _ in range(min(self._offer.ready, self._offer.most_in_flight))))
         self._idle.extend(first)
         self._zero = time.perf_counter()
         self._tick()
@@ -96,6 +95,7 @@ class OpenLoop:
         self._settle()
 
     def _dispatch(self, index: int) -> None:
+        self._lags[index] = time.perf_counter() - self._due(index)
         if self._in_flight >= self._offer.most_in_flight:
             self._statuses[index] = SKIPPED
             return
@@ -111,11 +111,8 @@ class OpenLoop:
         task.add_done_callback(self._opening.discard)
 
     def _send(self, connection: Connection, index: int) -> None:
-        due = self._zero + self._offer.arrivals[index]
-        self._lags[index] = time.perf_counter() - due
-
         def done(answered: Connection, status: int) -> None:
-            self._latencies[index] = time.perf_counter() - due
+            self._latencies[index] = time.perf_counter() - self._due(index)
             self._ended(index, status)
             if answered.usable:
                 self._idle.append(answered)
@@ -123,6 +120,9 @@ class OpenLoop:
                 self._all.discard(answered)
 
         connection.send(self._offer.requests[index % len(self._offer.requests)], done)
+
+    def _due(self, index: int) -> float:
+        return self._zero + self._offer.arrivals[index]
 
     async def _open(self) -> Connection:
         connection = await connect(self._offer.host, self._offer.port, tls=self._offer.tls)

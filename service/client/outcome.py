@@ -22,7 +22,8 @@ class Outcome:
     """A status for every scheduled request, and seconds from its scheduled time until the whole answer was there.
 
     In a closed loop a request is scheduled for the moment at which it is sent, and `seconds` end with the last answer.
-    `lags` are the seconds by which requests were sent late: the generator's own fault, and part of the latencies.
+    `lags` are the seconds by which the generator came late to its requests: its own fault, and part of the latencies.
+    What a connection takes to be opened for one isn't in them.
     Latencies and lags of requests that have none are nan.
     """
 

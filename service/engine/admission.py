@@ -93,9 +93,9 @@ class Admission:
                 metrics.requests[protocol, "ok"] += count
             else:
                 metrics.refuse(protocol, error.outcome, error.reason, count)
-        seconds = [now - exchange.admitted for exchange in exchanges]
-        metrics.request_duration.observe_all(seconds)
-        metrics.statistics.ended(len(seconds), sum(seconds), well=error is None)
+            seconds = [now - one.admitted for one, its in zip(exchanges, protocols, strict=True) if its == protocol]
+            metrics.request_duration[protocol].observe_all(seconds)
+            metrics.statistics.ended(count, sum(seconds), well=error is None)
 
     async def drain(self, seconds: float) -> bool:
         """Wait until all that live have ended, for so long at most; whether they have."""

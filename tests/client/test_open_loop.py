@@ -1,8 +1,11 @@
 """The generator sends on its own schedule, and accounts for every request."""
 
+import asyncio
+
 import numpy as np
 import pytest
 
+from service.client.connection import Connection, connect
 from service.client.open_loop import Offer, OpenLoop
 from service.client.outcome import Outcome
 from tests.client.server import Reply, serving
@@ -53,6 +56,23 @@ async def test_latency_counts_from_the_scheduled_time() -> None:
 
     assert (outcome.latencies >= outcome.lags).all()
     assert (outcome.lags >= 0).all()
+
+
+async def test_a_server_that_is_slow_to_accept_is_no_fault_of_the_generator(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The time that a connection takes is the server's: part of the latency, and of no lag."""
+
+    async def slowly(host: str, port: int, *, tls: bool) -> Connection:
+        await asyncio.sleep(0.3)
+        return await connect(host, port, tls=tls)
+
+    monkeypatch.setattr("service.client.open_loop.connect", slowly)
+    async with serving(lambda _: Reply(after=0.05)) as server:
+        offer = Offer(host="127.0.0.1", port=server.port, requests=[REQUEST], arrivals=[0.0] * 8, seconds=1.0, ready=2)
+        outcome = await OpenLoop(offer).run()
+
+    assert {"200": 8} == outcome.counts()
+    assert 6 == (outcome.latencies >= 0.3).sum()
+    assert (outcome.lags < 0.2).all()
 
 
 async def test_requests_beyond_the_bound_are_skipped_and_counted() -> None:

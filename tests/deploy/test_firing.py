@@ -119,6 +119,7 @@ def prometheus(
     config["scrape_configs"][0]["static_configs"] = [{"targets": [served.metrics.removeprefix("http://")]}]
     (folder / "prometheus.yml").write_text(yaml.safe_dump(config))
     with watching(require_tool("prometheus"), folder / "prometheus.yml", folder) as running:
+        assert running.until(lambda: running.query("up == 1") and running.tells(), PATIENCE)
         yield running
 
 
@@ -177,7 +178,7 @@ def kill_workers(served: Served) -> None:
 def test_a_service_that_is_not_there_is_told_of_until_it_is(
     served: Served, prometheus: Prometheus, receiver: Receiver
 ) -> None:
-    """A page when it doesn't answer a scrape any more. On a busy machine one may have failed before."""
+    """A page when it doesn't answer a scrape any more. Before the first one it fired, too."""
     assert receiver.settle(PATIENCE, alertname="HoneDown")
     with stopped(served):
         told = receiver.wait_for("firing", PATIENCE, alertname="HoneDown")

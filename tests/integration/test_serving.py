@@ -141,7 +141,7 @@ def test_metrics_count_what_happened(served: Served, client: triton.InferenceSer
     assert 2 == grown('hone_requests_total{model="mlp",outcome="ok",protocol="http",version="1"}')
     assert 4 == grown('hone_inference_total{model="mlp",version="1"}')
     assert 2 == grown('hone_execution_total{model="mlp",version="1"}')
-    assert 2 == grown('hone_request_duration_seconds_count{model="mlp",version="1"}')
+    assert 2 == grown('hone_request_duration_seconds_count{model="mlp",protocol="http",version="1"}')
     assert 2 == grown('hone_requests_total{model="_unknown",outcome="client_error",protocol="http",version=""}')
     assert 1 == after['hone_model_ready{model="mlp",version="1"}']
     assert 1 == after['hone_worker_up{device="cpu",model="mlp",version="1"}']

@@ -462,7 +462,7 @@ async def test_metrics() -> None:
         metrics = model.metrics
         assert (3, 1, 0) == (metrics.inferences, metrics.executions, metrics.pending())
         assert 3 == metrics.batch_size.total
-        assert 0 < metrics.compute_duration["infer"].total <= metrics.request_duration.total
+        assert 0 < metrics.compute_duration["infer"].total <= metrics.request_duration["http"].total
         assert 1 == sum(metrics.queue_duration.counts)
         assert "remote" == metrics.info["backend"]
         assert (True, {"remote": 1}) == (metrics.ready, metrics.workers_up)
