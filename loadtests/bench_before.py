@@ -2,9 +2,10 @@
 
 Both serve the same model from this environment at the same time, one idle while the other has its window. Windows are
 short and alternate, so that the pace of a shared machine, which may double within seconds, is the same for both. Two
-processes of the same tree differ by some percent for as long as they live, so both are started anew every round; what
-counts is the ratio of a round's medians. The interval of the rounds' median is that of the sign test: order statistics,
-whatever the distribution (Conover, Practical Nonparametric Statistics, 3.2).
+processes of the same tree differ by some percent for as long as they live, and so does what they measure of the model
+when they load it, so both are started anew every round, without a cache; what counts is the ratio of a round's medians.
+The interval of the rounds' median is that of the sign test: order statistics, whatever the distribution (Conover,
+Practical Nonparametric Statistics, 3.2).
 """
 
 import argparse
@@ -90,7 +91,7 @@ def compare(workload: Workload, before: Path, rounds: Iterable[int]) -> list[dic
     """Of each of `rounds` the medians of throughput and processor time: this tree's and that in the folder `before`."""
     trees = ((NOW, ROOT), (BEFORE, before))
     with Contest.of(workload, chosen=False) as contest:
-        return [_round(contest, turned(trees, number)) for number in rounds]
+        return [_round(contest, number, turned(trees, number)) for number in rounds]
 
 
 def entry(rounds: Sequence[dict[str, dict[str, float]]]) -> dict[str, Any]:
@@ -105,13 +106,13 @@ def entry(rounds: Sequence[dict[str, dict[str, float]]]) -> dict[str, Any]:
     return {**found, "rounds": list(rounds)}
 
 
-def _round(contest: Contest, trees: Sequence[tuple[str, Path]]) -> dict[str, dict[str, float]]:
+def _round(contest: Contest, number: int, trees: Sequence[tuple[str, Path]]) -> dict[str, dict[str, float]]:
     workload = contest.workload
     found: dict[str, list[dict[str, float]]] = {NOW: [], BEFORE: []}
     with ExitStack() as running:
         servers = []
         for who, tree in trees:
-            flags = ("--cache-dir", str(contest.folder / who))
+            flags = ("--cache-dir", str(contest.folder / f"{who}-{number}"))
             served = running.enter_context(hone(contest.folder / "models", tree=tree, flags=flags))
             servers.append((who, served))
         for _, served in servers:
