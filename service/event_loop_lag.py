@@ -21,6 +21,10 @@ class EventLoopLag:
         self._due = time.monotonic() + PERIOD
         asyncio.get_running_loop().call_later(PERIOD, self._look)
 
+    def overdue(self) -> float:
+        """Seconds by which the loop is late for the look that is due, 0 while none is; from any thread."""
+        return max(time.monotonic() - self._due, 0.0) if self._due else 0.0
+
     def _look(self) -> None:
         self._histogram.observe(max(time.monotonic() - self._due, 0.0))
         self.start()

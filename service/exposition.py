@@ -43,6 +43,9 @@ class Exposition(Collector):
         late = HistogramMetricFamily("hone_event_loop_lag_seconds", "How late the event loop came to a timer")
         late.add_metric([], lag.cumulative(), lag.total)
         yield late
+        yield GaugeMetricFamily(
+            "hone_event_loop_stalled_seconds", "How late it is for a timer now", self._metrics.loop_overdue()
+        )
         models = self._metrics.totals()
         yield from self._requests(models)
         yield from self._batches(models)

@@ -8,12 +8,13 @@ import atexit
 import logging
 import sys
 from collections.abc import MutableMapping
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, TextIO, TypeAlias, cast
 
 import msgspec
 import structlog
 
 from service.log_limit import Event, LogLimit
+from service.log_writer import LogWriter
 
 _OF_CLIENTS = (
     "ExecuteBatchError raised in core",  # the client has gone
@@ -74,7 +75,7 @@ def configure(control: LogControl, *, style: Literal["auto", "json", "text"] = "
         structlog.processors.JSONRenderer() if as_json else structlog.dev.ConsoleRenderer()
     )
 
-    limit = LogLimit(_tell_suppressed)
+    limit, writer = LogLimit(_tell_suppressed), LogWriter(sys.stderr)
 
     def drop(_logger: object, _method: str, line: Line) -> Line:
         level = line["level"]
@@ -99,16 +100,17 @@ def configure(control: LogControl, *, style: Literal["auto", "json", "text"] = "
     ]
     structlog.configure(
         processors=[*known[:2], drop, *known[2:], renderer],
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=structlog.WriteLoggerFactory(cast("TextIO", writer)),
         cache_logger_on_first_use=False,
     )
-    handler = logging.StreamHandler(sys.stderr)
+    handler = logging.StreamHandler(writer)
     finish = structlog.stdlib.ProcessorFormatter.remove_processors_meta
     handler.setFormatter(structlog.stdlib.ProcessorFormatter(processors=[finish, renderer], foreign_pre_chain=known))
     handler.addFilter(passes)
     logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
     logging.captureWarnings(capture=True)
-    atexit.register(limit.flush)
+    atexit.register(writer.close)
+    atexit.register(limit.flush)  # before, since the last registered is the first called
 
 
 def _tell_suppressed(event: Event, count: int) -> None:

@@ -158,7 +158,8 @@ UNKNOWN = ("_unknown", "")
 
 
 class Metrics:
-    """Owns the numbers of every generation, and how late the event loop is.
+    """Owns the numbers of every generation, and how late the event loop is: `loop_lag`, each time that it came to a
+    timer, and `loop_overdue`, which is asked at a scrape, in seconds for the timer that it hasn't come to.
 
     Counters of a version go on from one generation to the next; a version that none is left of has no numbers any more.
     """
@@ -166,6 +167,7 @@ class Metrics:
     def __init__(self) -> None:
         self.unknown = ModelMetrics()
         self.loop_lag = _seconds()
+        self.loop_overdue: Callable[[], float] = float
         # Lineages are replaced, never changed: a scrape in its thread sees one or the other.
         self._lineages: dict[tuple[str, str], _Lineage] = {UNKNOWN: _Lineage(living=(self.unknown,))}
 

@@ -117,7 +117,9 @@ class Server:
     async def _serve(self, listener: socket.socket, grpc: GrpcServer | None) -> int:
         http = HttpServer(self._http_config())
         self._listen_for_signals(http, grpc)
-        EventLoopLag(self._metrics.loop_lag).start()
+        lag = EventLoopLag(self._metrics.loop_lag)
+        self._metrics.loop_overdue = lag.overdue
+        lag.start()
         if grpc:
             await grpc.start()
         door = asyncio.create_task(http.serve(sockets=[listener]))

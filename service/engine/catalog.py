@@ -235,6 +235,7 @@ class Catalog:
             generation = self._generations.get(folder.name, {}).get(version)
             if generation is None or generation.state == UNLOADING:
                 generation = self._put(Generation(name=folder.name, version=version, state=UNAVAILABLE))
+                generation.numbers = self._metrics.begin(folder.name, version)  # who watches sees that it isn't ready
             generation.give_reason(reason)
 
     def _let_go_of_others(self, folder: ModelFolder) -> None:

@@ -24,7 +24,7 @@ class Generation:
     """A version from the moment that it is to be served; `model` answers for it, None while nothing does.
 
     `files` and `config` are what `model` was made of. `reason` says why there is no model, or why a newer one isn't in
-    its place. `numbers` are those of a load that failed; a model has its own.
+    its place. `numbers` are those of one that couldn't be loaded; a model has its own.
     """
 
     name: str

@@ -265,6 +265,25 @@ async def test_a_broken_config_changes_nothing(rig: Rig) -> None:
     rig.ask()
 
 
+async def test_what_could_not_even_be_tried_has_numbers(rig: Rig) -> None:
+    """A model whose config is bad, and a version whose card is: who watches sees that they aren't ready, for as long as
+    they are listed, and no longer; one that serves keeps its own.
+    """
+
+    def ready() -> dict[str, bool]:
+        return {version: one.ready for (name, version), one in rig.metrics.totals().items() if name == "m"}
+
+    for _ in range(2):
+        await rig.bring(rig.folder(problem="m/config.pbtxt: unknown key"))
+        assert {"": False} == ready()
+    await rig.bring(rig.folder(1, refused={2: "m/2/card.json: isn't JSON"}, present=frozenset({1, 2})))
+    assert ["1", "2"] == sorted(ready())
+    await rig.bring(rig.folder(1, problem="m/config.pbtxt: unknown key", present=frozenset({1})))
+    await rig.bring(rig.folder(1))
+    await turns()
+    assert ["1"] == list(ready())
+
+
 async def test_a_removed_version_goes_on_until_something_sound_takes_its_place(rig: Rig) -> None:
     """Its successor can't be loaded, nor can the next; a good one takes over. With no version left it would go too."""
     await rig.bring(rig.folder(1))

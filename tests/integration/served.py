@@ -92,6 +92,8 @@ class Served:
     http: str = ""
     grpc: str = ""
     metrics: str = ""
+    reads: threading.Event = field(default_factory=threading.Event)
+    """Cleared, nobody reads what it logs."""
 
     @property
     def address(self) -> tuple[str, int]:
@@ -128,10 +130,11 @@ def start(repository: Path, *flags: str, wait: bool = True) -> Served:
         [*command, *ports, *flags], stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True, env=environment
     )
     served = Served(process)
+    served.reads.set()
     threading.Thread(target=_read, args=(served,), daemon=True).start()
     if wait:
         try:
-            ready = served.wait_for("ready")
+            ready = served.wait_for("ready", 120)  # seconds, of which an idle machine needs few
         except queue.Empty:
             process.kill()
             process.wait()
@@ -184,6 +187,7 @@ def _read(served: Served) -> None:
     assert served.process.stderr
     with served.process.stderr as stream:
         for text in stream:
+            served.reads.wait()
             try:
                 line = json.loads(text)
             except ValueError:

@@ -1,6 +1,9 @@
 """What a real server logs of requests: who asked what, and nothing of what they sent."""
 
 import json
+import os
+import signal
+import time
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +65,26 @@ def test_every_request_has_a_line(tmp_path: Path) -> None:
     assert all(0 < line["ms"] < 10_000 and line["level"] == "info" for line in lines)
     assert all(line["bytes_in"] > 0 and line["bytes_out"] > 0 for line in lines[:5])
     assert sorted(line["timestamp"] for line in lines) == [line["timestamp"] for line in lines]
+
+
+def test_a_log_that_is_not_read_slows_nobody(tmp_path: Path) -> None:
+    """Neither requests, nor what the server does itself and tells of, nor its end."""
+    write_model(tmp_path, "mlp")
+    with serving(tmp_path, "--access-log") as served, httpx.Client(base_url=served.http, timeout=10) as client:
+        infer = "/v2/models/mlp/infer"
+        served.reads.clear()
+        for _ in range(2_000):  # some 600 kB, of which a pipe takes 64 KiB
+            assert 200 == client.post(infer, json=body()).status_code
+        os.kill(served.workers()[0], signal.SIGKILL)  # of which the server writes a line
+        until = time.monotonic() + 30
+        while client.post(infer, json=body()).status_code != 200:
+            assert time.monotonic() < until
+        assert 200 == client.get("/v2/health/live").status_code
+
+        begun = time.monotonic()
+        assert 0 == served.stop()
+        assert time.monotonic() - begun < 15
+        served.reads.set()
 
 
 def test_nothing_that_a_request_holds_is_told(tmp_path: Path) -> None:
