@@ -88,7 +88,7 @@ bench-swap: $(STAMPS)/all ## replace a model again and again under load: latenci
 soak: $(STAMPS)/all ## ten minutes of swaps, kills and bad clients; fails if anything is lost, wrong or grows (ARGS="--minutes 60")
 	$(BIN)/python -m loadtests.soak $(ARGS)
 
-capacity: $(STAMPS)/all ## the highest Poisson rate whose p99 meets the SLO (15 minutes; ARGS="--targets digits --slo-ms 100")
+capacity: $(STAMPS)/all ## the highest Poisson rate whose p99 meets the SLO (23 minutes for all three targets; ARGS="--targets digits --slo-ms 100")
 	$(BIN)/python -m loadtests.capacity $(if $(URL),--url $(URL)) $(ARGS)
 
 loadtest: $(STAMPS)/all ## headless Locust against URL=http://..., or against a server of its own; fails on any error

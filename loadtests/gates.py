@@ -22,6 +22,20 @@ def ratio(text: str) -> float:
     return number
 
 
+def count(text: str) -> int:
+    """A number of users or seconds from the command line. Raises ArgumentTypeError."""
+    if not text.isdecimal() or not (number := int(text)):
+        raise argparse.ArgumentTypeError(f"{text}: expected a whole number above 0")
+    return number
+
+
+def pace(text: str) -> float:
+    """Requests per second from the command line, 0 for none in particular. Raises ArgumentTypeError."""
+    if not 0 <= (number := _number(text)) < math.inf:
+        raise argparse.ArgumentTypeError(f"{text}: expected a number of 0 or more")
+    return number
+
+
 def _number(text: str) -> float:
     """A number, nan for what is none."""
     try:

@@ -9,7 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from loadtests.gates import milliseconds, ratio
+from loadtests.gates import count, milliseconds, ratio
 from loadtests.served import ROOT, ServerError, hone
 from loadtests.shapes import REPLAY, SHAPES, TraceError, read_trace
 
@@ -31,6 +31,9 @@ def main() -> int:
     except TraceError as error:
         print(f"loadtest: {error}", file=sys.stderr)
         return 2
+    except subprocess.TimeoutExpired as error:
+        print(f"loadtest: Locust hadn't ended after {error.timeout:.1f} seconds, and was killed", file=sys.stderr)
+        return 1
 
 
 def run(url: str, grpc: str, options: argparse.Namespace) -> int:
@@ -63,8 +66,8 @@ def _options() -> argparse.Namespace:
     grpc = os.environ.get("HONE_LOADTEST_GRPC", "")
     parser.add_argument("--grpc", default=grpc, metavar="HOST:PORT", help="with --url: its gRPC side (it isn't loaded)")
     parser.add_argument("--model", default="digits", help="the model to ask (digits)")
-    parser.add_argument("--users", type=int, default=20, help="users at once, with --shape at most (20)")
-    parser.add_argument("--seconds", type=int, default=20, help="length of the run (20)")
+    parser.add_argument("--users", type=count, default=20, help="users at once, with --shape at most (20)")
+    parser.add_argument("--seconds", type=count, default=20, help="length of the run (20)")
     parser.add_argument("--kinds", nargs="+", choices=KINDS, help="kinds of users (all)")
     parser.add_argument("--shape", choices=(*SHAPES, REPLAY), help="how many users at which moment (all at once)")
     parser.add_argument("--trace", type=Path, help="for --shape replay: CSV of second,users or second,arrivals")

@@ -20,7 +20,7 @@ from locust.env import Environment
 from locust.runners import Runner, WorkerRunner
 
 from loadtests.digits import images
-from loadtests.gates import Gates, milliseconds, ratio
+from loadtests.gates import Gates, milliseconds, pace, ratio
 from loadtests.response_times import ResponseTimes, four_digits
 from loadtests.shapes import REPLAY, SHAPES, TraceError, read_trace
 from loadtests.timetable import Timetable
@@ -50,9 +50,7 @@ def add_options(parser: LocustArgumentParser) -> None:
     )
     group.add_argument("--shape", choices=(*SHAPES, REPLAY), help="up to --users in --run-time; replay follows --trace")
     group.add_argument("--trace", default="", help="CSV file for --shape replay: second,users or second,arrivals")
-    group.add_argument(
-        "--pace", type=float, default=0.0, help="requests per second of each user; 0: pauses of a moment"
-    )
+    group.add_argument("--pace", type=pace, default=0.0, help="requests per second of each user; 0: pauses of a moment")
     group.add_argument("--max-p95-ms", type=milliseconds, help="a higher 95th percentile ends with exit code 4")
     group.add_argument("--max-error-ratio", type=ratio, help="a larger share of failures ends with exit code 4")
 
@@ -72,6 +70,10 @@ def prepare(environment: Environment, runner: Runner, **_: Any) -> None:
     options: Any = environment.parsed_options
     if isinstance(runner, WorkerRunner):
         return  # options come from the master
+    if options.num_users is not None and options.num_users < 1:
+        _leave(2, f"--users: {options.num_users}: expected a whole number above 0")
+    if options.run_time == 0:
+        _leave(2, "--run-time: 0 seconds would be a run without end; leave it out for that")
     if not options.grpc_host:
         if options.user_classes and GrpcUser.__name__ in options.user_classes:
             _leave(2, "GrpcUser needs --grpc-host HOST:PORT")

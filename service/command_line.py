@@ -182,7 +182,8 @@ def _read(kind: type[AnySettings], verb: str, arguments: Sequence[str]) -> AnySe
     except ValidationError as error:
         for problem in error.errors():
             name = str(problem["loc"][0]) if problem["loc"] else "settings"
-            flag = f"--{name.replace('_', '-')} (HONE_{name.upper()})"
+            variable = "" if issubclass(kind, TargetSettings) else f" (HONE_{name.upper()})"  # those read flags alone
+            flag = f"--{name.replace('_', '-')}{variable}"
             _complain(
                 f"{flag}: {problem['msg'].removeprefix('Value error, ')}, got {problem['input']!r}",
                 ExitCode.WRONG_SETTING,

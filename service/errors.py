@@ -20,6 +20,7 @@ HoneError
   DeadlineExceeded          admitted, but not finished in the time that the client granted
   ArtifactError             a file in the model repository is missing, broken or inconsistent
   SettingsError             a flag, variable or file that the server was started with is wrong
+  InternalError             a fault of Hone's own
 
 `str(error)` is what a client reads: it names the culprit and holds no path, internal name or trace. `reason` is the
 one word that bodies, trailing metadata and metric labels share; `outcome` the coarser one that requests are counted by.
@@ -172,3 +173,10 @@ class SettingsError(HoneError):
     """A flag, an environment variable or a file that the server was started with is wrong."""
 
     reason = "settings"
+
+
+class InternalError(HoneError):
+    """A fault of Hone's own: the log has the trace, the client gets none of it."""
+
+    def __init__(self) -> None:
+        super().__init__("internal error")

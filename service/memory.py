@@ -68,7 +68,9 @@ class MemoryCollector(Collector):
                             limit = int((group / files.limit).read_text())
                             if limit < machine:
                                 stat = _figures(group / "memory.stat")
-                                return limit, int((group / files.used).read_text()) - stat[files.inactive]
+                                used = int((group / files.used).read_text())
+                                # Read one after the other: between them files may have been read, or dropped.
+                                return limit, max(used - stat[files.inactive], 0)
         return None
 
 

@@ -128,6 +128,13 @@ def test_a_word_that_names_nothing_is_named(words: list[str], text: str, capsys:
     assert f"hone-serve: {text}\n" == capsys.readouterr().err
 
 
+@pytest.mark.parametrize("words", [["bench", "--rate", "-1"], ["conformance", "--timeout", "-1"]])
+def test_who_reads_no_environment_names_no_variable(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    """Only what was given."""
+    assert ExitCode.WRONG_SETTING == dispatch([*words, "http://127.0.0.1:9"])
+    assert capsys.readouterr().err.startswith(f"hone-serve: {words[1]}: ")
+
+
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.8.8.8", "::1", "localhost"])
 def test_models_can_be_loaded_by_request_on_this_machine(host: str) -> None:
     """On a loopback listener nobody from outside can."""

@@ -91,6 +91,13 @@ def test_without_a_limit_it_is_the_machine(tmp_path: Path, limit: object) -> Non
     assert (MIB, 4 * MIB) == share(tmp_path)
 
 
+def test_what_is_taken_is_never_below_zero(tmp_path: Path) -> None:
+    """Files that came between the two readings may be more than all there was at the first."""
+    group(machine(tmp_path, "0::/\n") / "sys/fs/cgroup", 2 * MIB, 1000, 1001)
+
+    assert (0, 2 * MIB) == share(tmp_path)
+
+
 def test_without_control_groups_it_is_the_machine(tmp_path: Path) -> None:
     """As on a kernel that was built without."""
     assert (MIB, 4 * MIB) == share(machine(tmp_path, ""))

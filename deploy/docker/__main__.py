@@ -1,7 +1,8 @@
 """`make up`: starts the stack, waits until it is healthy, and says where it is (`python -m deploy.docker SERVICE ...`).
 
-Needs nothing but Python. COMPOSE is the command to use, HONE_SECRETS the folder of the password (secrets). Exit codes:
-0 all is up, 1 something isn't, 2 a bad password file.
+Needs nothing but Python. COMPOSE is the command to use. HONE_SECRETS, the folder of Grafana's password (secrets), and
+HONE_UID, whose that is, may stand in .env, as what docker-compose reads by itself. Exit codes: 0 all is up, 1 something
+isn't, 2 a bad password file.
 """
 
 import os
@@ -9,19 +10,23 @@ import sys
 from pathlib import Path
 
 from deploy.docker.containers import PAGES, Containers, NotUpError
-from deploy.docker.password import PasswordError, ensure_password
+from deploy.docker.dotenv import dotenv
+from deploy.docker.password import NAME, PasswordError, ensure_password
 
 
 def main() -> int:
     """Start the services that are named."""
     services = sys.argv[1:]
-    folder = Path(os.environ.get("HONE_SECRETS", "secrets"))
-    owner = os.environ.get("HONE_UID", str(os.getuid()))
+    said = {**dotenv(Path(".env")), **os.environ}
+    folder = Path(said.get("HONE_SECRETS") or "secrets")
+    owner = said.get("HONE_UID") or str(os.getuid())
+    with_grafana = not services or "grafana" in services
     containers = Containers(
         os.environ.get("COMPOSE", "docker-compose").split(), {"HONE_SECRETS": str(folder.absolute()), "HONE_UID": owner}
     )
     try:
-        password = ensure_password(folder)
+        if with_grafana:
+            ensure_password(folder)
         containers.up(services)
     except PasswordError as error:
         print(error, file=sys.stderr)
@@ -32,8 +37,8 @@ def main() -> int:
     for service in PAGES:
         if service in services:
             print(f"{service:<13} {containers.page(service)}")
-    if "grafana" in services:
-        print(f"{'':<13} Grafana's administrator is admin, with the password in {password}; others may look")
+    if with_grafana:
+        print(f"{'':<13} Grafana's administrator is admin, with the password in {folder / NAME}; others may look")
     return 0
 
 

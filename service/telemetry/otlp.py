@@ -64,7 +64,8 @@ class OtlpCollector:
         ending = threading.Thread(target=self._processor.shutdown, name="otlp-end", daemon=True)
         ending.start()
         ending.join(_PATIENCE)
-        self._sender.report(self._put - self._sender.taken)
+        late = f"not taken within {_PATIENCE:g} s of the end" if ending.is_alive() else ""
+        self._sender.report(self._put - self._sender.taken, late)
 
     def _readable(self, span: Span) -> ReadableSpan:
         return ReadableSpan(
@@ -118,15 +119,16 @@ class _Sender(SpanExporter):
                 self.report()
         return result
 
-    def report(self, waiting: int = 0) -> None:
-        """Say how many were lost since it was last said, with those that wait in vain."""
+    def report(self, waiting: int = 0, why: str = "") -> None:
+        """Say how many were lost since it was last said, with those that wait in vain, and `why`: by default what was
+        said of the latest attempt.
+        """
         lost = self._lost + self.dropped + waiting - self._told
         if lost:
             self._told += lost
             self._said = time.monotonic()
-            _log.warning(
-                "spans are lost: the collector doesn't take them", url=self._url, lost=lost, why=self._attempt.said
-            )
+            why = why or self._attempt.said
+            _log.warning("spans are lost: the collector doesn't take them", url=self._url, lost=lost, why=why)
 
     def shutdown(self) -> None:
         """See `SpanExporter`."""

@@ -35,6 +35,7 @@ MODELS = (
     "echo",
     "empty",
     "failing",
+    "faulty",
     "full",
     "late",
     "loading",
@@ -87,6 +88,8 @@ class DoubleEngine:
             raise QueueFull('model "full" has 1024 requests waiting')
         if request.model == "overloaded":
             raise _infeasible()
+        if request.model == "faulty":
+            raise ZeroDivisionError
         if request.model == "wrong":
             raise InvalidRequest('input "x" is FP32, model "wrong" takes INT8')
         exchange = Exchange(

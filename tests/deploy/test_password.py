@@ -4,12 +4,16 @@ import os
 import stat
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from deploy.docker.dotenv import dotenv
 from deploy.docker.password import PasswordError, ensure_password
 from tests.architecture.sources import ROOT
+
+Up = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
 def written(folder: Path, text: str, mode: int = 0o600) -> Path:
@@ -87,3 +91,60 @@ def test_nothing_starts_with_a_bad_password(tmp_path: Path) -> None:
     assert 2 == done.returncode
     assert 1 == len(done.stderr.splitlines())
     assert "is empty" in done.stderr
+
+
+@pytest.fixture
+def up(tmp_path: Path) -> Up:
+    """`make up` in a folder of its own, with a docker-compose that says what it was told."""
+    compose = tmp_path / "compose"
+    compose.write_text('#!/bin/sh\n[ "$1" != up ] || echo "$HONE_UID in $HONE_SECRETS"\n')
+    compose.chmod(0o755)
+    bare = {name: value for name, value in os.environ.items() if name not in {"HONE_UID", "HONE_SECRETS"}}
+
+    def run(*services: str, **variables: str) -> "subprocess.CompletedProcess[str]":
+        environment = {**bare, "COMPOSE": str(compose), "PYTHONPATH": str(ROOT), **variables}
+        command = [sys.executable, "-m", "deploy.docker", *services]
+        return subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+
+    return run
+
+
+def test_without_grafana_there_is_no_password(up: Up, tmp_path: Path) -> None:
+    """None is made, and one that is bad stops nothing."""
+    assert 0 == up("hone", "prometheus").returncode
+    assert not (tmp_path / "secrets").exists()
+    written(tmp_path, "")
+    assert 0 == up("hone", HONE_SECRETS=str(tmp_path)).returncode
+    assert 2 == up("grafana", HONE_SECRETS=str(tmp_path)).returncode
+
+
+def test_dotenv_counts_where_the_environment_says_nothing(up: Up, tmp_path: Path) -> None:
+    """The password is made where it says, and docker-compose is told the same."""
+    assert f"{os.getuid()} in {tmp_path}/secrets\n" in up("grafana").stdout
+    (tmp_path / ".env").write_text("HONE_UID=4711 # whose\n#HONE_SECRETS=no\nexport HONE_SECRETS='./my own'\n")
+
+    done = up("grafana")
+    assert f"4711 in {tmp_path}/my own\n" in done.stdout
+    assert "password in my own/grafana_password" in done.stdout
+    assert (tmp_path / "my own" / "grafana_password").is_file()
+    assert f"12 in {tmp_path}/my own\n" in up("grafana", HONE_UID="12").stdout
+
+
+@pytest.mark.parametrize(
+    "line, value",
+    [
+        ("A=b", "b"),
+        (" A = b c  ", "b c"),
+        ("A=b#c # d", "b#c"),
+        ("A=", ""),
+        ("A= # nothing", ""),
+        ("A='b # c'", "b # c"),
+        ('export A="b"', "b"),
+        ("#A=b", None),
+    ],
+)
+def test_lines_of_dotenv(line: str, value: str | None, tmp_path: Path) -> None:
+    """As docker-compose reads them; others stay what they are."""
+    (tmp_path / ".env").write_text(f"X=1\n{line}\nY=2\n")
+
+    assert {"X": "1", "Y": "2", **({} if value is None else {"A": value})} == dotenv(tmp_path / ".env")

@@ -8,7 +8,7 @@ from typing import Any, cast
 
 import pytest
 
-from loadtests.gates import Gates, milliseconds, ratio
+from loadtests.gates import Gates, count, milliseconds, pace, ratio
 from loadtests.response_times import ResponseTimes, four_digits
 
 
@@ -65,13 +65,25 @@ def test_gates(gates: Gates, requests: int, failures: int, code: int, words: str
 
 
 @pytest.mark.parametrize(
-    "parse, text", [(milliseconds, "0"), (milliseconds, "inf"), (ratio, "5"), (ratio, "-1"), (ratio, "x")]
+    "parse, text",
+    [
+        (milliseconds, "0"),
+        (milliseconds, "inf"),
+        (ratio, "5"),
+        (ratio, "-1"),
+        (ratio, "x"),
+        (count, "0"),
+        (count, "-3"),
+        (count, "1.5"),
+        (pace, "-1"),
+        (pace, "nan"),
+    ],
 )
 def test_bounds_that_cannot_be_are_refused(parse: Callable[[str], float], text: str) -> None:
     """With what was given and what was expected; a share isn't a percentage."""
     with pytest.raises(argparse.ArgumentTypeError, match=f"{text}: expected "):
         parse(text)
-    assert (0.5, 0.5) == (milliseconds("0.5"), ratio("0.5"))
+    assert (0.5, 0.5, 1, 0) == (milliseconds("0.5"), ratio("0.5"), count("1"), pace("0"))
 
 
 def test_a_percentile_that_is_unknown_breaks_its_gate() -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from loadtests.headless import main
 from loadtests.served import ROOT, Served, free_port, hone
 
 FILE = ROOT / "loadtests" / "locustfile.py"
@@ -101,6 +102,8 @@ def test_gates_hold_at_a_master(served: Served) -> None:
         (["--url", "http://127.0.0.1:9", "--shape", "replay", "--trace", "gone.csv"], 2, "gone.csv: No such file"),
         (["--url", "localhost"], 2, "begin with http://"),
         (["--max-p95-ms", "soon"], 2, "--max-p95-ms"),
+        (["--seconds", "0"], 2, "--seconds: 0: expected a whole number above 0"),
+        (["--users", "-3"], 2, "--users: -3: expected a whole number above 0"),
     ],
 )
 def test_what_is_wrong_is_named(words: list[str], code: int, text: str) -> None:
@@ -109,3 +112,27 @@ def test_what_is_wrong_is_named(words: list[str], code: int, text: str) -> None:
 
     assert code == found, said
     assert text in said
+
+
+@pytest.mark.parametrize("words", [["--run-time", "0"], ["--users", "0"], ["--users", "-3"], ["--pace", "-1"]])
+def test_what_locust_would_take_is_named_too(words: list[str]) -> None:
+    """One line with the flag, where Locust alone would load without end, or ask nothing."""
+    process = locust("--host", "http://127.0.0.1:9", *words)
+    try:
+        said = process.communicate(timeout=60)[0]
+    finally:
+        process.kill()
+
+    assert 2 == process.returncode, said
+    assert f"{words[0]}: {words[1]}" in said.splitlines()[-1]
+
+
+def test_a_locust_that_does_not_end_is_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It is killed, and nothing is proved."""
+    monkeypatch.setattr("loadtests.headless.GRACE_SECONDS", -0.9)
+    monkeypatch.setattr(sys, "argv", ["headless", "--url", "http://127.0.0.1:9", "--seconds", "1"])
+
+    assert 1 == main()
+    assert "loadtest: Locust hadn't ended after 0.1 seconds, and was killed\n" == capsys.readouterr().err

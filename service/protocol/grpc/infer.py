@@ -7,12 +7,12 @@ import structlog
 from msgspec import structs
 
 from service.engine.exchange import Exchange
-from service.errors import DeadlineExceeded, HoneError, QuotaExceeded
+from service.errors import DeadlineExceeded, HoneError, InternalError, QuotaExceeded
 from service.protocol.client_memory import ClientMemory
 from service.protocol.engine_port import Engine
 from service.protocol.grpc.infer_request import InferDecoder
 from service.protocol.grpc.reply import Reply
-from service.protocol.grpc.status import set_internal_error, set_status
+from service.protocol.grpc.status import set_status
 from service.protocol.grpc.wire import split
 from service.protocol.limits import Limits
 from service.telemetry.call import taken
@@ -22,7 +22,7 @@ _SOON = 1e-6
 """Seconds that a call is taken to have left whose deadline is just over."""
 _TRAVEL = 0.05
 """Seconds by which a client's deadline may be over before the call's here, which began when it arrived."""
-_UNKNOWN = ("", None)
+_UNKNOWN: tuple[str, str | None] = ("", None)
 
 
 class InferDoor:
@@ -59,10 +59,6 @@ class InferDoor:
                 self.let_go(len(message))
         except HoneError as error:
             reply.error = error.with_traceback(None)  # the frames of which hold the message
-        except Exception:
-            _log.exception("can't take a request", **taken())
-            set_internal_error(context)
-            return b""
         if reply.error or reply.body is None:
             assert reply.error
             set_status(context, reply.error)
@@ -85,22 +81,30 @@ class InferDoor:
         Raises a HoneError: QuotaExceeded when too many bytes are held, but alone any message may be. Only the body
         says whose step it is, so it is decoded before.
         """
-        model, version = _UNKNOWN
+        named = _UNKNOWN
         try:
-            parts = split(message, self._limits.max_json_bytes)
-            head = self._decoder.head(parts.head)
-            model, version = head.model, head.version
-            reply.targets = self._decoder.targets(head)
-            request = self._decoder.request(head, parts, remaining if remaining is None else max(remaining, _SOON))
-        except HoneError as error:
-            self._engine.refuse(model, version, "grpc", error)
+            try:
+                parts = split(message, self._limits.max_json_bytes)
+                head = self._decoder.head(parts.head)
+                named = head.model, head.version
+                reply.targets = self._decoder.targets(head)
+                request = self._decoder.request(head, parts, remaining if remaining is None else max(remaining, _SOON))
+            except HoneError as error:
+                self._engine.refuse(*named, "grpc", error)
+                raise
+            held, most = self._held, self._limits.max_held_bytes
+            if held > most and held > len(message):
+                quota = QuotaExceeded(f"messages of {held} bytes would be under way, at most {most} may be: send fewer")
+                self._engine.turn_away(request, quota)
+                raise quota
+            return self._engine.submit(structs.replace(request, streams=True) if streams else request, reply)
+        except HoneError:
             raise
-        held, most = self._held, self._limits.max_held_bytes
-        if held > most and held > len(message):
-            quota = QuotaExceeded(f"messages of {held} bytes would be under way, at most {most} may be: send fewer")
-            self._engine.turn_away(request, quota)
-            raise quota
-        return self._engine.submit(structs.replace(request, streams=True) if streams else request, reply)
+        except Exception:
+            _log.exception("can't take a request", **taken())
+            fault = InternalError()
+            self._engine.refuse(*named, "grpc", fault)
+            raise fault from None
 
     async def _until(
         self, answered: asyncio.Future[None], exchange: Exchange, context: grpc.aio.ServicerContext[bytes, bytes]

@@ -40,8 +40,8 @@ class ObservedInferDoor(InferDoor):
         try:
             with taking(call):
                 return super().submit(message, remaining, reply, streams=True)
-        except Exception as error:
-            call.refused(error if isinstance(error, HoneError) else HoneError())
+        except HoneError as error:
+            call.refused(error)
             _finished(call, reply)
             raise
 

@@ -9,7 +9,6 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 
 import grpc
-import structlog
 from tritonclient.grpc import service_pb2
 
 from service.engine.exchange import Exchange
@@ -21,7 +20,6 @@ from service.protocol.grpc.reply import Reply
 from service.protocol.grpc.status import trailers_of
 from service.protocol.grpc.wire import field, split
 from service.protocol.status import grpc_status
-from service.telemetry.call import taken
 
 _ANSWER = 2
 _AT_ONCE = 64
@@ -36,8 +34,6 @@ _MORE = service_pb2.ModelInferResponse(
     parameters={"triton_final_response": service_pb2.InferParameter(bool_param=False)}
 ).SerializeToString()
 """The same of one that others follow."""
-_INTERNAL = "internal error"
-_log = structlog.get_logger()
 
 
 class _Pieces(Reply):
@@ -89,10 +85,6 @@ class _Turn:
         except HoneError as error:
             self.id = _id(message)
             self.reply.finish(error.with_traceback(None))
-        except Exception:
-            _log.exception("can't take a request", **taken())
-            self.id = _id(message)
-            self.reply.finish(HoneError(_INTERNAL))
 
     def cancel(self) -> None:
         if self.exchange:

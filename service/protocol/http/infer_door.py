@@ -8,7 +8,7 @@ from typing import TypeAlias
 import structlog
 
 from service.engine.exchange import Exchange
-from service.errors import HoneError, Infeasible, Unavailable
+from service.errors import HoneError, Infeasible, InternalError, Unavailable
 from service.protocol.binary import Body
 from service.protocol.client_memory import ClientMemory
 from service.protocol.engine_port import Engine
@@ -101,7 +101,9 @@ class InferDoor:
             reply.failure = refusal(error)
         except Exception:
             _log.exception("can't take a request", model=quoted(model), **taken())
-            reply.failure = internal_error()
+            fault = InternalError()
+            self.engine.refuse(model, version, "http", fault)
+            reply.failure = refusal(fault)
         return None
 
     def _note_untold(self, route: Route) -> None:

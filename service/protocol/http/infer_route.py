@@ -10,7 +10,7 @@ from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
 
 from service.engine.exchange import Exchange
-from service.errors import Cancelled, Draining, HoneError, TooLarge
+from service.errors import Cancelled, Draining, HoneError, InternalError, TooLarge
 from service.protocol.http.answer import CLOSE, Answer, coded, refusal
 from service.protocol.http.compression import compress, decompress, sent_coding, wanted_coding
 from service.protocol.http.head import BEYOND, beyond, body_limit
@@ -83,10 +83,15 @@ async def infer(door: InferDoor, route: Route, request: Request) -> Response:
 
 async def or_draining(work: Coroutine[Any, Any, Response], refuse: Callable[[HoneError], None]) -> Response:
     """What comes of it. When the server stops and can wait no longer, uvicorn cancels the task: the request is refused
-    as `draining`, and that is counted.
+    as `draining`, and that is counted. So is a fault, which ends as 500; other errors have been.
     """
     try:
         return await work
+    except (HoneError, ClientDisconnect):
+        raise
+    except Exception:
+        refuse(InternalError())
+        raise
     except asyncio.CancelledError:
         stopping = Draining(STOPPING)
         refuse(stopping)
