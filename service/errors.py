@@ -178,5 +178,5 @@ class SettingsError(HoneError):
 class InternalError(HoneError):
     """A fault of Hone's own: the log has the trace, the client gets none of it."""
 
-    def __init__(self) -> None:
-        super().__init__("internal error")
+    def __init__(self, text: str = "internal error") -> None:
+        super().__init__(text)
