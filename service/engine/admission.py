@@ -38,6 +38,10 @@ class Admission:
         self._own_deadline = None if milliseconds is None else milliseconds / 1e3
         self._usual = self.allowance(None)
 
+    def keep_whole(self) -> None:
+        """Refuse requests with more rows than a batch from now on, since their parts would be answered otherwise."""
+        self._contract.keep_whole()
+
     def exchange(self, request: InferRequest, receiver: Receiver, owner: ExchangeOwner) -> Exchange:
         """The request's exchange, not queued yet. Raises InvalidRequest when it doesn't fit the configuration."""
         contract, padding = self._contract, self.padding

@@ -24,6 +24,8 @@ class Contract:
     def __init__(self, config: ModelConfig) -> None:
         self._model = config.name
         self._max_rows = config.max_batch_size
+        self._most_rows = config.max_batch_size * MOST_PARTS
+        self._why_whole = ""
         batching = config.dynamic_batching
         self._levels = batching.priority_levels if batching else 0
         self.has_levels = self._levels > 0
@@ -86,10 +88,16 @@ class Contract:
             arrays[position] = tensor.array
         if not self._max_rows:
             return arrays, 1
-        if not 0 < rows <= self._max_rows * MOST_PARTS:
-            most = self._max_rows * MOST_PARTS
-            raise InvalidRequest(f'{rows} rows, model "{self._model}" takes 1 to {most} in a request')
+        if not 0 < rows <= self._most_rows:
+            text = f'{rows} rows, model "{self._model}" takes 1 to {self._most_rows} in a request'
+            raise InvalidRequest(f"{text}{self._why_whole}")
         return arrays, rows
+
+    def keep_whole(self) -> None:
+        """Take no more rows in a request than in a batch from now on: in parts they would be answered otherwise."""
+        self._known.clear()
+        self._most_rows = self._max_rows
+        self._why_whole = ", no more than in a batch: its rows may change each other's answers"
 
     def outputs(self, names: Sequence[str]) -> Sequence[tuple[int, TensorSpec]]:
         """Position and spec of the outputs asked for. Raises InvalidRequest."""

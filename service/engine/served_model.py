@@ -268,6 +268,8 @@ class ServedModel:
         independent = self.metrics.batch_independent = all(verdicts)
         assert self._admission
         self._admission.weights = launched[0].findings.shares  # their shape hardly differs by device
+        if not independent:
+            self._admission.keep_whole()
         scheduler.serve([self._station(device) for device in launched], join=independent)
         if self.config.response_cache:
             self._cache = self._limits.response_cache.open(self.config, self.version, self.metrics)

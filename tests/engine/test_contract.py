@@ -165,3 +165,16 @@ def test_what_is_not_finite_is_refused_where_the_model_says_so(datatype: str, va
         contract.inputs(ask_of(array))
     for finite in (array[:, :4], array[:, :0]):
         contract.inputs(ask_of(finite))
+
+
+def test_who_is_kept_whole_fills_one_batch_at_most() -> None:
+    """Before that its parts may fill 64; what is refused then says why."""
+    contract = Contract(parse_config(CONFIG, name="m"))
+    full, more = ((tensor("a", (rows, 3)), tensor("b", (rows, 1, 2), "int64")) for rows in (4, 5))
+    assert 5 == contract.inputs(ask(*more))[1]
+    contract.keep_whole()
+    assert 4 == contract.inputs(ask(*full))[1]
+    with pytest.raises(
+        InvalidRequest, match=r"5 rows, .* takes 1 to 4 in a request, no more than in a batch: its rows"
+    ):
+        contract.inputs(ask(*more))

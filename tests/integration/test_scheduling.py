@@ -147,6 +147,16 @@ def test_a_model_that_mates_disturb_computes_one_request_at_a_time(served: Serve
     assert any(line["event"].startswith("a batch-mate changes answers") for line in served.log)
 
 
+def test_a_request_to_a_model_that_mates_disturb_is_not_cut(served: Served) -> None:
+    """Its rows are mates too: up to a whole batch they are computed together, and more than that is refused."""
+    x = np.arange(36, dtype=np.float32).reshape(9, 4)
+    np.testing.assert_allclose(x[:8] - x[:8].mean(axis=0), ask(served, "centred", "x", x[:8]).as_numpy("y"), atol=1e-5)
+    with pytest.raises(
+        InferenceServerException, match=r"9 rows, .* takes 1 to 8 in a request, no more than in a batch"
+    ):
+        ask(served, "centred", "x", x)
+
+
 def test_a_model_that_takes_one_row_only_is_given_one(served: Served) -> None:
     """Where the runtime refuses any two rows nothing can be said of mates: requests don't share batches."""
 
