@@ -26,6 +26,11 @@ CLIENTS_VENV  := .venv-clients
 CLIENTS_LOCK  := tests/clients/requirements.txt
 CLIENTS_STAMP := $(CLIENTS_VENV)/.stamp
 
+# TensorFlow and what converts its models to ONNX; they need versions of their own too.
+TENSORFLOW_VENV  := .venv-tensorflow
+TENSORFLOW_LOCK  := tests/tensorflow/requirements.txt
+TENSORFLOW_STAMP := $(TENSORFLOW_VENV)/.stamp
+
 VENV   := .venv
 BIN    := $(VENV)/bin
 STAMPS := $(VENV)/.stamps-$(RUNTIME)
@@ -38,7 +43,7 @@ COMPOSE  ?= $(shell docker compose version >/dev/null 2>&1 && echo docker compos
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: help setup demo serve train test check fuzz bench bench-peers bench-overload bench-swap soak capacity loadtest up down test-stack test-triton models results dashboards lock clean
+.PHONY: help setup demo serve train test check fuzz bench bench-peers bench-overload bench-swap soak capacity loadtest up down test-stack test-tensorflow test-triton models recipes test-recipes results dashboards lock clean
 .PHONY: engine
 
 help: ## list the verbs
@@ -62,7 +67,7 @@ train: $(STAMPS)/training ## run a recipe into runs/models (RECIPE=digits PROFIL
 	$(BIN)/python -m training publish $(RECIPE) --profile $(PROFILE) --repository runs/models $(ARGS)
 
 test: check $(CLIENTS_STAMP) ## everything in check, then all tests in random order, the files shared by JOBS processes
-	$(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadfile --no-loadscope-reorder $(ARGS)
+	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 check: $(STAMPS)/all ## lint, format, types, import contracts; changes nothing
 	$(BIN)/ruff check .
@@ -103,6 +108,9 @@ down: engine ## stop and remove the containers, those of profiles too; what volu
 test-stack: engine $(STAMPS)/all ## the stack from outside: a prediction, dashboards, an alert, faults
 	COMPOSE="$(COMPOSE)" $(BIN)/python -m pytest tests/stack $(ARGS)
 
+test-tensorflow: $(STAMPS)/all $(TENSORFLOW_STAMP) ## install TensorFlow (1.6 GB on disk) and test SavedModels that it converts for the trainer
+	TENSORFLOW_VENV=$(TENSORFLOW_VENV) $(BIN)/python -m pytest tests/tensorflow $(ARGS)
+
 test-triton: $(STAMPS)/all $(TRITON_STAMP) ## install a real tritonserver (370 MB) and test models that it computes for Hone
 	TRITON_VENV=$(TRITON_VENV) $(BIN)/python -m pytest tests/triton $(ARGS)
 
@@ -112,6 +120,12 @@ engine:
 
 models: $(STAMPS)/training ## train the committed family anew into models/
 	$(BIN)/python -m training publish digits --profile full --repository models --keep 1 $(ARGS)
+
+recipes: $(STAMPS)/all ## publish every recipe, and write the table of training/RESULTS.md (parts merge: ARGS="wine --profile full")
+	$(BIN)/python -m loadtests.bench_recipes $(ARGS)
+
+test-recipes: $(STAMPS)/all ## the quick profile of every recipe in a scratch folder; fails if one misses its goal (ARGS="wine")
+	$(BIN)/python -m loadtests.bench_recipes --scratch $(ARGS)
 
 results: $(STAMPS)/all ## train in full, compare, and write training/RESULTS.md (ARGS="--seeds 0 --no-demo" for less)
 	$(BIN)/python -m loadtests.bench_recipe $(ARGS)
@@ -124,7 +138,7 @@ lock: $(BIN)/python ## resolve every version anew into constraints.txt
 	$(BIN)/python deploy/ci/lock.py $(PIP_ARGS)
 
 clean: ## remove the environment, runs and caches
-	rm -rf $(VENV) $(TRITON_VENV) $(CLIENTS_VENV) runs build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(TRITON_VENV) $(CLIENTS_VENV) $(TENSORFLOW_VENV) runs build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # A stamp is newer than pyproject.toml and constraints.txt once what they say is installed; a larger set includes the
@@ -146,6 +160,12 @@ $(CLIENTS_STAMP): $(CLIENTS_LOCK) | $(BIN)/python
 	$(BIN)/python -m venv --clear $(CLIENTS_VENV)
 	$(CLIENTS_VENV)/bin/python -m pip install --quiet --disable-pip-version-check $(PIP_ARGS) \
 	  --no-deps --requirement $(CLIENTS_LOCK)
+	@touch $@
+
+$(TENSORFLOW_STAMP): $(TENSORFLOW_LOCK) | $(BIN)/python
+	$(BIN)/python -m venv --clear $(TENSORFLOW_VENV)
+	$(TENSORFLOW_VENV)/bin/python -m pip install --quiet --disable-pip-version-check $(PIP_ARGS) \
+	  --no-deps --requirement $(TENSORFLOW_LOCK)
 	@touch $@
 
 $(STAMPS)/serve: $(LOCK) | $(BIN)/python

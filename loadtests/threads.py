@@ -9,8 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.console import Console
 
-from training import evaluate, publish, release, serving
-from training.classifier import Classifier
+from training import publish, release, serving, timing
+from training.export import INPUT, OUTPUT
+from training.graph import tensors_in
+from training.model_config import model_config
 from training.recipe import Recipe
 from training.run import Family
 
@@ -41,15 +43,20 @@ def measure(
     with tempfile.TemporaryDirectory() as scratch:
         for layout in layouts:
             one = release.unmeasured(chosen[layout.model], recipe, family.dataset)
-            shape, classes = family.dataset.test.images.shape[1:], len(family.dataset.classes)
-            classifier = Classifier(shape=shape, classes=classes, threads=layout.threads)
-            config = classifier.config(name=layout.name, family=one.family, variant=one.variant)
+            config = model_config(
+                tensors_in(one.model),
+                name=layout.name,
+                family=one.family,
+                variant=one.variant,
+                labels=(OUTPUT,),
+                threads=layout.threads,
+            )
             publish.publish(Path(scratch), replace(one, name=layout.name, config=config))
         with serving.serving(Path(scratch), [layout.name for layout in layouts]) as served:
-            timings = evaluate.time_side_by_side(
+            timings = timing.time_side_by_side(
                 served,
                 [layout.name for layout in layouts],
-                family.dataset.test.images,
+                {INPUT: family.dataset.test.inputs},
                 replace(recipe.evaluate, batch_sizes=(1,)),
                 console,
             )

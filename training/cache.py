@@ -54,7 +54,11 @@ class Cache:
 
     def path(self, step: str, file: str) -> Path:
         """Where `step` keeps `file`."""
-        return self._folder / step / file
+        return self.folder(step) / file
+
+    def folder(self, step: str) -> Path:
+        """Where `step` keeps its files."""
+        return self._folder / step
 
     def do(self, step: Step, action: Callable[[Path], None]) -> bool:
         """Have the step's output in its folder; True when it lay there already.
@@ -127,7 +131,7 @@ def _digestible(value: Any) -> Any:
     if isinstance(value, Path):
         return sha256_file(value)
     if isinstance(value, Split):
-        return [_digestible(part) for part in (value.images, value.labels, value.sources)]
+        return [_digestible(part) for part in (value.inputs, value.targets, value.sources)]
     if isinstance(value, np.ndarray):
         return [list(value.shape), str(value.dtype), sha256_bytes(value.tobytes())]
     if is_dataclass(value) and not isinstance(value, type):

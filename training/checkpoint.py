@@ -8,15 +8,17 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-import msgspec
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
+from torch import nn
 
 from training.errors import Damaged
-from training.networks.resnet import ResNet, ResNetConfig
+from training.networks.catalogue import build, config_of, kind_of
+
+Network = TypeVar("Network", bound=nn.Module)
 
 
 def write(path: Path, tensors: Mapping[str, torch.Tensor], facts: Mapping[str, Any]) -> None:
@@ -25,9 +27,10 @@ def write(path: Path, tensors: Mapping[str, torch.Tensor], facts: Mapping[str, A
     Raises OSError if it can't be written.
     """
     temporary = path.with_name(f".{path.name}.part")
-    contiguous = {name: tensor.detach().contiguous() for name, tensor in tensors.items()}
+    # Copies: safetensors refuses weights that share their memory, as tied ones do.
+    copies = {name: tensor.detach().clone(memory_format=torch.contiguous_format) for name, tensor in tensors.items()}
     try:
-        save_file(contiguous, temporary, metadata={"hone": json.dumps(facts, sort_keys=True)})
+        save_file(copies, temporary, metadata={"hone": json.dumps(facts, sort_keys=True)})
         temporary.replace(path)
     except (SafetensorError, OSError) as error:
         temporary.unlink(missing_ok=True)
@@ -45,17 +48,26 @@ def read(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
     return tensors, facts
 
 
-def save_network(path: Path, network: ResNet) -> None:
-    """Write a network's weights and the config that it can be built from."""
-    write(path, network.state_dict(), {"resnet": asdict(network.config)})
+def save_network(path: Path, network: nn.Module) -> None:
+    """Write a network's weights, and its kind and config, from which it can be built again.
+
+    Raises ValueError if it is of no kind in the catalogue, and OSError if it can't be written.
+    """
+    config: Any = network.config
+    write(path, network.state_dict(), {"kind": kind_of(config), "config": asdict(config)})
 
 
-def load_network(path: Path) -> ResNet:
-    """The network in `path`, built from its config, in evaluation mode. Raises Damaged."""
+def load_network(path: Path, kind: type[Network]) -> Network:
+    """The network in `path`, which must be of `kind`, built from its config, in evaluation mode. Raises Damaged.
+
+    And SettingsError, if it is somebody's own and their code isn't there.
+    """
     weights, facts = read(path)
     try:
-        network = ResNet(msgspec.convert(facts["resnet"], ResNetConfig))
+        network = build(config_of(facts["kind"], facts["config"]), seed=0)
         network.load_state_dict(weights)
-    except (KeyError, RuntimeError, msgspec.ValidationError) as error:
+        if not isinstance(network, kind):
+            raise TypeError(f"it holds one of kind {facts['kind']!r}")
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:
         raise Damaged(f"{path.parent.name}/{path.name}: doesn't hold a network of this kind ({error})") from error
     return network.eval()

@@ -12,11 +12,16 @@ def copy_file(source: Path, target: Path) -> None:
     """Copy a file; `target` holds either the old content or the new at any time. Raises OSError."""
     if target.exists() and not target.is_file():
         raise OSError(f"{target}: is no regular file")
-    unfinished = target.with_name(f"{UNFINISHED}{target.name}")
+    put(target, source.read_bytes())
+
+
+def put(path: Path, content: bytes) -> None:
+    """Write a file that holds either the old content or the new at any time. Raises OSError that names it."""
+    unfinished = path.with_name(f"{UNFINISHED}{path.name}")
     unfinished.unlink(missing_ok=True)
     try:
-        write(unfinished, source.read_bytes())
-        appear(unfinished, target)
+        write(unfinished, content)
+        appear(unfinished, path)
     except OSError:
         unfinished.unlink(missing_ok=True)
         raise
@@ -24,15 +29,21 @@ def copy_file(source: Path, target: Path) -> None:
 
 def write(path: Path, content: bytes) -> None:
     """A new file, on disk. Raises OSError that names it."""
+    with naming(path), path.open("xb") as file:
+        file.write(content)
+        file.flush()
+        _sync(file.fileno())
+
+
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Have an OSError name `path` if it names no file, as that of a full disk doesn't by itself."""
     try:
-        with path.open("xb") as file:
-            file.write(content)
-            file.flush()
-            _sync(file.fileno())
+        yield
     except OSError as error:
         if error.filename is not None:
             raise
-        raise OSError(error.errno, error.strerror, str(path)) from error  # a full disk names no file by itself
+        raise OSError(error.errno, error.strerror, str(path)) from error
 
 
 def appear(unfinished: Path, destination: Path) -> None:
@@ -45,6 +56,12 @@ def sync_folder(folder: Path) -> None:
     """Force what a folder lists to disk."""
     with opened(folder) as descriptor:
         _sync(descriptor)
+
+
+def check_writable(folder: Path) -> None:
+    """Raise OSError now, and not after minutes of work, if nothing can be written to `folder`."""
+    if not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK):
+        raise OSError(f"{folder}: isn't a folder that can be written to")
 
 
 @contextmanager

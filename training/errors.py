@@ -4,6 +4,7 @@ HoneError                   (service.errors)
   TrainingError             a run can't go on
     Diverged                the loss is no number any more
     ServingError            the service that figures are taken from can't be had
+    Immeasurable            a figure can't be said of these predictions and targets
   ArtifactError             (service.errors)
     Damaged                 a file that a run keeps isn't what it wrote; it is made anew only if asked
 """
@@ -29,7 +30,18 @@ class ServingError(TrainingError):
     reason = "not_serving"
 
 
+class Immeasurable(TrainingError):
+    """A figure can't be said of these predictions and targets; the text names what they lack, and what to do."""
+
+    reason = "immeasurable"
+
+
 class Damaged(ArtifactError):
     """A file that a run keeps (a checkpoint, a model) is missing or isn't what was written; the text names it."""
 
     reason = "damaged"
+
+
+def one_line(error: BaseException) -> str:
+    """What a library says of its error, without its line breaks and what comes after some of them."""
+    return " ".join(str(error).split())[:500]

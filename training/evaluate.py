@@ -5,49 +5,32 @@ variant its turn on the same cores, in alternating order, and gains are medians 
 shared machine single figures move by half between minutes, ratios within a round hardly do.
 """
 
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from rich.console import Console
-from rich.progress import track
 
-from training.data.split import Images, Labels, Split
+from training.data.split import Labels, Split
+from training.export import INPUT, OUTPUT
 from training.statistics import ClassScore, Paired, Share, class_scores, compare, confusion, share
+from training.timing import (
+    EvaluateSettings,
+    Latency,
+    Predictor,
+    Speed,
+    Timing,
+    best,
+    paces,
+    predict,
+    speed,
+    time_side_by_side,
+)
 
 Probabilities = NDArray[np.float32]
-Request = Callable[[], Probabilities]
-ACCURACY_BATCH = 32
-WARM_UP = 3
 WORST = 12
-
-
-class Predictor(Protocol):
-    """Whatever answers requests: the service, or in tests a file run in this process."""
-
-    def request(self, model: str, images: Images) -> Request:
-        """A request for `images` uint8 [N, C, H, W], made ready: each call sends it and returns probabilities."""
-        ...
-
-    def compute_seconds(self, model: str) -> float:
-        """How long the model's worker has computed so far, in total: the runtime's part alone, not the request's."""
-        ...
-
-
-@dataclass(frozen=True, kw_only=True)
-class EvaluateSettings:
-    """How long to measure: `rounds` of `requests` at batch 1 (fewer at larger ones) for each of `batch_sizes`."""
-
-    rounds: int = 20
-    requests: int = 40
-    batch_sizes: tuple[int, ...] = (1, 8, 32)
-
-    def __post_init__(self) -> None:
-        if min(self.rounds, self.requests) < 1 or 1 not in self.batch_sizes or min(self.batch_sizes) < 1:
-            raise ValueError("rounds, requests, batch_sizes: must be at least 1, and batch size 1 is always measured")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,18 +40,6 @@ class Candidate:
     name: str
     parent: str | None
     size: int
-
-
-@dataclass(frozen=True, kw_only=True)
-class Latency:
-    """Whole requests of one client that waits for each answer, in milliseconds; `count` is how many there were.
-
-    Of fewer than a hundred, `p99` says no more than the slowest.
-    """
-
-    p50: float
-    p99: float
-    count: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,18 +100,6 @@ class Measured:
         return self.images_per_second[str(self.best_batch)]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Timing:
-    """One variant at one batch size: seconds of each request [rounds, requests], and of computing a batch [rounds]."""
-
-    requests: NDArray[np.float64]
-    compute: NDArray[np.float64]
-
-
-Timings = Mapping[str, Mapping[int, Timing]]
-"""Variant -> batch size -> its timing."""
-
-
 def evaluate(
     predictor: Predictor,
     candidates: Sequence[Candidate],
@@ -151,8 +110,8 @@ def evaluate(
     console: Console,
 ) -> dict[str, Measured]:
     """Every candidate's figures on the images of `test`. The teacher, which has no parent, comes first."""
-    answers = {one.name: predict(predictor, one.name, test.images) for one in candidates}
-    timings = time_side_by_side(predictor, [one.name for one in candidates], test.images, settings, console)
+    answers = {one.name: predict(predictor, one.name, {INPUT: test.inputs})[OUTPUT] for one in candidates}
+    timings = time_side_by_side(predictor, [one.name for one in candidates], {INPUT: test.inputs}, settings, console)
     by_name = {one.name: one for one in candidates}
     teacher = candidates[0].name
 
@@ -166,7 +125,7 @@ def evaluate(
             parent=one.parent,
             size=one.size,
             **_quality(answers[one.name], None if one.parent is None else answers[one.parent], test, classes),
-            **_speed(timings[one.name]),
+            **_speed(speed(timings[one.name])),
             over_parent=gain(one.name, one.parent),
             over_teacher=gain(one.name, teacher),
         )
@@ -174,58 +133,8 @@ def evaluate(
     }
 
 
-def predict(predictor: Predictor, model: str, images: Images) -> Probabilities:
-    """The probabilities of each image, float32 [N, classes]."""
-    batches = [images[start : start + ACCURACY_BATCH] for start in range(0, len(images), ACCURACY_BATCH)]
-    return np.concatenate([predictor.request(model, batch)() for batch in batches])
-
-
-def time_side_by_side(
-    predictor: Predictor, models: Sequence[str], images: Images, settings: EvaluateSettings, console: Console
-) -> Timings:
-    """Durations of requests and of computing, all models taking turns within every round."""
-    requests = {
-        (model, size): predictor.request(model, np.resize(images, (size, *images.shape[1:])))
-        for model in models
-        for size in settings.batch_sizes
-    }
-    for request in requests.values():
-        _time(request, WARM_UP)
-    turns: dict[tuple[str, int], list[tuple[NDArray[np.float64], float]]] = {key: [] for key in requests}
-    rounds = track(
-        range(settings.rounds), "  measuring", console=console, transient=True, disable=not console.is_terminal
-    )
-    for number in rounds:
-        order = models if number % 2 == 0 else models[::-1]
-        for size in settings.batch_sizes:
-            count = max(3, settings.requests // size)
-            for model in order:
-                before = predictor.compute_seconds(model)
-                durations = _time(requests[model, size], count)
-                turns[model, size].append((durations, (predictor.compute_seconds(model) - before) / count))
-    return {
-        model: {
-            size: Timing(
-                requests=np.stack([durations for durations, _ in turns[model, size]]),
-                compute=np.array([compute for _, compute in turns[model, size]]),
-            )
-            for size in settings.batch_sizes
-        }
-        for model in models
-    }
-
-
-def _time(request: Request, count: int) -> NDArray[np.float64]:
-    durations = np.empty(count)
-    for index in range(count):
-        start = time.perf_counter()
-        request()
-        durations[index] = time.perf_counter() - start
-    return durations
-
-
 def _quality(mine: Probabilities, parents: Probabilities | None, test: Split, classes: tuple[str, ...]) -> Any:
-    labels = test.labels
+    labels = test.targets
     answers = mine.argmax(axis=1)
     right = answers == labels
     counts = confusion(labels, answers.astype(np.int64), len(classes))
@@ -254,39 +163,23 @@ def _worst(probabilities: Probabilities, labels: Labels) -> tuple[Mistake, ...]:
     )
 
 
-def _speed(own: Mapping[int, Timing]) -> Any:
-    paces = _paces(own)
+def _speed(found: Speed) -> Any:
     return {
-        "latency_ms": {str(size): _latency(timing.requests) for size, timing in own.items()},
-        "compute_ms": {str(size): float(np.median(timing.compute)) * 1e3 for size, timing in own.items()},
-        "images_per_second": {str(size): 1 / float(np.median(pace)) for size, pace in paces.items()},
-        "best_batch": _best(paces),
+        "latency_ms": found.latency_ms,
+        "compute_ms": found.compute_ms,
+        "images_per_second": found.per_second,
+        "best_batch": found.best_batch,
     }
 
 
-def _latency(requests: NDArray[np.float64]) -> Latency:
-    p50, p99 = (float(one) * 1e3 for one in np.percentile(requests, (50, 99)))
-    return Latency(p50=p50, p99=p99, count=requests.size)
-
-
 def _gain(own: Mapping[int, Timing], other: Mapping[int, Timing], *, size: float) -> Gain:
-    mine, others = _paces(own), _paces(other)
+    mine, others = paces(own), paces(other)
     return Gain(
         size=size,
         compute=_ratio(other[1].compute, own[1].compute),
         latency=_ratio(np.median(other[1].requests, axis=1), np.median(own[1].requests, axis=1)),
-        throughput=_ratio(others[_best(others)], mine[_best(mine)]),
+        throughput=_ratio(others[best(others)], mine[best(mine)]),
     )
-
-
-def _paces(timings: Mapping[int, Timing]) -> dict[int, NDArray[np.float64]]:
-    """Seconds an image at each batch size, by the median request of each round: [rounds]."""
-    return {size: np.median(timing.requests, axis=1) / size for size, timing in timings.items()}
-
-
-def _best(paces: Mapping[int, NDArray[np.float64]]) -> int:
-    """The batch size at which an image takes least."""
-    return min(paces, key=lambda size: float(np.median(paces[size])))
 
 
 def _ratio(other: NDArray[np.float64], own: NDArray[np.float64]) -> float:

@@ -1,90 +1,162 @@
-"""A trained network becomes one self-contained ONNX file that takes raw pixels and answers probabilities.
+"""A trained network becomes one self-contained ONNX file that takes raw inputs and answers what clients ask for.
 
-Normalisation folds into the convolutions here, in torch, because a BatchNormalization left in the graph would keep
+Normalisation folds into what it follows here, in torch, because a BatchNormalization left in the graph would keep
 quantization from fusing what surrounds it. The file is compared with torch before anyone else sees it.
 """
 
 import copy
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import onnx
 import torch
+from numpy.typing import NDArray
 from torch import nn
-from torch.nn.utils.fusion import fuse_conv_bn_eval
+from torch.nn.utils.fusion import fuse_conv_bn_eval, fuse_linear_bn_eval
 
 from service.errors import ArtifactError
 from training.data.split import Images
-from training.session import open_session
-from training.tracing import trace
+from training.session import Arrays, Run, open_runner, open_session
+from training.tracing import trace, trace_calls
 
 INPUT = "image"
 OUTPUT = "probabilities"
 PARITY_BATCHES = (1, 3, 64)
 PARITY_TOLERANCE = 1e-4
-"""Largest difference in a probability that is put down to the order of additions."""
+"""Largest difference in an answer, or share of one beyond 1, that is put down to the order of additions."""
+
+BATCH = ("batch",)
+LENGTH = ("batch", "length")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Signature:
+    """What a file takes and answers: names in order, each with those of its first axes that vary.
+
+    That is the batch, and of texts and series also the length.
+    """
+
+    inputs: Mapping[str, tuple[str, ...]]
+    outputs: Mapping[str, tuple[str, ...]]
+
+    @property
+    def lengthy(self) -> bool:
+        """True when a length varies besides the batch."""
+        return LENGTH in self.inputs.values()
+
+
+IMAGES = Signature(inputs={INPUT: BATCH}, outputs={OUTPUT: BATCH})
+"""That of an image classifier."""
 
 
 class Probabilities(nn.Module):
-    """A network with its softmax: what is served."""
+    """A network with its softmax, over `axis` of its logits: what is served of one that tells classes apart."""
 
-    def __init__(self, network: nn.Module) -> None:
+    def __init__(self, network: nn.Module, *, axis: int = 1) -> None:
         super().__init__()
         self.network = network
+        self._axis = axis
 
-    def forward(self, image: torch.Tensor) -> torch.Tensor:
-        """Pixels uint8 [N, C, H, W] to probabilities float32 [N, classes]."""
-        return torch.softmax(self.network(image), dim=1)
+    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+        """What the network takes, to probabilities float32 of the shape of its logits."""
+        return torch.softmax(self.network(inputs), dim=self._axis)
 
 
-def export(network: nn.Module, samples: Images, path: Path) -> float:
-    """Write `network` to the ONNX file `path`: input `image` UINT8 [-1, C, H, W], output `probabilities` [-1, classes].
+def export(served: nn.Module, samples: Arrays, path: Path, signature: Signature = IMAGES) -> float:
+    """Write `served`, a network in the form that is served, to the ONNX file `path`, with the names of `signature`.
 
-    `samples` uint8 [N, C, H, W], N >= 64, are what parity is checked on, at three batch sizes. Returns the largest
-    difference in a probability. Raises ArtifactError if it is beyond the tolerance, or a normalisation was left.
+    `samples`, an array [N, ...] for each input, are what parity is checked on, at batches of 1, 3 and N, at most 64,
+    and where the length varies at two lengths. Returns the largest difference in an answer. Raises ArtifactError if it
+    is beyond the tolerance, or a normalisation was left.
     """
-    served = Probabilities(fold(network)).eval()
-    model = trace(
-        served,
-        (torch.from_numpy(samples[:2]),),
-        inputs=[INPUT],
-        outputs=[OUTPUT],
-        dynamic_shapes={"image": {0: torch.export.Dim("batch")}},
-    )
+    folded = fold(served)
+    model = _trace(folded, tuple(torch.from_numpy(array[:2]) for array in samples), signature)
     left = [node.name for node in model.graph.node if node.op_type == "BatchNormalization"]
     if left:
         raise ArtifactError(f"{path.name}: BatchNormalization wasn't folded ({', '.join(left)})")
     path.write_bytes(model.SerializeToString(deterministic=True))
-    return check_parity(served, samples, path)
+    return check_parity(folded, samples, path, signature)
+
+
+def _trace(served: nn.Module, examples: tuple[torch.Tensor, ...], signature: Signature) -> onnx.ModelProto:
+    """Where a length varies a call is recorded, which is what keeps the cells of recurrent networks single nodes."""
+    named = {**signature.inputs, **signature.outputs}
+    return (trace_calls if signature.lengthy else trace)(
+        served,
+        examples,
+        inputs=list(signature.inputs),
+        outputs=list(signature.outputs),
+        axes={name: dict(enumerate(varying)) for name, varying in named.items()},
+    )
 
 
 def fold(network: nn.Module) -> nn.Module:
-    """A copy of `network` in evaluation mode, every Conv2d + BatchNorm2d pair of a Sequential made one convolution."""
+    """A copy of `network` in evaluation mode, every normalisation in a Sequential folded into the layer before it."""
     folded = copy.deepcopy(network).eval()
     for module in folded.modules():
         if not isinstance(module, nn.Sequential):
             continue
         for index in range(len(module) - 1):
-            first, second = module[index], module[index + 1]
-            if isinstance(first, nn.Conv2d) and isinstance(second, nn.BatchNorm2d):
-                module[index], module[index + 1] = fuse_conv_bn_eval(first, second), nn.Identity()
+            if (fused := _fused(module[index], module[index + 1])) is not None:
+                module[index], module[index + 1] = fused, nn.Identity()
     return folded
 
 
-def check_parity(served: nn.Module, samples: Images, path: Path) -> float:
-    """The largest difference between torch and the file at three batch sizes. Raises ArtifactError if it is large."""
-    session = open_session(path)
+def _fused(layer: nn.Module, norm: nn.Module) -> nn.Module | None:
+    """Both as one layer, or nothing if they aren't a layer and its normalisation."""
+    if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d) and isinstance(norm, nn.BatchNorm2d):
+        return fuse_conv_bn_eval(layer, norm, transpose=isinstance(layer, nn.ConvTranspose2d))
+    if isinstance(layer, nn.Linear) and isinstance(norm, nn.BatchNorm1d):
+        return fuse_linear_bn_eval(layer, norm)
+    return None
+
+
+def check_parity(served: nn.Module, samples: Arrays, path: Path, signature: Signature = IMAGES) -> float:
+    """The largest difference between torch and the file at three batch sizes, and two lengths where that varies.
+
+    Raises ArtifactError if it is large.
+    """
+    run = open_runner(path)
     worst = 0.0
-    for size in PARITY_BATCHES:
-        batch = samples[:size]
+    for batch in _batches(samples, signature):
         with torch.inference_mode():
-            expected = served(torch.from_numpy(batch)).numpy()
-        found = session(batch)
-        if found.shape != expected.shape:
-            raise ArtifactError(f"{path.name}: shape {found.shape} at batch {size}, expected {expected.shape}")
-        worst = max(worst, float(np.abs(found - expected).max()))
+            answers = served(*(torch.from_numpy(array) for array in batch))
+        expected = [answers] if isinstance(answers, torch.Tensor) else answers
+        computed = _computed(run, batch, path, signature)
+        for name, one, found in zip(signature.outputs, expected, computed, strict=True):
+            apart = difference(f"{path.name}: {name}", one.numpy(), found, len(batch[0]))
+            worst = float(np.maximum(worst, apart))  # Python's max would pass over what is no number
     if not worst <= PARITY_TOLERANCE:
-        raise ArtifactError(f"{path.name}: differs from the trained network by {worst:.2g} in a probability")
+        raise ArtifactError(f"{path.name}: differs from the trained network by {worst:.2g} in an answer")
     return worst
+
+
+def _batches(samples: Arrays, signature: Signature) -> Iterator[Arrays]:
+    lengthy = [axes == LENGTH for axes in signature.inputs.values()]
+    whole = min((array.shape[1] for array, one in zip(samples, lengthy, strict=True) if one), default=0)
+    for size in PARITY_BATCHES:
+        for length in {whole, -(-whole // 2)}:
+            yield [array[:size, :length] if one else array[:size] for array, one in zip(samples, lengthy, strict=True)]
+
+
+def _computed(run: Run, batch: Arrays, path: Path, signature: Signature) -> Arrays:
+    try:
+        return run(batch)
+    except Exception as error:
+        inputs = zip(signature.inputs, batch, strict=True)
+        shapes = ", ".join(f"{name} {list(array.shape)}" for name, array in inputs)
+        raise ArtifactError(f"{path.name}: can't compute {shapes} ({error})") from error
+
+
+def difference(where: str, expected: NDArray[Any], found: NDArray[Any], size: int) -> float:
+    """The largest between numbers, as a share of what is beyond 1. Raises ArtifactError if the shapes differ."""
+    if found.shape != expected.shape:
+        raise ArtifactError(f"{where}: shape {found.shape} at batch {size}, expected {expected.shape}")
+    wanted, got = expected.astype(np.float64), found.astype(np.float64)  # bytes would wrap around
+    return float((np.abs(got - wanted) / np.maximum(1, np.abs(wanted))).max(initial=0.0))
 
 
 def agreement(first: Path, second: Path, samples: Images) -> float:

@@ -15,7 +15,7 @@ from training import checkpoint
 from training.data.split import Dataset
 from training.fit import assess
 from training.networks.channels import STEP
-from training.networks.resnet import ResNetConfig, multiply_adds
+from training.networks.resnet import ResNet, ResNetConfig, multiply_adds
 from training.steps import learning
 from training.steps.journal import Journal
 
@@ -89,12 +89,12 @@ def judge(rungs: Sequence[Rung], teacher: tuple[int, ...]) -> Padding:
 
 
 def _rung(journal: Journal, config: ResNetConfig, dataset: Dataset, seeds: Sequence[int]) -> Rung:
-    networks = [checkpoint.load_network(learning.climb(journal, config, seed, dataset)) for seed in seeds]
+    networks = [checkpoint.load_network(learning.climb(journal, config, seed, dataset), ResNet) for seed in seeds]
     task = journal.recipe.task
     first = networks[0]
     return Rung(
         widths=config.widths,
         parameters=sum(parameter.numel() for parameter in first.parameters()),
-        multiply_adds=multiply_adds(first.config, dataset.test.images.shape[-1]),
+        multiply_adds=multiply_adds(first.config, dataset.test.inputs.shape[-1]),
         accuracies=tuple(assess(network, task, dataset.test)["accuracy"] for network in networks),
     )

@@ -9,7 +9,7 @@ from pathlib import Path
 from training.language_recipe import LanguageRecipe
 from training.language_report import LanguageReport
 from training.machine import machine
-from training.steps import reading, weighing
+from training.steps import fitting, reading, weighing
 from training.steps.journal import Journal
 from training.steps.reading import Corpus, LearnedDecoder
 
@@ -45,7 +45,7 @@ def evaluate(journal: Journal[LanguageRecipe]) -> tuple[Exported, LanguageReport
     met, goal = weighing.judge(found, journal.recipe.goal)
     report = LanguageReport(
         recipe=journal.recipe,
-        fit=reading.history(journal),
+        fit=fitting.history(journal, reading.DECODER),
         network=exported.learned.facts,
         size=exported.model.stat().st_size,
         reading=found,
@@ -65,3 +65,8 @@ def publish(journal: Journal[LanguageRecipe], repository: Path, *, keep: int | N
     exported, report = evaluate(journal)
     published = weighing.publish(journal, repository, exported.model, exported.corpus, report, keep=keep)
     return replace(report, published=published)
+
+
+def model_of(journal: Journal[LanguageRecipe], variant: str) -> tuple[str, Path]:  # noqa: ARG001 - there is one
+    """The name and the file of one of the `VARIANTS`."""
+    return journal.recipe.family, export(journal).model

@@ -2,15 +2,14 @@
 
 from dataclasses import dataclass
 
-from service.artifact.names import is_model_name
+from training.common_settings import CommonSettings
 from training.data.tokens import TokenizerSettings
 from training.data.topics import TopicsSettings
-from training.fit import FitSettings
 from training.networks.decoder import DecoderConfig
+from training.optimization.settings import FitSettings
 from training.stepwise import PARITY_BATCHES
 from training.tasks.next_token import NextToken
 
-MOST_THREADS = 1024
 LARGEST_CACHE = 512 * 1024
 """Bytes a sequence: a server copies the cache in and out at every token."""
 
@@ -52,20 +51,14 @@ class Goal:
 
 
 @dataclass(frozen=True, kw_only=True)
-class LanguageRecipe:
-    """One run's settings. `name` is the file's, `profile` the one that was asked for, `seed` the root of all chance.
+class LanguageRecipe(CommonSettings):
+    """One run's settings.
 
-    `threads` is how many cores the fit uses: it decides the order of sums, so the machine must not. `noise` is the
+    `noise` is the
     share of tokens that are exchanged in training. `network` learns `task` by `fit`, on tokens that `tokenizer` makes
     of `data`. The rest says what to compare with, what to time and show, and what to demand.
     """
 
-    name: str
-    profile: str
-    about: str
-    family: str
-    seed: int
-    threads: int
     data: TopicsSettings
     tokenizer: TokenizerSettings
     noise: float
@@ -77,12 +70,7 @@ class LanguageRecipe:
     goal: Goal
 
     def __post_init__(self) -> None:
-        if not is_model_name(self.family):
-            raise ValueError("family: letters, digits, '.', '_' and '-', at most 128, the first a letter or digit")
-        if not 0 <= self.seed < 2**31:
-            raise ValueError(f"seed: must be between 0 and {2**31 - 1}")
-        if not 1 <= self.threads <= MOST_THREADS:
-            raise ValueError(f"threads: must be between 1 and {MOST_THREADS}")
+        super().__post_init__()
         if not 0 <= self.noise < 1:
             raise ValueError("noise: must be at least 0 and below 1")
         if self.network.cache_bytes > LARGEST_CACHE:

@@ -6,11 +6,12 @@ from dataclasses import dataclass
 import msgspec
 
 from service.artifact.card import Machine
-from training.fit import Fitted
+from training.fitted import Fitted
 from training.language_recipe import LanguageRecipe
-from training.perplexity import Surprise
+from training.metrics.language import Surprise
 from training.publish import Published
 from training.steps.reading import DecoderFacts
+from training.timing import Latency
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,6 +36,7 @@ class Sample:
 class Reading:
     """The exported file, run in this process: what it makes of the test texts, beside counts of `order` tokens.
 
+    `latency_ms` is that of requests to the service for one token more after a prompt, asked one after the other.
     `tokens_per_second` is by rows of a batch, one token of each a step, on one thread, the caches fed back in.
     """
 
@@ -42,6 +44,7 @@ class Reading:
     decoder: Reader
     baseline: Reader
     order: int
+    latency_ms: Latency
     tokens_per_second: Mapping[str, float]
     sample: Sample
 

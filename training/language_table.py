@@ -20,9 +20,11 @@ def print_language(report: LanguageReport, console: Console) -> None:
     table.caption = f"{better} of {len(reading.baseline.topics)} topics are better told by the network."
     print_whole(table, console)
     rates = ", ".join(f"{rate:,.0f} @{rows}" for rows, rate in reading.tokens_per_second.items())
+    latency, asked = reading.latency_ms, report.recipe.evaluate.prompt
     lines = (
         f"{network.parameters:,} parameters, {report.size / 1e6:.2f} MB, {network.cache_bytes / 1024:.0f} KiB of cache",
         f"tokens/s @rows, step by step, by ONNX Runtime alone on one thread: {rates}",
+        f"a token more after {asked}, through the service: p50 {latency.p50:.1f} ms, p99 {latency.p99:.1f} ms",
         f"after {reading.sample.prompt[-40:]!r} it goes on {reading.sample.continuation!r}",
         report.goal,
     )

@@ -1,61 +1,22 @@
-"""The plots of a report, as SVG that lies inside a page: text stays text, and the colours are the page's own.
+"""The plots of variants that were compared."""
 
-Each is drawn for about the width of a phone, so that a page may enlarge it and never has to shrink its text much.
-"""
-
-import io
 import math
-import re
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
-from xml.etree import ElementTree as ET
 
-import matplotlib as mpl
+from markupsafe import Markup
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.text import Annotation
-from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator
+from matplotlib.ticker import FuncFormatter, LogLocator
 from matplotlib.transforms import Bbox
 
+from training.drawing import INK, MARKERS, MUTED, SERIES, blank, drawing, inline
 from training.evaluate import Measured
-from training.fit import Fitted
-
-INK, MUTED, RULE = "#010101", "#020202", "#030303"
-SERIES = ("#040000", "#040001", "#040002", "#040003", "#040004", "#040005")
-COLOURS = {INK: "ink", MUTED: "muted", RULE: "rule", **{colour: f"series-{i}" for i, colour in enumerate(SERIES)}}
-"""What is drawn in one of these is shown in the page's colour of that name, which is another by day and by night."""
-
-MARKERS = (("o", "●"), ("s", "■"), ("^", "▲"), ("D", "◆"), ("v", "▼"), ("P", "✚"))
-"""A series' marker in a plot, and how a legend in text shows it."""
 
 LARGEST_MARKER, SMALLEST_MARKER = 420.0, 16.0
 """Areas in square points; a file that is twice as large has twice the area, down to what can still be seen."""
-
-STYLE: dict[str, Any] = {
-    "axes.axisbelow": True,
-    "axes.edgecolor": MUTED,
-    "axes.grid": True,
-    "axes.labelcolor": INK,
-    "axes.spines.right": False,
-    "axes.spines.top": False,
-    "figure.constrained_layout.use": True,
-    "font.family": "DejaVu Sans",
-    "font.size": 11.0,
-    "grid.color": RULE,
-    "grid.linewidth": 0.8,
-    "lines.linewidth": 1.7,
-    "lines.markersize": 5.0,
-    "svg.fonttype": "none",
-    "text.color": INK,
-    "text.parse_math": False,
-    "xtick.color": MUTED,
-    "xtick.labelcolor": INK,
-    "ytick.color": MUTED,
-    "ytick.labelcolor": INK,
-}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,13 +44,13 @@ class Spot:
         )
 
 
-def pareto(variants: Mapping[str, Measured], chosen: str, remark: str) -> str:
+def pareto(variants: Mapping[str, Measured], chosen: str, remark: str) -> Markup:
     """Accuracy with its interval against the worker's time at batch 1, area by file size, and the front of the best.
 
     The chosen one has a ring, and `remark` behind its name.
     """
-    with _drawing("pareto"):
-        figure = _figure(400, 310)
+    with drawing("pareto"):
+        figure = blank(400, 310)
         axes = figure.add_subplot()
         largest = max(figures.size for figures in variants.values())
         spots = {name: Spot.of(index, one, largest) for index, (name, one) in enumerate(variants.items())}
@@ -112,7 +73,7 @@ def pareto(variants: Mapping[str, Measured], chosen: str, remark: str) -> str:
         for name in sorted(spots, key=lambda name: name != chosen):
             text = f"{name} ({remark})" if name == chosen else name
             _label(axes, text, spots[name], taken)
-        return _inline(figure, "pareto")
+        return inline(figure, "pareto")
 
 
 def pareto_front(variants: Mapping[str, Measured]) -> list[str]:
@@ -131,9 +92,9 @@ def _stairs(front: Sequence[Measured], end: float) -> list[tuple[float, float]]:
     return [(x, level) for *ends, level in zip(xs, [*xs[1:], end], levels, strict=True) for x in ends]
 
 
-def latency(variants: Mapping[str, Measured]) -> str:
+def latency(variants: Mapping[str, Measured]) -> Markup:
     """The median request by batch size, with a whisker that ends at the 99th percentile; logarithmic."""
-    with _drawing("latency"):
+    with drawing("latency"):
         figure, axes, sizes = _by_batch(variants)
         for index, figures in enumerate(variants.values()):
             colour, marker = SERIES[index % len(SERIES)], MARKERS[index % len(MARKERS)][0]
@@ -146,12 +107,12 @@ def latency(variants: Mapping[str, Measured]) -> str:
         axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
         axes.yaxis.set_minor_locator(LogLocator(subs=()))
         axes.set_ylabel("request, ms (p50 to p99)")
-        return _inline(figure, "latency")
+        return inline(figure, "latency")
 
 
-def throughput(variants: Mapping[str, Measured]) -> str:
+def throughput(variants: Mapping[str, Measured]) -> Markup:
     """Images a second by batch size."""
-    with _drawing("throughput"):
+    with drawing("throughput"):
         figure, axes, sizes = _by_batch(variants)
         for index, figures in enumerate(variants.values()):
             rates = [figures.images_per_second[size] for size in sizes]
@@ -161,38 +122,12 @@ def throughput(variants: Mapping[str, Measured]) -> str:
         axes.set_ylim(bottom=0)
         axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
         axes.set_ylabel("images per second")
-        return _inline(figure, "throughput")
-
-
-def learning_curve(step: str, fitted: Fitted) -> str:
-    """One fit: losses above, validation accuracy below, and the epoch whose weights were kept."""
-    name = f"fit-{re.sub('[^A-Za-z0-9-]', '_', step)}"
-    with _drawing(name):
-        figure = _figure(320, 270)
-        losses, accuracies = figure.subplots(2, 1, sharex=True)
-        epochs, best = [epoch.number + 1 for epoch in fitted.epochs], fitted.best + 1
-        marker = "." if len(epochs) < 4 else ""
-        validation = [epoch.validation for epoch in fitted.epochs]
-        losses.plot(epochs, [epoch.train_loss for epoch in fitted.epochs], "--", color=SERIES[1], marker=marker)
-        losses.plot(epochs, [scores["loss"] for scores in validation], color=SERIES[0], marker=marker)
-        accuracies.plot(epochs, [scores["accuracy"] * 100 for scores in validation], color=SERIES[0], marker=marker)
-        for axes, label in ((losses, "loss"), (accuracies, "accuracy, %")):
-            axes.axvline(best, color=INK, linewidth=1.0, linestyle=":")
-            axes.set_ylabel(label)
-            axes.yaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 5, 10]))
-        losses.set_ylim(bottom=0)
-        losses.set_xlim(epochs[0] - 0.5, epochs[-1] + 0.5)
-        accuracies.xaxis.set_major_locator(MaxNLocator(6, integer=True, min_n_ticks=1))
-        accuracies.set_xlabel("epoch")
-        side, shift = ("right", -4) if best > (epochs[0] + epochs[-1]) / 2 else ("left", 4)
-        where = {"xycoords": ("data", "axes fraction"), "textcoords": "offset points"}
-        losses.annotate(f"best: {best}", (best, 1), (shift, -2), ha=side, va="top", **where)
-        return _inline(figure, name)
+        return inline(figure, "throughput")
 
 
 def _by_batch(variants: Mapping[str, Measured]) -> tuple[Figure, Axes, list[str]]:
     """An empty plot with a place for each batch size, and the sizes: 1, 8 and 32 lie equally far apart."""
-    figure = _figure(400, 270)
+    figure = blank(400, 270)
     axes = figure.add_subplot()
     sizes = sorted(next(iter(variants.values())).latency_ms, key=int)
     axes.set_xticks(range(len(sizes)), sizes)
@@ -252,45 +187,3 @@ def _box(axes: Axes, start: tuple[float, float], end: tuple[float, float], half:
 def _overlap(first: Bbox, second: Bbox) -> float:
     common = Bbox.intersection(first, second)
     return 0.0 if common is None else float(common.width * common.height)
-
-
-@contextmanager
-def _drawing(name: str) -> Iterator[None]:
-    """Within it, figures look as the page does, and the ids in their SVG depend on `name` alone."""
-    style: Any = {**STYLE, "svg.hashsalt": name}
-    with mpl.rc_context(style):
-        yield
-
-
-def _figure(width: int, height: int) -> Figure:
-    """An empty figure of so many points, which an SVG counts as its units."""
-    return Figure(figsize=(width / 72, height / 72), dpi=72)
-
-
-def _inline(figure: Figure, name: str) -> str:
-    """The figure as an `svg` element: no metadata, no namespaces, ids that begin with `name`, the page's colours."""
-    drawn = io.BytesIO()
-    figure.savefig(drawn, format="svg", transparent=True, metadata={"Date": None})
-    root = ET.fromstring(drawn.getvalue())  # noqa: S314 - written a line above
-    for parent in list(root.iter()):
-        for child in list(parent):
-            if child.tag.rpartition("}")[2] in {"metadata", "style"}:
-                parent.remove(child)
-    for element in root.iter():
-        element.tag = element.tag.rpartition("}")[2]
-        element.attrib = {key.rpartition("}")[2]: _value(key, text, name) for key, text in element.attrib.items()}
-    root.attrib = {"viewBox": root.attrib["viewBox"], "class": "plot", "aria-hidden": "true"}
-    return ET.tostring(root, encoding="unicode")
-
-
-def _value(key: str, text: str, name: str) -> Any:
-    if key == "id":
-        return f"{name}-{text}"
-    if key.endswith("href"):
-        return f"#{name}-{text.removeprefix('#')}"
-    text = text.replace("url(#", f"url(#{name}-").replace("'DejaVu Sans'", "var(--font)")
-    return re.sub("#[0-9a-f]{6}", lambda found: _colour(found[0]), text)
-
-
-def _colour(hexadecimal: str) -> str:
-    return f"var(--{COLOURS[hexadecimal]})" if hexadecimal in COLOURS else hexadecimal

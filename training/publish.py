@@ -26,7 +26,7 @@ from service.artifact.card import CARD_NAME, Card, FileRecord, Machine, Transfor
 from service.artifact.config import parse_config, read_config
 from service.artifact.names import is_version
 from service.errors import ArtifactError
-from training.durable import UNFINISHED, appear, opened, sync_folder, write
+from training.durable import UNFINISHED, appear, opened, put, sync_folder, write
 
 MODEL = "model.onnx"
 GOLDEN = "golden.npz"
@@ -46,13 +46,15 @@ class Golden:
 class Release:
     """A model version to be published under `name`: its file, how to serve it (`config`), and what its card says.
 
-    `beside` are files that lie beside the config, by their names: what all versions are served with.
+    `beside` are files that lie beside the config, by their names: what all versions are served with. `inside` lie in
+    the version's folder, where its card names them.
     """
 
     name: str
     model: Path
     config: str
     beside: Mapping[str, bytes]
+    inside: Mapping[str, bytes]
     golden: Golden
     family: str
     variant: str
@@ -86,10 +88,12 @@ def publish(repository: Path, release: Release, *, keep: int | None = None) -> P
     keeps all. A release with other tensors than its model's config, or other files beside it, is the only version that
     stays.
 
-    Raises OSError, with the repository as it was, or with the whole new version. A crash leaves the same, but for two
-    things: old versions may be there under the new config, which fits them, and a model that was being replaced may
-    be away until the next publication.
+    Raises ArtifactError for a config that the service would refuse, before anything is written. Raises OSError, with
+    the repository as it was, or with the whole new version. A crash leaves the same, but for two things: old versions
+    may be there under the new config, which fits them, and a model that was being replaced may be away until the next
+    publication.
     """
+    parse_config(release.config, name=release.name)
     repository.mkdir(parents=True, exist_ok=True)
     folder = repository / release.name
     with _locked(repository):
@@ -159,7 +163,9 @@ def _write_version(folder: Path, release: Release) -> Mapping[str, FileRecord]:
     samples = BytesIO()
     np.savez_compressed(samples, allow_pickle=False, **arrays)
     write(folder / GOLDEN, samples.getvalue())
-    card = _card(release, record_files(folder, (MODEL, GOLDEN)))
+    for name, content in release.inside.items():
+        write(folder / name, content)
+    card = _card(release, record_files(folder, (MODEL, GOLDEN, *release.inside)))
     write(folder / CARD_NAME, dump_card(card))
     sync_folder(folder)
     return card.files
@@ -243,9 +249,7 @@ def _content(path: Path) -> bytes | None:
 def _replace(path: Path, content: bytes) -> None:
     if path.exists() and path.read_bytes() == content:
         return  # not even a new time stamp: a watching server has nothing to do
-    unfinished = path.with_name(f"{UNFINISHED}{path.name}")
-    write(unfinished, content)
-    appear(unfinished, path)
+    put(path, content)
 
 
 @contextmanager

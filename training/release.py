@@ -8,19 +8,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from training.classifier import Classifier
 from training.data import digits
 from training.data.split import Dataset, Split
 from training.evaluate import Measured
 from training.export import INPUT, OUTPUT
+from training.graph import tensors_in
 from training.machine import machine
+from training.model_config import LABELS, model_config
 from training.publish import Golden, Release
 from training.recipe import Recipe
 from training.session import open_session
 from training.verdict import ITSELF, Verdict
 
 GOLDEN_IMAGES = 8
-LABELS = "labels.txt"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,7 +73,7 @@ def golden_positions(split: Split) -> NDArray[np.int64]:
     Every source is there by its first view. The first sources of all classes come first, in the order of labels.
     """
     first = np.sort(np.unique(split.sources, return_index=True)[1])
-    labels = split.labels[first]
+    labels = split.targets[first]
     turn = [np.count_nonzero(labels[:index] == label) for index, label in enumerate(labels)]
     return first[np.lexsort((labels, turn))][:GOLDEN_IMAGES]
 
@@ -88,13 +88,15 @@ def _release(
     evidence: Mapping[str, Any],
     chosen: str | None = None,
 ) -> Release:
-    images = dataset.test.images[golden_positions(dataset.test)]
-    classifier = Classifier(shape=images.shape[1:], classes=len(dataset.classes))
+    images = dataset.test.inputs[golden_positions(dataset.test)]
     return Release(
         name=name,
         model=variant.model,
-        config=classifier.config(name=name, family=variant.family, variant=variant.variant),
+        config=model_config(
+            tensors_in(variant.model), name=name, family=variant.family, variant=variant.variant, labels=(OUTPUT,)
+        ),
         beside={LABELS: "".join(f"{label}\n" for label in dataset.classes).encode()},
+        inside={},
         golden=Golden(inputs={INPUT: images}, outputs={OUTPUT: open_session(variant.model)(images)}),
         family=variant.family,
         variant=variant.variant,

@@ -7,9 +7,10 @@ import msgspec
 
 from service.artifact.card import Machine
 from training.evaluate import Measured
-from training.fit import Fitted
+from training.fitted import Fitted
 from training.publish import Published
 from training.recipe import Recipe
+from training.statistics import Share
 from training.steps.learning import Facts
 from training.verdict import Verdict
 
@@ -20,13 +21,14 @@ class Report:
 
     `fits` tells how each fit went, by its step. `networks` describes the trained networks by variant (`teacher`),
     `variants` holds the figures of the published models by name (`digits-teacher`): one more than there are networks,
-    because an INT8 model is no network of its own.
+    because an INT8 model is no network of its own. `baselines` are what has to be beaten, on the same images.
     """
 
     recipe: Recipe
     fits: Mapping[str, Fitted]
     networks: Mapping[str, Facts]
     variants: Mapping[str, Measured]
+    baselines: Mapping[str, Share]
     verdict: Verdict
     machine: Machine
     commit: str | None

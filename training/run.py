@@ -10,7 +10,7 @@ from training.data.split import Dataset
 from training.machine import machine
 from training.release import Variant
 from training.report import Report
-from training.steps import learning, making, proving
+from training.steps import fitting, learning, making, proving
 from training.steps.journal import Journal
 from training.steps.learning import Trained
 from training.verdict import choose
@@ -53,9 +53,10 @@ def evaluate(journal: Journal) -> tuple[Family, Report]:
     evaluation = proving.evaluate(journal, family.variants, family.dataset)
     report = Report(
         recipe=journal.recipe,
-        fits={step: learning.history(journal, step) for one in family.networks for step in one.facts.steps},
+        fits={step: fitting.history(journal, step) for one in family.networks for step in one.facts.steps},
         networks={one.variant: one.facts for one in family.networks},
         variants=evaluation.figures,
+        baselines=evaluation.baselines,
         verdict=choose(evaluation.figures, journal.recipe.budget),
         machine=machine(),
         commit=evaluation.commit,
@@ -72,3 +73,8 @@ def publish(journal: Journal, repository: Path, *, keep: int | None = None) -> R
     family, report = evaluate(journal)
     published = proving.publish(journal, repository, family.variants, family.dataset, report, keep=keep)
     return replace(report, published=published)
+
+
+def model_of(journal: Journal, variant: str) -> tuple[str, Path]:
+    """The name and the file of one of the `VARIANTS`."""
+    return next((one.name, one.model) for one in compress(journal).variants if one.variant == variant)

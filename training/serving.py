@@ -9,19 +9,19 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import numpy as np
 import tritonclient.http
-from numpy.typing import NDArray
 from prometheus_client.parser import text_string_to_metric_families
+from tritonclient.utils import np_to_triton_dtype
 
-from training.data.split import Images
 from training.errors import ServingError
-from training.export import INPUT, OUTPUT
+from training.session import Tensors
+from training.timing import Request
 
 HOST = "127.0.0.1"
 ROOT = Path(__file__).resolve().parents[1]
@@ -41,15 +41,19 @@ class Served:
         self._client = tritonclient.http.InferenceServerClient(f"{HOST}:{port}", network_timeout=60.0)
         self._metrics_port = metrics_port
 
-    def request(self, model: str, images: Images) -> Callable[[], NDArray[np.float32]]:
-        """A request for `images` uint8 [N, C, H, W] to `model`, made ready: each call sends it, in binary."""
-        tensor = tritonclient.http.InferInput(INPUT, list(images.shape), "UINT8")
-        tensor.set_data_from_numpy(np.ascontiguousarray(images))
-        output = tritonclient.http.InferRequestedOutput(OUTPUT, binary_data=True)
+    def request(self, model: str, inputs: Tensors, parameters: Mapping[str, Any] | None = None) -> Request:
+        """A request with `inputs` [N, ...] to `model`, made ready: each call sends it, in binary, and returns all
+        outputs by their names.
+        """
+        tensors = []
+        for name, array in inputs.items():
+            tensor = tritonclient.http.InferInput(name, list(array.shape), np_to_triton_dtype(array.dtype))
+            tensors.append(tensor.set_data_from_numpy(np.ascontiguousarray(array)))
 
-        def send() -> NDArray[np.float32]:
-            answer: NDArray[np.float32] = self._client.infer(model, [tensor], outputs=[output]).as_numpy(OUTPUT)
-            return answer
+        def send() -> Tensors:
+            answer = self._client.infer(model, tensors, parameters=parameters)
+            names = [output["name"] for output in answer.get_response()["outputs"]]
+            return {name: answer.as_numpy(name) for name in names}
 
         return send
 

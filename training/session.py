@@ -1,10 +1,11 @@
 """An ONNX file run in this process: for parity, for golden answers, and for tests.
 
-Figures of an image model come from the service.
+Figures that are told of a model come from the service.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnxruntime
@@ -12,6 +13,9 @@ from numpy.typing import NDArray
 
 from training.data.split import Images
 
+Arrays = Sequence[NDArray[Any]]
+Run = Callable[[Arrays], Arrays]
+Tensors = Mapping[str, NDArray[Any]]
 Predict = Callable[[Images], NDArray[np.float32]]
 Ids = NDArray[np.int64]
 Floats = NDArray[np.float32]
@@ -20,33 +24,45 @@ Stepped = tuple[Floats, Floats, Ids]
 Step = Callable[[Ids, Floats, Ids], Stepped]
 
 
+def open_runner(model: Path | bytes, *, threads: int = 1) -> Run:
+    """A function from one array for each input, in order, to one for each output, computed by a file or its bytes."""
+    session = _session(model, threads)
+    inputs = [one.name for one in session.get_inputs()]
+
+    def run(arrays: Arrays) -> Arrays:
+        outputs: Arrays = session.run(None, dict(zip(inputs, arrays, strict=True)))
+        return outputs
+
+    return run
+
+
+def open_model(path: Path, *, threads: int = 1) -> Callable[[Tensors], Tensors]:
+    """A function from arrays by the names of all inputs to those of all outputs, computed by the file `path`."""
+    session = _session(path, threads)
+    names = [one.name for one in session.get_outputs()]
+    return lambda inputs: dict(zip(names, session.run(names, dict(inputs)), strict=True))
+
+
 def open_session(path: Path, *, threads: int = 1) -> Predict:
     """A function from pixels uint8 [N, C, H, W] to probabilities float32 [N, classes], computed by the file `path`."""
-    session = _session(path, threads)
-    name = session.get_inputs()[0].name
-
-    def predict(images: Images) -> NDArray[np.float32]:
-        outputs: list[NDArray[np.float32]] = session.run(None, {name: images})
-        return outputs[0]
-
-    return predict
+    run = open_runner(path, threads=threads)
+    return lambda images: run([images])[0]
 
 
 def open_stepper(path: Path, *, threads: int = 1) -> Step:
     """A function from ids int64 [N, T], cache and positions to the same and logits, computed by the file `path`."""
-    session = _session(path, threads)
-    inputs = [one.name for one in session.get_inputs()]
+    run = open_runner(path, threads=threads)
 
     def step(ids: Ids, past: Floats, position: Ids) -> Stepped:
-        logits, cache, positions = session.run(None, dict(zip(inputs, (ids, past, position), strict=True)))
+        logits, cache, positions = run([ids, past, position])
         return logits, cache, positions
 
     return step
 
 
-def _session(path: Path, threads: int) -> onnxruntime.InferenceSession:
+def _session(model: Path | bytes, threads: int) -> onnxruntime.InferenceSession:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
-    options.log_severity_level = 3
+    options.log_severity_level = 4  # an error is raised as well
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])

@@ -2,7 +2,8 @@
 
 import ast
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 from types import ModuleType
 
@@ -24,6 +25,29 @@ def source_digest(module: ModuleType, code: Sequence[ModuleType] = ()) -> str:
     return sha256_bytes(json.dumps(sources, sort_keys=True).encode())
 
 
+def imports(path: Path, package: str = "") -> tuple[str, ...]:
+    """The names of all that a source imports, wherever in it; of what is taken from a module, that it may be one.
+
+    `package` is the one that the source is in: what is imported relative to it is found only where that is said.
+    """
+    return _named(path.read_bytes(), path.name, package)
+
+
+@cache
+def _named(source: bytes, name: str, package: str) -> tuple[str, ...]:
+    """The same for what is in a file: every step of a run asks for hundreds again."""
+    found: list[str] = []
+    for node in ast.walk(ast.parse(source, name)):
+        if isinstance(node, ast.Import):
+            found += (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and (package or not node.level):
+            words = package.split(".")
+            above = words[: len(words) - node.level + 1] if node.level else []
+            module = ".".join([*above, *([node.module] if node.module else [])])
+            found += (module, *(f"{module}.{alias.name}" for alias in node.names))
+    return tuple(found)
+
+
 def _imported(package: ModuleType, code: Sequence[ModuleType]) -> dict[str, Path]:
     """The modules of `package` that `code` imports, by name; of the packages in `code`, those they stand for count."""
     known = {name: path for one in code if _is_package(one) for name, path in _modules(one).items()}
@@ -31,20 +55,10 @@ def _imported(package: ModuleType, code: Sequence[ModuleType]) -> dict[str, Path
     found = {package.__name__: _root(package) / "__init__.py"}
     seen: set[str] = set()
     while waiting:
-        for name in set(_imports(waiting.pop())) & set(known) - seen:
+        for name in set(imports(waiting.pop())) & set(known) - seen:
             seen.add(name)
             waiting.append(known[name])
     return found | {name: path for name, path in _modules(package).items() if name in seen}
-
-
-def _imports(path: Path) -> Iterator[str]:
-    """The names of all that a source imports, wherever in it; of what is taken from a module, that it may be one."""
-    for node in ast.walk(ast.parse(path.read_bytes())):
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            yield node.module
-            yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
 def _modules(package: ModuleType) -> dict[str, Path]:

@@ -3,12 +3,15 @@
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from training.data.split import Labels, Sources
+from training.data.split import NO_TAG, Labels, Sources
 
+Values = NDArray[np.float64]
+Counts = NDArray[np.int64]
 Z_95 = 1.959963984540054
 
 
@@ -75,7 +78,7 @@ def compare(first: NDArray[np.bool_], second: NDArray[np.bool_], sources: Source
     the other way round, so all ways to flip their signs are counted. With one view of each, this is McNemar's test.
     Sources: Q. McNemar, Psychometrika 12 (1947); E. J. G. Pitman, "Significance tests", JRSS 4 (1937).
     """
-    differences = np.bincount(_numbered(sources), first.astype(np.int64) - second.astype(np.int64)).astype(np.int64)
+    differences = np.bincount(numbered(sources), first.astype(np.int64) - second.astype(np.int64)).astype(np.int64)
     chances = np.ones(1)  # of each sum of the flipped differences, from -total to total
     for size in np.abs(differences[differences != 0]):
         flipped = np.zeros(len(chances) + 2 * size)
@@ -93,39 +96,57 @@ def compare(first: NDArray[np.bool_], second: NDArray[np.bool_], sources: Source
 
 def _effective_count(right: NDArray[np.bool_], sources: Sources) -> float:
     """How many independent images would tell as much: between the number of sources and that of images."""
-    numbered = _numbered(sources)
-    views = np.bincount(numbered)
+    groups = numbered(sources)
+    views = np.bincount(groups)
     value = right.mean()
     expected = len(right) * value * (1 - value)
     if not expected:
         return float(len(views))
-    observed = float(np.square(np.bincount(numbered, right) - value * views).sum())
+    observed = float(np.square(np.bincount(groups, right) - value * views).sum())
     return float(np.clip(len(right) * expected / observed, len(views), len(right))) if observed else float(len(right))
 
 
-def _numbered(sources: Sources) -> NDArray[np.int64]:
-    """The same grouping, numbered from 0 without gaps."""
-    return np.unique(sources, return_inverse=True)[1].astype(np.int64)
+def numbered(values: NDArray[Any]) -> Counts:
+    """For each of `values` [N] how many different ones are below it: the same grouping and order, without gaps."""
+    return np.unique(values, return_inverse=True)[1].astype(np.int64)
 
 
-def confusion(labels: Labels, predicted: Labels, classes: int) -> NDArray[np.int64]:
+def tally(predicted: Counts, targets: Counts, classes: int) -> Counts:
+    """By class what was right, what was said and what there is: [..., 3, classes] of [..., M], NO_TAG left out."""
+    lead = targets.shape[:-1]
+    rows = np.arange(math.prod(lead))[:, None]
+    predicted, targets = (one.reshape(len(rows), -1) for one in (predicted, targets))
+    counted = targets != NO_TAG
+
+    def count(labels: Counts, where: NDArray[np.bool_]) -> Counts:
+        cells = (rows * classes + labels)[where]
+        return np.bincount(cells, minlength=len(rows) * classes).reshape(len(rows), classes).astype(np.int64)
+
+    right = count(predicted, counted & (predicted == targets))
+    return np.stack([right, count(predicted, counted), count(targets, counted)], axis=1).reshape(*lead, 3, classes)
+
+
+def scores(right: Counts, said: Counts, support: Counts) -> Values:
+    """Precision, recall and F1, [3, C], from what `tally` counts of every class; NaN where there is none of it.
+
+    The precision of a class that was never said is 0.
+    """
+    found = [right / np.maximum(said, 1), right / np.maximum(support, 1), 2 * right / np.maximum(said + support, 1)]
+    return np.where(support > 0, found, np.nan)
+
+
+def confusion(labels: Labels, predicted: Labels, classes: int) -> Counts:
     """Counts [classes, classes]: row = true class, column = predicted class."""
     counts = np.zeros((classes, classes), dtype=np.int64)
     np.add.at(counts, (labels, predicted), 1)
     return counts
 
 
-def class_scores(counts: NDArray[np.int64], names: tuple[str, ...]) -> Mapping[str, ClassScore]:
+def class_scores(counts: Counts, names: tuple[str, ...]) -> Mapping[str, ClassScore]:
     """Precision, recall and F1 of every class from a confusion matrix; 0 where a class was never seen or said."""
-    scores = {}
-    for index, name in enumerate(names):
-        right = int(counts[index, index])
-        support, said = int(counts[index].sum()), int(counts[:, index].sum())
-        precision, recall = _ratio(right, said), _ratio(right, support)
-        f1 = _ratio(2 * precision * recall, precision + recall)
-        scores[name] = ClassScore(precision=precision, recall=recall, f1=f1, support=support)
-    return scores
-
-
-def _ratio(part: float, whole: float) -> float:
-    return part / whole if whole else 0.0
+    support = counts.sum(axis=1)
+    found = np.nan_to_num(scores(counts.diagonal(), counts.sum(axis=0), support))
+    return {
+        name: ClassScore(precision=precision, recall=recall, f1=f1, support=count)
+        for name, (precision, recall, f1), count in zip(names, found.T.tolist(), support.tolist(), strict=True)
+    }

@@ -45,6 +45,8 @@ def print_report(report: Report, console: Console) -> None:
     speed.caption = f"ms: one image, p50/p99 of {teacher.latency_ms['1'].count:,} requests. faster: in computing."
     print_whole(quality, console)
     print_whole(speed, console)
+    rivals = ", ".join(f"{name} {one.value:.1%}" for name, one in report.baselines.items())
+    console.print(f"  to be beaten, by accuracy: {rivals}", highlight=False, soft_wrap=True)
     for name, reason in report.verdict.reasons.items():
         console.print(f"  {name}: {reason}", highlight=False, soft_wrap=True)
     console.print(f"  {report.verdict.goal}", highlight=False, soft_wrap=True)

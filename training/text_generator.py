@@ -6,78 +6,21 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from tritonclient.grpc import model_config_pb2 as pb
 
+from training.data.tokenized import TOKENIZER
 from training.data.tokens import Ids
+from training.graph import tensors_in
 from training.machine import machine
+from training.model_config import described, keep_states, written
 from training.networks.decoder import DecoderConfig
 from training.publish import Golden, Release
 from training.session import Step, open_stepper
 from training.stepwise import INPUTS, OUTPUTS, empty
 
-TOKENIZER = "tokenizer.json"
 GOLDEN_ROWS, GOLDEN_TOKENS = 4, 4
 
 MAX_BATCH = 16
-IDLE_MICROSECONDS = 60_000_000
-MAX_SEQUENCES = 64
-
-TEMPLATE = """\
-name: "{name}"
-backend: "onnxruntime"
-default_model_filename: "model.onnx"
-max_batch_size: {max_batch}
-model_transaction_policy {{ decoupled: true }}
-input [
-  {{
-    name: "text_input"
-    data_type: TYPE_STRING
-    dims: [ 1 ]
-  }}
-]
-output [
-  {{
-    name: "text_output"
-    data_type: TYPE_STRING
-    dims: [ 1 ]
-  }}
-]
-sequence_batching {{
-  max_sequence_idle_microseconds: {idle}
-  oldest {{ max_candidate_sequences: {sequences} }}
-  state [
-    {{
-      input_name: "{past}"
-      output_name: "{past_out}"
-      data_type: TYPE_FP32
-      dims: [ {cache} ]
-      initial_state [ {{ data_type: TYPE_FP32 dims: [ {cache} ] zero_data: true name: "empty" }} ]
-    }},
-    {{
-      input_name: "{position}"
-      output_name: "{position_out}"
-      data_type: TYPE_INT64
-      dims: [ 1 ]
-      initial_state [ {{ data_type: TYPE_INT64 dims: [ 1 ] zero_data: true name: "zero" }} ]
-    }}
-  ]
-}}
-parameters {{
-  key: "intra_op_thread_count"
-  value {{ string_value: "1" }}
-}}
-parameters {{
-  key: "hone.generate"
-  value {{ string_value: "token={ids} logits={logits} eos={end} context={context}" }}
-}}
-parameters {{
-  key: "hone.family"
-  value {{ string_value: "{family}" }}
-}}
-parameters {{
-  key: "hone.variant"
-  value {{ string_value: "{variant}" }}
-}}
-"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,27 +30,18 @@ class TextGenerator:
     network: DecoderConfig
     end: int
 
-    def config(self, *, name: str, family: str, variant: str) -> str:
-        """The text of `config.pbtxt` for the model `name`."""
+    def config(self, model: Path, *, name: str, family: str, variant: str) -> str:
+        """The text of `config.pbtxt` for the ONNX file `model`, published as `name`: text in, text out."""
         ids, past, position = INPUTS
         logits, past_out, position_out = OUTPUTS
-        return TEMPLATE.format(
-            name=name,
-            family=family,
-            variant=variant,
-            max_batch=MAX_BATCH,
-            idle=IDLE_MICROSECONDS,
-            sequences=MAX_SEQUENCES,
-            ids=ids,
-            past=past,
-            position=position,
-            logits=logits,
-            past_out=past_out,
-            position_out=position_out,
-            cache=", ".join(map(str, self.network.cache_shape)),
-            end=self.end,
-            context=self.network.context,
-        )
+        config = described(name=name, family=family, variant=variant, max_batch=MAX_BATCH, threads=1)
+        config.model_transaction_policy.decoupled = True
+        config.input.add(name="text_input", data_type=pb.TYPE_STRING, dims=[1])
+        config.output.add(name="text_output", data_type=pb.TYPE_STRING, dims=[1])
+        keep_states(config, tensors_in(model), {past: past_out, position: position_out})
+        told = f"token={ids} logits={logits} eos={self.end} context={self.network.context}"
+        config.parameters["hone.generate"].string_value = told
+        return written(config)
 
 
 def release(
@@ -125,8 +59,9 @@ def release(
     return Release(
         name=name,
         model=model,
-        config=generator.config(name=name, family=name, variant=variant),
+        config=generator.config(model, name=name, family=name, variant=variant),
         beside={TOKENIZER: tokenizer.read_bytes()},
+        inside={},
         golden=_golden(open_stepper(model), generator.network, golden),
         family=name,
         variant=variant,

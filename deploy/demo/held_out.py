@@ -26,4 +26,4 @@ def held_out_digits(profile: str) -> HeldOut:
     recipe = load_recipe("digits", profile)
     test = digits.load(recipe.data, recipe.seed).test
     chosen = np.random.default_rng().choice(len(test), SHOWN, replace=False)
-    return HeldOut(images=test.images[chosen], labels=test.labels[chosen])
+    return HeldOut(images=test.inputs[chosen], labels=test.targets[chosen])

@@ -20,6 +20,7 @@ from tritonclient.utils import InferenceServerException
 
 from tests.integration.alphabet import CONFIG, CONTEXT, write_alphabet
 from tests.integration.served import Served, metric, run_to_end, serving, write_model
+from tests.integration.test_ensemble import eventually
 
 
 @pytest.fixture(scope="module")
@@ -348,7 +349,7 @@ def test_a_changed_tokenizer_is_a_changed_model(tmp_path: Path) -> None:
         load = "/v2/repository/models/abc/load"
         path.write_text(path.read_text().replace('"<end>"', '"<over>"'))
         assert 200 == post(served, load).status_code
-        assert 2 == sum(line.get("event") == "serving" for line in served.log)
+        eventually(lambda: sum(line.get("event") == "serving" for line in served.log) == 2)
         path.write_text("{}")
         assert 200 != post(served, load).status_code
         assert "bc" == generate(served, "a", max_tokens=2)["text_output"]

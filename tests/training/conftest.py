@@ -12,11 +12,12 @@ from training.__main__ import app
 from training.compression.quantize import QuantizeSettings, quantize
 from training.data import digits
 from training.data.batches import Batches
-from training.data.jitter import Jitter
 from training.data.split import Dataset
-from training.export import export
-from training.fit import Fit, FitSettings
+from training.data.transforms.jitter import Jitter
+from training.export import Probabilities, export
+from training.fit import Fit
 from training.networks.resnet import ResNet, ResNetConfig, build
+from training.optimization.settings import FitSettings
 from training.recipe import Recipe, load_recipe
 from training.tasks.classification import Classification
 
@@ -48,7 +49,7 @@ def quiet() -> Console:
 def trained(dataset: Dataset, tmp_path_factory: pytest.TempPathFactory) -> ResNet:
     """A network that has learnt something."""
     network = build(CONFIG, seed=1)
-    batches = Batches(dataset.train, size=64, jitter=Jitter(rotation=5, shift=0.05, scale=0.05), seed=1)
+    batches = Batches(dataset.train, size=64, transforms=[Jitter(rotation=5, shift=0.05, scale=0.05)], seed=1)
     settings = FitSettings(epochs=4, learning_rate=0.01, warmup=0.25)
     fit = Fit(network, Classification(), batches, dataset.validation, settings)
     fit.run(tmp_path_factory.mktemp("fit"), Console(file=StringIO()))
@@ -59,7 +60,7 @@ def trained(dataset: Dataset, tmp_path_factory: pytest.TempPathFactory) -> ResNe
 def teacher(trained: ResNet, dataset: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The trained network as ONNX."""
     path = tmp_path_factory.mktemp("teacher") / "model.onnx"
-    export(trained, dataset.validation.images, path)
+    export(Probabilities(trained), [dataset.validation.inputs], path)
     return path
 
 
@@ -67,7 +68,7 @@ def teacher(trained: ResNet, dataset: Dataset, tmp_path_factory: pytest.TempPath
 def int8(teacher: Path, dataset: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The teacher, quantized."""
     path = tmp_path_factory.mktemp("int8") / "model.onnx"
-    quantize(teacher, path, dataset.train.images, QuantizeSettings(samples=128))
+    quantize(teacher, path, dataset.train.inputs, QuantizeSettings(samples=128))
     return path
 
 

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import numpy as np
 
-from training.data.split import Dataset, Images
-from training.evaluate import Probabilities, Request
-from training.session import open_session
+from training.data.split import Dataset
+from training.export import INPUT, OUTPUT
+from training.session import Tensors, open_model
+from training.timing import Request
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,13 +21,13 @@ class InProcess:
     repository: Path
     _computed: dict[str, float] = field(default_factory=dict)
 
-    def request(self, model: str, images: Images) -> Request:
+    def request(self, model: str, inputs: Tensors) -> Request:
         """A request that is computed when it is called."""
-        predict = open_session(self.repository / model / "1" / "model.onnx")
+        compute = open_model(self.repository / model / "1" / "model.onnx")
 
-        def send() -> Probabilities:
+        def send() -> Tensors:
             start = time.perf_counter()
-            answer = predict(images)
+            answer = compute(inputs)
             self._computed[model] = self.compute_seconds(model) + time.perf_counter() - start
             return answer
 
@@ -58,23 +59,24 @@ class Acting:
     asked: list[tuple[str, int]] = field(default_factory=list)
     computed: dict[str, float] = field(default_factory=dict)
 
-    def request(self, model: str, images: Images) -> Request:
+    def request(self, model: str, inputs: Tensors) -> Request:
         """Right answers but for the first `errors` images of the test part, the surer the earlier the image."""
         test = self.dataset.test
-        places = {image.tobytes(): place for place, image in reversed(list(enumerate(test.images)))}
+        places = {image.tobytes(): place for place, image in reversed(list(enumerate(test.inputs)))}
+        images = inputs[INPUT]
         answer = np.zeros((len(images), len(self.dataset.classes)), dtype=np.float32)
         for row, image in zip(answer, images, strict=True):
             place = places[image.tobytes()]
-            truth, wrong = test.labels[place], place < self.errors[model]
+            truth, wrong = test.targets[place], place < self.errors[model]
             sure = 0.9 - 0.3 * place / len(test)
             row[truth] = 1 - sure if wrong else 1.0
             row[(truth + 1) % 10] += sure if wrong else 0.0
 
-        def send() -> Probabilities:
+        def send() -> Tensors:
             self.asked.append((model, len(images)))
             time.sleep(self.seconds[model])
             self.computed[model] = self.compute_seconds(model) + self.seconds[model] - self.overhead
-            return answer
+            return {OUTPUT: answer}
 
         return send
 

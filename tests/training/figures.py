@@ -1,7 +1,8 @@
 """Figures of variants as measuring would give them, for tests of what follows from them."""
 
-from training.evaluate import Gain, Latency, Measured
+from training.evaluate import Gain, Measured
 from training.statistics import Paired, Share
+from training.timing import Latency
 
 COUNT = 1000
 

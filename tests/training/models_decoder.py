@@ -7,12 +7,13 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from training.data.tokenized import TOKENIZER
 from training.data.tokens import TokenizerSettings, end_of, load_tokenizer, train_tokenizer
 from training.networks.decoder import DecoderConfig, build
 from training.publish import publish
 from training.session import open_stepper
 from training.stepwise import continued, export
-from training.text_generator import TOKENIZER, TextGenerator, release
+from training.text_generator import TextGenerator, release
 
 TEXTS = (
     "The while statement is used for repeated execution as long as an expression is true.",

@@ -14,7 +14,7 @@ import pytest
 from training.cache import Cache, Step
 from training.data.split import Split
 from training.errors import Damaged
-from training.fit import FitSettings
+from training.optimization.settings import FitSettings
 
 
 def module_at(path: Path, source: str) -> ModuleType:
@@ -26,7 +26,7 @@ def module_at(path: Path, source: str) -> ModuleType:
 
 def pair(level: int, *, labels: tuple[int, int] = (0, 1), sources: tuple[int, int] = (0, 1)) -> Split:
     images = np.full((2, 1, 2, 2), level, dtype=np.uint8)
-    return Split(images=images, labels=np.array(labels), sources=np.array(sources))
+    return Split(inputs=images, targets=np.array(labels), sources=np.array(sources))
 
 
 @pytest.fixture

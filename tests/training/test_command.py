@@ -20,7 +20,7 @@ from training.__main__ import app
 from training.recipe import RECIPES
 
 ROOT = Path(__file__).resolve().parents[2]
-VERBS = ["list", "train", "compress", "evaluate", "export", "publish"]
+VERBS = ["list", "train", "tune", "compress", "evaluate", "export", "publish", "import"]
 Hone = Callable[..., Result]
 
 
@@ -54,13 +54,19 @@ def ambitious(tmp_path: Path) -> str:
     return str(tmp_path / "digits.yaml")
 
 
-def test_recipes_are_listed_with_their_profiles() -> None:
-    """`list` shows what can be trained, and with --json the same as data."""
-    plain, data = (CliRunner().invoke(app, ["list", *words]) for words in ([], ["--json"]))
+def test_recipes_are_listed_with_their_last_results(runs: Path, tmp_path: Path) -> None:
+    """`list` shows what can be trained and what it came to, and with --json the same as data."""
+    words = ["list", "--runs", str(runs)]
+    plain, data = (CliRunner().invoke(app, [*words, *more]) for more in ([], ["--json"]))
     assert (0, 0) == (plain.exit_code, data.exit_code)
-    assert re.search(r"^digits +Handwritten digits.*tiny, quick, full", plain.stdout, re.MULTILINE)
-    assert ["tiny", "quick", "full"] == json.loads(data.stdout)["digits"]["profiles"]
-    assert json.loads(data.stdout)["digits"]["about"] in plain.stdout
+    digits = json.loads(data.stdout)["digits"]
+    figure, report = digits["last"]["figure"], json.loads((step(runs, "report") / "report.json").read_text())
+    assert report["variants"][report["verdict"]["chosen"]]["accuracy"]["value"] == figure["value"]
+    assert ["tiny", "quick", "full"] == digits["profiles"]
+    assert re.search(r"^ digits +Handwritten digits.* classification +digits +resnet", plain.stdout, re.MULTILINE)
+    assert re.search(rf"^ digits +accuracy {figure['value']:.4g} .* met +tiny ", plain.stdout, re.MULTILINE)
+    nothing = CliRunner().invoke(app, ["list", "--runs", str(tmp_path / "none"), "--json"])
+    assert json.loads(nothing.stdout)["digits"]["last"] is None
 
 
 def test_train_tells_the_teacher(hone: Hone, runs: Path) -> None:
@@ -223,14 +229,16 @@ def test_help_teaches_every_verb(verb: str) -> None:
     promises = {
         "list": "Show the recipes that can be trained",
         "train": "ends with the same weights as one that never stopped",
+        "tune": "Trials are judged on validation inputs, never on test inputs",
         "compress": "a distilled student, a pruned network, and the best of them in INT8",
-        "evaluate": "the nearest miss is named and the exit code is 4",
-        "export": "it takes raw pixels and answers probabilities",
+        "evaluate": "the recipe's goal is missed, the exit code is 4",
+        "export": "it takes raw inputs and answers what clients ask for",
         "publish": "nothing is published and the exit code is 4",
+        "import": "Publish a finished model, after its ONNX file was compared with the original",
     }
     assert promises[verb] in told
     assert "--json" in told
-    assert verb == "list" or "--retrain" in told
+    assert verb in {"list", "tune", "import"} or "--retrain" in told
 
 
 def test_help_teaches_the_story_and_the_exit_codes() -> None:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from training.networks.decoder import Decoder, DecoderConfig, build
 
-CONFIG = DecoderConfig(layers=2, width=32, heads=4, cache_heads=2, context=24, vocabulary=50)
+CONFIG = DecoderConfig(layers=2, width=32, heads=4, cache_heads=2, induction_heads=1, context=24, vocabulary=50)
 
 
 def lively(seed: int = 1) -> Decoder:

@@ -14,10 +14,11 @@ from torch import nn
 
 from training.compression.distil import DistilSettings
 from training.data.batches import Batch, Batches, plain_batches
-from training.data.jitter import Jitter
 from training.data.split import Dataset
-from training.fit import Fit, FitSettings
+from training.data.transforms.jitter import Jitter
+from training.fit import Fit
 from training.networks.resnet import ResNet, ResNetConfig, build
+from training.optimization.settings import FitSettings
 from training.tasks.classification import Classification
 from training.tasks.distillation import Distillation
 
@@ -44,7 +45,7 @@ def logits(seed: int, *, size: float = 3.0) -> torch.Tensor:
 
 
 def batch_of(labels: list[int]) -> Batch:
-    return Batch(images=torch.zeros((len(labels), 1, 8, 8), dtype=torch.uint8), labels=torch.tensor(labels))
+    return Batch(inputs=torch.zeros((len(labels), 1, 8, 8), dtype=torch.uint8), targets=torch.tensor(labels))
 
 
 BATCH = batch_of([3, 1, 4, 1, 5])
@@ -62,7 +63,7 @@ def test_the_loss_is_that_of_the_paper(seed: int, temperature: float, soft: floa
     teacher, student = logits(seed), logits(seed + 1)
     wanted, found = softmax(teacher / temperature), softmax(student / temperature)
     divergence = (wanted * np.log(wanted / found)).sum(axis=1).mean()
-    labelled = -np.log(softmax(student)[range(5), BATCH.labels]).mean()
+    labelled = -np.log(softmax(student)[range(5), BATCH.targets]).mean()
     expected = soft * temperature**2 * divergence + (1 - soft) * labelled
 
     task = Distillation(teacher=Fixed(teacher), temperature=temperature, soft=soft)
@@ -116,7 +117,7 @@ def test_a_teacher_never_changes(dataset: Dataset, trained: ResNet, tmp_path: Pa
     student = build(ResNetConfig(widths=(8,), mean=0.3, deviation=0.37), seed=1)
     start = copy.deepcopy(student.state_dict())
     task = DistilSettings(fit=FIT).task(teacher)
-    batches = Batches(dataset.train, size=64, jitter=Jitter(rotation=5), seed=1)
+    batches = Batches(dataset.train, size=64, transforms=[Jitter(rotation=5)], seed=1)
     Fit(student, task, batches, dataset.validation, FIT).run(tmp_path, quiet)
 
     assert all(torch.equal(value, teacher.state_dict()[name]) for name, value in trained.state_dict().items())

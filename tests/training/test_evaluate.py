@@ -9,18 +9,16 @@ from rich.console import Console
 from tests.training.doubles import Acting
 from training.data.split import Dataset
 from training.evaluate import (
-    WARM_UP,
     WORST,
     Candidate,
-    EvaluateSettings,
     Measured,
-    Timing,
     evaluate,
-    time_side_by_side,
 )
 from training.evaluate import _gain as gain_of
-from training.evaluate import _speed as speed_of
+from training.export import INPUT
 from training.statistics import compare, share
+from training.timing import WARM_UP, EvaluateSettings, Timing, time_side_by_side
+from training.timing import speed as speed_of
 
 TEACHER, STUDENT, INT8 = "digits-teacher", "digits-student", "digits-int8"
 CANDIDATES = (
@@ -76,7 +74,7 @@ def test_the_surest_mistakes_are_told_first(measured: dict[str, Measured], datas
     assert list(range(WORST)) == [one.image for one in mistakes]
     assert sorted((one.confidence for one in mistakes), reverse=True) == [one.confidence for one in mistakes]
     for one in mistakes:
-        assert (dataset.test.labels[one.image], (one.label + 1) % 10) == (one.label, one.answer)
+        assert (dataset.test.targets[one.image], (one.label + 1) % 10) == (one.label, one.answer)
         assert 1 == pytest.approx(one.confidence + one.truth)
     assert 2 == len(measured[TEACHER].mistakes)
     assert () == measured[INT8].mistakes
@@ -130,8 +128,8 @@ def test_one_slow_request_a_round_decides_nothing() -> None:
     speed = speed_of(timings)
     alone = {1: timings[1]}
 
-    assert 4 == speed["best_batch"]
-    assert {"1": 1.0, "4": 2.0} == speed["images_per_second"]
+    assert 4 == speed.best_batch
+    assert {"1": 1.0, "4": 2.0} == speed.per_second
     assert 2.0 == gain_of(timings, alone, size=1.0).throughput
 
 
@@ -139,7 +137,7 @@ def test_variants_take_turns_within_every_round(dataset: Dataset) -> None:
     """No variant is measured while the machine was in another mood: each round has all, in alternating order."""
     predictor = acting(dataset)
     names = list(MILLISECONDS)
-    timings = time_side_by_side(predictor, names, dataset.test.images, SETTINGS, Console(file=StringIO()))
+    timings = time_side_by_side(predictor, names, {INPUT: dataset.test.inputs}, SETTINGS, Console(file=StringIO()))
     asked = predictor.asked[len(names) * 2 * WARM_UP :]
     rounds = []
     for number in range(SETTINGS.rounds):

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -11,13 +12,16 @@ from torch import nn
 
 from training import checkpoint
 from training.data.batches import Batch, Batches
-from training.data.jitter import Jitter
 from training.data.split import Dataset
+from training.data.transforms.jitter import Jitter
 from training.errors import Damaged, Diverged
-from training.fit import STATE, Fit, FitSettings, Fitted, assess, learning_rate
+from training.fit import STATE, Fit, assess
+from training.fitted import Fitted
 from training.networks.resnet import ResNet, ResNetConfig, build
+from training.optimization.schedule import learning_rate
+from training.optimization.settings import FitSettings
 from training.tasks.classification import Classification
-from training.tasks.task import Judgement, Task
+from training.tasks.task import Better, Judgement, Task
 
 TINY = ResNetConfig(widths=(8, 16))
 SETTINGS = FitSettings(epochs=4, batch_size=128, learning_rate=0.01)
@@ -31,6 +35,7 @@ class BestAfter:
 
     epochs: int
     seen: int = 0
+    better: ClassVar[Better] = SMOOTHED.better
 
     def __call__(self, network: nn.Module, batch: Batch) -> Judgement:
         """What the task says, with that loss."""
@@ -48,6 +53,7 @@ class FailingAt:
     value: float = float("nan")
     validation: bool = False
     seen: int = 0
+    better: ClassVar[Better] = SMOOTHED.better
 
     def __call__(self, network: nn.Module, batch: Batch) -> Judgement:
         """What the task says, spoilt."""
@@ -72,7 +78,7 @@ def fit(
     folder.mkdir(exist_ok=True)
     network = build(TINY, seed=5)
     few = replace(dataset, train=dataset.train.take(np.arange(384)))
-    batches = Batches(few.train, size=settings.batch_size, jitter=Jitter(rotation=5), seed=5)
+    batches = Batches(few.train, size=settings.batch_size, transforms=[Jitter(rotation=5)], seed=5)
     run = Fit(network, task, batches, dataset.validation, settings)
     return network, run.run(folder, console, stop_after=stop_after)
 
@@ -141,6 +147,18 @@ def test_assessment_is_the_mean_over_images(trained: ResNet, dataset: Dataset) -
     assert one["accuracy"] > 0.6
 
 
+def test_the_kept_weights_are_measured_on_training_data_as_on_validation(
+    dataset: Dataset, tmp_path: Path, quiet: Console
+) -> None:
+    """A sample as large as validation, of inputs as they are; the mean training loss, of others, is another figure."""
+    network, fitted = fit(dataset, tmp_path, quiet, replace(SETTINGS, average=0.5))
+    batches = Batches(dataset.train.take(np.arange(384)), size=128, transforms=[Jitter(rotation=45)], seed=5)
+    sample = batches.plain(len(dataset.validation))
+    assert len(dataset.validation) == len(sample) < 384
+    assert assess(network, SMOOTHED, sample) == fitted.train
+    assert fitted.epochs[fitted.best].train_loss != pytest.approx(fitted.train["loss"], rel=0.01)
+
+
 def test_smoothing_changes_the_loss_but_not_the_metrics(trained: ResNet, dataset: Dataset) -> None:
     """What is reported stays comparable between recipes that smooth differently."""
     plain, smooth = Classification(), Classification(label_smoothing=0.3)
@@ -197,7 +215,7 @@ def test_weights_that_are_no_numbers_are_found_at_once(dataset: Dataset, tmp_pat
     network = build(TINY, seed=5)
     with torch.no_grad():
         network.head.weight.fill_(float("nan"))
-    batches = Batches(dataset.train, size=128, jitter=Jitter(), seed=5)
+    batches = Batches(dataset.train, size=128, transforms=[Jitter()], seed=5)
     with pytest.raises(Diverged, match="the loss became nan in epoch 1, step 1"):
         Fit(network, SMOOTHED, batches, dataset.validation, SETTINGS).run(tmp_path, quiet)
 

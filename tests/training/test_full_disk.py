@@ -1,39 +1,35 @@
 """A disk that is full or read-only: nothing half-made is ever seen, the error says what to do, and later it works."""
 
-import resource
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from io import StringIO
 from pathlib import Path
+from typing import Any
 
+import msgspec
 import pytest
 import torch
 from rich.console import Console
 from typer.testing import CliRunner, Result
 
 from service.artifact.card import CARD_NAME, load_card, verify_files
+from tests.training.limits import files_up_to
 from tests.training.test_fit import SETTINGS, fit
-from training import checkpoint
+from training import checkpoint, page
 from training.__main__ import app
 from training.data.split import Dataset
+from training.durable import put
 from training.fit import STATE
 from training.publish import versions
+from training.recipe import Recipe
+from training.record import EVENTS, LOG
+from training.steps.journal import Journal
+from training.steps.telling import tell
 
 KIB = 1024
 NAMES = ["digits", "digits-int8", "digits-pruned", "digits-student", "digits-teacher"]
 MENDED = "once that is mended, the same command goes on where it stopped"
-
-
-@contextmanager
-def files_up_to(size: int) -> Iterator[None]:
-    """No file can grow beyond `size` bytes in this process, as under a quota: the kernel refuses the rest."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 def mount(folder: Path, options: str) -> None:
@@ -176,6 +172,37 @@ def test_an_export_that_does_not_fit_leaves_the_old_file(runs: Path, tmp_path: P
     assert (runs / "digits" / "tiny" / "quantize" / "model.onnx").read_bytes() == target.read_bytes()
 
 
+def test_a_file_that_does_not_fit_leaves_the_old_one(tmp_path: Path) -> None:
+    """Whole, alone in its folder, and the error names where; a file that wasn't there isn't there then."""
+    path, new = tmp_path / "report.html", tmp_path / "report.json"
+    put(path, b"old")
+    for one in (path, new):
+        with files_up_to(KIB), pytest.raises(OSError, match=rf"File too large: .*{one.name}"):
+            put(one, b"new" * KIB)
+    assert (["report.html"], b"old") == ([one.name for one in tmp_path.iterdir()], path.read_bytes())
+    put(path, b"new" * KIB)
+    assert b"new" * KIB == path.read_bytes()
+
+
+class Told(msgspec.Struct):
+    """A report and a summary of a run that came to little."""
+
+    def to_json(self) -> bytes:
+        """Nothing of it."""
+        return b"{}"
+
+
+def test_a_page_that_does_not_fit_is_not_there(recipe: Recipe, tmp_path: Path) -> None:
+    """Half a page would open in a browser as if it were all."""
+    told: Any = Told()
+    with Journal(recipe, tmp_path, Console(file=StringIO())) as journal:
+        with files_up_to(8 * KIB), pytest.raises(OSError, match=r"File too large: .*report\.html"):
+            tell(journal, told, told, lambda: "long" * 4 * KIB, page=page)
+        assert not list(journal.folder.rglob("*report.html"))
+        tell(journal, told, told, lambda: "long" * 4 * KIB, page=page)
+        assert 16 * KIB == journal.path("report", "report.html").stat().st_size
+
+
 def test_a_checkpoint_that_does_not_fit_leaves_the_last_one(dataset: Dataset, tmp_path: Path, quiet: Console) -> None:
     """A fit that can't save stops, names the file, keeps the epoch before, and goes on from there as if nothing was."""
     whole, history = fit(dataset, tmp_path / "whole", quiet)
@@ -183,7 +210,7 @@ def test_a_checkpoint_that_does_not_fit_leaves_the_last_one(dataset: Dataset, tm
     before = (tmp_path / "teacher" / STATE).read_bytes()
     with files_up_to(len(before) // 2), pytest.raises(OSError, match=rf"^teacher/{STATE}: can't be written \(.*27"):
         fit(dataset, tmp_path / "teacher", quiet, SETTINGS)
-    assert [STATE] == [path.name for path in (tmp_path / "teacher").iterdir()]
+    assert {STATE, LOG, EVENTS} == {path.name for path in (tmp_path / "teacher").iterdir()}
     assert before == (tmp_path / "teacher" / STATE).read_bytes()
     resumed, other = fit(dataset, tmp_path / "teacher", quiet)
     assert history == other

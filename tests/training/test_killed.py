@@ -16,10 +16,13 @@ import pytest
 import yaml
 
 from service.artifact.digest import sha256_file
+from training.cache import STAMP
 from training.recipe import RECIPES
+from training.record import EVENTS, LOG
 
 ROOT = Path(__file__).resolve().parents[2]
 PATIENCE = 240.0
+TIMES = {"time", "seconds", "examples_per_second"}
 PROFILE: dict[str, dict[str, Any]] = {
     "data": {"size": 8, "test_views": 1},
     "network": {"widths": [32, 16]},
@@ -97,8 +100,30 @@ def wait_until(reached: Callable[[], bool], process: subprocess.Popen[bytes]) ->
 
 
 def digests(folder: Path) -> dict[str, str]:
-    """Every file of the run, by content; what an interruption may leave beside the results isn't hidden either."""
-    return {str(path.relative_to(folder)): sha256_file(path) for path in folder.rglob("*") if path.is_file()}
+    """Every file of the run, by content; what an interruption may leave beside the results isn't hidden either.
+
+    Records hold times, so they aren't looked at here, nor where a stamp names their digests.
+    """
+    found = {}
+    for path in folder.rglob("*"):
+        if path.is_file() and path.name not in {LOG, EVENTS}:
+            found[str(path.relative_to(folder))] = sha256_file(path)
+        if path.name == STAMP:
+            stamp = json.loads(path.read_text())
+            kept = {name: digest for name, digest in stamp["files"].items() if name not in {LOG, EVENTS}}
+            found[str(path.relative_to(folder))] = json.dumps({**stamp, "files": kept}, sort_keys=True)
+    return found
+
+
+def logged(folder: Path) -> dict[str, list[dict[str, Any]]]:
+    """The log of every fit, without times."""
+    return {
+        path.parent.name: [
+            {name: value for name, value in json.loads(line).items() if name not in TIMES}
+            for line in path.read_text().splitlines()
+        ]
+        for path in folder.rglob(LOG)
+    }
 
 
 @pytest.mark.slow
@@ -120,5 +145,6 @@ def test_a_run_that_was_killed_again_and_again_ends_with_the_same_bytes(recipe_f
     expected, found = digests(tmp_path / "whole" / "digits" / "tiny"), digests(folder)
     assert 10 == sum(name.endswith(("/network.safetensors", "/model.onnx")) for name in expected) + 1
     assert expected == found
+    assert logged(tmp_path / "whole" / "digits" / "tiny") == logged(folder)
     steps = {path.parent.name for path in folder.glob("*/step.json") if "files" in json.loads(path.read_text())}
     assert {name.split("/")[0] for name in expected} == steps

@@ -14,13 +14,14 @@ from rich.console import Console
 from typer.testing import CliRunner, Result
 
 from service.artifact.card import CARD_NAME, load_card, verify_files
-from training import fit
+from tests.training.page_reader import Reader, check_references, check_self_contained, seen
+from training import checkpoint, fit
 from training.__main__ import app
 from training.data import windows
 from training.data.tokens import load_tokenizer
-from training.networks.decoder import DecoderConfig, build
+from training.networks.decoder import Decoder, DecoderConfig, build
+from training.optimization.settings import FitSettings
 from training.recipe import RECIPES
-from training.steps.reading import load_decoder
 from training.tasks.next_token import NextToken
 
 Hone = Callable[..., Result]
@@ -97,6 +98,9 @@ def test_figures_fit_together(report: dict[str, Any]) -> None:
         assert math.isclose(bits, reader["bits_per_byte"])
     assert decoder["whole"]["tokens"] == baseline["whole"]["tokens"]
     assert all(rate > 0 for rate in report["reading"]["tokens_per_second"].values())
+    latency = report["reading"]["latency_ms"]
+    assert 0 < latency["p50"] <= latency["p99"]
+    assert report["recipe"]["evaluate"]["steps"] == latency["count"]
 
 
 def test_the_sample_is_a_text_and_how_it_goes_on(told: Path, report: dict[str, Any]) -> None:
@@ -105,6 +109,30 @@ def test_the_sample_is_a_text_and_how_it_goes_on(told: Path, report: dict[str, A
     tokenizer = load_tokenizer(told / "models" / "topics" / "tokenizer.json")
     assert prompt == tokenizer.decode(tokenizer.encode(prompt).ids)
     assert report["reading"]["sample"]["continuation"]
+
+
+def test_the_run_is_told_on_a_page(told: Path, report: dict[str, Any]) -> None:
+    """The page names bits a byte beside the n-gram, every topic, and the sample; it stands alone."""
+    source = (told / "runs" / "topics" / "tiny" / "report" / "report.html").read_text()
+    root, reading = Reader(source).root, report["reading"]
+    decoder, baseline = reading["decoder"], reading["baseline"]
+    answer = root.find("p", **{"class": "answer"}).text
+    assert f"takes {decoder['bits_per_byte']:.3f} bits" in answer
+    assert f"a {reading['order']}-gram takes {baseline['bits_per_byte']:.3f}" in answer
+    rows = [[cell.text for cell in row.all("td")] for row in root.find("section", id="topics").all("tr")][1:]
+    assert len(decoder["topics"]) == len(rows)
+    assert sorted(f"{one['tokens']:,}" for one in decoder["topics"].values()) == sorted(row[3] for row in rows)
+    assert " ".join(reading["sample"]["continuation"].split()) in root.find("section", id="sample").text
+    check_self_contained(source)
+    check_references(source)
+
+
+def test_a_browser_shows_the_page(told: Path, tmp_path: Path, require_tool: Callable[[str], str]) -> None:
+    """In a real browser, 360 pixels wide, nothing sticks out, and the console stays silent."""
+    source = (told / "runs" / "topics" / "tiny" / "report" / "report.html").read_text()
+    found = seen(source, tmp_path, require_tool("chromium"), labels="^bits")
+    assert 360 >= found["visible"] == found["width"]
+    assert found["height"] > 2000
 
 
 def test_a_second_run_does_nothing_again(hone: Hone, copied: Path, report: dict[str, Any]) -> None:
@@ -123,7 +151,7 @@ def test_every_verb_tells_what_it_did(hone: Hone, copied: Path, tmp_path: Path) 
     trained, figures = hone("train", "--json"), hone("evaluate")
     assert (0, 0) == (trained.exit_code, figures.exit_code)
     facts = json.loads(trained.stdout)
-    network = load_decoder(Path(facts["checkpoint"]))
+    network = checkpoint.load_network(Path(facts["checkpoint"]), Decoder)
     assert sum(weights.numel() for weights in network.parameters()) == facts["parameters"]
     for text in ("2-gram", "perplexity", "bits a byte", "tokens/s @rows", "goal met", "better told by the network"):
         assert text in figures.stdout
@@ -138,7 +166,7 @@ def test_what_a_language_model_has_not_is_said_with_2(hone: Hone, tmp_path: Path
     """There is nothing to compress, and no other variant."""
     compressed, exported = hone("compress"), hone("export", "int8", "--to", tmp_path)
     assert (2, 2) == (compressed.exit_code, exported.exit_code)
-    assert compressed.stderr.startswith("error: `topics` is a language model, and is published as it was trained")
+    assert compressed.stderr.startswith("error: `topics` is published as it was trained")
     assert "error: no variant `int8`; there are decoder\n" == exported.stderr
 
 
@@ -167,14 +195,14 @@ def test_an_interrupted_fit_ends_with_the_same_weights(tmp_path: Path, quiet: Co
     """Stopped after an epoch and started again from its checkpoint, as if it hadn't been."""
     ids = np.random.default_rng(1).integers(0, 9, 400).cumsum() % 30
     config = DecoderConfig(layers=1, width=16, heads=2, cache_heads=1, context=16, vocabulary=30)
-    settings = fit.FitSettings(epochs=3, batch_size=8, patience=9)
+    settings = FitSettings(epochs=3, batch_size=8, patience=9)
 
     def run(folder: Path, stop_after: int | None = None) -> list[np.ndarray[Any, Any]]:
         folder.mkdir(exist_ok=True)
         network = build(config, seed=2)
         shown = windows.Windows(ids, length=16, size=8, noise=0.1, seed=4)
         held = windows.held_out(ids, 16)
-        made = fit.Fit(network, NextToken(label_smoothing=0.1), shown, held, settings)  # type: ignore[arg-type]
+        made = fit.Fit(network, NextToken(label_smoothing=0.1), shown, held, settings)
         made.run(folder, quiet, stop_after=stop_after)
         return [weights.detach().numpy() for weights in network.parameters()]
 

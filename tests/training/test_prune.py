@@ -15,10 +15,10 @@ from training import checkpoint
 from training.compression.prune import Cost, Importance, PruneSettings, cost, estimate, narrow, prune
 from training.data.batches import Batch
 from training.data.split import Dataset
-from training.export import export
-from training.fit import FitSettings
+from training.export import Probabilities, export
 from training.networks.channels import STEP
 from training.networks.resnet import ResNet, ResNetConfig, channel_groups, multiply_adds, resized
+from training.optimization.settings import FitSettings
 from training.tasks.classification import Classification
 
 SIDE = 8
@@ -52,7 +52,7 @@ def batches(config: ResNetConfig, seed: int, count: int = 2) -> list[Batch]:
     labels = np.random.default_rng(seed).integers(0, config.classes, (count, 6))
     shown = range(seed, seed + count)
     return [
-        Batch(images=pixels(one, config.channels, count=6), labels=torch.from_numpy(labels[index]))
+        Batch(inputs=pixels(one, config.channels, count=6), targets=torch.from_numpy(labels[index]))
         for index, one in enumerate(shown)
     ]
 
@@ -147,7 +147,7 @@ def test_parameters_and_checkpoint_shrink_with_the_network(
         checkpoint.save_network(folder / name, one)
         saved = sum(tensor.nbytes for tensor in one.state_dict().values()) - saved
     assert (folder / "narrow").stat().st_size - (folder / "whole").stat().st_size == pytest.approx(saved, abs=1500)
-    assert widths_of(checkpoint.load_network(folder / "narrow").config) == widths_of(narrower.config)
+    assert widths_of(checkpoint.load_network(folder / "narrow", ResNet).config) == widths_of(narrower.config)
 
 
 def test_the_exported_file_shrinks(dataset: Dataset, tmp_path: Path) -> None:
@@ -157,7 +157,7 @@ def test_the_exported_file_shrinks(dataset: Dataset, tmp_path: Path) -> None:
     narrower = prune(network, importance_of(network.config, 1), limit=limit, side=16)
     sizes = []
     for name, one in (("whole", network), ("narrow", narrower)):
-        export(one, dataset.validation.images, tmp_path / name)
+        export(Probabilities(one), [dataset.validation.inputs], tmp_path / name)
         sizes.append((tmp_path / name).stat().st_size)
     assert sizes[1] < 0.5 * sizes[0]
 

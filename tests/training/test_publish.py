@@ -13,14 +13,24 @@ import pytest
 
 from service.artifact.card import CARD_NAME, ToTensor, load_card, verify_files
 from service.artifact.config import read_config
+from service.errors import ArtifactError
 from training import durable
-from training.classifier import Classifier
+from training.graph import Tensor, Tensors
 from training.machine import machine
+from training.model_config import model_config
 from training.publish import Golden, Published, Release, publish, versions
 
 
 class Crash(BaseException):
     """The process ends at this moment."""
+
+
+def config_of(size: int) -> str:
+    """The config of a classifier of square images."""
+    image = Tensor(name="image", datatype="UINT8", dtype=np.dtype(np.uint8), dims=(-1, 1, size, size))
+    answer = Tensor(name="probabilities", datatype="FP32", dtype=np.dtype(np.float32), dims=(-1, 10))
+    tensors = Tensors(inputs=(image,), outputs=(answer,), batched=True)
+    return model_config(tensors, name="digits", family="digits", variant="int8", labels=("probabilities",))
 
 
 @pytest.fixture
@@ -31,8 +41,9 @@ def release(tmp_path: Path) -> Release:
     return Release(
         name="digits",
         model=tmp_path / "model.onnx",
-        config=Classifier(shape=(1, 16, 16), classes=10).config(name="digits", family="digits", variant="int8"),
+        config=config_of(16),
         beside={"labels.txt": b"".join(b"%d\n" % number for number in range(10))},
+        inside={},
         golden=Golden(inputs={"image": images}, outputs={"probabilities": answers}),
         family="digits",
         variant="int8",
@@ -43,6 +54,14 @@ def release(tmp_path: Path) -> Release:
         transforms={"image": (ToTensor(layout="CHW", datatype="UINT8"),)},
         machine=machine(),
     )
+
+
+def test_what_no_server_could_parse_is_not_published(release: Release, tmp_path: Path) -> None:
+    """It is said before anything is written."""
+    wrong = replace(release, config=release.config.replace("max_batch_size: 32", "max_batch_size: -1"))
+    with pytest.raises(ArtifactError, match="max_batch_size is -1, expected 0 or above"):
+        publish(tmp_path / "models", wrong)
+    assert not (tmp_path / "models").exists()
 
 
 @pytest.fixture
@@ -57,9 +76,8 @@ def retrained(release: Release, tmp_path: Path) -> Release:
 def enlarged(retrained: Release) -> Release:
     """Retrained for larger images, so that no old version can be served under its config."""
     images = np.zeros((8, 1, 24, 24), dtype=np.uint8)
-    config = Classifier(shape=(1, 24, 24), classes=10).config(name="digits", family="digits", variant="int8")
     golden = Golden(inputs={"image": images}, outputs=retrained.golden.outputs)
-    return replace(retrained, config=config, golden=golden)
+    return replace(retrained, config=config_of(24), golden=golden)
 
 
 def visible(folder: Path) -> list[str]:

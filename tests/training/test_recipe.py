@@ -2,7 +2,7 @@
 
 import math
 import os
-from dataclasses import FrozenInstanceError, asdict, is_dataclass
+from dataclasses import FrozenInstanceError, asdict, fields, is_dataclass
 from pathlib import Path
 from typing import Any, get_type_hints
 
@@ -14,7 +14,8 @@ from typer.testing import CliRunner
 
 from service.errors import SettingsError
 from training.__main__ import app
-from training.recipe import DECIDED, RECIPES, Recipe, load_any, load_recipe, parse_recipe, read_settings, recipe_names
+from training.recipe import DECIDED, RECIPES, Recipe, load_any, load_recipe, parse_recipe, recipe_names
+from training.settings_file import read_settings
 
 
 def variant_of_digits(folder: Path, **changes: Any) -> str:
@@ -35,8 +36,9 @@ def text_of_digits(folder: Path, text: str) -> str:
 def paths_of(kind: type, of: type | None = None, before: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
     """The path of every key that a recipe may have, sections in sections too; only those `of` a type, if named."""
     paths = []
-    for name, hint in get_type_hints(kind).items():
-        path = (*before, name)
+    hints = get_type_hints(kind)
+    for name in (field.name for field in fields(kind)):
+        path, hint = (*before, name), hints[name]
         if ".".join(path) not in DECIDED and of in (None, hint):
             paths.append(path)
         if is_dataclass(hint):
@@ -105,11 +107,16 @@ def test_a_recipe_can_be_any_yaml_file(tmp_path: Path) -> None:
         ({"fit": {"epochs": "many"}}, "fit.epochs"),
         ({"fit": {"epochs": 0}}, "must be at least 1"),
         ({"fit": 3}, "fit"),
+        ({"fit": {"epochs": 1, "schedule": "linear"}}, "Invalid enum value 'linear' - at `\\$.fit.schedule`"),
+        ({"fit": {"epochs": 1, "milestones": [0.5, 0.2]}}, "milestones: must be in ascending order - at `\\$.fit`"),
+        ({"task": {"class_weights": [1.0, -1.0]}}, "class_weights: must not be below 0"),
+        ({"task": {"better": {}}}, "unknown key `task.better`; there are label_smoothing, class_weights"),
+        ({"task": {"class_weights": [1.0, float("inf")]}}, "`task.class_weights` is inf, and must be finite"),
         ({"quantize": {"method": "guess"}}, "quantize.method"),
         ({"data": {"test": 0.95}}, "leave a tenth"),
         ({"data": {"test": 0.0001}}, "validation, test: must be at least 0.02"),
         ({"data": {"validation": 0.0001}}, "validation, test: must be at least 0.02"),
-        ({"fit": {"epochs": 1, "weight_decay": -0.1}}, "weight_decay: must not be below 0 - at `\\$.fit`"),
+        ({"fit": {"epochs": 1, "weight_decay": -0.1}}, "weight_decay, clip: must not be below 0 - at `\\$.fit`"),
         ({"network": {"widths": []}}, "widths"),
         ({"evaluate": {"batch_sizes": [2]}}, "batch size 1"),
         ({"evaluate": {"batch_sizes": [1, 33]}}, "evaluate.batch_sizes: a model takes at most 32 images"),
@@ -125,6 +132,7 @@ def test_a_recipe_can_be_any_yaml_file(tmp_path: Path) -> None:
         ({"threads": 0}, "threads: must be between 1 and 1024"),
         ({"name": "mine"}, "`name` is decided by the file's name"),
         ({"profile": "quick"}, "`profile` is decided by the flag --profile"),
+        ({"student": {"embedding": 8}}, "`student.embedding` is decided by the kind of recipe"),
         ({"profiles": {"quick": {"name": "mine"}}}, "`name` is decided by the file's name"),
         ({"profiles": {"quick": {"fit": 1}}}, "fit"),
         ({"profiles": {"quick": 1}}, "profiles.quick: must map"),

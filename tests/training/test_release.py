@@ -10,14 +10,14 @@ from training.release import golden_positions
 
 def split(labels: list[int], sources: list[int]) -> Split:
     images = np.zeros((len(labels), 1, 8, 8), dtype=np.uint8)
-    return Split(images=images, labels=np.array(labels), sources=np.array(sources))
+    return Split(inputs=images, targets=np.array(labels), sources=np.array(sources))
 
 
 def test_golden_samples_are_one_of_each_class(dataset: Dataset) -> None:
     """Of ten classes the first eight are there, in order, each by the first of its images."""
     positions = golden_positions(dataset.test)
-    assert list(range(8)) == dataset.test.labels[positions].tolist()
-    assert [int(np.flatnonzero(dataset.test.labels == label)[0]) for label in range(8)] == positions.tolist()
+    assert list(range(8)) == dataset.test.targets[positions].tolist()
+    assert [int(np.flatnonzero(dataset.test.targets == label)[0]) for label in range(8)] == positions.tolist()
 
 
 def test_golden_samples_are_of_eight_scans_where_a_scan_has_many_views() -> None:
@@ -25,7 +25,7 @@ def test_golden_samples_are_of_eight_scans_where_a_scan_has_many_views() -> None
     test = digits.load(DigitsSettings(test_views=8), seed=1).test
     positions = golden_positions(test)
     assert 8 == len(set(test.sources[positions].tolist()))
-    assert list(range(8)) == test.labels[positions].tolist()
+    assert list(range(8)) == test.targets[positions].tolist()
 
 
 def test_few_classes_take_turns() -> None:

@@ -15,6 +15,7 @@ from training.data.split import Dataset
 from training.errors import ServingError
 from training.export import INPUT, OUTPUT
 from training.networks.channels import STEP
+from training.networks.resnet import ResNet
 from training.recipe import Recipe
 from training.session import open_session
 from training.steps.journal import Journal
@@ -118,7 +119,7 @@ def test_networks_are_as_the_report_describes_them(story: Path, told: dict[str, 
     assert fits == {name: facts["steps"] for name, facts in told["networks"].items()}
     assert [one for steps in fits.values() for one in steps] == list(told["fits"])
     for facts in told["networks"].values():
-        network = checkpoint.load_network(step(story, facts["steps"][-1]) / "network.safetensors")
+        network = checkpoint.load_network(step(story, facts["steps"][-1]) / "network.safetensors", ResNet)
         assert facts["parameters"] == sum(parameter.numel() for parameter in network.parameters())
 
 
@@ -126,8 +127,9 @@ def test_the_report_is_written_beside_the_run(story: Path, told: dict[str, Any])
     """report.json holds recipe, fits, figures, verdict, machine and commit; report.html is there to be looked at."""
     written = json.loads((step(story, "report") / "report.json").read_text())
     assert {**told, "published": []} == written
-    keys = {"recipe", "fits", "networks", "variants", "verdict", "machine", "commit", "published"}
+    keys = {"recipe", "fits", "networks", "variants", "baselines", "verdict", "machine", "commit", "published"}
     assert keys == set(written)
+    assert written["baselines"]["majority class"]["value"] < written["baselines"]["logistic regression"]["value"] < 1
     assert (step(story, "report") / "report.html").stat().st_size > 0
 
 

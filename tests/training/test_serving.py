@@ -14,6 +14,7 @@ import pytest
 from training import release, serving
 from training.data.split import Dataset
 from training.errors import ServingError
+from training.export import INPUT, OUTPUT
 from training.publish import publish
 from training.recipe import Recipe
 from training.release import Variant
@@ -52,8 +53,9 @@ def test_the_service_answers_as_the_file(
     monkeypatch.setenv("HONE_REQUIRE_CARD", "nonsense")
     with serving.serving(repository, ["digits-int8"]) as served:
         for size in (1, 32):
-            images = dataset.test.images[:size]
-            assert np.allclose(served.request("digits-int8", images)(), open_session(int8)(images), atol=1e-6)
+            images = dataset.test.inputs[:size]
+            answer = served.request("digits-int8", {INPUT: images})()
+            assert np.allclose(answer[OUTPUT], open_session(int8)(images), atol=1e-6)
     assert [process.poll() for process in processes] == [0]
 
 
@@ -86,7 +88,7 @@ def test_computing_is_timed_by_the_service(repository: Path, dataset: Dataset) -
     with serving.serving(repository, ["digits-int8"]) as served:
         spent = {}
         for size in (1, 32):
-            send = served.request("digits-int8", dataset.test.images[:size])
+            send = served.request("digits-int8", {INPUT: dataset.test.inputs[:size]})
             send()
             before = now = served.compute_seconds("digits-int8")
             start = time.perf_counter()

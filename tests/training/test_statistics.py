@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
-from training.statistics import class_scores, compare, confusion, share
+from training.data.split import NO_TAG
+from training.statistics import class_scores, compare, confusion, numbered, scores, share, tally
 
 
 @pytest.mark.parametrize(
@@ -104,3 +105,26 @@ def test_class_scores_agree_with_an_independent_implementation(pairs: list[tuple
     scores = class_scores(counts, ("a", "b", "c", "d")).values()
     found = np.array([[score.precision, score.recall, score.f1, score.support] for score in scores])
     assert np.allclose(found.T, np.array(expected))
+
+
+def test_tallies_are_those_of_a_confusion_matrix() -> None:
+    """Row by row: its diagonal, column sums and row sums; what has no target isn't counted, whatever was said of it."""
+    random = np.random.default_rng(7)
+    targets, predicted = random.integers(0, 4, (5, 30)), random.integers(0, 4, (5, 30))
+    targets[:, 20:], predicted[0, 25] = NO_TAG, NO_TAG
+    found = tally(predicted, targets, 4)
+    for row, said, true in zip(found, predicted, targets, strict=True):
+        counts = confusion_matrix(true[:20], said[:20], labels=range(4))
+        assert [counts.diagonal().tolist(), counts.sum(axis=0).tolist(), counts.sum(axis=1).tolist()] == row.tolist()
+
+
+def test_scores_of_a_class_that_isnt_there() -> None:
+    """It has none, though it was said; one that was never said has a precision of 0."""
+    found = scores(np.array([0, 0, 3]), np.array([2, 0, 3]), np.array([0, 2, 3]))
+    assert np.isnan(found[:, 0]).all()
+    assert [[0, 0, 0], [1, 1, 1]] == found[:, 1:].T.tolist()
+
+
+def test_numbers_keep_grouping_and_order() -> None:
+    """Equal values have equal numbers, larger ones larger, without gaps."""
+    assert [1, 0, 2, 1] == numbered(np.array([0.5, -3e9, 7e9, 0.5])).tolist()

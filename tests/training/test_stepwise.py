@@ -10,8 +10,8 @@ import torch
 from service.errors import ArtifactError
 from training import stepwise
 from training.data.tokens import Ids
+from training.metrics.language import nats
 from training.networks.decoder import Decoder, DecoderConfig, build
-from training.perplexity import nats
 from training.session import Floats, open_stepper
 from training.stepwise import check_parity, continued, empty, export, replay
 

@@ -40,7 +40,7 @@ def test_the_config_has_the_states_kept_by_the_server(config: Any, speaker: Spea
     assert (60_000_000, 64) == (batching.max_sequence_idle_microseconds, batching.oldest.max_candidate_sequences)
     cache = list(speaker.network.cache_shape)
     expected = [
-        ("past", "past_out", pb.TYPE_FP32, cache, "empty"),
+        ("past", "past_out", pb.TYPE_FP32, cache, "zero"),
         ("position", "position_out", pb.TYPE_INT64, [1], "zero"),
     ]
     found = []

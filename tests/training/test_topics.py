@@ -116,8 +116,8 @@ IDS = np.arange(1000, dtype=np.int64)
 def test_windows_are_stretches_and_what_follows(length: int, size: int, number: int) -> None:
     """Every label is the token after; in an epoch none is asked for twice, and all but a window's length are."""
     batches = list(windows.Windows(IDS, length=length, size=size, noise=0.0, seed=3).epoch(number))
-    assert all(torch.equal(batch.images + 1, batch.labels) for batch in batches)
-    asked = torch.cat([batch.labels.flatten() for batch in batches])
+    assert all(torch.equal(batch.inputs + 1, batch.targets) for batch in batches)
+    asked = torch.cat([batch.targets.flatten() for batch in batches])
     assert len(asked) == len(set(asked.tolist())) >= len(IDS) - 2 * length
     assert len(batches) == len(windows.Windows(IDS, length=length, size=size, noise=0.0, seed=3))
 
@@ -125,7 +125,7 @@ def test_windows_are_stretches_and_what_follows(length: int, size: int, number: 
 def test_an_epoch_is_repeated_by_its_number() -> None:
     """The same number gives the same batches, which a resumed run needs; another number others."""
     cut = windows.Windows(IDS, length=16, size=4, noise=0.2, seed=3)
-    first, again, other = ([batch.images for batch in cut.epoch(number)] for number in (1, 1, 2))
+    first, again, other = ([batch.inputs for batch in cut.epoch(number)] for number in (1, 1, 2))
     assert all(torch.equal(one, two) for one, two in zip(first, again, strict=True))
     assert not torch.equal(first[0], other[0])
 
@@ -133,14 +133,25 @@ def test_an_epoch_is_repeated_by_its_number() -> None:
 def test_noise_changes_what_is_seen_and_not_what_is_asked() -> None:
     """About the share that was asked for is exchanged, for tokens of the stream."""
     batches = list(windows.Windows(IDS, length=50, size=19, noise=0.2, seed=3).epoch(0))
-    changed = torch.cat([(batch.images + 1 != batch.labels).flatten() for batch in batches]).float().mean()
+    changed = torch.cat([(batch.inputs + 1 != batch.targets).flatten() for batch in batches]).float().mean()
     assert 0.15 < changed < 0.25
 
 
 def test_held_out_windows_follow_each_other() -> None:
     """In order, every token but what is left at the end foretold once."""
     part = windows.held_out(IDS[:100], 30)
-    assert (3, 30) == part.images.shape
-    assert np.array_equal(np.arange(1, 91), part.labels.ravel())
+    assert (3, 30) == part.inputs.shape
+    assert np.array_equal(np.arange(1, 91), part.targets.ravel())
     with pytest.raises(ValueError, match="too few"):
         windows.held_out(IDS[:30], 30)
+
+
+def test_a_plain_sample_is_windows_without_noise() -> None:
+    """Always the same ones, in order, each of them somewhere in the stream with what follows it."""
+    cut = windows.Windows(IDS, length=16, size=4, noise=0.9, seed=3)
+    sample = cut.plain(5)
+    assert (5, 16) == sample.inputs.shape
+    assert np.array_equal(sample.inputs, cut.plain(5).inputs)
+    for place, seen, following in zip(sample.sources, sample.inputs, sample.targets, strict=True):
+        assert np.array_equal(IDS[16 * place : 16 * place + 16], seen)
+        assert np.array_equal(IDS[16 * place + 1 : 16 * place + 17], following)

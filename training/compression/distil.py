@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from torch import nn
 
-from training.fit import FitSettings
+from training.optimization.settings import FitSettings
 from training.tasks.distillation import Distillation
 
 

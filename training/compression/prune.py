@@ -13,9 +13,9 @@ import torch
 from torch import nn
 
 from training.data.batches import Batch
-from training.fit import FitSettings
 from training.networks.channels import STEP, cut
 from training.networks.resnet import ResNet, ResNetConfig, channel_groups, multiply_adds, parameters, resized
+from training.optimization.settings import FitSettings
 from training.tasks.task import Task
 
 BATCH = 16

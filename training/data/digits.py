@@ -11,8 +11,9 @@ from sklearn.datasets import load_digits
 from torch.nn import functional
 
 from service.artifact.card import Grayscale, Invert, Resize, ToTensor, Transform
-from training.data.jitter import Jitter
+from training.data.material import Material
 from training.data.split import Dataset, Images, Split, stratify
+from training.data.transforms.jitter import Jitter
 
 CLASSES = tuple("0123456789")
 
@@ -48,8 +49,8 @@ def load(settings: DigitsSettings, seed: int) -> Dataset:
     """
     digits = load_digits()
     images = enlarge(digits.images, settings.size)
-    everything = Split(images=images, labels=digits.target.astype(np.int64), sources=np.arange(len(images)))
-    test, validation, train = stratify(everything.labels, (settings.test, settings.validation), seed)
+    everything = Split(inputs=images, targets=digits.target.astype(np.int64), sources=np.arange(len(images)))
+    test, validation, train = stratify(everything.targets, (settings.test, settings.validation), seed)
     return Dataset(
         train=everything.take(train),
         validation=_seen(everything.take(np.repeat(validation, settings.validation_views)), settings.jitter, seed + 1),
@@ -58,9 +59,15 @@ def load(settings: DigitsSettings, seed: int) -> Dataset:
     )
 
 
+def material(settings: DigitsSettings, seed: int) -> Material:
+    """The digits for a recipe, and how other pictures become inputs."""
+    return Material(dataset=load(settings, seed), steps=transforms(settings))
+
+
 def _seen(split: Split, jitter: Jitter, seed: int) -> Split:
     random = torch.Generator().manual_seed(seed)
-    return replace(split, images=jitter(torch.from_numpy(split.images), random).numpy())
+    seen, _ = jitter(torch.from_numpy(split.inputs), torch.from_numpy(split.targets), random)
+    return replace(split, inputs=seen.numpy())
 
 
 def enlarge(images: np.ndarray[tuple[int, ...], np.dtype[np.float64]], size: int) -> Images:

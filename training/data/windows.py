@@ -1,18 +1,16 @@
 """What a language model learns from: a stream of tokens, cut into windows of one length.
 
-To the training loop a window is an image whose label is the same window one token later: it asks of batches that they
-have `images` and `labels`, and here these are ids int64 [N, T] and what follows each, int64 [N, T].
+Inputs are windows of ids int64 [N, T], targets the same windows one token later: what follows each.
 """
 
 import math
 from collections.abc import Iterator
-from typing import cast
 
 import numpy as np
 import torch
 
-from training.data.batches import Batch
-from training.data.split import Images, Split
+from training.data.batches import Batch, sample
+from training.data.split import Split
 from training.data.tokens import Ids
 
 
@@ -30,7 +28,7 @@ class Windows:
         self._length = length
         self._size = size
         self._noise = noise
-        self._seed = seed
+        self.seed = seed
         self._windows = (len(ids) - length) // length
         if self._windows < 1:
             raise ValueError(f"{len(ids)} tokens are too few for windows of {length}")
@@ -41,12 +39,16 @@ class Windows:
 
     def epoch(self, number: int) -> Iterator[Batch]:
         """The batches of epoch `number`, counted from 0: the stream cut from another place, the windows shuffled."""
-        chance = torch.Generator().manual_seed(self._seed * 1_000_003 + number)
+        chance = torch.Generator().manual_seed(self.seed * 1_000_003 + number)
         offset = int(torch.randint(self._length, (), generator=chance))
         starts = offset + self._length * torch.randperm(self._windows, generator=chance)
         for first in range(0, self._windows, self._size):
             places = starts[first : first + self._size, None] + torch.arange(self._length)
-            yield Batch(images=self._noisy(self._ids[places], chance), labels=self._ids[places + 1])
+            yield Batch(inputs=self._noisy(self._ids[places], chance), targets=self._ids[places + 1])
+
+    def plain(self, count: int) -> Split:
+        """`count` windows by chance, or all of them, always the same ones, without noise."""
+        return held_out(self._ids.numpy(), self._length).take(sample(self._windows, count, self.seed))
 
     def _noisy(self, ids: torch.Tensor, chance: torch.Generator) -> torch.Tensor:
         others = self._ids[torch.randint(len(self._ids), ids.shape, generator=chance)]
@@ -60,5 +62,4 @@ def held_out(ids: Ids, length: int) -> Split:
         raise ValueError(f"{len(ids)} tokens are too few for windows of {length}")
     seen = ids[: count * length].reshape(count, length)
     following = ids[1 : count * length + 1].reshape(count, length)
-    # A part is typed for pixels; the loop looks at neither its numbers nor their kind.
-    return Split(images=cast("Images", seen), labels=following, sources=np.arange(count))
+    return Split(inputs=seen, targets=following, sources=np.arange(count))

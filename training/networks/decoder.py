@@ -8,9 +8,15 @@ heads than keys and values, which keeps the cache small.
 Places are told by turning queries and keys, so that only distances count. Two layers in windows of 128 got to 2.03 bits
 a byte of validation text after 1,000 steps, with an embedding of each place to 2.27 after 1,200 (measured once).
 
+Some heads know a token by the one before it: looking for what they see themselves, they find what followed it last
+time, in one layer instead of two. With one of two such heads, two layers got to 1.95 bits a byte of validation text
+after 6 epochs of 299,000 characters, and to 2.00 without (measured once).
+
 Sources: A. Vaswani et al., "Attention Is All You Need", 2017; normalisation before each part and tied embeddings as in
 A. Radford et al., "Language Models are Unsupervised Multitask Learners", 2019; shared keys and values, J. Ainslie et
-al., "GQA", 2023, arXiv 2305.13245; places, J. Su et al., "RoFormer", 2021, arXiv 2104.09864.
+al., "GQA", 2023, arXiv 2305.13245; places, J. Su et al., "RoFormer", 2021, arXiv 2104.09864; keys of the token before,
+C. Olsson et al., "In-context Learning and Induction Heads", 2022, arXiv 2209.11895 (there they are mixed with a
+token's own).
 """
 
 import math
@@ -20,17 +26,18 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-DEVIATION = 0.02
-"""Of weights at the start, as in GPT-2."""
+from training.networks.layers import feed_forward, initialise_transformer
+from training.seeding import seeded
+
 SLOWEST = 10_000.0
 """The slowest pair of a head turns once in 2 pi times as many places (RoFormer)."""
-WIDENING = 4
-"""The feed-forward part is this many times as wide as the network."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class DecoderConfig:
     """`context` is how many tokens are seen at once. `heads` share the `width`; `cache_heads` have keys and values.
+
+    Of those, `induction_heads` know a token by the key of the one before it.
 
     `vocabulary` is the tokenizer's to decide.
     """
@@ -39,6 +46,7 @@ class DecoderConfig:
     width: int = 128
     heads: int = 4
     cache_heads: int = 2
+    induction_heads: int = 0
     context: int = 256
     vocabulary: int = 1000
 
@@ -47,6 +55,8 @@ class DecoderConfig:
             raise ValueError("layers, width, heads, cache_heads, context: must be at least 1, context at least 2")
         if self.width % (2 * self.heads) or self.heads % self.cache_heads:
             raise ValueError("width, heads: width must be an even multiple of heads, and heads one of cache_heads")
+        if not 0 <= self.induction_heads <= self.cache_heads:
+            raise ValueError("induction_heads: must be between 0 and cache_heads")
 
     @property
     def cache_shape(self) -> tuple[int, int, int, int, int]:
@@ -67,6 +77,7 @@ class Attention(nn.Module):
         self._heads = config.cache_heads
         self._size = config.width // config.heads
         self._group = config.heads // config.cache_heads
+        self._induction = config.induction_heads
         self.query = nn.Linear(config.width, config.width, bias=False)
         self.key_value = nn.Linear(config.width, 2 * config.cache_heads * self._size, bias=False)
         self.out = nn.Linear(config.width, config.width, bias=False)
@@ -88,7 +99,7 @@ class Attention(nn.Module):
         took 17 ms where it took 38 (measured once).
         """
         shape = query.shape
-        key, value = (one[:, :, None].expand(shape).flatten(1, 2) for one in (key, value))
+        key, value = (one[:, :, None].expand(shape).flatten(1, 2) for one in (self._known(key), value))
         mixed = functional.scaled_dot_product_attention(query.flatten(1, 2), key, value, is_causal=True)
         return self._join(mixed.view(shape))
 
@@ -96,6 +107,7 @@ class Attention(nn.Module):
         self, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, visible: torch.Tensor
     ) -> torch.Tensor:
         """Queries [N, H, G, T, D] of keys and values [N, H, S, D] where `visible` [N, T, S]: [N, T, W]."""
+        key = self._known(key)
         rows, length = query.shape[0], query.shape[3]
         # Those of one head are multiplied as one matrix: keys aren't copied for each of a group.
         flat = query.reshape(rows, self._heads, self._group * length, self._size) / math.sqrt(self._size)
@@ -103,6 +115,13 @@ class Attention(nn.Module):
         scores = scores.masked_fill(~visible[:, None, None], -torch.inf)
         weights = torch.softmax(scores, dim=-1).view(rows, self._heads, self._group * length, -1)
         return self._join((weights @ value).view(rows, self._heads, self._group, length, self._size))
+
+    def _known(self, key: torch.Tensor) -> torch.Tensor:
+        """Keys [N, H, S, D] by which tokens are found: some heads' are of the token before, but for the first."""
+        if not self._induction:
+            return key
+        own, before = key[:, self._induction :], key[:, : self._induction]
+        return torch.cat([torch.cat([before[:, :, :1], before[:, :, :-1]], dim=2), own], dim=1)
 
     def _join(self, mixed: torch.Tensor) -> torch.Tensor:
         """What all heads found, [N, H, G, T, D], side by side and mixed: [N, T, W]."""
@@ -118,11 +137,7 @@ class Layer(nn.Module):
         self.before_attention = nn.LayerNorm(config.width)
         self.attention = Attention(config)
         self.before_feed = nn.LayerNorm(config.width)
-        self.feed = nn.Sequential(
-            nn.Linear(config.width, WIDENING * config.width),
-            nn.GELU(),
-            nn.Linear(WIDENING * config.width, config.width),
-        )
+        self.feed = feed_forward(config.width)
 
     def forward(self, x: torch.Tensor, turn: torch.Tensor) -> torch.Tensor:
         """`x` [N, T, W] after the layer, where nothing came before."""
@@ -130,15 +145,16 @@ class Layer(nn.Module):
         return self._feed(x + self.attention.among(query, new[0], new[1]))
 
     def step(
-        self, x: torch.Tensor, turn: torch.Tensor, past: torch.Tensor, visible: torch.Tensor
+        self, x: torch.Tensor, turn: torch.Tensor, cache: torch.Tensor, places: torch.Tensor, visible: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """`x` [N, T, W] after the layer, and its keys and values [2, N, H, T, D].
+        """`x` [N, T, W] after the layer, and the `cache` [N, 2, H, C, D] with its keys and values at `places` [N, T].
 
-        `past` [N, 2, H, C, D] comes before them; `visible` [N, T, C + T] says what each position sees.
+        `visible` [N, T, C] says which places each position sees.
         """
         query, new = self.attention.project(self.before_attention(x), turn)
-        key, value = (torch.cat([past[:, part], new[part]], dim=2) for part in range(2))
-        return self._feed(x + self.attention.attend(query, key, value, visible)), new
+        pair = new.transpose(0, 1)  # [N, 2, H, T, D]
+        cache = cache.scatter(3, places[:, None, None, :, None].expand_as(pair), pair)
+        return self._feed(x + self.attention.attend(query, cache[:, 0], cache[:, 1], visible)), cache
 
     def _feed(self, x: torch.Tensor) -> torch.Tensor:
         found: torch.Tensor = x + self.feed(self.before_feed(x))
@@ -154,11 +170,12 @@ class Decoder(nn.Module):
         self.tokens = nn.Embedding(config.vocabulary, config.width)
         self.layers = nn.ModuleList(Layer(config) for _ in range(config.layers))
         self.norm = nn.LayerNorm(config.width)
+        initialise_transformer(self, layers=config.layers, added=("attention.out.weight", "feed.2.weight"))
 
     def forward(self, ids: torch.Tensor) -> torch.Tensor:
         """`ids` int64 [N, T], T at most the context, to logits [N, T, V]."""
         x = self.tokens(ids)
-        turn = self._turn(torch.arange(ids.shape[1])[None])
+        turn = self._turn(torch.arange(ids.shape[1], device=ids.device)[None])
         for layer in self.layers:
             x = layer(x, turn)
         return self._logits(x)
@@ -174,28 +191,19 @@ class Decoder(nn.Module):
         """
         order = torch.arange(ids.shape[1])
         places = (position + order).clamp(0, self.config.context - 1)  # [N, T]
-        visible = self._visible(position, order)
+        visible = torch.arange(self.config.context) <= places[:, :, None]  # [N, T, C]
         x = self.tokens(ids.clamp(0, self.config.vocabulary - 1))
         turn = self._turn(places)
-        pairs = []
+        caches = []
         for number, layer in enumerate(self.layers):
-            x, pair = layer.step(x, turn, past[:, number], visible)  # type: ignore[operator] # a ModuleList's are modules
-            pairs.append(pair)
-        new = torch.stack(pairs).permute(2, 0, 1, 3, 4, 5)  # [N, L, 2, H, T, D]
-        slots = places[:, None, None, None, :, None].expand_as(new)
-        return self._logits(x), past.scatter(4, slots, new), position + order.shape[0]
-
-    def _visible(self, position: torch.Tensor, order: torch.Tensor) -> torch.Tensor:
-        """What new tokens in `order` [T] see: what is filled, and of themselves none that is later; [N, T, C + T]."""
-        filled = torch.arange(self.config.context) < position  # [N, C]
-        before = filled[:, None].expand(-1, order.shape[0], -1)
-        among = (order[None, :] <= order[:, None]).expand(position.shape[0], -1, -1)
-        return torch.cat([before, among], dim=2)
+            x, cache = layer.step(x, turn, past[:, number], places, visible)  # type: ignore[operator] # are modules
+            caches.append(cache)
+        return self._logits(x), torch.stack(caches, dim=1), position + order.shape[0]
 
     def _turn(self, places: torch.Tensor) -> torch.Tensor:
         """Cosine and sine, [2, N, T, D], of how far each pair of a head's D numbers is turned at `places` [N, T]."""
         pairs = self.config.width // self.config.heads // 2
-        speeds = SLOWEST ** (-torch.arange(pairs) / pairs)
+        speeds = SLOWEST ** (-torch.arange(pairs, device=places.device) / pairs)
         angles = (places[:, :, None] * speeds).repeat(1, 1, 2)
         return torch.stack([angles.cos(), angles.sin()])
 
@@ -211,13 +219,5 @@ def _turned(x: torch.Tensor, turn: torch.Tensor) -> torch.Tensor:
 
 def build(config: DecoderConfig, seed: int) -> Decoder:
     """A network with random weights, the same for the same seed whatever else draws from torch."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        network = Decoder(config)
-        for name, weights in network.named_parameters():
-            if weights.dim() < 2:
-                continue  # normalisations and biases begin as torch has them
-            # What is added up over all layers begins smaller, so that the sum doesn't grow with their number (GPT-2).
-            added = name.endswith(("attention.out.weight", "feed.2.weight"))
-            nn.init.normal_(weights, std=DEVIATION / math.sqrt(2 * config.layers) if added else DEVIATION)
-    return network
+    with seeded(seed):
+        return Decoder(config)

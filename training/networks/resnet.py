@@ -11,6 +11,9 @@ from torch import nn
 from torch.nn import functional
 
 from training.networks.channels import ChannelGroup
+from training.networks.checks import check_embedding, check_pixels
+from training.networks.layers import conv_norm, scaled_pixels
+from training.seeding import seeded
 
 NORM = ("weight", "bias", "running_mean", "running_var")
 
@@ -22,11 +25,14 @@ class ResNetConfig:
     A stage has `blocks` residual blocks of its width; every stage but the first halves the image. `inner` is the width
     between the two convolutions of each block, in order; empty means that of its stage. `mean` and `deviation` are
     those of the training pixels, as shares of 255. Widths are best multiples of 16, the lanes that kernels work in.
+    With an `embedding` the network answers that many numbers of unit length instead of logits: images that are alike
+    lie close together.
     """
 
     widths: tuple[int, ...] = (64, 64, 96)
     blocks: int = 1
     inner: tuple[int, ...] = ()
+    embedding: int = 0
     channels: int = 1
     classes: int = 10
     mean: float = 0.5
@@ -37,8 +43,13 @@ class ResNetConfig:
             raise ValueError("widths, blocks: a network has at least one stage of one block and one channel")
         if self.inner and (len(self.inner) != len(self.widths) * self.blocks or min(self.inner) < 1):
             raise ValueError("inner: is empty, or has one width of at least 1 for every block")
-        if self.deviation <= 0:
-            raise ValueError("deviation: must be positive")
+        check_pixels(self.deviation)
+        check_embedding(self.embedding)
+
+    @property
+    def answers(self) -> int:
+        """How many numbers are answered for an image."""
+        return self.embedding or self.classes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,12 +66,6 @@ class BlockShape:
     def projects(self) -> bool:
         """True when the shortcut has to change the shape."""
         return self.inputs != self.outputs or self.stride != 1
-
-
-def conv_norm(inputs: int, outputs: int, *, kernel: int = 3, stride: int = 1) -> nn.Sequential:
-    """A convolution and the normalisation that export folds into it."""
-    convolution = nn.Conv2d(inputs, outputs, kernel, stride=stride, padding=kernel // 2, bias=False)
-    return nn.Sequential(convolution, nn.BatchNorm2d(outputs))
 
 
 class Block(nn.Module):
@@ -81,28 +86,27 @@ class Block(nn.Module):
 
 
 class ResNet(nn.Module):
-    """Raw pixels to logits. `config` is what it was built from."""
+    """Raw pixels to logits, or to an embedding. `config` is what it was built from."""
 
     def __init__(self, config: ResNetConfig) -> None:
         super().__init__()
         self.config = config
         self.stem = conv_norm(config.channels, config.widths[0])
         self.stages = nn.Sequential(*(Block(shape) for shape in block_shapes(config)))
-        self.head = nn.Linear(config.widths[-1], config.classes)
+        self.head = nn.Linear(config.widths[-1], config.answers)
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
-        """Pixels uint8 [N, channels, H, W] to logits float32 [N, classes]."""
-        pixels = (images.float() - 255.0 * self.config.mean) / (255.0 * self.config.deviation)
+        """Pixels uint8 [N, channels, H, W] to float32: logits [N, classes], or unit vectors [N, embedding]."""
+        pixels = scaled_pixels(images, self.config.mean, self.config.deviation)
         features = self.stages(functional.relu(self.stem(pixels)))
         pooled = functional.adaptive_avg_pool2d(features, 1).flatten(1)
-        logits: torch.Tensor = self.head(pooled)
-        return logits
+        answer: torch.Tensor = self.head(pooled)
+        return functional.normalize(answer) if self.config.embedding else answer
 
 
 def build(config: ResNetConfig, seed: int) -> ResNet:
     """A network with fresh weights drawn by `seed`; the global random state is left as it was."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+    with seeded(seed):
         return ResNet(config)
 
 
@@ -163,7 +167,7 @@ def multiply_adds(config: ResNetConfig, side: int) -> int:
         side = -(-side // shape.stride)
         shortcut = shape.inputs * shape.outputs if shape.projects else 0
         total += (9 * shape.inputs * shape.inner + 9 * shape.inner * shape.outputs + shortcut) * side**2
-    return total + config.widths[-1] * config.classes
+    return total + config.widths[-1] * config.answers
 
 
 def parameters(config: ResNetConfig) -> int:
@@ -175,4 +179,4 @@ def parameters(config: ResNetConfig) -> int:
     convolutions += [(shape.inputs, shape.outputs, 1) for shape in shapes if shape.projects]
     # Each convolution is followed by a normalisation with a scale and a shift, the last features by the head.
     total = sum(inputs * outputs * taps + 2 * outputs for inputs, outputs, taps in convolutions)
-    return total + (config.widths[-1] + 1) * config.classes
+    return total + (config.widths[-1] + 1) * config.answers

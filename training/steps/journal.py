@@ -16,7 +16,10 @@ from typing_extensions import TypeVar
 from training.cache import Cache, Step
 from training.errors import Damaged, TrainingError
 from training.machine import machine
+from training.optimization.distributed import Ranks
 from training.recipe import AnyRecipe, Recipe
+
+BEGIN = "begin"
 
 R = TypeVar("R", bound=AnyRecipe, default=Recipe)
 
@@ -32,7 +35,9 @@ class StepTime:
 class Journal(Generic[R]):
     """One run of `recipe` in the folder `runs/<recipe>/<profile>`, and the only one there while it is entered.
 
-    `retrain` allows a step whose files were damaged to be done again; otherwise the run stops there.
+    `retrain` allows a step whose files were damaged to be done again; otherwise the run stops there. Of the processes
+    that torchrun has started, the first does the steps, the others help with those that are shared and wait for the
+    rest; all find the files in the same folder.
     """
 
     def __init__(self, recipe: R, runs: Path, console: Console, *, retrain: bool = False) -> None:
@@ -43,9 +48,12 @@ class Journal(Generic[R]):
         self._cache = Cache(self.folder)
         self._retrain = retrain
         self._held = ExitStack()
+        self._ranks = Ranks()
 
     def __enter__(self) -> Self:
         """Raises TrainingError if another run is at work in the folder: they would mix their networks."""
+        if not self._ranks.leads:
+            return self
         self.folder.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(self.folder, os.O_RDONLY | os.O_DIRECTORY)
         self._held.callback(os.close, descriptor)
@@ -73,21 +81,39 @@ class Journal(Generic[R]):
         code: Sequence[ModuleType],
         action: Callable[[Path], None],
         result: Callable[[], str],
+        *,
+        shared: bool = False,
     ) -> None:
         """Have the step `name` done by `action`, unless its inputs and code are those of the last time; say so.
 
-        Raises what `action` raises, and Damaged, which names the file.
+        If it is `shared`, all processes do it, and only the first may write into its folder. Raises what `action`
+        raises, and Damaged, which names the file.
         """
         start = time.perf_counter()
         step = Step(name=name, inputs=inputs, code=code, versions=machine().versions)
+        cached = self._lead(step, action, shared=shared) if self._ranks.leads else self._follow(name, action)
+        self.note(name, start, cached=cached, result=result())
+
+    def _lead(self, step: Step, action: Callable[[Path], None], *, shared: bool) -> bool:
+        def led(folder: Path) -> None:
+            if shared:
+                self._ranks.say(BEGIN)
+            action(folder)
+
         try:
-            cached = self._cache.do(step, action)
+            cached = self._cache.do(step, led)
         except Damaged:
             if not self._retrain:
                 raise
-            self._cache.discard(name)
-            cached = self._cache.do(step, action)
-        self.note(name, start, cached=cached, result=result())
+            self._cache.discard(step.name)
+            cached = self._cache.do(step, led)
+        return bool(self._ranks.say(cached))
+
+    def _follow(self, name: str, action: Callable[[Path], None]) -> bool:
+        """Help wherever the first process says that it begins, until it says how that ended."""
+        while (said := self._ranks.hear()) == BEGIN:
+            action(self._cache.folder(name))
+        return bool(said)
 
     def warn(self, text: str) -> None:
         """Show what isn't as it was asked for, but is no reason to stop."""

@@ -10,25 +10,24 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-import msgspec
 import numpy as np
 import torch
 
-from training import checkpoint, data, fit, networks, tasks
+from training import checkpoint, data, fit, fitted, networks, optimization, seeding, tasks
 from training.compression import distil as distillation
 from training.compression import prune as pruning
 from training.compression.prune import Cost, PruneSettings
 from training.data import digits
 from training.data.batches import Batch, Batches
 from training.data.split import Dataset
-from training.fit import FitSettings, Fitted
 from training.networks.resnet import ResNet, ResNetConfig, build, channel_groups, multiply_adds
+from training.optimization.settings import FitSettings
+from training.steps import fitting
+from training.steps.fitting import NETWORK
 from training.steps.journal import Journal
 from training.tasks.distillation import Distillation
 from training.tasks.task import Task
 
-NETWORK = "network.safetensors"
-HISTORY = "history.json"
 TEACHER, STUDENT, PRUNED = "teacher", "student", "pruned"
 
 
@@ -91,7 +90,7 @@ def distil(journal: Journal, teacher: Trained, dataset: Dataset) -> Trained:
 def prune(journal: Journal, teacher: Trained, dataset: Dataset) -> Trained:
     """The teacher, made narrower round by round; after each round it learns again from what it was."""
     settings = journal.recipe.prune
-    side = dataset.train.images.shape[-1]
+    side = dataset.train.inputs.shape[-1]
     whole = Cost(multiply_adds=teacher.facts.multiply_adds, parameters=teacher.facts.parameters)
     now, steps = teacher, list[str]()
     for number in range(settings.rounds):
@@ -117,7 +116,7 @@ def fine_tune(journal: Journal, pruned: Trained, teacher: Trained, dataset: Data
     """The pruned network after a last, longer fit at its final width."""
     recipe = journal.recipe
     inputs = {"network": pruned.checkpoint, "teacher": teacher.checkpoint, "distil": recipe.distil}
-    make, task = partial(checkpoint.load_network, pruned.checkpoint), partial(_distillation, journal, teacher)
+    make, task = partial(checkpoint.load_network, pruned.checkpoint, ResNet), partial(_distillation, journal, teacher)
     _fit(journal, "fine-tune", dataset, recipe.fine_tune, inputs=inputs, make=make, task=task, code=(distillation,))
     return _trained(journal, PRUNED, TEACHER, (*pruned.facts.steps, "fine-tune"), dataset)
 
@@ -132,16 +131,11 @@ def climb(journal: Journal, config: ResNetConfig, seed: int, dataset: Dataset) -
     return journal.path(name, NETWORK)
 
 
-def history(journal: Journal, step: str) -> Fitted:
-    """How the fit `step` went."""
-    return msgspec.json.decode(journal.path(step, HISTORY).read_bytes(), type=Fitted)
-
-
 def batches(journal: Journal, step: str, dataset: Dataset, settings: FitSettings) -> Batches:
     """The training images as `step` sees them: each step draws its own."""
     recipe = journal.recipe
     seed = recipe.seed + zlib.crc32(step.encode())
-    return Batches(dataset.train, size=settings.batch_size, jitter=recipe.data.jitter, seed=seed)
+    return Batches(dataset.train, size=settings.batch_size, transforms=(recipe.data.jitter,), seed=seed)
 
 
 def _fit(
@@ -160,13 +154,11 @@ def _fit(
         network = make()
         shown = batches(journal, name, dataset, settings)
         fitted = fit.Fit(network, task(), shown, dataset.validation, settings).run(folder, journal.console)
-        checkpoint.save_network(folder / NETWORK, network)
-        (folder / HISTORY).write_bytes(msgspec.json.format(msgspec.json.encode(fitted, order="sorted"), indent=1))
+        fitting.keep(folder, network, fitted)
 
     def result() -> str:
-        fitted = history(journal, name)
-        accuracy = fitted.epochs[fitted.best].validation["accuracy"]
-        return f"{len(fitted.epochs)} epochs, validation accuracy {accuracy:.4f}"
+        fitted = fitting.history(journal, name)
+        return fitting.summary(fitted, f"validation accuracy {fitted.epochs[fitted.best].validation['accuracy']:.4f}")
 
     decisive = {
         "train": dataset.train,
@@ -177,26 +169,39 @@ def _fit(
         "fit": settings,
         **inputs,
     }
-    journal.do(name, decisive, (sys.modules[__name__], fit, data, networks, tasks, checkpoint, *code), action, result)
+    used = (
+        sys.modules[__name__],
+        fitting,
+        fit,
+        fitted,
+        optimization,
+        seeding,
+        data,
+        networks,
+        tasks,
+        checkpoint,
+        *code,
+    )
+    journal.do(name, decisive, used, action, result, shared=True)
 
 
 def _trained(journal: Journal, variant: str, parent: str | None, steps: tuple[str, ...], dataset: Dataset) -> Trained:
     path = journal.path(steps[-1], NETWORK)
-    network = checkpoint.load_network(path)
-    fitted = history(journal, steps[-1])
+    network = checkpoint.load_network(path, ResNet)
+    fitted = fitting.history(journal, steps[-1])
     facts = Facts(
         parent=parent,
         steps=steps,
         widths={group.name: group.width for group in channel_groups(network.config)},
         parameters=sum(parameter.numel() for parameter in network.parameters()),
-        multiply_adds=multiply_adds(network.config, dataset.train.images.shape[-1]),
+        multiply_adds=multiply_adds(network.config, dataset.train.inputs.shape[-1]),
         validation_accuracy=fitted.epochs[fitted.best].validation["accuracy"],
     )
     return Trained(variant=variant, checkpoint=path, facts=facts)
 
 
 def _distillation(journal: Journal, teacher: Trained) -> Distillation:
-    return journal.recipe.distil.task(checkpoint.load_network(teacher.checkpoint))
+    return journal.recipe.distil.task(checkpoint.load_network(teacher.checkpoint, ResNet))
 
 
 def _narrower(
@@ -208,7 +213,7 @@ def _narrower(
     limit: Cost,
     side: int,
 ) -> ResNet:
-    network = checkpoint.load_network(path)
+    network = checkpoint.load_network(path, ResNet)
     importance = pruning.estimate(network, task, shown())
     return pruning.prune(network, importance, limit=limit, side=side, narrowest=settings.narrowest)
 

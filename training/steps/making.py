@@ -8,9 +8,10 @@ from pathlib import Path
 import numpy as np
 
 from service.errors import ArtifactError
-from training import checkpoint, export, networks, session
+from training import checkpoint, export, networks, session, tracing
 from training.compression import quantize as quantization
 from training.data.split import Dataset
+from training.networks.resnet import ResNet
 from training.release import Variant
 from training.steps.journal import Journal
 from training.steps.learning import TEACHER, Trained, batches
@@ -33,7 +34,7 @@ def quantize(journal: Journal, trained: Sequence[Trained], floats: Sequence[Vari
 
     def action(folder: Path) -> None:
         quantization.quantize(parent.model, folder / ONNX, shown, recipe.quantize)
-        agreement = export.agreement(parent.model, folder / ONNX, dataset.validation.images)
+        agreement = export.agreement(parent.model, folder / ONNX, dataset.validation.inputs)
         if agreement < recipe.quantize.min_agreement:
             text = f"{INT8}: agrees with {parent.name} on {agreement:.1%} of the validation images, asked is"
             raise ArtifactError(f"{text} {recipe.quantize.min_agreement:.1%}")
@@ -73,13 +74,14 @@ def _export(journal: Journal, one: Trained, dataset: Dataset) -> Variant:
     family, step = journal.recipe.family, f"export-{one.variant}"
 
     def action(folder: Path) -> None:
-        export.export(checkpoint.load_network(one.checkpoint), dataset.validation.images, folder / ONNX)
+        served = export.Probabilities(checkpoint.load_network(one.checkpoint, ResNet))
+        export.export(served, [dataset.validation.inputs], folder / ONNX)
 
     inputs = {"network": one.checkpoint, "samples": dataset.validation}
     journal.do(
         step,
         inputs,
-        (sys.modules[__name__], export, session, networks, checkpoint),
+        (sys.modules[__name__], export, tracing, session, networks, checkpoint),
         action,
         lambda: _size(journal, step),
     )

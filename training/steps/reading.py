@@ -4,31 +4,26 @@ import math
 import sys
 import time
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from importlib import metadata
 from pathlib import Path
-from typing import cast
 
-import msgspec
 import numpy as np
 import torch
 
-from training import checkpoint, data, fit, networks, session, stepwise, tasks, tracing
+from training import checkpoint, data, fit, fitted, networks, optimization, seeding, session, stepwise, tasks, tracing
 from training.data import tokens, topics, windows
-from training.data.batches import Batches
+from training.data.tokenized import TOKENIZER
 from training.data.tokens import Passage
 from training.data.topics import Texts
-from training.errors import Damaged
-from training.fit import Fitted
 from training.language_recipe import LanguageRecipe
 from training.networks.decoder import Decoder, DecoderConfig, build
+from training.steps import fitting
+from training.steps.fitting import NETWORK
 from training.steps.journal import Journal
 from training.stepwise import PARITY_BATCHES
-from training.text_generator import TOKENIZER
 
 DECODER = "decoder"
-NETWORK = "network.safetensors"
-HISTORY = "history.json"
 ONNX = "model.onnx"
 
 
@@ -115,19 +110,16 @@ def learn(journal: Journal[LanguageRecipe], corpus: Corpus) -> LearnedDecoder:
     def action(folder: Path) -> None:
         torch.set_num_threads(recipe.threads)
         network = build(config, recipe.seed)
-        # The loop is typed for images; of what it is given it asks for no more than windows have.
-        shown = cast("Batches", _windows(recipe, corpus))
-        told = fit.Fit(network, recipe.task, shown, held, recipe.fit).run(folder, journal.console)
-        checkpoint.write(folder / NETWORK, network.state_dict(), {DECODER: asdict(config)})
-        (folder / HISTORY).write_bytes(msgspec.json.format(msgspec.json.encode(told, order="sorted"), indent=1))
+        told = fit.Fit(network, recipe.task, _windows(recipe, corpus), held, recipe.fit).run(folder, journal.console)
+        fitting.keep(folder, network, told)
 
     def result() -> str:
-        fitted = history(journal)
-        loss = fitted.epochs[fitted.best].validation["loss"]
-        return f"{len(fitted.epochs)} epochs, validation perplexity {math.exp(loss):.2f}"
+        told = fitting.history(journal, DECODER)
+        loss = told.epochs[told.best].validation["loss"]
+        return fitting.summary(told, f"validation perplexity {math.exp(loss):.2f}")
 
-    code = (sys.modules[__name__], fit, data, networks, tasks, checkpoint)
-    journal.do(DECODER, inputs, code, action, result)
+    code = (sys.modules[__name__], fitting, fit, fitted, optimization, seeding, data, networks, tasks, checkpoint)
+    journal.do(DECODER, inputs, code, action, result, shared=True)
     return _learned(journal, config)
 
 
@@ -137,7 +129,7 @@ def export(journal: Journal[LanguageRecipe], learned: LearnedDecoder, corpus: Co
     code = (sys.modules[__name__], stepwise, tracing, session, networks, checkpoint)
 
     def action(folder: Path) -> None:
-        stepwise.export(load_decoder(learned.checkpoint), shown, folder / ONNX)
+        stepwise.export(checkpoint.load_network(learned.checkpoint, Decoder), shown, folder / ONNX)
 
     path = journal.path("export", ONNX)
     inputs = {"network": learned.checkpoint, "samples": shown}
@@ -145,30 +137,14 @@ def export(journal: Journal[LanguageRecipe], learned: LearnedDecoder, corpus: Co
     return path
 
 
-def history(journal: Journal[LanguageRecipe]) -> Fitted:
-    """How the fit went."""
-    return msgspec.json.decode(journal.path(DECODER, HISTORY).read_bytes(), type=Fitted)
-
-
-def load_decoder(path: Path) -> Decoder:
-    """The network in the file `path`, in evaluation mode. Raises Damaged."""
-    weights, facts = checkpoint.read(path)
-    try:
-        network = Decoder(msgspec.convert(facts[DECODER], DecoderConfig))
-        network.load_state_dict(weights)
-    except (KeyError, RuntimeError, msgspec.ValidationError) as error:
-        raise Damaged(f"{path.parent.name}/{path.name}: doesn't hold a network of this kind ({error})") from error
-    return network.eval()
-
-
 def _learned(journal: Journal[LanguageRecipe], config: DecoderConfig) -> LearnedDecoder:
     path = journal.path(DECODER, NETWORK)
-    fitted = history(journal)
+    told = fitting.history(journal, DECODER)
     facts = DecoderFacts(
-        parameters=sum(weights.numel() for weights in load_decoder(path).parameters()),
+        parameters=sum(weights.numel() for weights in checkpoint.load_network(path, Decoder).parameters()),
         cache_bytes=config.cache_bytes,
         context=config.context,
-        validation_loss=fitted.epochs[fitted.best].validation["loss"],
+        validation_loss=told.epochs[told.best].validation["loss"],
     )
     return LearnedDecoder(checkpoint=path, facts=facts)
 

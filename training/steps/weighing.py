@@ -1,8 +1,9 @@
 """The steps that say what a language model is worth, and make it available: evaluate and publish."""
 
 import sys
+import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from statistics import median
@@ -10,24 +11,28 @@ from statistics import median
 import msgspec
 import numpy as np
 
-from training import language_report, ngram, perplexity, session, stepwise, text_generator
+from training import language_page, language_report, serving, session, stepwise, text_generator, timing
 from training import publish as publishing
+from training.baselines import ngram
+from training.baselines.ngram import best_ngram
 from training.data.tokens import Ids, Passage, load_tokenizer
 from training.language_recipe import ContinueSettings, Goal, LanguageRecipe
 from training.language_report import LanguageReport, Reader, Reading, Sample
 from training.machine import current_commit, machine
+from training.metrics import language
+from training.metrics.language import Surprise, nats, total
 from training.networks.decoder import DecoderConfig
-from training.ngram import best_ngram
-from training.perplexity import Surprise, nats, total
-from training.publish import Published
+from training.publish import Published, Release
 from training.session import Step, open_stepper
+from training.steps import fitting, releasing, telling
 from training.steps.journal import Journal
 from training.steps.reading import DECODER, Corpus
 from training.stepwise import continued, empty
+from training.summary import Summary
 from training.text_generator import TextGenerator
+from training.timing import Latency
 
 READING = "reading.json"
-JSON = "report.json"
 TIMED_ROWS = (1, 4, 16)
 
 
@@ -48,6 +53,7 @@ def evaluate(journal: Journal[LanguageRecipe], model: Path, network: DecoderConf
             decoder=_reader(corpus, lambda ids: nats(step, ids, network)),
             baseline=_reader(corpus, counts.nats),
             order=counts.order,
+            latency_ms=_served(recipe, model, corpus),
             tokens_per_second={str(rows): _rate(step, network, rows, recipe.evaluate) for rows in TIMED_ROWS},
             sample=_sample(step, network, corpus, recipe.evaluate),
         )
@@ -62,7 +68,7 @@ def evaluate(journal: Journal[LanguageRecipe], model: Path, network: DecoderConf
         "settings": recipe.evaluate,
         "machine": msgspec.to_builtins(machine()),
     }
-    code = (sys.modules[__name__], perplexity, ngram, session, stepwise, language_report)
+    code = (sys.modules[__name__], language, ngram, session, stepwise, language_report, serving, timing)
     journal.do("evaluate", inputs, code, action, lambda: f"{len(corpus.test)} topics, by ONNX Runtime in this process")
     return msgspec.json.decode(journal.path("evaluate", READING).read_bytes(), type=Reading)
 
@@ -80,13 +86,29 @@ def judge(reading: Reading, goal: Goal) -> tuple[bool, str]:
 
 
 def tell(journal: Journal[LanguageRecipe], report: LanguageReport) -> None:
-    """Write `report.json` into the run's folder."""
-
-    def action(folder: Path) -> None:
-        (folder / JSON).write_bytes(report.to_json())
-
-    inputs = {"report": msgspec.to_builtins(report)}
-    journal.do("report", inputs, (sys.modules[__name__],), action, lambda: str(journal.path("report", JSON)))
+    """Leave the report in the run's folder: for programs, as a page, and in a line."""
+    recipe, reading = report.recipe, report.reading
+    summary = Summary(
+        recipe=recipe.name,
+        profile=recipe.profile,
+        about=recipe.about,
+        problem="language",
+        network="decoder",
+        headline="bits per byte",
+        smaller=True,
+        figure=language.measure(list(reading.decoder.topics.values())).bits_per_byte,
+        baseline=f"{reading.order}-gram",
+        baseline_value=reading.baseline.bits_per_byte,
+        goal_met=report.goal_met,
+        goal=report.goal,
+        parameters=report.network.parameters,
+        size=report.size,
+        fit_seconds=fitting.seconds(journal, DECODER),
+        latency_ms=reading.latency_ms,
+        commit=reading.commit,
+        data="topics",
+    )
+    telling.tell(journal, report, summary, lambda: language_page.render(report), page=language_page, code=(language,))
 
 
 def publish(
@@ -99,24 +121,33 @@ def publish(
     keep: int | None,
 ) -> tuple[Published, ...]:
     """The model under the family's name, its tokenizer beside its config; nothing if the goal is missed."""
-    start = time.perf_counter()
-    if not report.goal_met:
-        journal.note("publish", start, cached=False, result="nothing: the goal isn't met")
-        return ()
-    recipe = journal.recipe
-    release = text_generator.release(
+
+    def releases() -> Iterable[Release]:
+        yield _release(
+            journal.recipe, model, corpus, metrics=_metrics(report.reading), evidence=_evidence(report, corpus)
+        )
+
+    return releasing.release(journal, repository, releases, goal_met=report.goal_met, keep=keep)
+
+
+def _release(
+    recipe: LanguageRecipe,
+    model: Path,
+    corpus: Corpus,
+    *,
+    metrics: Mapping[str, float],
+    evidence: Mapping[str, object],
+) -> Release:
+    return text_generator.release(
         TextGenerator(network=recipe.network, end=corpus.end),
         model,
         corpus.tokenizer,
         name=recipe.family,
         variant=DECODER,
         golden=corpus.test[0].ids,
-        metrics=_metrics(report.reading),
-        evidence=_evidence(report, corpus),
+        metrics=metrics,
+        evidence=evidence,
     )
-    done = publishing.publish(repository, release, keep=keep)
-    journal.note("publish", start, cached=not (done.new or done.renewed), result="1 model")
-    return (done,)
 
 
 def _reader(corpus: Corpus, cost: Callable[[Ids], float]) -> Reader:
@@ -146,10 +177,27 @@ def _rate(step: Step, network: DecoderConfig, rows: int, settings: ContinueSetti
     return rows / median(seconds)
 
 
+def _served(recipe: LanguageRecipe, model: Path, corpus: Corpus) -> Latency:
+    """How long the service takes to go on by one token, asked by one client."""
+    text = load_tokenizer(corpus.tokenizer).decode(_prompt(corpus, recipe.evaluate).tolist())
+    inputs = {"text_input": np.array([[text.encode()]], dtype=np.object_)}
+    with tempfile.TemporaryDirectory() as scratch:
+        publishing.publish(Path(scratch), _release(recipe, model, corpus, metrics={}, evidence={}))
+        with serving.serving(Path(scratch), [recipe.family]) as served:
+            request = served.request(recipe.family, inputs, {"max_tokens": 1})
+            timing.timed(request, timing.WARM_UP)
+            return timing.latency(timing.timed(request, recipe.evaluate.steps))
+
+
+def _prompt(corpus: Corpus, settings: ContinueSettings) -> Ids:
+    """The beginning of the longest test text, without the end of a text, as somebody would send it."""
+    longest = max(corpus.test, key=lambda one: len(one.ids))
+    return longest.ids[1 : settings.prompt + 1]
+
+
 def _sample(step: Step, network: DecoderConfig, corpus: Corpus, settings: ContinueSettings) -> Sample:
     tokenizer = load_tokenizer(corpus.tokenizer)
-    longest = max(corpus.test, key=lambda one: len(one.ids))
-    prompt = longest.ids[1 : settings.prompt + 1]  # without the end of a text, as somebody would send it
+    prompt = _prompt(corpus, settings)
     found = continued(step, prompt, network, count=settings.sample, end=corpus.end)
     return Sample(prompt=tokenizer.decode(prompt.tolist()), continuation=tokenizer.decode(found))
 
@@ -168,13 +216,14 @@ def _evidence(report: LanguageReport, corpus: Corpus) -> dict[str, object]:
     """How the metrics were obtained, as plain JSON."""
     recipe, reading = report.recipe, report.reading
     return {
-        "measured": "by ONNX Runtime in one process, one thread: this file alone, without the service",
+        "measured": "by ONNX Runtime in one process, one thread: this file alone; latency_ms: through the service",
         "recipe": {"name": recipe.name, "profile": recipe.profile, "seed": recipe.seed},
         "topics": {name: len(getattr(corpus, name)) for name in ("train", "validation", "test")},
         "tokens": {"train": sum(len(one.ids) for one in corpus.train), "test": reading.decoder.whole.tokens},
         "baseline": f"interpolated Kneser-Ney, {reading.order} tokens, the same training texts",
         "decoder": {name: asdict(one) for name, one in reading.decoder.topics.items()},
         "counts": {name: asdict(one) for name, one in reading.baseline.topics.items()},
+        "latency_ms": asdict(reading.latency_ms),
         "tokens_per_second": dict(reading.tokens_per_second),
         "sample": asdict(reading.sample),
         "verdict": report.goal,

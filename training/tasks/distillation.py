@@ -4,14 +4,15 @@ Source: G. Hinton, O. Vinyals, J. Dean, "Distilling the Knowledge in a Neural Ne
 """
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import nn
 from torch.nn import functional
 
 from training.data.batches import Batch
-from training.tasks.classification import label_metrics
-from training.tasks.task import Judgement
+from training.tasks.classification import Classification, label_metrics
+from training.tasks.task import Better, Judgement
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,19 +26,21 @@ class Distillation:
     teacher: nn.Module
     temperature: float
     soft: float
+    better: ClassVar[Better] = Classification.better
 
     def __call__(self, network: nn.Module, batch: Batch) -> Judgement:
         """The loss, and the same metrics as classification: `loss` (cross entropy, in nats) and `accuracy`.
 
         Where no gradient is wanted the teacher isn't asked, and the loss is that of the labels.
         """
-        logits = network(batch.images)
-        labelled = functional.cross_entropy(logits, batch.labels)
-        metrics = label_metrics(logits.detach(), batch.labels)
+        logits = network(batch.inputs)
+        labelled = functional.cross_entropy(logits, batch.targets)
+        metrics = label_metrics(logits.detach(), batch.targets)
         if not torch.is_grad_enabled():
             return Judgement(loss=labelled, metrics=metrics)
         with torch.no_grad():
-            wanted = functional.log_softmax(self.teacher(batch.images) / self.temperature, dim=1)
+            answers = self.teacher.to(batch.inputs.device)(batch.inputs)
+        wanted = functional.log_softmax(answers / self.temperature, dim=1)
         found = functional.log_softmax(logits / self.temperature, dim=1)
         divergence = functional.kl_div(found, wanted, reduction="batchmean", log_target=True)
         loss = self.soft * self.temperature**2 * divergence + (1 - self.soft) * labelled

@@ -1,0 +1,144 @@
+"""A model and a baseline on the same draws: what they promise, held against formulas and simulation; what is drawn."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from training.bootstrap import Figure, Resampling, Statistic
+from training.comparison import difference, verdict
+from training.data.material import Material
+from training.data.split import Dataset, Split
+from training.metrics.retrieval import Episodes
+from training.problems.anomaly import Anomaly
+from training.problems.classification import Classification
+from training.problems.detection import Detection
+from training.problems.generation import Generation
+from training.problems.problem import Problem
+from training.problems.regression import Regression
+from training.problems.retrieval import Retrieval
+from training.problems.segmentation import Segmentation
+from training.problems.tagging import Tagging
+from training.statistics import Z_95, Values
+
+FEW = Resampling(rounds=200)
+
+
+def mean_of(values: Values) -> Statistic:
+    return lambda chosen: np.asarray(values[chosen].mean())
+
+
+def test_the_interval_is_that_of_the_pairs() -> None:
+    """1.96 standard errors of the differences, however much sources differ from each other."""
+    random = np.random.default_rng(1)
+    hard, gain = random.normal(0, 10, 400), random.normal(0.3, 1, 400)
+    found = difference(mean_of(hard + gain), mean_of(hard), np.arange(400))
+    error = gain.std() / np.sqrt(400)
+    assert pytest.approx(gain.mean()) == found.value
+    assert (gain.mean() - Z_95 * error, gain.mean() + Z_95 * error) == pytest.approx((found.low, found.high), abs=0.02)
+    alone = (hard + gain).std() / np.sqrt(400)
+    assert found.high - found.low < 0.2 * 2 * Z_95 * alone
+
+
+def test_equals_are_seldom_told_apart() -> None:
+    """Of 150 test parts in which both are as good, about one in twenty says that one is better."""
+    random = np.random.default_rng(2)
+    told = []
+    for _ in range(150):
+        own, rival = (mean_of(random.normal(size=60)) for _ in range(2))
+        told.append(verdict(difference(own, rival, np.arange(60), FEW), smaller=True))
+    assert 2 <= sum(one != "equal within the interval" for one in told) <= 18
+
+
+def test_views_of_a_source_go_together() -> None:
+    """Each source shown four times is no more evidence than once."""
+    gain = np.random.default_rng(3).normal(0.2, 1, 50)
+    once = difference(mean_of(gain), mean_of(0 * gain), np.arange(50))
+    often = np.repeat(gain, 4)
+    shown = difference(mean_of(often), mean_of(0 * often), np.repeat(np.arange(50), 4))
+    assert (once.value, once.low, once.high) == pytest.approx((shown.value, shown.low, shown.high))
+
+
+@pytest.mark.parametrize("lost", [1, 2, 3])
+def test_a_few_errors_are_no_proof(lost: int) -> None:
+    """One that errs on up to three of 45 inputs isn't worse than one that errs on none: the sign test's p is 0.25."""
+    right = np.arange(45) >= lost
+    found = difference(mean_of(right.astype(float)), mean_of(np.ones(45)), np.arange(45))
+    assert (-lost / 45, 0.0) == pytest.approx((found.value, found.high))
+    assert "equal within the interval" == verdict(found, smaller=False)
+
+
+@pytest.mark.parametrize(
+    "low, high, smaller, said",
+    [
+        (-2, -1, True, "better"),
+        (-2, -1, False, "worse"),
+        (1, 2, True, "worse"),
+        (1, 2, False, "better"),
+        (-1, 2, False, "equal within the interval"),
+        (0, 2, False, "equal within the interval"),
+        (0, 0, True, "equal within the interval"),
+    ],
+)
+def test_what_touches_zero_is_equal(low: float, high: float, said: str, *, smaller: bool) -> None:
+    """Better and worse are said beyond the interval alone, the one where the figure ought to be smaller or larger."""
+    assert said == verdict(Figure(value=(low + high) / 2, low=low, high=high), smaller=smaller)
+
+
+COUNT = 90
+NAMES = ("a", "b", "c")
+
+
+def made(kind: type[Any]) -> tuple[dict[str, Any], Material]:
+    """Answers of a kind of problem by chance, nearer to what is wanted than chance, and the data."""
+    random = np.random.default_rng(5)
+    inputs, labels = np.zeros((COUNT, 1, 8, 8), np.uint8), random.integers(0, 3, COUNT)
+    noise = random.normal(size=(COUNT, 8, 8, 3))
+    likely = {
+        "probabilities": 0.3 * np.eye(3)[labels] + 0.7 * random.dirichlet([1, 1, 1], COUNT),
+        "embedding": np.eye(3)[labels] + noise[:, 0, 0],
+    }
+    tags = random.integers(-1, 3, (COUNT, 8))
+    masks = random.integers(0, 3, (COUNT, 8, 8))
+    corners = random.integers(0, 4, (COUNT, 2, 2))
+    boxes = np.concatenate([random.integers(0, 3, (COUNT, 2, 1)), corners, corners + 4], axis=2).astype(np.float32)
+    found = np.insert(boxes, 1, random.random((COUNT, 2)), axis=2)
+    found[:, :, 2:] += random.integers(0, 2, (COUNT, 2, 4))
+    kinds: dict[type[Any], Any] = {
+        Classification: (labels, {"probabilities": likely["probabilities"]}),
+        Regression: (noise[:, 0, :2, 0], {"values": noise[:, 0, :2, 0] + noise[:, 1, :2, 0]}),
+        Tagging: (np.where(tags < 0, -100, tags), {"tags": np.where(noise[:, 0, :, 0] < 0, 0, np.maximum(tags, 0))}),
+        Retrieval: (labels, {"embedding": likely["embedding"]}),
+        Segmentation: (masks, {"mask": np.where(noise[..., 0] < 0, 0, masks).astype(np.uint8)}),
+        Detection: (boxes, {"boxes": found}),
+        Anomaly: (labels // 2, {"score": labels[:, None] + noise[:, 0, :1, 0] ** 2, "reconstruction": inputs / 255}),
+    }
+    targets, answers = kinds[kind]
+    split = Split(inputs=inputs, targets=targets, sources=np.arange(COUNT))
+    return answers, Material(dataset=Dataset(train=split, validation=split, test=split, classes=NAMES))
+
+
+PROBLEMS: dict[type[Any], Any] = {
+    **{kind: kind() for kind in (Classification, Regression, Tagging, Segmentation, Detection, Anomaly)},
+    Retrieval: Retrieval(episodes=Episodes(ways=3)),
+}
+
+
+@pytest.mark.parametrize("kind", PROBLEMS)
+def test_what_is_compared_is_the_figure_that_decides(kind: type[Any]) -> None:
+    """Of the whole part it is the headline figure as it is reported; of a draw, that of another part."""
+    answers, material = made(kind)
+    problem, test = PROBLEMS[kind], material.dataset.test
+    deciding = problem.deciding(answers, test, material)
+    told = problem.measure(answers, test, material).figures[problem.headline].value
+    assert deciding(np.arange(COUNT)) == pytest.approx(told)
+    chosen = np.random.default_rng(1).integers(0, COUNT, COUNT)
+    assert deciding(chosen) != pytest.approx(told, abs=1e-9)
+    assert deciding(chosen) == pytest.approx(told, rel=0.5)
+
+
+def test_images_that_are_drawn_are_no_pairs() -> None:
+    """They are answers to noise, and nothing in a test part is theirs."""
+    _, material = made(Classification)
+    problem: Problem = Generation()
+    assert problem.deciding({}, material.dataset.test, material) is None

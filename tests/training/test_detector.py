@@ -1,0 +1,94 @@
+"""The detector: how maps of cells become boxes."""
+
+import torch
+
+from training.networks.catalogue import build
+from training.networks.detector import Boxes, Detector, DetectorConfig, Maps, boxes_of
+from training.tasks.detection import aim_of
+
+NOWHERE = [-1.0, 0.0, 0.0, 0.0, 0.0, 0.0]
+
+
+def blank(rows: int = 6, columns: int = 8) -> Maps:
+    """Maps of two classes in which nothing is found: an image of 24 x 32 pixels."""
+    return Maps(
+        heat=torch.full((1, 2, rows, columns), -10.0),
+        size=torch.zeros(1, 2, rows, columns),
+        offset=torch.zeros(1, 2, rows, columns),
+    )
+
+
+def place(maps: Maps, kind: int, row: int, column: int, logit: float) -> None:
+    """An object 3 cells wide and 2 high, whose centre lies in the middle of its cell."""
+    maps.heat[0, kind, row, column] = logit
+    maps.size[0, :, row, column] = torch.tensor([3.0, 2.0])
+    maps.offset[0, :, row, column] = 0.5
+
+
+def test_peaks_are_boxes_the_likeliest_first() -> None:
+    """A centre in the middle of cell (2, 3) is at pixel (14, 10), and the box lies about it."""
+    maps = blank()
+    place(maps, 1, 2, 3, 0.0)
+    place(maps, 0, 4, 6, 2.0)
+    expected = [[0, torch.sigmoid(torch.tensor(2.0)), 20, 14, 32, 22], [1, 0.5, 8, 6, 20, 14], NOWHERE]
+    assert torch.allclose(torch.tensor([expected]), boxes_of(maps, 3))
+
+
+def test_a_neighbour_of_a_peak_is_no_box() -> None:
+    """Of cells that touch only the likeliest is a centre, class by class."""
+    maps = blank()
+    place(maps, 0, 2, 3, 2.0)
+    place(maps, 0, 3, 4, 1.0)
+    place(maps, 1, 2, 4, 0.5)
+    assert [0.0, 1.0, -1.0] == boxes_of(maps, 3)[0, :, 0].tolist()
+
+
+def test_what_the_task_aims_at_is_the_boxes() -> None:
+    """A network that answered just what `Detection` wants would be served as the boxes that it was shown."""
+    shown = torch.tensor([[[1, 3, 2, 13, 9], [0, 20, 8, 31, 23], [1, 14.5, 11, 22.5, 24], [-1, 0, 0, 0, 0]]])
+    aim = aim_of(shown, torch.Size((1, 2, 6, 8)), cell=4)
+    maps = blank()
+    maps.heat.copy_(torch.logit(aim.heat, eps=1e-4))
+    for (row, column), size, offset in zip(
+        (divmod(cell, 8) for cell in aim.cell[0].tolist()), aim.size[0], aim.offset[0], strict=True
+    ):
+        maps.size[0, :, row, column], maps.offset[0, :, row, column] = size, offset
+    found = boxes_of(maps, 4)[0]
+    expected = sorted([*shown[0, :3].tolist(), [NOWHERE[0], 0, 0, 0, 0]])
+    assert torch.allclose(torch.tensor(expected), torch.tensor(sorted(found[:, [0, 2, 3, 4, 5]].tolist())), atol=1e-5)
+
+
+def test_boxes_lie_within_the_image() -> None:
+    """What would reach beyond an edge ends there, and a size below nothing is nothing."""
+    maps = blank()
+    place(maps, 0, 0, 0, 3.0)
+    place(maps, 0, 5, 7, 2.0)
+    place(maps, 1, 3, 3, 1.0)
+    maps.size[0, :, 3, 3] = -1.0
+    found = boxes_of(maps, 3)[0, :, 2:].tolist()
+    assert [[0, 0, 8, 6], [24, 18, 32, 24], [14, 14, 14, 14]] == found
+
+
+def test_where_nothing_is_there_are_no_boxes() -> None:
+    """A plain background, all of whose cells are alike, is no peak worth telling."""
+    assert [NOWHERE] * 5 == boxes_of(blank(), 5)[0].tolist()
+
+
+def test_a_network_is_served_as_boxes() -> None:
+    """Raw pixels to the likeliest boxes of each image, scores falling, whatever the weights."""
+    network = build(DetectorConfig(widths=(8, 8), boxes=7, classes=3, size=32), seed=1).eval()
+    assert isinstance(network, Detector)
+    images = torch.randint(0, 256, (2, 1, 32, 32), dtype=torch.uint8, generator=torch.Generator().manual_seed(1))
+    with torch.inference_mode():
+        maps, found = network(images), Boxes(network)(images)
+    assert [(2, 3, 8, 8), (2, 2, 8, 8), (2, 2, 8, 8)] == [tuple(one.shape) for one in maps]
+    assert (2, 7, 6) == found.shape
+    assert (found[:, :-1, 1] >= found[:, 1:, 1]).all()
+
+
+def test_few_cells_look_like_centres_at_first() -> None:
+    """Before it has learnt anything, a network takes each cell for a centre with a tenth of certainty."""
+    network = build(DetectorConfig(size=32), seed=1).eval()
+    with torch.inference_mode():
+        heat = torch.sigmoid(network(torch.zeros(1, 1, 32, 32, dtype=torch.uint8)).heat)
+    assert torch.allclose(torch.tensor(0.1), heat, atol=0.03)

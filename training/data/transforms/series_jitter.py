@@ -1,0 +1,37 @@
+"""Windows of a series as another sensor might have measured them.
+
+Source: T. Um et al., "Data Augmentation of Wearable Sensor Data for Parkinson's Disease Monitoring using Convolutional
+Neural Networks", 2017, arXiv 1706.00527 (jittering and scaling).
+"""
+
+from dataclasses import dataclass
+
+import torch
+
+from service.errors import SettingsError
+from training.data.transforms.transform import Pair
+
+
+@dataclass(frozen=True, kw_only=True)
+class SeriesJitter:
+    """Normal noise on every value, and a factor about 1 on how far each feature of a window swings about its mean.
+
+    `noise` is a share of the feature's deviation in the window, `scale` the deviation of the factor. Targets stay.
+    """
+
+    noise: float = 0.05
+    scale: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.noise < 0 or self.scale < 0:
+            raise ValueError("noise, scale: must not be below 0")
+
+    def __call__(self, inputs: torch.Tensor, targets: torch.Tensor, random: torch.Generator) -> Pair:
+        """Windows float32 [N, T, F]. Raises SettingsError for anything else."""
+        if inputs.dim() != 3 or not inputs.is_floating_point():
+            raise SettingsError("series_jitter: is for windows of a series, float32 [N, T, F]")
+        middle = inputs.mean(dim=1, keepdim=True)
+        swing = inputs.std(dim=1, keepdim=True, correction=0)
+        factor = 1 + self.scale * torch.randn(middle.shape, generator=random)
+        noise = self.noise * swing * torch.randn(inputs.shape, generator=random)
+        return middle + factor * (inputs - middle) + noise, targets

@@ -1,0 +1,91 @@
+"""The step that makes model files of a network: one for each form in which it is served."""
+
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from training import checkpoint, export, networks, problems, session, tracing
+from training.data.material import Material
+from training.graph import tensors_in
+from training.model_config import model_config
+from training.network_recipe import NetworkRecipe
+from training.steps.journal import Journal
+from training.steps.teaching import Learned
+
+FORMED = "formed.json"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Formed:
+    """A form of the network: its file, the largest difference from torch, and what its config has to know.
+
+    The `first` is what is measured, and has the family's name.
+    """
+
+    variant: str
+    first: bool
+    model: Path
+    parity: float
+    labels: tuple[str, ...]
+    states: Mapping[str, str]
+
+    def name(self, family: str) -> str:
+        """The name that it is published under."""
+        return family if self.first else f"{family}-{self.variant}"
+
+    def config(self, family: str) -> str:
+        """The text of `config.pbtxt`."""
+        return model_config(
+            tensors_in(self.model),
+            name=self.name(family),
+            family=family,
+            variant=self.variant,
+            labels=self.labels,
+            states=self.states,
+        )
+
+
+def export_all(journal: Journal[NetworkRecipe], learned: Learned, material: Material) -> tuple[Formed, ...]:
+    """Every form as an ONNX file that was compared with the network; the first one is what is measured."""
+    recipe, validation = journal.recipe, material.dataset.validation
+
+    def action(folder: Path) -> None:
+        told = {}
+        for variant, form in recipe.problem.forms(learned.load(), material).items():
+            path = folder / f"{variant}.onnx"
+            parity = export.export(form.module, form.samples, path, form.signature)
+            told[variant] = {"parity": parity, "labels": form.labels, "states": dict(form.states)}
+        (folder / FORMED).write_bytes(msgspec.json.encode(told))
+
+    inputs = {
+        "network": learned.checkpoint,
+        "samples": validation,
+        "problem": recipe.problem,
+        "classes": list(material.dataset.classes),
+    }
+    named = (sys.modules[type(recipe.network).__module__], sys.modules[type(recipe.problem).__module__])
+    code = (sys.modules[__name__], export, tracing, session, networks, problems, checkpoint, *named)
+    journal.do("export", inputs, code, action, lambda: _told(journal))
+    return _formed(journal)
+
+
+def _formed(journal: Journal[NetworkRecipe]) -> tuple[Formed, ...]:
+    told = msgspec.json.decode(journal.path("export", FORMED).read_bytes())
+    return tuple(
+        Formed(
+            variant=variant,
+            first=not number,
+            model=journal.path("export", f"{variant}.onnx"),
+            parity=one["parity"],
+            labels=tuple(one["labels"]),
+            states=one["states"],
+        )
+        for number, (variant, one) in enumerate(told.items())
+    )
+
+
+def _told(journal: Journal[NetworkRecipe]) -> str:
+    return ", ".join(f"{one.variant} {one.model.stat().st_size / 1e6:.2f} MB" for one in _formed(journal))
