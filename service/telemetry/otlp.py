@@ -60,11 +60,14 @@ class OtlpCollector:
         self._processor.on_end(self._readable(span))
 
     def close(self) -> None:
-        """See `Collector`. The SDK would wait for half a minute."""
+        """See `Collector`. The SDK would wait for half a minute, and its thread would try for as long."""
         ending = threading.Thread(target=self._processor.shutdown, name="otlp-end", daemon=True)
         ending.start()
         ending.join(_PATIENCE)
-        late = f"not taken within {_PATIENCE:g} s of the end" if ending.is_alive() else ""
+        late = ""
+        if ending.is_alive():
+            late = f"not taken within {_PATIENCE:g} s of the end"
+            self._sender.shutdown()
         self._sender.report(self._put - self._sender.taken, late)
 
     def _readable(self, span: Span) -> ReadableSpan:

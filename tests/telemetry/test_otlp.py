@@ -1,6 +1,7 @@
 """What a collector gets, and that nothing waits for one that is down, slow, or says no."""
 
 import socket
+import threading
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -118,3 +119,22 @@ def test_a_collector_that_hangs_holds_up_nobody(lines: list[Any], monkeypatch: p
     assert ended < 2
     (line,) = lines
     assert (5000, "not taken within 0.2 s of the end") == (line["lost"], line["why"])
+
+
+def test_nothing_is_tried_after_the_end(lines: list[Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not even where the SDK would go on for a minute: it slept until its next attempt, and has ended."""
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_TIMEOUT", "60")
+    monkeypatch.setattr(otlp, "_PATIENCE", 0.2)
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    before = set(threading.enumerate())
+    collector = OtlpCollector(f"http://127.0.0.1:{port}/v1/traces", name="hone")
+    spans(collector, 5)
+    collector.close()
+    until = time.monotonic() + 5
+    while left := set(threading.enumerate()) - before:
+        assert time.monotonic() < until, left
+        time.sleep(0.02)
+
+    (line,) = lines
+    assert (5, "not taken within 0.2 s of the end") == (line["lost"], line["why"])
