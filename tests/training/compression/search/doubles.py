@@ -1,0 +1,45 @@
+"""A subject whose variants are worth what a formula says."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from training.compression.search.design import FLOAT, ONNX_RUNTIME, Design, Runtime
+from training.compression.search.explore import TimeUp
+from training.compression.search.trial import Gains, Trial
+
+OPENVINO = Runtime(backend="openvino")
+BF16 = Runtime(backend="openvino", precision="bf16")
+
+
+@dataclass
+class DoubleSubject:
+    """Loses `lost(design)` and is `faster(design)` times as fast; the time is up after `most` trials."""
+
+    lost: Callable[[Design], float]
+    faster: Callable[[Design], float]
+    routes: Sequence[str] = ("student",)
+    numbers: Sequence[str] = ("static", "dynamic")
+    runtimes: Sequence[Runtime] = (ONNX_RUNTIME, OPENVINO, BF16)
+    failing: Callable[[Design], bool] = lambda _: False
+    most: int = 1000
+    asked: list[Design] = field(default_factory=list)
+
+    def tried(self, designs: Sequence[Design]) -> Sequence[Trial]:
+        """See `Subject`."""
+        self.asked += designs
+        if len(self.asked) > self.most:
+            raise TimeUp
+        return [self._trial(one) for one in designs]
+
+    def _trial(self, design: Design) -> Trial:
+        if self.failing(design):
+            return Trial(design=design, failed="can't be")
+        if design == Design():
+            return Trial(design=design, score=0.9, drop=0.0, gains=Gains())
+        faster = self.faster(design)
+        return Trial(
+            design=design,
+            score=0.9 - 0.9 * self.lost(design),
+            drop=self.lost(design),
+            gains=Gains(latency=faster, throughput=faster, size=1 if design.numbers == FLOAT else 4),
+        )

@@ -1,0 +1,125 @@
+"""What a search tries, in which order, and that it ends with the best that it saw."""
+
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.training.compression.search.doubles import BF16, OPENVINO, DoubleSubject
+from training.compression.search.budget import Budget
+from training.compression.search.design import FLOAT, ONNX_RUNTIME, Design, Network
+from training.compression.search.explore import SHARES, Search
+from training.compression.search.front import choose, front
+
+BUDGET = Budget(max_drop=0.01)
+
+
+def numbers_gain(design: Design) -> float:
+    """Static integers double the speed, dynamic ones halve it, and a share of the network is as much faster."""
+    by = {FLOAT: 1.0, "static": 2.0, "dynamic": 0.5}[design.numbers]
+    return by / design.network.share
+
+
+def test_what_costs_nothing_is_tried_first() -> None:
+    """The teacher, its other numbers, then the other runtimes for floats and the best of those; no bf16 of integers."""
+    subject = DoubleSubject(lost=lambda _: 0.0, faster=numbers_gain, routes=())
+    assert "done" == Search(subject, BUDGET).run()
+    assert [
+        Design(),
+        Design(numbers="static"),
+        Design(numbers="dynamic"),
+        Design(runtime=OPENVINO),
+        Design(numbers="static", runtime=OPENVINO),
+        Design(runtime=BF16),
+    ] == subject.asked
+
+
+def test_networks_become_smaller_until_too_much_is_lost() -> None:
+    """Each in floating point and in what did best; after the first that loses too much, one between."""
+    subject = DoubleSubject(lost=lambda one: 0.0 if one.network.share > 0.3 else 0.02, faster=numbers_gain)
+    search = Search(subject, BUDGET)
+    search.run()
+    shares = [one.network.share for one in subject.asked if one.network.route == "student" and one.numbers == FLOAT]
+    assert [0.5, 0.25, round(math.sqrt(0.5 * 0.25), 2)] == list(dict.fromkeys(shares))
+    small = {(one.numbers, one.runtime) for one in subject.asked if one.network != Network()}
+    assert {(FLOAT, ONNX_RUNTIME), ("static", ONNX_RUNTIME), ("static", OPENVINO)} == small
+    choice = choose(search.trials, BUDGET)
+    assert ("student35-static", True) == (choice.chosen.name, choice.met)
+
+
+def test_a_network_that_never_loses_is_made_as_small_as_there_are_shares() -> None:
+    subject = DoubleSubject(lost=lambda _: -0.01, faster=numbers_gain, routes=("prune", "student"))
+    Search(subject, BUDGET).run()
+    networks = list(dict.fromkeys(one.network for one in subject.asked))
+    assert [Network(), *(Network(route=route, share=share) for route in subject.routes for share in SHARES)] == networks
+
+
+def test_what_cant_be_made_is_told_and_passed_over() -> None:
+    subject = DoubleSubject(
+        lost=lambda _: 0.0, faster=numbers_gain, failing=lambda one: one.numbers == "static", routes=()
+    )
+    search = Search(subject, BUDGET)
+    assert "done" == search.run()
+    assert {"teacher-static"} == {one.name for one in search.trials if one.failed}
+    assert "teacher" == choose(search.trials, BUDGET).chosen.name
+
+
+@given(most=st.integers(1, 40))
+def test_the_best_so_far_is_there_whenever_the_time_is_up(most: int) -> None:
+    """And a search that goes on tries the same again, in the same order, before what is new."""
+    subject = DoubleSubject(lost=lambda _: 0.0, faster=numbers_gain, most=most)
+    search = Search(subject, BUDGET)
+    ended = search.run()
+    assert (ended == "time") == (len(subject.asked) > most)
+    again = DoubleSubject(lost=lambda _: 0.0, faster=numbers_gain)
+    Search(again, BUDGET).run()
+    assert subject.asked == again.asked[: len(subject.asked)]
+    if search.trials:
+        chosen = choose(search.trials, BUDGET).chosen
+        assert chosen.gains.latency == max(one.gains.latency for one in search.trials)
+
+
+def test_an_interrupt_before_anything_was_tried_is_one() -> None:
+    class Interrupted(DoubleSubject):
+        def tried(self, designs: object) -> list[object]:  # type: ignore[override]
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        Search(Interrupted(lost=lambda _: 0.0, faster=numbers_gain), BUDGET).run()
+
+
+losses = st.floats(-0.1, 0.2)
+speeds = st.floats(0.1, 20)
+
+
+@given(
+    table=st.dictionaries(st.sampled_from(["static", "dynamic", "a", "b", "c"]), st.tuples(losses, speeds)),
+    budget=st.builds(Budget, max_drop=st.floats(0, 0.1), at_least=st.floats(0.5, 10)),
+)
+def test_choice_and_front_keep_their_promises(table: dict[str, tuple[float, float]], budget: Budget) -> None:
+    """The chosen keeps to the budget, nothing that does gains more; nothing in the front is beaten in both."""
+    subject = DoubleSubject(
+        lost=lambda one: table.get(one.numbers, (0.0, 1.0))[0],
+        faster=lambda one: table.get(one.numbers, (0.0, 1.0))[1],
+        routes=(),
+        numbers=list(table),
+        runtimes=(ONNX_RUNTIME,),
+    )
+    search = Search(subject, budget)
+    search.run()
+    choice = choose(search.trials, budget)
+    assert choice.chosen.drop <= budget.max_drop
+    assert all(one.gains.latency <= choice.chosen.gains.latency for one in search.trials if one.within(budget))
+    assert choice.met == (choice.chosen.gains.latency >= budget.at_least)
+    kept = front(search.trials, "latency")
+    for one in kept:
+        assert not any(
+            (other.drop <= one.drop and other.gains.latency > one.gains.latency)
+            or (other.drop < one.drop and other.gains.latency >= one.gains.latency)
+            for other in search.trials
+        )
+    for other in search.trials:
+        assert any(one.drop <= other.drop and one.gains.latency >= other.gains.latency for one in kept)
+    if choice.nearest is not None:
+        assert choice.nearest.gains.latency >= budget.at_least

@@ -1,0 +1,48 @@
+"""What may be lost, and what is to be gained by it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+Objective: TypeAlias = Literal["latency", "throughput", "size"]
+OBJECTIVES: Mapping[Objective, str] = {
+    "latency": "times as fast, one input at a time",
+    "throughput": "times as many inputs a second, each at its best batch size",
+    "size": "times as small",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Budget:
+    """At most `max_drop` of the headline figure may be lost, as a share of the teacher's; the `objective` is to gain.
+
+    `at_least` is how many times as good as the teacher the chosen variant has to be; `minutes` is how long may be
+    searched, None for as long as there is something left to try.
+    """
+
+    max_drop: float = 0.01
+    objective: Objective = "latency"
+    at_least: float = 1.0
+    minutes: float | None = None
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.max_drop < 1:
+            raise ValueError("max_drop: must be a share, at least 0 and below 1")
+        if self.objective not in OBJECTIVES:
+            raise ValueError(f"objective: must be one of {', '.join(OBJECTIVES)}")
+        if self.at_least <= 0:
+            raise ValueError("at_least: must be positive")
+        if self.minutes is not None and self.minutes <= 0:
+            raise ValueError("minutes: must be positive")
+
+
+def drop(teacher: float, variant: float, *, smaller: bool) -> float:
+    """What of the teacher's figure is lost, as a share of it: negative if the variant is better.
+
+    `smaller` figures are the better ones where the figure is an error. Where the teacher has no error at all, any is
+    infinitely more.
+    """
+    lost = variant - teacher if smaller else teacher - variant
+    if lost == 0:
+        return 0.0
+    return lost / abs(teacher) if teacher else float("inf") * lost

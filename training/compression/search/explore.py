@@ -1,0 +1,135 @@
+"""Which variants are tried, in which order: what costs nothing but measuring first, then networks that have to learn.
+
+Every trial is the subject's to make and measure; it keeps what it did, so that a search that was killed goes through
+the same trials again without doing them again, and comes to what is new. What is tried next depends on nothing else.
+"""
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Literal, Protocol
+
+from training.compression.search.budget import Budget
+from training.compression.search.design import FLOAT, Design, Network, Runtime
+from training.compression.search.trial import Trial
+
+SHARES = (0.5, 0.25, 0.12, 0.06)
+"""What is kept of the teacher's multiply-adds, one after the other, until too much is lost."""
+WAYS = 2
+"""Combinations of numbers and runtime, of those that did best for the teacher, that every network is tried in."""
+HOPELESS = 3.0
+"""A way that loses so many times what may be lost comes after those that don't, whatever it gains."""
+Ended = Literal["done", "time", "interrupted"]
+
+
+class TimeUp(Exception):
+    """The time that a search may take is over; what was begun can be gone on with."""
+
+
+class Subject(Protocol):
+    """What is compressed: it makes variants, and says what they are worth."""
+
+    @property
+    def routes(self) -> Sequence[str]:
+        """How a smaller network can be had; none where nothing can be learnt."""
+        ...
+
+    @property
+    def numbers(self) -> Sequence[str]:
+        """The methods of quantization that its graphs have something for."""
+        ...
+
+    @property
+    def runtimes(self) -> Sequence[Runtime]:
+        """What may compute it, the usual one first."""
+        ...
+
+    def tried(self, designs: Sequence[Design]) -> Sequence[Trial]:
+        """These variants, made and measured on validation inputs beside the teacher, all in turns.
+
+        What can't be made is a trial that `failed`. Raises TimeUp, with what was begun kept.
+        """
+        ...
+
+
+@dataclass
+class Search:
+    """One search: its trials so far, in their order."""
+
+    subject: Subject
+    budget: Budget
+    told: Callable[[Trial], None] = lambda _: None
+    trials: list[Trial] = field(default_factory=list)
+
+    def run(self) -> Ended:
+        """Try until nothing is left, or the time is up. The teacher itself is always among the trials."""
+        try:
+            self._explore()
+        except TimeUp:
+            return "time"
+        except KeyboardInterrupt:
+            if not self.trials:
+                raise
+            return "interrupted"
+        return "done"
+
+    def _explore(self) -> None:
+        self._try([Design()])
+        self._try([Design(numbers=numbers) for numbers in self.subject.numbers])
+        usual, *others = self.subject.runtimes
+        files = [FLOAT, *self._promising(lambda one: one.design.runtime == usual and one.design.numbers != FLOAT)[:1]]
+        self._try([Design(numbers=numbers, runtime=one) for one in others for numbers in files if _fits(numbers, one)])
+        ways = self._ways()
+        for route in self.subject.routes:
+            for network in self._networks(route):
+                self._try([Design(network=network, numbers=numbers, runtime=runtime) for numbers, runtime in ways])
+
+    def _networks(self, route: str) -> Iterator[Network]:
+        """Networks of a route: smaller and smaller, until one loses too much, then one between the last two."""
+        good = 1.0
+        for share in SHARES:
+            network = Network(route=route, share=share)
+            yield network
+            if self._drop(network) > self.budget.max_drop:
+                yield Network(route=route, share=round(math.sqrt(good * share), 2))
+                return
+            good = share
+
+    def _drop(self, network: Network) -> float:
+        """The least that any form of a network loses."""
+        return min(
+            (one.drop for one in self.trials if one.design.network == network and not one.failed), default=math.inf
+        )
+
+    def _ways(self) -> Sequence[tuple[str, Runtime]]:
+        """Floating point by the usual runtime, and what gained most of the teacher's other forms."""
+        usual = (FLOAT, self.subject.runtimes[0])
+        best = sorted(
+            (one for one in self.trials if not one.failed and self._gain(one) > 1 and _way(one) != usual),
+            key=lambda one: (not one.drop <= HOPELESS * self.budget.max_drop, -self._gain(one)),
+        )
+        return [usual, *(_way(one) for one in best[:WAYS])]
+
+    def _promising(self, condition: Callable[[Trial], bool]) -> Sequence[str]:
+        """The numbers of the trials of that condition, those that gain most first."""
+        found = [one for one in self.trials if not one.failed and condition(one)]
+        return [one.design.numbers for one in sorted(found, key=lambda one: -self._gain(one))]
+
+    def _gain(self, trial: Trial) -> float:
+        return trial.gains.of(self.budget.objective)
+
+    def _try(self, designs: Sequence[Design]) -> None:
+        if not designs:
+            return
+        for trial in self.subject.tried(designs):
+            self.trials.append(trial)
+            self.told(trial)
+
+
+def _way(trial: Trial) -> tuple[str, Runtime]:
+    return trial.design.numbers, trial.design.runtime
+
+
+def _fits(numbers: str, runtime: Runtime) -> bool:
+    """Whether a precision means anything for these numbers: integers have theirs."""
+    return numbers == FLOAT or runtime.precision == "f32"

@@ -1,0 +1,43 @@
+"""Which of the variants that were tried are worth having, and which is the one to have."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from training.compression.search.budget import Budget, Objective
+from training.compression.search.trial import Trial
+
+
+def front(trials: Sequence[Trial], objective: Objective) -> tuple[Trial, ...]:
+    """The Pareto set of what is lost and what is gained: nothing is better in one and as good in the other.
+
+    The most accurate first. Of equals the one that was tried first stays.
+    """
+    made = [one for one in trials if not one.failed]
+    ordered = sorted(made, key=lambda one: (one.drop, -one.gains.of(objective)))
+    kept: list[Trial] = []
+    for one in ordered:
+        if not kept or one.gains.of(objective) > kept[-1].gains.of(objective):
+            kept.append(one)
+    return tuple(kept)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Choice:
+    """The variant that gains most of those `within` the budget, and whether it gains as much as is asked.
+
+    Where it doesn't, or even without: `nearest` gains as much as is asked and loses least, None if nothing does.
+    """
+
+    chosen: Trial
+    met: bool
+    nearest: Trial | None
+
+
+def choose(trials: Sequence[Trial], budget: Budget) -> Choice:
+    """The choice among `trials`, the teacher's among them, which loses nothing."""
+    objective = budget.objective
+    within = [one for one in trials if one.within(budget)]
+    chosen = max(within, key=lambda one: (one.gains.of(objective), -one.drop))
+    enough = [one for one in trials if not one.failed and one.gains.of(objective) >= budget.at_least]
+    nearest = min(enough, key=lambda one: (one.drop, -one.gains.of(objective)), default=None)
+    return Choice(chosen=chosen, met=chosen.meets(budget), nearest=nearest)
