@@ -1,6 +1,7 @@
 """What a search tries, in which order, and that it ends with the best that it saw."""
 
 import math
+from collections.abc import Sequence
 
 import pytest
 from hypothesis import given
@@ -11,6 +12,7 @@ from training.compression.search.budget import Budget
 from training.compression.search.design import FLOAT, ONNX_RUNTIME, Design, Network
 from training.compression.search.explore import SHARES, Search
 from training.compression.search.front import choose, front
+from training.compression.search.trial import Trial
 
 BUDGET = Budget(max_drop=0.01)
 
@@ -82,7 +84,7 @@ def test_the_best_so_far_is_there_whenever_the_time_is_up(most: int) -> None:
 
 def test_an_interrupt_before_anything_was_tried_is_one() -> None:
     class Interrupted(DoubleSubject):
-        def tried(self, designs: object) -> list[object]:  # type: ignore[override]
+        def tried(self, designs: Sequence[Design]) -> Sequence[Trial]:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
