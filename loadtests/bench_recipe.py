@@ -22,12 +22,12 @@ from loadtests import results, threads
 from loadtests.served import ROOT
 from loadtests.threads import Computed, Layout
 from training import ladder, run
+from training.gain import ITSELF
 from training.ladder import Padding, Rung, judge
 from training.machine import machine
 from training.recipe import load_recipe
 from training.report import Report
 from training.steps.journal import Journal
-from training.verdict import ITSELF
 
 FOLDER = ROOT / "training"
 TITLE = (

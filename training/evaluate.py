@@ -15,15 +15,13 @@ from rich.console import Console
 
 from training.data.split import Labels, Split
 from training.export import INPUT, OUTPUT
+from training.gain import Gain, gain
 from training.statistics import ClassScore, Paired, Share, class_scores, compare, confusion, share
 from training.timing import (
     EvaluateSettings,
     Latency,
     Predictor,
     Speed,
-    Timing,
-    best,
-    paces,
     predict,
     speed,
     time_side_by_side,
@@ -40,20 +38,6 @@ class Candidate:
     name: str
     parent: str | None
     size: int
-
-
-@dataclass(frozen=True, kw_only=True)
-class Gain:
-    """How many times as good as another variant: smaller by `size`, faster by the others; below 1 is worse.
-
-    `compute` is the worker's time and `latency` that of whole requests, both at batch 1; `throughput` compares images
-    a second, each variant at its own best batch size.
-    """
-
-    size: float
-    compute: float
-    latency: float
-    throughput: float
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,10 +99,10 @@ def evaluate(
     by_name = {one.name: one for one in candidates}
     teacher = candidates[0].name
 
-    def gain(name: str, other: str | None) -> Gain | None:
+    def gained(name: str, other: str | None) -> Gain | None:
         if other is None or other == name:
             return None
-        return _gain(timings[name], timings[other], size=by_name[other].size / by_name[name].size)
+        return gain(timings[name], timings[other], size=by_name[other].size / by_name[name].size)
 
     return {
         one.name: Measured(
@@ -126,8 +110,8 @@ def evaluate(
             size=one.size,
             **_quality(answers[one.name], None if one.parent is None else answers[one.parent], test, classes),
             **_speed(speed(timings[one.name])),
-            over_parent=gain(one.name, one.parent),
-            over_teacher=gain(one.name, teacher),
+            over_parent=gained(one.name, one.parent),
+            over_teacher=gained(one.name, teacher),
         )
         for one in candidates
     }
@@ -170,18 +154,3 @@ def _speed(found: Speed) -> Any:
         "images_per_second": found.per_second,
         "best_batch": found.best_batch,
     }
-
-
-def _gain(own: Mapping[int, Timing], other: Mapping[int, Timing], *, size: float) -> Gain:
-    mine, others = paces(own), paces(other)
-    return Gain(
-        size=size,
-        compute=_ratio(other[1].compute, own[1].compute),
-        latency=_ratio(np.median(other[1].requests, axis=1), np.median(own[1].requests, axis=1)),
-        throughput=_ratio(others[best(others)], mine[best(mine)]),
-    )
-
-
-def _ratio(other: NDArray[np.float64], own: NDArray[np.float64]) -> float:
-    """The median over rounds of the ratio of two durations [rounds]: one slow moment can't decide it."""
-    return float(np.median(other / own))

@@ -12,13 +12,14 @@ from training.data import digits
 from training.data.split import Dataset, Split
 from training.evaluate import Measured
 from training.export import INPUT, OUTPUT
+from training.gain import ITSELF
 from training.graph import tensors_in
 from training.machine import machine
 from training.model_config import LABELS, model_config
 from training.publish import Golden, Release
 from training.recipe import Recipe
 from training.session import open_session
-from training.verdict import ITSELF, Verdict
+from training.verdict import Verdict
 
 GOLDEN_IMAGES = 8
 

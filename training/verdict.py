@@ -4,13 +4,13 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from training.evaluate import Gain, Measured
+from training.evaluate import Measured
+from training.gain import ITSELF
 
 SIGNIFICANT = 0.05
 """A paired test below this says that a variant is worse than its parent, and not just unlucky."""
 ROUNDING = 1e-9
 """Differences below this are those of binary fractions: they decide nothing."""
-ITSELF = Gain(size=1.0, compute=1.0, latency=1.0, throughput=1.0)
 
 
 @dataclass(frozen=True, kw_only=True)

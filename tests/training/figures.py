@@ -1,6 +1,7 @@
 """Figures of variants as measuring would give them, for tests of what follows from them."""
 
-from training.evaluate import Gain, Measured
+from training.evaluate import Measured
+from training.gain import Gain
 from training.statistics import Paired, Share
 from training.timing import Latency
 

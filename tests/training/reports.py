@@ -7,8 +7,9 @@ import numpy as np
 
 from service.artifact.card import Machine
 from training.data.split import Dataset, Split
-from training.evaluate import Gain, Measured, Mistake
+from training.evaluate import Measured, Mistake
 from training.fitted import Epoch, Fitted
+from training.gain import Gain
 from training.recipe import Recipe
 from training.report import Report
 from training.statistics import class_scores, compare, confusion, share

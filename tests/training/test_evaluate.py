@@ -14,8 +14,8 @@ from training.evaluate import (
     Measured,
     evaluate,
 )
-from training.evaluate import _gain as gain_of
 from training.export import INPUT
+from training.gain import gain as gain_of
 from training.statistics import compare, share
 from training.timing import WARM_UP, EvaluateSettings, Timing, time_side_by_side
 from training.timing import speed as speed_of
@@ -104,8 +104,9 @@ def test_gains_are_against_the_parent_and_against_the_teacher(measured: dict[str
     assert (3.0, 6.0) == (int8.over_parent.size, int8.over_teacher.size)
     assert 1.5 / 0.5 == pytest.approx(int8.over_parent.compute)
     assert 3.5 / 0.5 == pytest.approx(int8.over_teacher.compute)
-    assert 1.2 < int8.over_parent.latency < 3
-    assert 2.0 < int8.over_teacher.throughput < 5
+    # Of sleeps, which take as long as a busy machine likes; figures are tested below.
+    assert int8.over_parent.latency > 1
+    assert int8.over_teacher.throughput > 1
 
 
 def test_gains_are_medians_of_the_rounds_own_ratios() -> None:

@@ -8,7 +8,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tests.training.figures import COUNT, child, gain, measured
-from training.evaluate import Gain, Measured
+from training.evaluate import Measured
+from training.gain import Gain
 from training.statistics import Paired
 from training.verdict import SIGNIFICANT, Budget, choose
 

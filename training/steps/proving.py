@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 
 import service
-from training import baselines, graph, model_config, page, plots, release, serving, session, statistics, timing
+from training import baselines, gain, graph, model_config, page, plots, release, serving, session, statistics, timing
 from training import evaluate as evaluation
 from training import publish as publishing
 from training.baselines.baseline import Baseline
@@ -78,6 +78,7 @@ def evaluate(journal: Journal, variants: Sequence[Variant], dataset: Dataset) ->
         statistics,
         baselines,
         timing,
+        gain,
         serving,
         release,
         publishing,

@@ -4,9 +4,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
+from training.gain import Gain
+
 Objective: TypeAlias = Literal["latency", "throughput", "size"]
 OBJECTIVES: Mapping[Objective, str] = {
-    "latency": "times as fast, one input at a time",
+    "latency": "times as fast, in the worker, one input at a time",
     "throughput": "times as many inputs a second, each at its best batch size",
     "size": "times as small",
 }
@@ -46,3 +48,9 @@ def drop(teacher: float, variant: float, *, smaller: bool) -> float:
     if lost == 0:
         return 0.0
     return lost / abs(teacher) if teacher else float("inf") * lost
+
+
+def gained(gain: Gain, objective: Objective) -> float:
+    """What of a gain counts."""
+    by: Mapping[Objective, float] = {"latency": gain.compute, "throughput": gain.throughput, "size": gain.size}
+    return by[objective]

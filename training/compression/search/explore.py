@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
-from training.compression.search.budget import Budget
+from training.compression.search.budget import Budget, gained
 from training.compression.search.design import FLOAT, Design, Network, Runtime
 from training.compression.search.trial import Trial
 
@@ -116,7 +116,7 @@ class Search:
         return [one.design.numbers for one in sorted(found, key=lambda one: -self._gain(one))]
 
     def _gain(self, trial: Trial) -> float:
-        return trial.gains.of(self.budget.objective)
+        return gained(trial.gain, self.budget.objective)
 
     def _try(self, designs: Sequence[Design]) -> None:
         if not designs:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from training.compression.search.budget import Budget, Objective
+from training.compression.search.budget import Budget, Objective, gained
 from training.compression.search.trial import Trial
 
 
@@ -13,10 +13,10 @@ def front(trials: Sequence[Trial], objective: Objective) -> tuple[Trial, ...]:
     The most accurate first. Of equals the one that was tried first stays.
     """
     made = [one for one in trials if not one.failed]
-    ordered = sorted(made, key=lambda one: (one.drop, -one.gains.of(objective)))
+    ordered = sorted(made, key=lambda one: (one.drop, -gained(one.gain, objective)))
     kept: list[Trial] = []
     for one in ordered:
-        if not kept or one.gains.of(objective) > kept[-1].gains.of(objective):
+        if not kept or gained(one.gain, objective) > gained(kept[-1].gain, objective):
             kept.append(one)
     return tuple(kept)
 
@@ -37,7 +37,7 @@ def choose(trials: Sequence[Trial], budget: Budget) -> Choice:
     """The choice among `trials`, the teacher's among them, which loses nothing."""
     objective = budget.objective
     within = [one for one in trials if one.within(budget)]
-    chosen = max(within, key=lambda one: (one.gains.of(objective), -one.drop))
-    enough = [one for one in trials if not one.failed and one.gains.of(objective) >= budget.at_least]
-    nearest = min(enough, key=lambda one: (one.drop, -one.gains.of(objective)), default=None)
+    chosen = max(within, key=lambda one: (gained(one.gain, objective), -one.drop))
+    enough = [one for one in trials if not one.failed and gained(one.gain, objective) >= budget.at_least]
+    nearest = min(enough, key=lambda one: (one.drop, -gained(one.gain, objective)), default=None)
     return Choice(chosen=chosen, met=chosen.meets(budget), nearest=nearest)

@@ -1,28 +1,12 @@
 """What came of a variant that was tried."""
 
 from dataclasses import dataclass
-from typing import Self
 
-from training.compression.search.budget import Budget, Objective
+from training.compression.search.budget import Budget, gained
 from training.compression.search.design import Design
+from training.gain import Gain
 
-
-@dataclass(frozen=True, kw_only=True)
-class Gains:
-    """How many times as good as the teacher, in turns on the same cores; below 1 is worse."""
-
-    latency: float = 1.0
-    throughput: float = 1.0
-    size: float = 1.0
-
-    def of(self, objective: Objective) -> float:
-        """That of one objective."""
-        found: float = getattr(self, objective)
-        return found
-
-    def reach(self, other: Self) -> bool:
-        """Whether none of them is less than the other's."""
-        return self.latency >= other.latency and self.throughput >= other.throughput and self.size >= other.size
+NOTHING = Gain(size=0.0, compute=0.0, latency=0.0, throughput=0.0)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,7 +19,7 @@ class Trial:
     design: Design
     score: float = float("nan")
     drop: float = float("inf")
-    gains: Gains = Gains(latency=0.0, throughput=0.0, size=0.0)
+    gain: Gain = NOTHING
     failed: str = ""
 
     @property
@@ -49,4 +33,4 @@ class Trial:
 
     def meets(self, budget: Budget) -> bool:
         """Whether as much is gained as is asked, too."""
-        return self.within(budget) and self.gains.of(budget.objective) >= budget.at_least
+        return self.within(budget) and gained(self.gain, budget.objective) >= budget.at_least

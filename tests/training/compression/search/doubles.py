@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 
 from training.compression.search.design import FLOAT, ONNX_RUNTIME, Design, Runtime
 from training.compression.search.explore import TimeUp
-from training.compression.search.trial import Gains, Trial
+from training.compression.search.trial import Trial
+from training.gain import ITSELF, Gain
 
 OPENVINO = Runtime(backend="openvino")
 BF16 = Runtime(backend="openvino", precision="bf16")
@@ -35,11 +36,11 @@ class DoubleSubject:
         if self.failing(design):
             return Trial(design=design, failed="can't be")
         if design == Design():
-            return Trial(design=design, score=0.9, drop=0.0, gains=Gains())
+            return Trial(design=design, score=0.9, drop=0.0, gain=ITSELF)
         faster = self.faster(design)
         return Trial(
             design=design,
             score=0.9 - 0.9 * self.lost(design),
             drop=self.lost(design),
-            gains=Gains(latency=faster, throughput=faster, size=1 if design.numbers == FLOAT else 4),
+            gain=Gain(compute=faster, latency=faster, throughput=faster, size=1 if design.numbers == FLOAT else 4),
         )

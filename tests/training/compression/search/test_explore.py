@@ -79,7 +79,7 @@ def test_the_best_so_far_is_there_whenever_the_time_is_up(most: int) -> None:
     assert subject.asked == again.asked[: len(subject.asked)]
     if search.trials:
         chosen = choose(search.trials, BUDGET).chosen
-        assert chosen.gains.latency == max(one.gains.latency for one in search.trials)
+        assert chosen.gain.compute == max(one.gain.compute for one in search.trials)
 
 
 def test_an_interrupt_before_anything_was_tried_is_one() -> None:
@@ -112,16 +112,16 @@ def test_choice_and_front_keep_their_promises(table: dict[str, tuple[float, floa
     search.run()
     choice = choose(search.trials, budget)
     assert choice.chosen.drop <= budget.max_drop
-    assert all(one.gains.latency <= choice.chosen.gains.latency for one in search.trials if one.within(budget))
-    assert choice.met == (choice.chosen.gains.latency >= budget.at_least)
+    assert all(one.gain.compute <= choice.chosen.gain.compute for one in search.trials if one.within(budget))
+    assert choice.met == (choice.chosen.gain.compute >= budget.at_least)
     kept = front(search.trials, "latency")
     for one in kept:
         assert not any(
-            (other.drop <= one.drop and other.gains.latency > one.gains.latency)
-            or (other.drop < one.drop and other.gains.latency >= one.gains.latency)
+            (other.drop <= one.drop and other.gain.compute > one.gain.compute)
+            or (other.drop < one.drop and other.gain.compute >= one.gain.compute)
             for other in search.trials
         )
     for other in search.trials:
-        assert any(one.drop <= other.drop and one.gains.latency >= other.gains.latency for one in kept)
+        assert any(one.drop <= other.drop and one.gain.compute >= other.gain.compute for one in kept)
     if choice.nearest is not None:
-        assert choice.nearest.gains.latency >= budget.at_least
+        assert choice.nearest.gain.compute >= budget.at_least
