@@ -64,6 +64,11 @@ def tensors_in(file: Path) -> Tensors:
     return tensors_of(onnx.load(file, load_external_data=False))
 
 
+def operators_in(file: Path) -> frozenset[str]:
+    """The operators of a model's nodes, those in branches and bodies too."""
+    return frozenset(node.op_type for node in nodes_of(onnx.load(file, load_external_data=False)))
+
+
 def name_batch(model: onnx.ModelProto) -> None:
     """Give the first axis of all inputs and outputs one name: files call it differently in each, or fix it at one."""
     for value in (*_inputs(model), *model.graph.output):

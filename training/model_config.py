@@ -6,8 +6,10 @@ from typing import Any
 from google.protobuf import text_format
 from tritonclient.grpc import model_config_pb2 as pb
 
+from service.artifact.rewriting import PRECISION
 from service.errors import ArtifactError
 from training.graph import Tensor, Tensors
+from training.runtime import ONNX_RUNTIME, Runtime
 
 MAX_BATCH = 32
 IDLE_MICROSECONDS = 60_000_000
@@ -25,6 +27,7 @@ def model_config(
     states: Mapping[str, str] | None = None,
     max_batch: int = MAX_BATCH,
     threads: int | None = 1,
+    runtime: Runtime = ONNX_RUNTIME,
 ) -> str:
     """The text of `config.pbtxt` for a model with these `tensors`, published as `name`.
 
@@ -33,12 +36,16 @@ def model_config(
     `labels` are the outputs whose classes have names, in a file beside the config. `states` are the inputs that a
     server keeps for each sequence, with the outputs that they become; they begin as zeros. At most `max_batch` rows are
     joined, if the model takes batches. `threads` are those of its one instance, None for what the server thinks best.
+    `runtime` computes it.
     Raises ArtifactError that names a tensor without axes, where there is no batch: no config can say it.
     """
     kept = states or {}
     config = described(
         name=name, family=family, variant=variant, max_batch=max_batch if tensors.batched else 0, threads=threads
     )
+    config.backend = runtime.backend
+    if runtime.precision != ONNX_RUNTIME.precision:
+        config.parameters[PRECISION].string_value = runtime.precision
     for one in tensors.inputs:
         if one.name not in kept:
             _describe(config.input.add(), one, batched=tensors.batched)

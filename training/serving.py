@@ -74,6 +74,13 @@ class Served:
         """True when the service would answer for `model` now."""
         return bool(self._client.is_model_ready(model))
 
+    def refusal(self, model: str) -> str:
+        """Why the service doesn't answer for `model`, in its own words."""
+        for one in self._client.get_model_repository_index():
+            if one["name"] == model and one.get("reason"):
+                return str(one["reason"])
+        return "the service doesn't load it"
+
     def close(self) -> None:
         """Close the connection."""
         self._client.close()

@@ -1,33 +1,87 @@
-"""`hone-train compress`: the teacher's descendants."""
+"""`hone-train compress`: what can be made of a trained network that is worth having."""
+
+import sys
+from typing import Annotated, Any, Literal
+
+import typer
 
 from service.errors import SettingsError
 from training.commands.flags import RUNS, Json, Profile, RecipeName, Retrain, Runs
-from training.commands.outcome import exit_codes
-from training.commands.screen import open_journal, print_json
+from training.commands.outcome import GOAL_MISSED, exit_codes
+from training.commands.screen import console, open_journal, print_json
 
 
 def compress(
-    recipe: RecipeName, profile: Profile = "quick", runs: Runs = RUNS, retrain: Retrain = False, json: Json = False
+    recipe: RecipeName,
+    *,
+    max_drop: Annotated[
+        float, typer.Option(help="What may be lost of the headline figure, as a share of the trained network's.")
+    ] = 0.01,
+    objective: Annotated[
+        Literal["latency", "throughput", "size"], typer.Option(help="What is to be gained by it.")
+    ] = "latency",
+    at_least: Annotated[
+        float,
+        typer.Option(help="How many times as good as the trained network it has to become, or the exit code is 4."),
+    ] = 1.0,
+    minutes: Annotated[
+        float | None,
+        typer.Option(help="End after so long, with the best so far; a further call goes on.  [default: never]"),
+    ] = None,
+    profile: Profile = "quick",
+    runs: Runs = RUNS,
+    retrain: Retrain = False,
+    json: Json = False,
 ) -> None:
-    """Make the teacher's descendants: a distilled student, a pruned network, and the best of them in INT8.
+    """Search for smaller and faster variants of a recipe's network that lose no more than they may.
 
-    Each becomes an ONNX file whose answers were compared with the network's. What they are worth says `evaluate`.
+    Other numbers and runtimes are tried first, then smaller networks that learn from the trained one. Each is measured
+    through the service beside it, on validation inputs; those worth having then on test inputs. An interrupted search
+    goes on where it stopped. Of `digits` its recipe says what is made: a student, a pruned network, the best in INT8.
     """
     with exit_codes():
-        from training import run
+        from training.compression.search.budget import Budget
+        from training.network_recipe import NetworkRecipe
         from training.recipe import Recipe, load_any
-        from training.table import print_networks
 
+        try:
+            budget = Budget(max_drop=max_drop, objective=objective, at_least=at_least, minutes=minutes)
+        except ValueError as error:
+            raise SettingsError(f"--{str(error).replace('_', '-', 1)}") from error
         chosen = load_any(recipe, profile)
-        if not isinstance(chosen, Recipe):
-            text = "is published as it was trained; there are train, evaluate, export, publish"
-            raise SettingsError(f"`{chosen.name}` {text}")
         with open_journal(chosen, runs, retrain=retrain, json=json) as journal:
-            family = run.compress(journal)
-            sizes = {variant.variant: variant.model.stat().st_size for variant in family.variants}
-            networks = {one.variant: one.facts for one in family.networks}
-            if json:
-                files = {one.variant: {"path": str(one.model), "bytes": sizes[one.variant]} for one in family.variants}
-                print_json({"networks": networks, "files": files})
+            if isinstance(chosen, Recipe):
+                _descend(journal, json=json)
+            elif isinstance(chosen, NetworkRecipe):
+                _search(journal, budget, json=json)
             else:
-                print_networks(networks, sizes, journal.console)
+                raise SettingsError(f"`{chosen.name}` can't be compressed yet; recipes of the kind `network` can")
+
+
+def _search(journal: Any, budget: Any, *, json: bool) -> None:
+    from training.compressing import compress as search
+    from training.compression_table import print_compression
+
+    report = search(journal, budget)
+    if json:
+        sys.stdout.buffer.write(report.to_json())
+    else:
+        print_compression(report, console())
+    if report.ended == "interrupted":
+        raise KeyboardInterrupt
+    if not report.met:
+        raise typer.Exit(GOAL_MISSED)
+
+
+def _descend(journal: Any, *, json: bool) -> None:
+    from training import run
+    from training.table import print_networks
+
+    family = run.compress(journal)
+    sizes = {variant.variant: variant.model.stat().st_size for variant in family.variants}
+    networks = {one.variant: one.facts for one in family.networks}
+    if json:
+        files = {one.variant: {"path": str(one.model), "bytes": sizes[one.variant]} for one in family.variants}
+        print_json({"networks": networks, "files": files})
+    else:
+        print_networks(networks, sizes, journal.console)

@@ -12,9 +12,11 @@ from training.data.material import Material
 from training.graph import tensors_in
 from training.model_config import model_config
 from training.network_recipe import NetworkRecipe
+from training.runtime import ONNX_RUNTIME, Runtime
 from training.steps.journal import Journal
 from training.steps.teaching import Learned
 
+EXPORT = "export"
 FORMED = "formed.json"
 
 
@@ -31,6 +33,7 @@ class Formed:
     parity: float
     labels: tuple[str, ...]
     states: Mapping[str, str]
+    runtime: Runtime = ONNX_RUNTIME
 
     def name(self, family: str) -> str:
         """The name that it is published under."""
@@ -45,11 +48,14 @@ class Formed:
             variant=self.variant,
             labels=self.labels,
             states=self.states,
+            runtime=self.runtime,
         )
 
 
-def export_all(journal: Journal[NetworkRecipe], learned: Learned, material: Material) -> tuple[Formed, ...]:
-    """Every form as an ONNX file that was compared with the network; the first one is what is measured."""
+def export_all(
+    journal: Journal[NetworkRecipe], learned: Learned, material: Material, *, step: str = EXPORT
+) -> tuple[Formed, ...]:
+    """Every form as an ONNX file that was compared with the network, kept by `step`; the first is what is measured."""
     recipe, validation = journal.recipe, material.dataset.validation
 
     def action(folder: Path) -> None:
@@ -68,17 +74,17 @@ def export_all(journal: Journal[NetworkRecipe], learned: Learned, material: Mate
     }
     named = (sys.modules[type(recipe.network).__module__], sys.modules[type(recipe.problem).__module__])
     code = (sys.modules[__name__], export, tracing, session, networks, problems, checkpoint, *named)
-    journal.do("export", inputs, code, action, lambda: _told(journal))
-    return _formed(journal)
+    journal.do(step, inputs, code, action, lambda: _told(journal, step))
+    return _formed(journal, step)
 
 
-def _formed(journal: Journal[NetworkRecipe]) -> tuple[Formed, ...]:
-    told = msgspec.json.decode(journal.path("export", FORMED).read_bytes())
+def _formed(journal: Journal[NetworkRecipe], step: str) -> tuple[Formed, ...]:
+    told = msgspec.json.decode(journal.path(step, FORMED).read_bytes())
     return tuple(
         Formed(
             variant=variant,
             first=not number,
-            model=journal.path("export", f"{variant}.onnx"),
+            model=journal.path(step, f"{variant}.onnx"),
             parity=one["parity"],
             labels=tuple(one["labels"]),
             states=one["states"],
@@ -87,5 +93,5 @@ def _formed(journal: Journal[NetworkRecipe]) -> tuple[Formed, ...]:
     )
 
 
-def _told(journal: Journal[NetworkRecipe]) -> str:
-    return ", ".join(f"{one.variant} {one.model.stat().st_size / 1e6:.2f} MB" for one in _formed(journal))
+def _told(journal: Journal[NetworkRecipe], step: str) -> str:
+    return ", ".join(f"{one.variant} {one.model.stat().st_size / 1e6:.2f} MB" for one in _formed(journal, step))

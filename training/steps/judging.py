@@ -57,7 +57,7 @@ def evaluate(journal: Journal[NetworkRecipe], formed: Formed, learned: Learned, 
     def action(folder: Path) -> None:
         asked = problem.requests(learned.load(), test, recipe.seed)
         with tempfile.TemporaryDirectory() as scratch:
-            release = release_of(recipe, formed, material, _first(asked), metrics={}, evidence={})
+            release = release_of(recipe, formed, material, first_rows(asked), metrics={}, evidence={})
             publishing.publish(Path(scratch), release)
             with serving.serving(Path(scratch), [recipe.family]) as served:
                 answers = timing.predict(served, recipe.family, asked)
@@ -198,7 +198,7 @@ def publish(
             golden = dict(zip(form.signature.inputs, form.samples, strict=True))
             if one.first:
                 golden = dict(recipe.problem.requests(network, material.dataset.test, recipe.seed))
-            yield release_of(recipe, one, material, _first(golden), metrics=figures, evidence=evidence)
+            yield release_of(recipe, one, material, first_rows(golden), metrics=figures, evidence=evidence)
 
     return releasing.release(journal, repository, releases, goal_met=report.goal_met, keep=keep)
 
@@ -240,7 +240,8 @@ def _digests(material: Material) -> dict[str, str]:
     return {name: sha256_bytes(content) for name, content in material.files.items()}
 
 
-def _first(tensors: Tensors) -> Tensors:
+def first_rows(tensors: Tensors) -> Tensors:
+    """As many rows as golden samples have."""
     return {name: array[:GOLDEN_ROWS] for name, array in tensors.items()}
 
 

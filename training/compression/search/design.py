@@ -2,24 +2,10 @@
 
 from dataclasses import dataclass, replace
 
-from service.artifact.parameters import Precision
+from training.runtime import ONNX_RUNTIME, Runtime
 
 TEACHER = "teacher"
 FLOAT = "f32"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Runtime:
-    """What computes a file, and in which precision where the file says floating point."""
-
-    backend: str = "onnxruntime"
-    precision: Precision = "f32"
-
-    def __str__(self) -> str:
-        return self.backend if self.precision == "f32" else f"{self.backend}-{self.precision}"
-
-
-ONNX_RUNTIME = Runtime()
 
 
 @dataclass(frozen=True, kw_only=True)

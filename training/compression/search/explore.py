@@ -10,8 +10,9 @@ from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 from training.compression.search.budget import Budget, gained
-from training.compression.search.design import FLOAT, Design, Network, Runtime
+from training.compression.search.design import FLOAT, Design, Network
 from training.compression.search.trial import Trial
+from training.runtime import Runtime
 
 SHARES = (0.5, 0.25, 0.12, 0.06)
 """What is kept of the teacher's multiply-adds, one after the other, until too much is lost."""

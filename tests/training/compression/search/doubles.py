@@ -3,13 +3,11 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from training.compression.search.design import FLOAT, ONNX_RUNTIME, Design, Runtime
+from training.compression.search.design import FLOAT, Design
 from training.compression.search.explore import TimeUp
 from training.compression.search.trial import Trial
 from training.gain import ITSELF, Gain
-
-OPENVINO = Runtime(backend="openvino")
-BF16 = Runtime(backend="openvino", precision="bf16")
+from training.runtime import ONNX_RUNTIME, OPENVINO, OPENVINO_BF16, Runtime
 
 
 @dataclass
@@ -20,7 +18,7 @@ class DoubleSubject:
     faster: Callable[[Design], float]
     routes: Sequence[str] = ("student",)
     numbers: Sequence[str] = ("static", "dynamic")
-    runtimes: Sequence[Runtime] = (ONNX_RUNTIME, OPENVINO, BF16)
+    runtimes: Sequence[Runtime] = (ONNX_RUNTIME, OPENVINO, OPENVINO_BF16)
     failing: Callable[[Design], bool] = lambda _: False
     most: int = 1000
     asked: list[Design] = field(default_factory=list)

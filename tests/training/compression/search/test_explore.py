@@ -7,12 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.training.compression.search.doubles import BF16, OPENVINO, DoubleSubject
+from tests.training.compression.search.doubles import DoubleSubject
 from training.compression.search.budget import Budget
-from training.compression.search.design import FLOAT, ONNX_RUNTIME, Design, Network
+from training.compression.search.design import FLOAT, Design, Network
 from training.compression.search.explore import SHARES, Search
 from training.compression.search.front import choose, front
 from training.compression.search.trial import Trial
+from training.runtime import ONNX_RUNTIME, OPENVINO, OPENVINO_BF16
 
 BUDGET = Budget(max_drop=0.01)
 
@@ -33,7 +34,7 @@ def test_what_costs_nothing_is_tried_first() -> None:
         Design(numbers="dynamic"),
         Design(runtime=OPENVINO),
         Design(numbers="static", runtime=OPENVINO),
-        Design(runtime=BF16),
+        Design(runtime=OPENVINO_BF16),
     ] == subject.asked
 
 

@@ -1,0 +1,77 @@
+"""The story of a search: a trained network in; the variants that are worth having, measured and judged, out."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from training import network
+from training.compression.search.budget import Budget
+from training.compression.search.explore import Search
+from training.compression.search.front import choose, front
+from training.compression.search.trial import Trial
+from training.compression_report import CompressionReport, Row
+from training.compression_table import print_trial
+from training.durable import put
+from training.machine import current_commit, machine
+from training.network_recipe import NetworkRecipe
+from training.steps.exploring import NetworkSubject
+from training.steps.journal import Journal
+
+JSON = "compress.json"
+
+
+def compress(journal: Journal[NetworkRecipe], budget: Budget) -> CompressionReport:
+    """The variants of the recipe's network that were tried under `budget`, and the one to have.
+
+    Trials are judged on validation inputs; those that are worth having are measured on the test part in the end. What
+    an interrupted search did isn't done again. Raises what the acts of `training.network` raise.
+    """
+    recipe = journal.recipe
+    subject = NetworkSubject(journal, network.export(journal), minutes=budget.minutes)
+    headline = recipe.problem.headline
+    search = Search(subject, budget, lambda one: print_trial(one, headline, budget, journal.console))
+    ended = search.run()
+    choice, kept = choose(search.trials, budget), front(search.trials, budget.objective)
+    wanted = {one.name: one.design for one in (search.trials[0], *kept, choice.chosen)}
+    report = CompressionReport(
+        name=recipe.name,
+        profile=recipe.profile,
+        about=recipe.about,
+        headline=headline,
+        smaller=recipe.problem.better[headline] == "smaller",
+        budget=budget,
+        rows=_rows(search.trials),
+        front=tuple(one.name for one in kept),
+        chosen=choice.chosen.name,
+        met=choice.met,
+        nearest=None if choice.nearest is None else choice.nearest.name,
+        tested=subject.tested(tuple(wanted.values())),
+        ended=ended,
+        commit=current_commit(),
+        machine=machine(),
+    )
+    put(folder_of(journal) / JSON, report.to_json())
+    return report
+
+
+def folder_of(journal: Journal[NetworkRecipe]) -> Path:
+    """Where a search leaves what it came to."""
+    folder = journal.folder / "compress"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def _rows(trials: Sequence[Trial]) -> tuple[Row, ...]:
+    return tuple(
+        Row(
+            variant=one.name,
+            parent=None if one.design.parent is None else one.design.parent.name,
+            network=one.design.network.name,
+            numbers=one.design.numbers,
+            runtime=str(one.design.runtime),
+            score=None if one.failed else one.score,
+            drop=None if one.failed else one.drop,
+            gain=None if one.failed else one.gain,
+            failed=one.failed,
+        )
+        for one in trials
+    )
