@@ -17,7 +17,7 @@ from training import network_recipe
 from training.common_settings import CommonSettings
 from training.compression.distil import DistilSettings
 from training.compression.prune import PruneSettings
-from training.compression.quantize import QuantizeSettings
+from training.compression.quantization.settings import QuantizeSettings
 from training.data.digits import DigitsSettings
 from training.language_recipe import LanguageRecipe
 from training.model_config import MAX_BATCH

@@ -9,12 +9,13 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 from training.__main__ import app
-from training.compression.quantize import QuantizeSettings, quantize
+from training.compression.quantization.post_training import quantize
+from training.compression.quantization.settings import CalibrationSettings
 from training.data import digits
 from training.data.batches import Batches
 from training.data.split import Dataset
 from training.data.transforms.jitter import Jitter
-from training.export import Probabilities, export
+from training.export import INPUT, Probabilities, export
 from training.fit import Fit
 from training.networks.resnet import ResNet, ResNetConfig, build
 from training.optimization.settings import FitSettings
@@ -68,7 +69,7 @@ def teacher(trained: ResNet, dataset: Dataset, tmp_path_factory: pytest.TempPath
 def int8(teacher: Path, dataset: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The teacher, quantized."""
     path = tmp_path_factory.mktemp("int8") / "model.onnx"
-    quantize(teacher, path, dataset.train.inputs, QuantizeSettings(samples=128))
+    quantize(teacher, path, {INPUT: dataset.train.inputs[:128]}, CalibrationSettings())
     return path
 
 

@@ -36,7 +36,7 @@ def load(path: Path) -> Converted:
     _check_operators(model, path.name)
     _check_sound(model, path.name)
     if 0 < opset_of(model) < OLDEST_OPSET or _refusal(model) is not None:
-        newer = _newer(model, path.name)
+        newer = of_our_opset(model, path.name)
         return Converted(model=newer, original=_by_reference(model), made_by={"onnx": onnx.__version__})
     return Converted(model=model, original=by_runtime(path, model), made_by={})
 
@@ -103,7 +103,7 @@ def _check_operators(model: onnx.ModelProto, name: str) -> None:
         raise ArtifactError(f"{name}: has {text}; export it with operators of ONNX alone")
 
 
-def _newer(model: onnx.ModelProto, name: str) -> onnx.ModelProto:
+def of_our_opset(model: onnx.ModelProto, name: str) -> onnx.ModelProto:
     """The same in the opset and IR version that Hone exports."""
     try:
         newer = _of_opset(model) if opset_of(model) not in {0, OPSET} else model

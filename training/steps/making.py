@@ -9,7 +9,8 @@ import numpy as np
 
 from service.errors import ArtifactError
 from training import checkpoint, export, networks, session, tracing
-from training.compression import quantize as quantization
+from training.compression import quantization
+from training.compression.quantization import post_training
 from training.data.split import Dataset
 from training.networks.resnet import ResNet
 from training.release import Variant
@@ -33,7 +34,7 @@ def quantize(journal: Journal, trained: Sequence[Trained], floats: Sequence[Vari
     shown = batches(journal, TEACHER, dataset, recipe.fit).sample(recipe.quantize.samples)
 
     def action(folder: Path) -> None:
-        quantization.quantize(parent.model, folder / ONNX, shown, recipe.quantize)
+        post_training.quantize(parent.model, folder / ONNX, {export.INPUT: shown}, recipe.quantize)
         agreement = export.agreement(parent.model, folder / ONNX, dataset.validation.inputs)
         if agreement < recipe.quantize.min_agreement:
             text = f"{INT8}: agrees with {parent.name} on {agreement:.1%} of the validation images, asked is"

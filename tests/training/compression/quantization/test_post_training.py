@@ -10,8 +10,10 @@ import pytest
 from numpy.typing import NDArray
 from onnx import numpy_helper
 
-from training.compression.quantize import QuantizeSettings, quantize
+from training.compression.quantization.post_training import quantize
+from training.compression.quantization.settings import CalibrationSettings
 from training.data.split import Dataset
+from training.export import INPUT
 from training.session import open_session
 
 
@@ -79,8 +81,8 @@ def test_every_calibration_method_works(
     teacher: Path, dataset: Dataset, tmp_path: Path, method: Literal["minmax", "entropy", "percentile"]
 ) -> None:
     """Each way to find the ranges gives a model that still knows most digits."""
-    settings = QuantizeSettings(method=method, samples=64)
-    quantize(teacher, tmp_path / "model.onnx", dataset.train.inputs, settings)
+    samples = {INPUT: dataset.train.inputs[:64]}
+    quantize(teacher, tmp_path / "model.onnx", samples, CalibrationSettings(method=method))
     assert accuracy(tmp_path / "model.onnx", dataset) > accuracy(teacher, dataset) - 0.1
 
 
@@ -88,7 +90,7 @@ def test_quantization_is_repeatable_and_says_nothing(
     teacher: Path, int8: Path, dataset: Dataset, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     """The same images give the same bytes, and nothing is printed on the way."""
-    quantize(teacher, tmp_path / "model.onnx", dataset.train.inputs, QuantizeSettings(samples=128))
+    quantize(teacher, tmp_path / "model.onnx", {INPUT: dataset.train.inputs[:128]}, CalibrationSettings())
     assert (tmp_path / "model.onnx").read_bytes() == int8.read_bytes()
     assert capfd.readouterr() == ("", "")
 

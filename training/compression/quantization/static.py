@@ -1,0 +1,126 @@
+"""Static quantization: weights and activations become 8-bit integers, with ranges learnt from samples.
+
+Activations are asymmetric uint8, weights symmetric int8 with a scale per output channel (U8S8). That is the one
+format for which the CPU has a fast integer kernel: the runtime's own default (S8S8) was measured at 1.1x where this
+gives 2.8x. Products of matrices answer floats, and those of two activations stay floats, since sums and normalisations
+of floats are what surrounds them: an encoder of width 384 was 2.45 times as fast as in float by that, and 2.24 times
+where all of it was quantized. An MLP gains too, its products are still joined.
+"""
+
+from collections.abc import Collection
+from pathlib import Path
+
+import numpy as np
+import onnx
+from onnx import TensorProto
+from onnxruntime.quantization import CalibrationMethod, QDQQuantizer, QuantType, TensorData, TensorsData
+
+from training.compression.quantization.calibration import Ranges
+from training.compression.quantization.operators import (
+    KEPT,
+    NO_KERNEL,
+    PRODUCTS,
+    TWO_ACTIVATIONS,
+    check_names,
+    multiplies_activations,
+    weights_of,
+    worth_quantizing,
+)
+from training.compression.quantization.preparation import load_prepared
+from training.compression.quantization.quantized import Quantized, write_quantized
+from training.compression.quantization.quiet import quiet
+
+OPTIONS = {
+    "ActivationSymmetric": False,
+    "WeightSymmetric": True,
+    "OpTypesToExcludeOutputQuantization": ["MatMul", "Gemm"],
+}
+
+
+def static(
+    model: Path, target: Path, ranges: Ranges, *, keep_float: Collection[str] = (), reduce_range: bool = True
+) -> Quantized:
+    """Write the INT8 version of a prepared `model` to `target`, with `ranges` as `calibrate` learns them.
+
+    Nodes named in `keep_float` stay as they are. With `reduce_range` weights have 7 bits: a CPU without VNNI adds two
+    products of bytes in 16 bits, which would overflow, and a file must answer alike wherever it is served. Raises
+    ArtifactError if nothing was quantized, or a name isn't there.
+    """
+    proto = load_prepared(model)
+    check_names(proto, keep_float)
+    chosen = quantizable(proto, ranges, keep_float)
+    quantized = quantized_graph(proto, ranges, chosen, reduce_range=reduce_range)
+    return write_quantized(
+        model,
+        target,
+        quantized,
+        method="static",
+        taken=_integers(quantized) & set(chosen),
+        reasons={**NO_KERNEL, "LSTM": "it has an integer kernel with dynamic quantization only"}
+        | _excluded(proto, keep_float, ranges),
+    )
+
+
+def quantizable(model: onnx.ModelProto, ranges: Ranges, keep_float: Collection[str] = ()) -> list[str]:
+    """The nodes of a prepared `model` that `static` quantizes, in the graph's order."""
+    excluded = _excluded(model, keep_float, ranges)
+    return [name for name in worth_quantizing(model) if name not in excluded]
+
+
+def quantized_graph(
+    model: onnx.ModelProto, ranges: Ranges, nodes: Collection[str], *, reduce_range: bool
+) -> onnx.ModelProto:
+    """A copy of a prepared `model`, of which these `nodes` are quantized. See `static`."""
+    copied = onnx.ModelProto()
+    copied.CopyFrom(model)
+    data = {name: TensorData(lowest=np.float32(low), highest=np.float32(high)) for name, (low, high) in ranges.items()}
+    with quiet():
+        quantizer = QDQQuantizer(
+            copied,
+            per_channel=True,
+            reduce_range=reduce_range,
+            weight_qType=QuantType.QInt8,
+            activation_qType=QuantType.QUInt8,
+            tensors_range=TensorsData(CalibrationMethod.MinMax, data),
+            nodes_to_quantize=list(nodes),
+            nodes_to_exclude=[],
+            op_types_to_quantize=sorted({node.op_type for node in model.graph.node if node.name in nodes}),
+            extra_options=dict(OPTIONS),
+        )
+        quantizer.quantize_model()
+        quantizer.model.topological_sort()
+    made: onnx.ModelProto = quantizer.model.model
+    return made
+
+
+def _excluded(model: onnx.ModelProto, keep_float: Collection[str], ranges: Ranges) -> dict[str, str]:
+    """Nodes that could be quantized but aren't to be, with the reason."""
+    weights, floats = weights_of(model), _floats(model)
+    excluded = dict.fromkeys(keep_float, KEPT)
+    worth = worth_quantizing(model)
+    for node in model.graph.node:
+        if node.name not in worth or node.name in excluded:
+            continue
+        unknown = [name for name in (*node.input, *node.output) if name in floats and name not in ranges]
+        if multiplies_activations(node, weights):
+            excluded[node.name] = TWO_ACTIVATIONS
+        elif unknown:
+            excluded[node.name] = f"{', '.join(unknown)} isn't finite on the samples"
+    return excluded
+
+
+def _floats(model: onnx.ModelProto) -> set[str]:
+    """The activations that are floats."""
+    values = (*model.graph.value_info, *model.graph.input, *model.graph.output)
+    floats = {one.name for one in values if one.type.tensor_type.elem_type == TensorProto.FLOAT}
+    return floats - weights_of(model).keys()
+
+
+def _integers(quantized: onnx.ModelProto) -> set[str]:
+    """The nodes that take integers only: of a product both factors are, of anything else what goes in first."""
+    integers = {node.output[0] for node in quantized.graph.node if node.op_type == "DequantizeLinear"}
+    return {
+        node.name
+        for node in quantized.graph.node
+        if set(node.input[: 2 if node.op_type in PRODUCTS else 1]) <= integers
+    }
