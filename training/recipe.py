@@ -15,7 +15,7 @@ from service.artifact.names import is_model_name
 from service.errors import SettingsError
 from training import network_recipe
 from training.common_settings import CommonSettings
-from training.compression.distil import DistilSettings
+from training.compression.distillation.settings import DistilSettings
 from training.compression.prune import PruneSettings
 from training.compression.quantization.settings import QuantizeSettings
 from training.data.digits import DigitsSettings

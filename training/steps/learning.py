@@ -14,8 +14,9 @@ import numpy as np
 import torch
 
 from training import checkpoint, data, fit, fitted, networks, optimization, seeding, tasks
-from training.compression import distil as distillation
+from training.compression import distillation
 from training.compression import prune as pruning
+from training.compression.distillation.lesson import Lesson, lesson
 from training.compression.prune import Cost, PruneSettings
 from training.data import digits
 from training.data.batches import Batch, Batches
@@ -25,7 +26,7 @@ from training.optimization.settings import FitSettings
 from training.steps import fitting
 from training.steps.fitting import NETWORK
 from training.steps.journal import Journal
-from training.tasks.distillation import Distillation
+from training.tasks.classification import Classification
 from training.tasks.task import Task
 
 TEACHER, STUDENT, PRUNED = "teacher", "student", "pruned"
@@ -73,7 +74,7 @@ def teach(journal: Journal, dataset: Dataset) -> Trained:
     config = _sized(recipe.network, dataset, batches(journal, TEACHER, dataset, recipe.fit))
     inputs = {"network": config, "task": recipe.task}
     make = partial(build, config, recipe.seed)
-    _fit(journal, TEACHER, dataset, recipe.fit, inputs=inputs, make=make, task=lambda: recipe.task)
+    _fit(journal, TEACHER, dataset, recipe.fit, inputs=inputs, make=make, taught=partial(_by_labels, recipe.task))
     return _trained(journal, TEACHER, None, (TEACHER,), dataset)
 
 
@@ -82,8 +83,8 @@ def distil(journal: Journal, teacher: Trained, dataset: Dataset) -> Trained:
     recipe = journal.recipe
     config = _sized(recipe.student, dataset, batches(journal, TEACHER, dataset, recipe.fit))
     inputs = {"network": config, "teacher": teacher.checkpoint, "distil": recipe.distil}
-    make, task = partial(build, config, recipe.seed), partial(_distillation, journal, teacher)
-    _fit(journal, STUDENT, dataset, recipe.distil.fit, inputs=inputs, make=make, task=task, code=(distillation,))
+    make, taught = partial(build, config, recipe.seed), partial(_by_teacher, journal, teacher, dataset)
+    _fit(journal, STUDENT, dataset, recipe.distil.fit, inputs=inputs, make=make, taught=taught, code=(distillation,))
     return _trained(journal, STUDENT, TEACHER, (STUDENT,), dataset)
 
 
@@ -98,13 +99,14 @@ def prune(journal: Journal, teacher: Trained, dataset: Dataset) -> Trained:
         limit = settings.limit(whole, number)
         inputs = {"network": now.checkpoint, "teacher": teacher.checkpoint, "prune": settings, "limit": limit}
         inputs |= {"distil": journal.recipe.distil, "task": journal.recipe.task}
-        task = partial(_distillation, journal, teacher)
+        taught = partial(_by_teacher, journal, teacher, dataset)
         few = replace(settings.fit, batch_size=pruning.BATCH)
         shown = partial(batches(journal, name, dataset, few).first, settings.samples)
         make = partial(
             _narrower, now.checkpoint, settings, task=journal.recipe.task, shown=shown, limit=limit, side=side
         )
-        _fit(journal, name, dataset, settings.fit, inputs=inputs, make=make, task=task, code=(pruning, distillation))
+        code = (pruning, distillation)
+        _fit(journal, name, dataset, settings.fit, inputs=inputs, make=make, taught=taught, code=code)
         steps.append(name)
         now = _trained(journal, PRUNED, TEACHER, tuple(steps), dataset)
         if not (left := Cost(multiply_adds=now.facts.multiply_adds, parameters=now.facts.parameters)).fits(limit):
@@ -116,8 +118,9 @@ def fine_tune(journal: Journal, pruned: Trained, teacher: Trained, dataset: Data
     """The pruned network after a last, longer fit at its final width."""
     recipe = journal.recipe
     inputs = {"network": pruned.checkpoint, "teacher": teacher.checkpoint, "distil": recipe.distil}
-    make, task = partial(checkpoint.load_network, pruned.checkpoint, ResNet), partial(_distillation, journal, teacher)
-    _fit(journal, "fine-tune", dataset, recipe.fine_tune, inputs=inputs, make=make, task=task, code=(distillation,))
+    make = partial(checkpoint.load_network, pruned.checkpoint, ResNet)
+    taught, code = partial(_by_teacher, journal, teacher, dataset), (distillation,)
+    _fit(journal, "fine-tune", dataset, recipe.fine_tune, inputs=inputs, make=make, taught=taught, code=code)
     return _trained(journal, PRUNED, TEACHER, (*pruned.facts.steps, "fine-tune"), dataset)
 
 
@@ -127,7 +130,8 @@ def climb(journal: Journal, config: ResNetConfig, seed: int, dataset: Dataset) -
     name = f"ladder-{'-'.join(map(str, config.widths))}-{seed}"
     sized = _sized(config, dataset, batches(journal, TEACHER, dataset, recipe.fit))
     inputs = {"network": sized, "task": recipe.task, "seed of weights": seed}
-    _fit(journal, name, dataset, recipe.fit, inputs=inputs, make=partial(build, sized, seed), task=lambda: recipe.task)
+    make, taught = partial(build, sized, seed), partial(_by_labels, recipe.task)
+    _fit(journal, name, dataset, recipe.fit, inputs=inputs, make=make, taught=taught)
     return journal.path(name, NETWORK)
 
 
@@ -146,14 +150,15 @@ def _fit(
     *,
     inputs: Mapping[str, Any],
     make: Callable[[], ResNet],
-    task: Callable[[], Task],
+    taught: Callable[[ResNet], Lesson],
     code: tuple[ModuleType, ...] = (),
 ) -> None:
     def action(folder: Path) -> None:
         torch.set_num_threads(journal.recipe.threads)
         network = make()
         shown = batches(journal, name, dataset, settings)
-        fitted = fit.Fit(network, task(), shown, dataset.validation, settings).run(folder, journal.console)
+        given = taught(network)
+        fitted = fit.Fit(given.network, given.task, shown, dataset.validation, settings).run(folder, journal.console)
         fitting.keep(folder, network, fitted)
 
     def result() -> str:
@@ -200,8 +205,20 @@ def _trained(journal: Journal, variant: str, parent: str | None, steps: tuple[st
     return Trained(variant=variant, checkpoint=path, facts=facts)
 
 
-def _distillation(journal: Journal, teacher: Trained) -> Distillation:
-    return journal.recipe.distil.task(checkpoint.load_network(teacher.checkpoint, ResNet))
+def _by_labels(task: Task, network: ResNet) -> Lesson:
+    return Lesson(network=network, task=task)
+
+
+def _by_teacher(journal: Journal, teacher: Trained, dataset: Dataset, student: ResNet) -> Lesson:
+    recipe = journal.recipe
+    return lesson(
+        Classification(),
+        student=student,
+        teacher=checkpoint.load_network(teacher.checkpoint, ResNet),
+        settings=recipe.distil,
+        inputs=dataset.train.inputs,
+        seed=recipe.seed,
+    )
 
 
 def _narrower(

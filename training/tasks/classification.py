@@ -69,12 +69,16 @@ def weighted_cross_entropy(
     gives a share by that class's weight, so that a network would do best to answer the rarest one.
     """
     classes = logits.shape[1]
-    shares = targets if targets.is_floating_point() else functional.one_hot(targets, classes)
-    mass = shares * weights  # [N, classes]
+    mass = _mass(targets, weights)
     rows = mass.sum(dim=1, keepdim=True)  # [N, 1]
     wanted = (1 - label_smoothing) * mass + label_smoothing / classes * rows
     weight = float(rows.sum())
     return -(wanted * functional.log_softmax(logits, dim=1)).sum() / (weight or 1.0), weight
+
+
+def label_weights(targets: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
+    """How much each of `targets` counts by the `weights` of their classes, both as in `weighted_cross_entropy`: [N]."""
+    return _mass(targets, weights).sum(dim=1)
 
 
 def label_metrics(logits: torch.Tensor, targets: torch.Tensor) -> dict[str, float]:
@@ -85,3 +89,9 @@ def label_metrics(logits: torch.Tensor, targets: torch.Tensor) -> dict[str, floa
     labels = targets.argmax(dim=1) if targets.is_floating_point() else targets
     hits = (logits.argmax(dim=1) == labels).float().mean()
     return {"loss": float(functional.cross_entropy(logits, targets)), "accuracy": float(hits)}
+
+
+def _mass(targets: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
+    """The weight of each class in each target, [N, classes]."""
+    shares = targets if targets.is_floating_point() else functional.one_hot(targets, len(weights))
+    return shares * weights

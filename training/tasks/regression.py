@@ -39,11 +39,14 @@ class Regression:
         found, wanted = network(batch.inputs), batch.targets
         if found.shape != wanted.shape:
             raise SettingsError(f"the network answers {list(found.shape)} numbers, wanted are {list(wanted.shape)}")
-        errors = (found - wanted) / self.unit
-        loss = errors.square().mean() if self.error == "squared" else self._huber(errors)
+        loss = self.error_of(found - wanted)
         missed = (found.detach() - wanted).abs()
         metrics = {"loss": float(missed.square().mean()), "mae": float(missed.mean())}
         return Judgement(loss=loss, metrics=metrics)
 
-    def _huber(self, errors: torch.Tensor) -> torch.Tensor:
+    def error_of(self, missed: torch.Tensor) -> torch.Tensor:
+        """The loss of answers that `missed` by this much, in the targets' units: the mean over all of them."""
+        errors = missed / self.unit
+        if self.error == "squared":
+            return errors.square().mean()
         return functional.huber_loss(errors, torch.zeros_like(errors), delta=self.delta)

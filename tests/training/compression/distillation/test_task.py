@@ -3,6 +3,7 @@
 import copy
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,7 +13,9 @@ from hypothesis import strategies as st
 from rich.console import Console
 from torch import nn
 
-from training.compression.distil import DistilSettings
+from training.compression.distillation.lesson import lesson
+from training.compression.distillation.settings import DistilSettings
+from training.compression.distillation.task import Distillation
 from training.data.batches import Batch, Batches, plain_batches
 from training.data.split import Dataset
 from training.data.transforms.jitter import Jitter
@@ -20,7 +23,6 @@ from training.fit import Fit
 from training.networks.resnet import ResNet, ResNetConfig, build
 from training.optimization.settings import FitSettings
 from training.tasks.classification import Classification
-from training.tasks.distillation import Distillation
 
 FIT = FitSettings(epochs=1)
 
@@ -66,14 +68,14 @@ def test_the_loss_is_that_of_the_paper(seed: int, temperature: float, soft: floa
     labelled = -np.log(softmax(student)[range(5), BATCH.targets]).mean()
     expected = soft * temperature**2 * divergence + (1 - soft) * labelled
 
-    task = Distillation(teacher=Fixed(teacher), temperature=temperature, soft=soft)
+    task = Distillation(task=Classification(), teacher=Fixed(teacher), temperature=temperature, soft=soft)
     assert expected == pytest.approx(task(Fixed(student), BATCH).loss.item(), rel=1e-3, abs=1e-4)
 
 
 def test_an_equal_answer_has_nothing_to_learn() -> None:
     """A student that answers as its teacher has no loss and no gradient from it."""
     student = Fixed(logits(1))
-    loss = Distillation(teacher=Fixed(logits(1)), temperature=4, soft=1)(student, BATCH).loss
+    loss = Distillation(task=Classification(), teacher=Fixed(logits(1)), temperature=4, soft=1)(student, BATCH).loss
     loss.backward()  # type: ignore[no-untyped-call]
     assert 0 == pytest.approx(loss.item(), abs=1e-6)
     assert student.logits.grad is not None
@@ -83,7 +85,7 @@ def test_an_equal_answer_has_nothing_to_learn() -> None:
 def test_without_soft_answers_it_is_plain_classification() -> None:
     """At weight 0 loss and metrics are those of the labels alone."""
     student = Fixed(logits(1))
-    distilled = Distillation(teacher=Fixed(logits(2)), temperature=4, soft=0)(student, BATCH)
+    distilled = Distillation(task=Classification(), teacher=Fixed(logits(2)), temperature=4, soft=0)(student, BATCH)
     plain = Classification()(student, BATCH)
     assert plain.loss.item() == pytest.approx(distilled.loss.item())
     assert plain.metrics == distilled.metrics
@@ -92,7 +94,7 @@ def test_without_soft_answers_it_is_plain_classification() -> None:
 def test_metrics_are_those_of_the_labels_at_any_weight() -> None:
     """What is reported compares a student with its teacher: accuracy and cross entropy, not the task's own loss."""
     student = Fixed(logits(1))
-    distilled = Distillation(teacher=Fixed(logits(2)), temperature=9, soft=1)(student, BATCH)
+    distilled = Distillation(task=Classification(), teacher=Fixed(logits(2)), temperature=9, soft=1)(student, BATCH)
     assert Classification()(student, BATCH).metrics == distilled.metrics
 
 
@@ -102,7 +104,7 @@ def test_the_gradient_is_as_large_at_any_temperature(temperature: float) -> None
 
     def gradient(degree: float) -> float:
         student = Fixed(logits(1, size=0.5))
-        task = Distillation(teacher=Fixed(logits(2, size=0.5)), temperature=degree, soft=1)
+        task = Distillation(task=Classification(), teacher=Fixed(logits(2, size=0.5)), temperature=degree, soft=1)
         task(student, BATCH).loss.backward()  # type: ignore[no-untyped-call]
         assert student.logits.grad is not None
         return float(student.logits.grad.norm())
@@ -116,9 +118,16 @@ def test_a_teacher_never_changes(dataset: Dataset, trained: ResNet, tmp_path: Pa
     teacher.zero_grad(set_to_none=True)
     student = build(ResNetConfig(widths=(8,), mean=0.3, deviation=0.37), seed=1)
     start = copy.deepcopy(student.state_dict())
-    task = DistilSettings(fit=FIT).task(teacher)
+    given = lesson(
+        Classification(),
+        student=student,
+        teacher=teacher,
+        settings=DistilSettings(fit=FIT),
+        inputs=dataset.train.inputs,
+        seed=1,
+    )
     batches = Batches(dataset.train, size=64, transforms=[Jitter(rotation=5)], seed=1)
-    Fit(student, task, batches, dataset.validation, FIT).run(tmp_path, quiet)
+    Fit(given.network, given.task, batches, dataset.validation, FIT).run(tmp_path, quiet)
 
     assert all(torch.equal(value, teacher.state_dict()[name]) for name, value in trained.state_dict().items())
     assert all(parameter.grad is None for parameter in teacher.parameters())
@@ -127,10 +136,10 @@ def test_a_teacher_never_changes(dataset: Dataset, trained: ResNet, tmp_path: Pa
 
 
 @pytest.mark.parametrize("wrong", [{"temperature": 0.0}, {"soft": 1.1}, {"soft": -0.1}])
-def test_settings_without_a_meaning_are_refused(wrong: dict[str, float]) -> None:
+def test_settings_without_a_meaning_are_refused(wrong: dict[str, Any]) -> None:
     """A temperature must be positive, a weight a share."""
     with pytest.raises(ValueError, match="temperature: must be positive; soft: must be a share"):
-        DistilSettings(fit=FIT, **wrong)
+        DistilSettings(**{"fit": FIT, **wrong})
 
 
 def test_an_assessment_does_not_ask_the_teacher(dataset: Dataset) -> None:
@@ -142,6 +151,6 @@ def test_an_assessment_does_not_ask_the_teacher(dataset: Dataset) -> None:
 
     batch = next(iter(plain_batches(dataset.validation, 16)))
     network = build(ResNetConfig(widths=(16,)), seed=1).eval()
-    task = Distillation(teacher=Absent(), temperature=4.0, soft=0.9)
+    task = Distillation(task=Classification(), teacher=Absent(), temperature=4.0, soft=0.9)
     with torch.inference_mode():
         assert Classification()(network, batch).metrics == task(network, batch).metrics
