@@ -1,5 +1,7 @@
 """The story of a search: a trained network in; the variants that are worth having, measured and judged, out."""
 
+import math
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,7 +15,8 @@ from training.compression_table import print_trial
 from training.durable import put
 from training.machine import current_commit, machine
 from training.network_recipe import NetworkRecipe
-from training.steps.exploring import NetworkSubject
+from training.specimens.network import NetworkSpecimen
+from training.steps.exploring import Exploration
 from training.steps.journal import Journal
 
 JSON = "compress.json"
@@ -26,8 +29,10 @@ def compress(journal: Journal[NetworkRecipe], budget: Budget) -> CompressionRepo
     an interrupted search did isn't done again. Raises what the acts of `training.network` raise.
     """
     recipe = journal.recipe
-    subject = NetworkSubject(journal, network.export(journal), minutes=budget.minutes)
-    headline = recipe.problem.headline
+    end = math.inf if budget.minutes is None else time.monotonic() + 60 * budget.minutes
+    specimen = NetworkSpecimen(journal, network.export(journal), end=end)
+    subject = Exploration(specimen, end=end)
+    headline = specimen.headline
     search = Search(subject, budget, lambda one: print_trial(one, headline, budget, journal.console))
     ended = search.run()
     choice, kept = choose(search.trials, budget), front(search.trials, budget.objective)
@@ -37,7 +42,7 @@ def compress(journal: Journal[NetworkRecipe], budget: Budget) -> CompressionRepo
         profile=recipe.profile,
         about=recipe.about,
         headline=headline,
-        smaller=recipe.problem.better[headline] == "smaller",
+        smaller=specimen.smaller,
         budget=budget,
         rows=_rows(search.trials),
         front=tuple(one.name for one in kept),

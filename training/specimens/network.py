@@ -1,0 +1,136 @@
+"""A recipe's network, whose first form is compressed."""
+
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from training import metrics, problems
+from training.bootstrap import Figure
+from training.comparison import difference
+from training.compression.search.design import Design, Network
+from training.compression.search.explore import TimeUp
+from training.data.batches import sample
+from training.data.split import Split
+from training.fitted import Epoch
+from training.network import Exported
+from training.network_recipe import NetworkRecipe
+from training.problems.problem import Problem
+from training.publish import Release
+from training.runtime import ONNX_RUNTIME, OPENVINO, OPENVINO_BF16, Runtime
+from training.serving import Served
+from training.session import Tensors
+from training.specimens.specimen import Part
+from training.steps.forming import export_all
+from training.steps.journal import Journal
+from training.steps.judging import first_rows, release_of
+from training.steps.shrinking import ROUTES, Shrinking
+from training.tasks.task import Game
+from training.timing import EvaluateSettings, Predictor, predict
+
+CALIBRATED_ON = 512
+"""Training inputs that ranges are learnt from."""
+
+
+class NetworkSpecimen:
+    """Learns, exports and judges as its recipe says, until `end` (of time.monotonic). Implements `Specimen`."""
+
+    runtimes: Sequence[Runtime] = (ONNX_RUNTIME, OPENVINO, OPENVINO_BF16)
+
+    def __init__(self, journal: Journal[NetworkRecipe], exported: Exported, *, end: float) -> None:
+        self.journal = journal
+        self._end = end
+        self._exported = exported
+        self._problem: Problem = journal.recipe.problem
+        self.headline = self._problem.headline
+        self.smaller = self._problem.better[self.headline] == "smaller"
+        self._shrinking = Shrinking(
+            journal=journal, material=exported.material, teacher=exported.learned, observer=self._observe
+        )
+
+    @property
+    def routes(self) -> Sequence[str]:
+        """All, unless parts of the network learn against each other: nobody teaches one of those."""
+        return () if isinstance(self.journal.recipe.task, Game) else ROUTES
+
+    @property
+    def settings(self) -> EvaluateSettings:
+        """The recipe's."""
+        return self.journal.recipe.evaluate
+
+    @property
+    def code(self) -> Sequence[ModuleType]:
+        """What asks and measures."""
+        return (sys.modules[__name__], problems, metrics, sys.modules[type(self._problem).__module__])
+
+    def decides(self, part: Part) -> Mapping[str, Any]:
+        """See `Specimen`."""
+        classes = list(self._exported.material.dataset.classes)
+        return {"part": self._part(part), "problem": self._problem, "classes": classes}
+
+    def floating(self, network: Network) -> Path:
+        """See `Specimen`."""
+        if network == Network():
+            return self._exported.formed[0].model
+        learned = self._shrinking.learned(network)
+        return export_all(self.journal, learned, self._exported.material, step=f"export-{network.name}")[0].model
+
+    def samples(self) -> Tensors:
+        """See `Specimen`."""
+        train = self._exported.material.dataset.train
+        return self._asked(train.take(sample(len(train), CALIBRATED_ON, self.journal.recipe.seed)))
+
+    def release(self, design: Design, model: Path) -> Release:
+        """See `Specimen`."""
+        formed = replace(
+            self._exported.formed[0], variant=design.name, first=False, model=model, runtime=design.runtime
+        )
+        golden = first_rows(self.requests("validation"))
+        return release_of(self.journal.recipe, formed, self._exported.material, golden, metrics={}, evidence={})
+
+    def requests(self, part: Part) -> Tensors:
+        """See `Specimen`."""
+        return self._asked(self._part(part))
+
+    def predictor(self, served: Served) -> Predictor:
+        """The service."""
+        return served
+
+    def answers(self, served: Served, name: str, model: Path, part: Part) -> Tensors:  # noqa: ARG002 - it is served
+        """What the service answers."""
+        return predict(served, name, self.requests(part))
+
+    def score(self, answers: Tensors, teacher: Tensors, part: Part) -> float:  # noqa: ARG002 - targets are known
+        """See `Specimen`."""
+        split, material = self._part(part), self._exported.material
+        if (deciding := self._problem.deciding(answers, split, material)) is not None:
+            return float(deciding(np.arange(len(split))))
+        return self._problem.measure(answers, split, material).figures[self.headline].value
+
+    def figure(self, answers: Tensors, teacher: Tensors) -> Figure:  # noqa: ARG002 - targets are known
+        """See `Specimen`."""
+        return self._problem.measure(answers, self._part("test"), self._exported.material).figures[self.headline]
+
+    def difference(self, answers: Tensors, teacher: Tensors) -> Figure | None:
+        """See `Specimen`."""
+        split, material = self._part("test"), self._exported.material
+        own, rival = (self._problem.deciding(one, split, material) for one in (answers, teacher))
+        if own is None or rival is None:
+            return None
+        return difference(own, rival, split.sources, self._problem.resampling(split))
+
+    def _part(self, part: Part) -> Split:
+        dataset = self._exported.material.dataset
+        return dataset.test if part == "test" else dataset.validation
+
+    def _asked(self, split: Split) -> Tensors:
+        return self._problem.requests(self._exported.learned.load(), split, self.journal.recipe.seed)
+
+    def _observe(self, _: Epoch) -> None:
+        if time.monotonic() > self._end:
+            raise TimeUp

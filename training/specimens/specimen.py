@@ -1,0 +1,75 @@
+"""The contract between a search for variants and what it compresses."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Literal, Protocol, TypeAlias
+
+from training.bootstrap import Figure
+from training.compression.search.design import Design, Network
+from training.publish import Release
+from training.runtime import Runtime
+from training.serving import Served
+from training.session import Tensors
+from training.steps.journal import Journal
+from training.timing import EvaluateSettings, Predictor
+
+Part: TypeAlias = Literal["validation", "test"]
+"""Inputs that trials are judged on, and those that say in the end what was found."""
+
+
+class Specimen(Protocol):
+    """Something that has a file in floating point, which is the teacher, and knows what its variants are worth."""
+
+    journal: Journal[Any]
+    headline: str
+    """The figure that decides."""
+    smaller: bool
+    """Whether the smaller of two values of it is the better one."""
+    runtimes: Sequence[Runtime]
+    """What may compute it, the usual one first."""
+    routes: Sequence[str]
+    """How smaller networks can be had; none where nothing can be learnt."""
+    settings: EvaluateSettings
+    code: Sequence[ModuleType]
+    """What decides how variants are measured, besides what all are measured by."""
+
+    def decides(self, part: Part) -> Mapping[str, Any]:
+        """What else decides the figures on a part, for the key of a step."""
+        ...
+
+    def floating(self, network: Network) -> Path:
+        """The ONNX file of a network. Raises SettingsError if there is none of that size, Diverged, and TimeUp."""
+        ...
+
+    def samples(self) -> Tensors:
+        """Inputs of the file [N, ...] that ranges are learnt from: of the training part."""
+        ...
+
+    def release(self, design: Design, model: Path) -> Release:
+        """A variant as a model version that can be served, under a name of its own."""
+        ...
+
+    def requests(self, part: Part) -> Tensors:
+        """What is asked while it is timed: inputs [N, ...]."""
+        ...
+
+    def predictor(self, served: Served) -> Predictor:
+        """Whatever answers such requests."""
+        ...
+
+    def answers(self, served: Served, name: str, model: Path, part: Part) -> Tensors:
+        """What the variant `name`, whose file is `model`, makes of a part: what it is judged by."""
+        ...
+
+    def score(self, answers: Tensors, teacher: Tensors, part: Part) -> float:
+        """The headline figure, where the teacher's answers are known."""
+        ...
+
+    def figure(self, answers: Tensors, teacher: Tensors) -> Figure:
+        """The headline figure on the test part, with its interval."""
+        ...
+
+    def difference(self, answers: Tensors, teacher: Tensors) -> Figure | None:
+        """By how much that exceeds the teacher's, input by input; None where answers aren't to inputs."""
+        ...
