@@ -12,9 +12,9 @@ import numpy as np
 
 from service.errors import ArtifactError
 from training import checkpoint
+from training.compression.pruning.allocation import STEP
 from training.data.split import Dataset
 from training.fit import assess
-from training.networks.channels import STEP
 from training.networks.resnet import ResNet, ResNetConfig, multiply_adds
 from training.steps import learning
 from training.steps.journal import Journal

@@ -16,7 +16,7 @@ from service.errors import SettingsError
 from training import network_recipe
 from training.common_settings import CommonSettings
 from training.compression.distillation.settings import DistilSettings
-from training.compression.prune import PruneSettings
+from training.compression.pruning.settings import PruneSettings
 from training.compression.quantization.settings import QuantizeSettings
 from training.data.digits import DigitsSettings
 from training.language_recipe import LanguageRecipe

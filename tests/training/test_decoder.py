@@ -1,5 +1,7 @@
 """The decoder: what it sees, and that both ways of computing it agree."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -140,7 +142,7 @@ def test_the_same_seed_builds_the_same_network() -> None:
         ({"context": 1}, "context at least 2"),
     ],
 )
-def test_shapes_that_do_not_fit_are_refused(wrong: dict[str, int], text: str) -> None:
+def test_shapes_that_do_not_fit_are_refused(wrong: dict[str, Any], text: str) -> None:
     """Heads share the width, and cache heads the heads, without a rest."""
     with pytest.raises(ValueError, match=text):
         DecoderConfig(**wrong)

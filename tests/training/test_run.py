@@ -11,10 +11,10 @@ from rich.console import Console
 
 from service.artifact.card import CARD_NAME, Card, load_card, verify_files
 from training import checkpoint, run, serving
+from training.compression.pruning.allocation import STEP
 from training.data.split import Dataset
 from training.errors import ServingError
 from training.export import INPUT, OUTPUT
-from training.networks.channels import STEP
 from training.networks.resnet import ResNet
 from training.recipe import Recipe
 from training.session import open_session

@@ -26,7 +26,8 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from training.networks.layers import feed_forward, initialise_transformer
+from training.networks.checks import check_layers
+from training.networks.layers import WIDENING, feed_forward, initialise_transformer
 from training.seeding import seeded
 
 SLOWEST = 10_000.0
@@ -39,6 +40,9 @@ class DecoderConfig:
 
     Of those, `induction_heads` know a token by the key of the one before it.
 
+    A network that was made smaller says more: `head_size` numbers of each head, where 0 is the `width` over `heads`,
+    and the width of each layer's feed-forward part, `feeds`; empty means four times the `width`.
+
     `vocabulary` is the tokenizer's to decide.
     """
 
@@ -48,20 +52,34 @@ class DecoderConfig:
     cache_heads: int = 2
     induction_heads: int = 0
     context: int = 256
+    head_size: int = 0
+    feeds: tuple[int, ...] = ()
     vocabulary: int = 1000
 
     def __post_init__(self) -> None:
         if min(self.layers, self.width, self.heads, self.cache_heads, self.vocabulary) < 1 or self.context < 2:
             raise ValueError("layers, width, heads, cache_heads, context: must be at least 1, context at least 2")
-        if self.width % (2 * self.heads) or self.heads % self.cache_heads:
+        shared = self.head_size % 2 if self.head_size else self.width % (2 * self.heads)
+        if shared or self.head_size < 0 or self.heads % self.cache_heads:
             raise ValueError("width, heads: width must be an even multiple of heads, and heads one of cache_heads")
         if not 0 <= self.induction_heads <= self.cache_heads:
             raise ValueError("induction_heads: must be between 0 and cache_heads")
+        check_layers(self.layers, feeds=self.feeds)
+
+    @property
+    def size_of_head(self) -> int:
+        """How many numbers a query, a key or a value has."""
+        return self.head_size or self.width // self.heads
+
+    @property
+    def feed_widths(self) -> tuple[int, ...]:
+        """The widths of the feed-forward parts, layer by layer."""
+        return self.feeds or (WIDENING * self.width,) * self.layers
 
     @property
     def cache_shape(self) -> tuple[int, int, int, int, int]:
         """What is kept of one sequence: (L, 2, H, C, D)."""
-        return self.layers, 2, self.cache_heads, self.context, self.width // self.heads
+        return self.layers, 2, self.cache_heads, self.context, self.size_of_head
 
     @property
     def cache_bytes(self) -> int:
@@ -75,12 +93,12 @@ class Attention(nn.Module):
     def __init__(self, config: DecoderConfig) -> None:
         super().__init__()
         self._heads = config.cache_heads
-        self._size = config.width // config.heads
+        self._size = config.size_of_head
         self._group = config.heads // config.cache_heads
         self._induction = config.induction_heads
-        self.query = nn.Linear(config.width, config.width, bias=False)
+        self.query = nn.Linear(config.width, config.heads * self._size, bias=False)
         self.key_value = nn.Linear(config.width, 2 * config.cache_heads * self._size, bias=False)
-        self.out = nn.Linear(config.width, config.width, bias=False)
+        self.out = nn.Linear(config.heads * self._size, config.width, bias=False)
 
     def project(self, x: torch.Tensor, turn: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """`x` [N, T, W] as queries [N, H, G, T, D] and keys and values [2, N, H, T, D].
@@ -132,12 +150,12 @@ class Attention(nn.Module):
 class Layer(nn.Module):
     """Attention, then a feed-forward part, each added to what came in and normalised before."""
 
-    def __init__(self, config: DecoderConfig) -> None:
+    def __init__(self, config: DecoderConfig, feed: int) -> None:
         super().__init__()
         self.before_attention = nn.LayerNorm(config.width)
         self.attention = Attention(config)
         self.before_feed = nn.LayerNorm(config.width)
-        self.feed = feed_forward(config.width)
+        self.feed = feed_forward(config.width, feed)
 
     def forward(self, x: torch.Tensor, turn: torch.Tensor) -> torch.Tensor:
         """`x` [N, T, W] after the layer, where nothing came before."""
@@ -168,7 +186,7 @@ class Decoder(nn.Module):
         super().__init__()
         self.config = config
         self.tokens = nn.Embedding(config.vocabulary, config.width)
-        self.layers = nn.ModuleList(Layer(config) for _ in range(config.layers))
+        self.layers = nn.ModuleList(Layer(config, feed) for feed in config.feed_widths)
         self.norm = nn.LayerNorm(config.width)
         initialise_transformer(self, layers=config.layers, added=("attention.out.weight", "feed.2.weight"))
 
@@ -202,7 +220,7 @@ class Decoder(nn.Module):
 
     def _turn(self, places: torch.Tensor) -> torch.Tensor:
         """Cosine and sine, [2, N, T, D], of how far each pair of a head's D numbers is turned at `places` [N, T]."""
-        pairs = self.config.width // self.config.heads // 2
+        pairs = self.config.size_of_head // 2
         speeds = SLOWEST ** (-torch.arange(pairs, device=places.device) / pairs)
         angles = (places[:, :, None] * speeds).repeat(1, 1, 2)
         return torch.stack([angles.cos(), angles.sin()])

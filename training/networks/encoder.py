@@ -13,8 +13,8 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from training.networks.checks import check_choice, check_counts, check_dropout
-from training.networks.layers import feed_forward, initialise_transformer
+from training.networks.checks import check_choice, check_counts, check_dropout, check_layers
+from training.networks.layers import WIDENING, feed_forward, initialise_transformer
 
 Head = Literal["text", "tokens", "embedding"]
 Places = Literal["learnt", "rotary"]
@@ -31,6 +31,10 @@ class EncoderConfig:
     and keys are turned by it (`rotary`), so that attention goes by how far apart tokens are: what one means to its
     neighbour is learnt once, and not at every place. `vocabulary` and `length`, the most tokens of a text, are the
     data's to decide; token 0 is padding.
+
+    A network that was made smaller says more: `head_size` numbers of each head, where 0 is the `width` over `heads`,
+    and for each layer its heads, `layer_heads`, and the width of its feed-forward part, `feeds`; empty means `heads`
+    for all, and four times the `width`.
     """
 
     layers: int = 2
@@ -39,6 +43,9 @@ class EncoderConfig:
     dropout: float = 0.1
     head: Head = "text"
     places: Places = "learnt"
+    head_size: int = 0
+    layer_heads: tuple[int, ...] = ()
+    feeds: tuple[int, ...] = ()
     vocabulary: int = 1000
     length: int = 128
     classes: int = 2
@@ -49,26 +56,46 @@ class EncoderConfig:
         check_dropout(self.dropout)
         if self.vocabulary < 2:
             raise ValueError("vocabulary: must be at least 2, since token 0 is padding")
-        if self.width % self.heads:
+        if self.head_size < 0 or (not self.head_size and self.width % self.heads):
             raise ValueError("width, heads: width must be a multiple of heads")
+        check_layers(self.layers, layer_heads=self.layer_heads, feeds=self.feeds)
         check_choice("places", self.places, get_args(Places))
-        if self.places == "rotary" and self.width // self.heads % 2:
+        if self.places == "rotary" and self.shapes[0].head_size % 2:
             raise ValueError("width, heads: width must be an even multiple of heads where places are rotary")
+
+    @property
+    def shapes(self) -> tuple["LayerShape", ...]:
+        """The layers in order."""
+        size = self.head_size or self.width // self.heads
+        heads = self.layer_heads or (self.heads,) * self.layers
+        feeds = self.feeds or (WIDENING * self.width,) * self.layers
+        return tuple(
+            LayerShape(heads=count, head_size=size, feed=feed) for count, feed in zip(heads, feeds, strict=True)
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class LayerShape:
+    """One layer of a config: its heads, the numbers of each, and the width of its feed-forward part."""
+
+    heads: int
+    head_size: int
+    feed: int
 
 
 class Layer(nn.Module):
     """Attention, then a feed-forward part, each added to what came in and normalised before."""
 
-    def __init__(self, config: EncoderConfig) -> None:
+    def __init__(self, config: EncoderConfig, shape: LayerShape) -> None:
         super().__init__()
-        self._heads = config.heads
+        self._heads = shape.heads
         self._dropout = config.dropout
         self._rotary = config.places == "rotary"
         self.before_attention = nn.LayerNorm(config.width)
-        self.query_key_value = nn.Linear(config.width, 3 * config.width)
-        self.mix = nn.Linear(config.width, config.width)
+        self.query_key_value = nn.Linear(config.width, 3 * shape.heads * shape.head_size)
+        self.mix = nn.Linear(shape.heads * shape.head_size, config.width)
         self.before_feed = nn.LayerNorm(config.width)
-        self.feed = feed_forward(config.width)
+        self.feed = feed_forward(config.width, shape.feed)
         self.dropout = nn.Dropout(config.dropout)
 
     def forward(self, x: torch.Tensor, visible: torch.Tensor, places: torch.Tensor) -> torch.Tensor:
@@ -83,7 +110,7 @@ class Layer(nn.Module):
             query, key = _turned(query, places), _turned(key, places)
         dropout = self._dropout if self.training else 0.0
         mixed = functional.scaled_dot_product_attention(query, key, value, attn_mask=visible, dropout_p=dropout)
-        return mixed.transpose(1, 2).flatten(2)  # [N, H, T, D] to [N, T, W]
+        return mixed.transpose(1, 2).flatten(2)  # [N, H, T, D] to [N, T, H * D]
 
 
 class Encoder(nn.Module):
@@ -95,7 +122,7 @@ class Encoder(nn.Module):
         self.tokens = nn.Embedding(config.vocabulary, config.width)
         self.places = nn.Embedding(config.length, config.width) if config.places == "learnt" else None
         self.dropout = nn.Dropout(config.dropout)
-        self.layers = nn.ModuleList(Layer(config) for _ in range(config.layers))
+        self.layers = nn.ModuleList(Layer(config, shape) for shape in config.shapes)
         self.norm = nn.LayerNorm(config.width)
         self.head = nn.Linear(config.width, config.width if config.head == "embedding" else config.classes)
         initialise_transformer(self, layers=config.layers, added=("mix.weight", "feed.2.weight"))

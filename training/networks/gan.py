@@ -11,7 +11,7 @@ from itertools import pairwise
 import torch
 from torch import nn
 
-from training.networks.checks import check_counts
+from training.networks.checks import check_counts, check_layers
 from training.networks.layers import DEVIATION
 
 SMALLEST = 16
@@ -28,22 +28,37 @@ class GANConfig:
 
     `width` is that of the layers next to the image; each further from it has twice the channels and half the sides.
     `code` is how many numbers of noise an image is made of. The sides of images are `size` pixels, a power of two.
+    `generator` and `discriminator` are the channels of the layers of either, from the image inwards, where those are
+    others; empty means what `width` says.
     """
 
     width: int = 32
     code: int = 64
     channels: int = 1
     size: int = 16
+    generator: tuple[int, ...] = ()
+    discriminator: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         check_counts(width=self.width, code=self.code, channels=self.channels)
         if self.size < SMALLEST or self.size & (self.size - 1):
             raise ValueError(f"size: must be a power of two, and at least {SMALLEST}")
+        check_layers(len(self.widths), generator=self.generator, discriminator=self.discriminator)
 
     @property
     def widths(self) -> tuple[int, ...]:
         """Channels from the image inwards, while its sides halve until they are 4."""
         return tuple(self.width << stage for stage in range((self.size // FIRST).bit_length() - 1))
+
+    @property
+    def generator_widths(self) -> tuple[int, ...]:
+        """Channels of the generator's layers, from the image inwards."""
+        return self.generator or self.widths
+
+    @property
+    def discriminator_widths(self) -> tuple[int, ...]:
+        """Channels of the discriminator's layers, from the image inwards."""
+        return self.discriminator or self.widths
 
 
 class GAN(nn.Module):
@@ -71,13 +86,14 @@ class Discriminator(nn.Module):
     def __init__(self, config: GANConfig) -> None:
         super().__init__()
         # No normalisation where pixels come in, nor where they go out of the generator (DCGAN, section 3).
-        self.layers = nn.Sequential(nn.Conv2d(config.channels, config.widths[0], 4, stride=2, padding=1))
-        for inputs, width in pairwise(config.widths):
+        widths = config.discriminator_widths
+        self.layers = nn.Sequential(nn.Conv2d(config.channels, widths[0], 4, stride=2, padding=1))
+        for inputs, width in pairwise(widths):
             self.layers.append(nn.LeakyReLU(LEAK))
             self.layers.append(nn.Conv2d(inputs, width, 4, stride=2, padding=1, bias=False))
             self.layers.append(nn.BatchNorm2d(width))
         self.layers.append(nn.LeakyReLU(LEAK))
-        self.layers.append(nn.Conv2d(config.widths[-1], 1, FIRST)).append(nn.Flatten(0))
+        self.layers.append(nn.Conv2d(widths[-1], 1, FIRST)).append(nn.Flatten(0))
 
     def forward(self, pixels: torch.Tensor) -> torch.Tensor:
         """`pixels` float32 [N, channels, size, size] in [0, 1], shares of 255, to logits [N]."""
@@ -87,7 +103,7 @@ class Discriminator(nn.Module):
 
 def _generator(config: GANConfig) -> nn.Sequential:
     """Noise [N, code] to pixels in [0, 1]: from 4 x 4 on, each layer doubles the sides."""
-    inwards = config.widths[::-1]
+    inwards = config.generator_widths[::-1]
     layers = nn.Sequential(nn.Unflatten(1, (config.code, 1, 1)))
     layers.append(nn.ConvTranspose2d(config.code, inwards[0], FIRST, bias=False))
     for inputs, width in pairwise(inwards):

@@ -59,9 +59,9 @@ def conv_norm(inputs: int, outputs: int, *, kernel: int = 3, stride: int = 1, gr
     return nn.Sequential(convolution, nn.BatchNorm2d(outputs))
 
 
-def feed_forward(width: int) -> nn.Sequential:
-    """What a transformer does to each token by itself: [..., W] to [..., W]."""
-    return nn.Sequential(nn.Linear(width, WIDENING * width), nn.GELU(), nn.Linear(WIDENING * width, width))
+def feed_forward(width: int, inner: int) -> nn.Sequential:
+    """What a transformer does to each token by itself: [..., W] to [..., W], by way of `inner` numbers."""
+    return nn.Sequential(nn.Linear(width, inner), nn.GELU(), nn.Linear(inner, width))
 
 
 def initialise(network: nn.Module, activation: Activation = "relu") -> None:

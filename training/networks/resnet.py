@@ -3,19 +3,16 @@
 Source: K. He et al., "Deep Residual Learning for Image Recognition", CVPR 2016; basic blocks, one stage a width.
 """
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
+from dataclasses import dataclass
 
 import torch
 from torch import nn
 from torch.nn import functional
 
-from training.networks.channels import ChannelGroup
 from training.networks.checks import check_embedding, check_pixels
 from training.networks.layers import conv_norm, scaled_pixels
 from training.seeding import seeded
-
-NORM = ("weight", "bias", "running_mean", "running_var")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,45 +116,6 @@ def block_shapes(config: ResNetConfig) -> Iterator[BlockShape]:
             stride = 2 if stage > 0 and index == 0 else 1
             yield BlockShape(stage=stage, inputs=inputs, inner=inner, outputs=outputs, stride=stride)
             inputs = outputs
-
-
-def channel_groups(config: ResNetConfig) -> tuple[ChannelGroup, ...]:
-    """A group `stage<i>` for what the residual sums of a stage tie, and a group `inner<i>` between two convolutions."""
-    groups = []
-    axes: dict[int, list[tuple[str, int]]] = {stage: [] for stage in range(len(config.widths))}
-    gates: dict[int, list[str]] = {stage: [] for stage in axes}
-
-    def leads(module: str, source: list[tuple[str, int]], target: list[tuple[str, int]]) -> str:
-        source.append((f"{module}.0.weight", 1))
-        target.extend(((f"{module}.0.weight", 0), *((f"{module}.1.{name}", 0) for name in NORM)))
-        return f"{module}.1"
-
-    gates[0].append(leads("stem", [], axes[0]))
-    before = 0
-    for index, shape in enumerate(block_shapes(config)):
-        path, inner = f"stages.{index}", list[tuple[str, int]]()
-        gate = leads(f"{path}.first", axes[before], inner)
-        gates[shape.stage].append(leads(f"{path}.second", inner, axes[shape.stage]))
-        if shape.projects:
-            gates[shape.stage].append(leads(f"{path}.shortcut", axes[before], axes[shape.stage]))
-        groups.append(ChannelGroup(name=f"inner{index}", width=shape.inner, axes=tuple(inner), gates=(gate,)))
-        before = shape.stage
-    axes[before].append(("head.weight", 1))
-    groups.extend(
-        ChannelGroup(name=f"stage{stage}", width=width, axes=tuple(axes[stage]), gates=tuple(gates[stage]))
-        for stage, width in enumerate(config.widths)
-    )
-    return tuple(groups)
-
-
-def resized(config: ResNetConfig, widths: Mapping[str, int]) -> ResNetConfig:
-    """The config with these widths of its channel groups; groups that aren't named stay as they are."""
-    now = {group.name: group.width for group in channel_groups(config)} | dict(widths)
-    return replace(
-        config,
-        widths=tuple(now[f"stage{stage}"] for stage in range(len(config.widths))),
-        inner=tuple(now[f"inner{index}"] for index in range(len(config.widths) * config.blocks)),
-    )
 
 
 def multiply_adds(config: ResNetConfig, side: int) -> int:

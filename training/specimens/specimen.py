@@ -21,18 +21,40 @@ Part: TypeAlias = Literal["validation", "test"]
 class Specimen(Protocol):
     """Something that has a file in floating point, which is the teacher, and knows what its variants are worth."""
 
-    journal: Journal[Any]
-    headline: str
-    """The figure that decides."""
-    smaller: bool
-    """Whether the smaller of two values of it is the better one."""
-    runtimes: Sequence[Runtime]
-    """What may compute it, the usual one first."""
-    routes: Sequence[str]
-    """How smaller networks can be had; none where nothing can be learnt."""
-    settings: EvaluateSettings
-    code: Sequence[ModuleType]
-    """What decides how variants are measured, besides what all are measured by."""
+    @property
+    def journal(self) -> Journal[Any]:
+        """What it was made in, and variants are."""
+        ...
+
+    @property
+    def headline(self) -> str:
+        """The figure that decides."""
+        ...
+
+    @property
+    def smaller(self) -> bool:
+        """Whether the smaller of two values of it is the better one."""
+        ...
+
+    @property
+    def runtimes(self) -> Sequence[Runtime]:
+        """What may compute it, the usual one first."""
+        ...
+
+    @property
+    def routes(self) -> Sequence[str]:
+        """How smaller networks can be had; none where nothing can be learnt."""
+        ...
+
+    @property
+    def settings(self) -> EvaluateSettings:
+        """How long to measure."""
+        ...
+
+    @property
+    def code(self) -> Sequence[ModuleType]:
+        """What decides how variants are measured, besides what all are measured by."""
+        ...
 
     def decides(self, part: Part) -> Mapping[str, Any]:
         """What else decides the figures on a part, for the key of a step."""

@@ -14,14 +14,18 @@ import numpy as np
 import torch
 
 from training import checkpoint, data, fit, fitted, networks, optimization, seeding, tasks
-from training.compression import distillation
-from training.compression import prune as pruning
+from training.compression import distillation, pruning
 from training.compression.distillation.lesson import Lesson, lesson
-from training.compression.prune import Cost, PruneSettings
+from training.compression.pruning import importance
+from training.compression.pruning.catalogue import units_of
+from training.compression.pruning.cost import Cost, counts_of, measure
+from training.compression.pruning.kinds import resnet
+from training.compression.pruning.narrowing import prune as narrower
+from training.compression.pruning.settings import PruneSettings
 from training.data import digits
 from training.data.batches import Batch, Batches
 from training.data.split import Dataset
-from training.networks.resnet import ResNet, ResNetConfig, build, channel_groups, multiply_adds
+from training.networks.resnet import ResNet, ResNetConfig, build, multiply_adds
 from training.optimization.settings import FitSettings
 from training.steps import fitting
 from training.steps.fitting import NETWORK
@@ -91,7 +95,6 @@ def distil(journal: Journal, teacher: Trained, dataset: Dataset) -> Trained:
 def prune(journal: Journal, teacher: Trained, dataset: Dataset) -> Trained:
     """The teacher, made narrower round by round; after each round it learns again from what it was."""
     settings = journal.recipe.prune
-    side = dataset.train.inputs.shape[-1]
     whole = Cost(multiply_adds=teacher.facts.multiply_adds, parameters=teacher.facts.parameters)
     now, steps = teacher, list[str]()
     for number in range(settings.rounds):
@@ -100,12 +103,10 @@ def prune(journal: Journal, teacher: Trained, dataset: Dataset) -> Trained:
         inputs = {"network": now.checkpoint, "teacher": teacher.checkpoint, "prune": settings, "limit": limit}
         inputs |= {"distil": journal.recipe.distil, "task": journal.recipe.task}
         taught = partial(_by_teacher, journal, teacher, dataset)
-        few = replace(settings.fit, batch_size=pruning.BATCH)
+        few = replace(settings.fit, batch_size=importance.BATCH)
         shown = partial(batches(journal, name, dataset, few).first, settings.samples)
-        make = partial(
-            _narrower, now.checkpoint, settings, task=journal.recipe.task, shown=shown, limit=limit, side=side
-        )
-        code = (pruning, distillation)
+        make = partial(_narrower, now.checkpoint, settings, task=journal.recipe.task, shown=shown, limit=limit)
+        code = (pruning, resnet, distillation)
         _fit(journal, name, dataset, settings.fit, inputs=inputs, make=make, taught=taught, code=code)
         steps.append(name)
         now = _trained(journal, PRUNED, TEACHER, tuple(steps), dataset)
@@ -197,7 +198,7 @@ def _trained(journal: Journal, variant: str, parent: str | None, steps: tuple[st
     facts = Facts(
         parent=parent,
         steps=steps,
-        widths={group.name: group.width for group in channel_groups(network.config)},
+        widths=counts_of(units_of(network.config)),
         parameters=sum(parameter.numel() for parameter in network.parameters()),
         multiply_adds=multiply_adds(network.config, dataset.train.inputs.shape[-1]),
         validation_accuracy=fitted.epochs[fitted.best].validation["accuracy"],
@@ -228,11 +229,14 @@ def _narrower(
     task: Task,
     shown: Callable[[], Iterator[Batch]],
     limit: Cost,
-    side: int,
 ) -> ResNet:
     network = checkpoint.load_network(path, ResNet)
-    importance = pruning.estimate(network, task, shown())
-    return pruning.prune(network, importance, limit=limit, side=side, narrowest=settings.narrowest)
+    image = next(shown()).inputs[:1]
+    ledger = measure(network, units_of(network.config), lambda one: one(image))
+    worth = importance.estimate(network, settings.importance, task=task, batches=shown)
+    smaller = narrower(network, worth, ledger=ledger, limit=limit, rules=settings.rules)
+    assert isinstance(smaller, ResNet)
+    return smaller
 
 
 def _sized(config: ResNetConfig, dataset: Dataset, shown: Batches) -> ResNetConfig:

@@ -15,8 +15,8 @@ from torch import nn
 
 from service.errors import SettingsError
 from training.compression.distillation.layers import spread
+from training.compression.pruning.allocation import STEP
 from training.networks.catalogue import kind_of
-from training.networks.channels import STEP
 
 SHARES = tuple(eighth / 8 for eighth in range(1, 9))
 """Of the width, and of the depth, that students are looked for with."""

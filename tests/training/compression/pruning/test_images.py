@@ -10,14 +10,20 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.training.compression.pruning.prunable import random_importance
 from tests.training.shapes import CONFIGS, lively, pixels
 from training import checkpoint
-from training.compression.prune import Cost, Importance, PruneSettings, cost, estimate, narrow, prune
+from training.compression.pruning.allocation import STEP, Rules, allocate, most_important
+from training.compression.pruning.catalogue import resized, units_of
+from training.compression.pruning.cost import Cost, Ledger, counts_of, measure
+from training.compression.pruning.importance import Importance, estimate
+from training.compression.pruning.narrowing import prune
+from training.compression.pruning.settings import PruneSettings
+from training.compression.pruning.units import unit_sets
 from training.data.batches import Batch
 from training.data.split import Dataset
 from training.export import Probabilities, export
-from training.networks.channels import STEP
-from training.networks.resnet import ResNet, ResNetConfig, channel_groups, multiply_adds, resized
+from training.networks.resnet import ResNet, ResNetConfig, multiply_adds, parameters
 from training.optimization.settings import FitSettings
 from training.tasks.classification import Classification
 
@@ -28,13 +34,33 @@ KEEP = st.floats(0.01, 1.0)
 WIDE = ResNetConfig(widths=(32, 48), blocks=2, mean=0.3, deviation=0.4)
 
 
-def importance_of(config: ResNetConfig, seed: int) -> Importance:
-    random = torch.Generator().manual_seed(seed)
-    return {group.name: torch.rand(group.width, generator=random) ** 4 for group in channel_groups(config)}
-
-
 def widths_of(config: ResNetConfig) -> dict[str, int]:
-    return {group.name: group.width for group in channel_groups(config)}
+    return counts_of(units_of(config))
+
+
+def ledger_of(config: ResNetConfig, side: int = SIDE) -> Ledger:
+    image = pixels(1, config.channels, count=1, side=side)
+    return measure(ResNet(config), units_of(config), lambda network: network(image))
+
+
+def cost(config: ResNetConfig, side: int = SIDE) -> Cost:
+    return Cost(multiply_adds=multiply_adds(config, side), parameters=parameters(config))
+
+
+def narrow(config: ResNetConfig, importance: Importance, *, limit: Cost, narrowest: int = STEP) -> ResNetConfig:
+    counts = allocate(ledger_of(config), importance, limit=limit, rules=Rules(narrowest=narrowest))
+    return resized(config, counts)
+
+
+def taylor(network: ResNet, seed: int, count: int = 2) -> Importance:
+    shown = batches(network.config, seed, count)
+    return estimate(network, "taylor", task=Classification(), batches=lambda: shown)
+
+
+def pruned(network: ResNet, importance: Importance, *, limit: Cost, side: int = SIDE) -> ResNet:
+    found = prune(network, importance, ledger=ledger_of(network.config, side), limit=limit, rules=Rules())
+    assert isinstance(found, ResNet)
+    return found
 
 
 def part_of(whole: Cost, share: float, parameters: float = 1.0) -> Cost:
@@ -62,13 +88,13 @@ def test_the_cost_is_at_most_what_was_asked(
     config: ResNetConfig, seed: int, keep: tuple[float, float], least: int
 ) -> None:
     """Widths are multiples of 16, none grows or gets too narrow, and both limits hold wherever they can."""
-    limit = part_of(cost(config, SIDE), *keep)
-    found = narrow(config, importance_of(config, seed), limit=limit, side=SIDE, narrowest=least)
+    limit = part_of(cost(config), *keep)
+    found = narrow(config, random_importance(config, seed), limit=limit, narrowest=least)
     before = widths_of(config)
     for name, width in widths_of(found).items():
         assert 0 == width % STEP
         assert min(least, before[name]) <= width <= before[name]
-    floor, left = cost(narrowest(config, least), SIDE), cost(found, SIDE)
+    floor, left = cost(narrowest(config, least)), cost(found)
     assert left.multiply_adds <= max(limit.multiply_adds, floor.multiply_adds)
     assert left.parameters <= max(limit.parameters, floor.parameters)
 
@@ -76,56 +102,54 @@ def test_the_cost_is_at_most_what_was_asked(
 @given(config=CONFIGS, seed=SEEDS, keep=st.tuples(KEEP, KEEP))
 def test_less_is_never_wider(config: ResNetConfig, seed: int, keep: tuple[float, float]) -> None:
     """A smaller limit leaves every group as narrow or narrower."""
-    whole, importance = cost(config, SIDE), importance_of(config, seed)
-    small, large = (
-        widths_of(narrow(config, importance, limit=part_of(whole, share), side=SIDE)) for share in sorted(keep)
-    )
+    whole, importance = cost(config), random_importance(config, seed)
+    small, large = (widths_of(narrow(config, importance, limit=part_of(whole, share))) for share in sorted(keep))
     assert all(small[name] <= large[name] for name in large)
 
 
 @given(config=CONFIGS, seed=SEEDS)
 def test_a_network_within_the_limit_stays_as_it_is(config: ResNetConfig, seed: int) -> None:
     """Nothing is cut without need."""
-    limit = cost(config, SIDE)
-    assert config == narrow(config, importance_of(config, seed), limit=limit, side=SIDE)
+    limit = cost(config)
+    assert config == narrow(config, random_importance(config, seed), limit=limit)
 
 
 @given(config=CONFIGS)
 def test_the_cost_is_that_of_the_network(config: ResNetConfig) -> None:
     """The weights that a config is said to cost are those of the network that is built from it."""
     weights = sum(parameter.numel() for parameter in ResNet(config).parameters())
-    assert Cost(multiply_adds=multiply_adds(config, SIDE), parameters=weights) == cost(config, SIDE)
+    assert Cost(multiply_adds=multiply_adds(config, SIDE), parameters=weights) == cost(config)
 
 
 def test_it_cuts_where_least_is_lost_for_each_multiplication_saved() -> None:
     """A group whose channels matter a million times less is the first to be narrowed, and to the end."""
     for name in ("inner1", "inner3", "stage1"):
-        importance = {**importance_of(WIDE, 1), name: torch.full((widths_of(WIDE)[name],), 1e-9)}
-        limit = cost(resized(WIDE, {name: STEP}), SIDE)
-        assert {**widths_of(WIDE), name: STEP} == widths_of(narrow(WIDE, importance, limit=limit, side=SIDE))
+        importance = {**random_importance(WIDE, 1), name: torch.full((widths_of(WIDE)[name],), 1e-9)}
+        limit = cost(resized(WIDE, {name: STEP}))
+        assert {**widths_of(WIDE), name: STEP} == widths_of(narrow(WIDE, importance, limit=limit))
 
 
 @settings(max_examples=25)
 @given(config=CONFIGS, seed=SEEDS, keep=st.floats(0.05, 0.7))
 def test_tensors_get_smaller_and_nothing_is_masked(config: ResNetConfig, seed: int, keep: float) -> None:
     """Shapes are those of a network built narrower, the weights those that were kept, and no channel is zeros."""
-    network, importance = lively(config, seed), importance_of(config, seed)
+    network, importance = lively(config, seed), random_importance(config, seed)
     before = copy.deepcopy(network.state_dict())
-    limit = part_of(cost(config, SIDE), keep)
-    narrower = prune(network, importance, limit=limit, side=SIDE)
+    limit = part_of(cost(config), keep)
+    narrower = pruned(network, importance, limit=limit)
 
-    expected = narrow(config, importance, limit=limit, side=SIDE)
+    expected = narrow(config, importance, limit=limit)
     weights = narrower.state_dict()
     assert expected == narrower.config
     assert not narrower.training
     assert {name: tensor.shape for name, tensor in ResNet(expected).state_dict().items()} == {
         name: tensor.shape for name, tensor in weights.items()
     }
-    for group in channel_groups(expected):
-        kept = torch.sort(torch.topk(importance[group.name], group.width).indices).values
-        gate = f"{group.gates[0]}.running_mean"
+    for group in unit_sets(units_of(expected)):
+        kept = most_important(importance[group.name], group.count)
+        gate = f"{group.norms[0]}.running_mean"
         assert torch.equal(before[gate][kept], weights[gate])
-        for name, axis in group.axes:
+        for name, axis in ((one.tensor, one.axis) for one in group.axes(weights)):
             others = [other for other in range(weights[name].dim()) if other != axis]
             assert (weights[name].abs().sum(dim=others) > 0).all() if others else (weights[name] != 0).all()
     assert all(torch.equal(value, network.state_dict()[name]) for name, value in before.items())
@@ -140,7 +164,7 @@ def test_parameters_and_checkpoint_shrink_with_the_network(
     """Fewer channels are fewer parameters and a smaller file, in the same proportion."""
     folder = tmp_path_factory.mktemp("sizes")
     network = lively(config, seed)
-    narrower = prune(network, importance_of(config, seed), limit=Cost(multiply_adds=1, parameters=1), side=SIDE)
+    narrower = pruned(network, random_importance(config, seed), limit=Cost(multiply_adds=1, parameters=1))
     assert widths_of(narrowest(config)) == widths_of(narrower.config)
     saved = 0
     for name, one in (("whole", network), ("narrow", narrower)):
@@ -154,7 +178,7 @@ def test_the_exported_file_shrinks(dataset: Dataset, tmp_path: Path) -> None:
     """A network of a quarter of the multiplications makes an ONNX file of less than half the bytes."""
     network = lively(ResNetConfig(widths=(48, 64)), 1)
     limit = part_of(cost(network.config, 16), 0.25)
-    narrower = prune(network, importance_of(network.config, 1), limit=limit, side=16)
+    narrower = pruned(network, random_importance(network.config, 1), limit=limit, side=16)
     sizes = []
     for name, one in (("whole", network), ("narrow", narrower)):
         export(Probabilities(one), [dataset.validation.inputs], tmp_path / name)
@@ -168,24 +192,24 @@ def test_channels_that_contribute_nothing_go_first(config: ResNetConfig, seed: i
     """Channels whose gates are closed come last in every group, so that cutting just them changes no answer."""
     network = lively(config, seed)
     dead: dict[str, torch.Tensor] = {}
-    for group in channel_groups(config):
-        count = data.draw(st.sampled_from(range(0, group.width, STEP)))
-        order = torch.randperm(group.width, generator=torch.Generator().manual_seed(seed))
+    for group in unit_sets(units_of(config)):
+        count = data.draw(st.sampled_from(range(0, group.count, STEP)))
+        order = torch.randperm(group.count, generator=torch.Generator().manual_seed(seed))
         dead[group.name] = order[:count]
-        for gate in group.gates:
+        for gate in group.norms:
             norm = network.get_submodule(gate)
             assert isinstance(norm, torch.nn.BatchNorm2d)
             with torch.no_grad():
                 norm.weight[order[:count]] = 0
                 norm.bias[order[:count]] = 0
-    importance = estimate(network, Classification(), batches(config, seed))
-    for group in channel_groups(config):
+    importance = taylor(network, seed)
+    for group in unit_sets(units_of(config)):
         last = set(torch.argsort(importance[group.name], stable=True)[: len(dead[group.name])].tolist())
         worthless = set(torch.nonzero(importance[group.name] == 0).flatten().tolist())
         assert set(dead[group.name].tolist()) <= last | worthless
 
     alive = resized(config, {name: width - len(dead[name]) for name, width in widths_of(config).items()})
-    narrower = prune(network, importance, limit=cost(alive, SIDE), side=SIDE)
+    narrower = pruned(network, importance, limit=cost(alive))
     images = pixels(seed, config.channels)
     if widths_of(alive) == widths_of(narrower.config):
         with torch.inference_mode():
@@ -198,10 +222,10 @@ def test_estimating_leaves_the_network_alone(config: ResNetConfig, seed: int) ->
     """Weights, running statistics and gradients stay, and the estimate is repeatable, finite and not negative."""
     network = lively(config, seed)
     before = copy.deepcopy(network.state_dict())
-    importance = estimate(network, Classification(), batches(config, seed))
+    importance = taylor(network, seed)
     assert all(torch.equal(value, network.state_dict()[name]) for name, value in before.items())
     assert all(parameter.grad is None for parameter in network.parameters())
-    again = estimate(network, Classification(), batches(config, seed))
+    again = taylor(network, seed)
     assert widths_of(config) == {name: len(values) for name, values in importance.items()}
     for name, values in importance.items():
         assert torch.equal(values, again[name])
@@ -213,7 +237,7 @@ def test_the_estimate_is_the_derivative_by_the_gate() -> None:
     """Closing a channel's gate a little changes the loss as the estimate says: its root is the slope at the gate."""
     network = lively(ResNetConfig(widths=(16,), channels=1), 3)
     (batch,) = batches(network.config, 3, count=1)
-    importance = estimate(network, Classification(), [batch])
+    importance = taylor(network, 3, count=1)
     norm = network.get_submodule("stages.0.first.1")
     assert isinstance(norm, torch.nn.BatchNorm2d)
 
