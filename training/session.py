@@ -60,9 +60,14 @@ def open_stepper(path: Path, *, threads: int = 1) -> Step:
     return step
 
 
-def _session(model: Path | bytes, threads: int) -> onnxruntime.InferenceSession:
+def session_options(threads: int = 1) -> onnxruntime.SessionOptions:
+    """How files are run here, and in the service: every optimization, and no thread that spins."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.log_severity_level = 4  # an error is raised as well
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    return options
+
+
+def _session(model: Path | bytes, threads: int) -> onnxruntime.InferenceSession:
+    return onnxruntime.InferenceSession(model, session_options(threads), providers=["CPUExecutionProvider"])

@@ -1,0 +1,43 @@
+"""Loads a model, runs it, and says what memory that took: a program, started by `footprint`.
+
+The kernel's high-water mark of this program's own memory is what counts (`VmHWM`, see proc(5)): `ru_maxrss` would begin
+with that of the process which started it.
+"""
+
+import json
+import sys
+from contextlib import suppress
+from pathlib import Path
+
+import numpy as np
+
+from training.session import open_model
+
+_OWN = Path("/proc/self")
+_FORGET = "5"
+"""Written to `clear_refs`, it makes the high-water mark begin anew."""
+
+
+def main(model: str, samples: str, runs: str, threads: str) -> None:
+    """Print peak and own bytes as JSON."""
+    with np.load(samples, allow_pickle=False) as file:
+        inputs = {name: file[name] for name in file.files}
+    with suppress(OSError):
+        (_OWN / "clear_refs").write_text(_FORGET)
+    before = _bytes("VmRSS")
+    run = open_model(Path(model), threads=int(threads))
+    for _ in range(int(runs)):
+        run(inputs)
+    peak = _bytes("VmHWM")
+    sys.stdout.write(json.dumps({"peak": peak, "own": max(peak - before, 0)}))
+
+
+def _bytes(field: str) -> int:
+    for line in (_OWN / "status").read_text(encoding="utf-8").splitlines():
+        if line.startswith(field):
+            return int(line.split()[1]) * 1024
+    raise SystemExit(f"the kernel doesn't say {field}")
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
