@@ -82,15 +82,19 @@ class CompressionReport:
         rows = {one.variant: one for one in self.rows}
         objective, budget = self.budget.objective, self.budget
         chosen = rows[self.chosen]
-        found = f"{self.chosen}: {_times(chosen, objective)} by {objective}, {_lost(chosen, self.headline)}"
+        found = f"{self.chosen}: {_times(chosen, objective)} by {objective}, {self._told(chosen)}"
         if self.met:
             return f"goal met by {found}"
         asked = f"asked is {budget.at_least:.2f}x at no more than {budget.max_drop:.2%} lost"
         if self.nearest is None:
             return f"goal missed; best within the budget is {found}; {asked}; nothing gains that"
         miss = rows[self.nearest]
-        cost = f"{_times(miss, objective)} would cost {_lost(miss, self.headline)}, by {self.nearest}"
+        cost = f"{_times(miss, objective)} would cost {self._told(miss)}, by {self.nearest}"
         return f"goal missed; best within the budget is {found}; {asked}; {cost}"
+
+    def _told(self, row: Row) -> str:
+        assert row.drop is not None  # of those that failed nothing is said
+        return f"{self.headline} {row.score:.4g}, {lost(row.drop)}"
 
     def to_json(self) -> bytes:
         """All of it as indented JSON."""
@@ -102,6 +106,8 @@ def _times(row: Row, objective: Objective) -> str:
     return f"{gained(row.gain, objective):.2f}x"
 
 
-def _lost(row: Row, headline: str) -> str:
-    assert row.drop is not None
-    return f"{headline} {row.score:.4g}, {abs(row.drop):.2%} {'lost' if row.drop >= 0 else 'won'}"
+def lost(drop: float) -> str:
+    """A drop as people read it."""
+    if round(drop, 4) == 0:
+        return "nothing lost"
+    return f"{abs(drop):.2%} {'lost' if drop > 0 else 'won'}"

@@ -83,6 +83,7 @@ class Exploration:
         self._specimen = specimen
         self._journal = specimen.journal
         self._end = end
+        self._files: dict[Design, Path] = {}
 
     @property
     def routes(self) -> Sequence[str]:
@@ -95,7 +96,7 @@ class Exploration:
         operators = graph.operators_in(self._file(Design()))
         found = list(STATIC) if operators & PRODUCTS else []
         found += [DYNAMIC] if operators & {"Gemm", "LSTM", "MatMul"} else []
-        return [*found, *WEIGHTS] if operators & {"Gemm", "MatMul"} else found
+        return [*found, *WEIGHTS] if "MatMul" in operators else found
 
     @property
     def runtimes(self) -> Sequence[Runtime]:
@@ -129,12 +130,15 @@ class Exploration:
 
     def _file(self, design: Design) -> Path:
         """A variant's file. Raises ArtifactError if it can't be made, and what the specimen raises."""
-        source = self._specimen.floating(design.network)
-        return source if design.numbers == FLOAT else self._quantized(design, source)
+        if (known := replace(design, runtime=ONNX_RUNTIME)) not in self._files:
+            if known.numbers == FLOAT:
+                self._files[known] = self._specimen.floating(known.network)
+            else:
+                self._files[known] = self._quantized(known, self._file(replace(known, numbers=FLOAT)))
+        return self._files[known]
 
     def _quantized(self, design: Design, source: Path) -> Path:
-        samples, numbers = self._specimen.samples(), design.numbers
-        step = replace(design, runtime=ONNX_RUNTIME).name
+        samples, numbers, step = self._specimen.samples(), design.numbers, design.name
 
         def action(folder: Path) -> None:
             with tempfile.TemporaryDirectory() as scratch:
