@@ -4,8 +4,9 @@ import math
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
-from training import network
+from training import language, network
 from training.compression.search.budget import Budget
 from training.compression.search.explore import Search
 from training.compression.search.front import choose, front
@@ -13,24 +14,27 @@ from training.compression.search.trial import Trial
 from training.compression_report import CompressionReport, Row
 from training.compression_table import print_trial
 from training.durable import put
+from training.language_recipe import LanguageRecipe
 from training.machine import current_commit, machine
-from training.network_recipe import NetworkRecipe
+from training.specimens.file import FileSettings, FileSpecimen
+from training.specimens.language import LanguageSpecimen
 from training.specimens.network import NetworkSpecimen
+from training.specimens.specimen import Specimen
 from training.steps.exploring import Exploration
 from training.steps.journal import Journal
 
 JSON = "compress.json"
 
 
-def compress(journal: Journal[NetworkRecipe], budget: Budget) -> CompressionReport:
-    """The variants of the recipe's network that were tried under `budget`, and the one to have.
+def compress(journal: Journal[Any], budget: Budget) -> CompressionReport:
+    """The variants of a recipe's network that were tried under `budget`, and the one to have.
 
     Trials are judged on validation inputs; those that are worth having are measured on the test part in the end. What
     an interrupted search did isn't done again. Raises what the acts of `training.network` raise.
     """
     recipe = journal.recipe
     end = math.inf if budget.minutes is None else time.monotonic() + 60 * budget.minutes
-    specimen = NetworkSpecimen(journal, network.export(journal), end=end)
+    specimen = _specimen(journal, end)
     subject = Exploration(specimen, end=end)
     headline = specimen.headline
     search = Search(subject, budget, lambda one: print_trial(one, headline, budget, journal.console))
@@ -58,7 +62,15 @@ def compress(journal: Journal[NetworkRecipe], budget: Budget) -> CompressionRepo
     return report
 
 
-def folder_of(journal: Journal[NetworkRecipe]) -> Path:
+def _specimen(journal: Journal[Any], end: float) -> Specimen:
+    if isinstance(journal.recipe, LanguageRecipe):
+        return LanguageSpecimen(journal, language.export(journal), end=end)
+    if isinstance(journal.recipe, FileSettings):
+        return FileSpecimen(journal)
+    return NetworkSpecimen(journal, network.export(journal), end=end)
+
+
+def folder_of(journal: Journal[Any]) -> Path:
     """Where a search leaves what it came to."""
     folder = journal.folder / "compress"
     folder.mkdir(parents=True, exist_ok=True)

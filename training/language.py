@@ -35,7 +35,7 @@ def train(journal: Journal[LanguageRecipe]) -> tuple[Corpus, LearnedDecoder]:
 def export(journal: Journal[LanguageRecipe]) -> Exported:
     """The network as a file that continues texts step by step, compared with it."""
     corpus, learned = train(journal)
-    return Exported(corpus=corpus, learned=learned, model=reading.export(journal, learned, corpus))
+    return Exported(corpus=corpus, learned=learned, model=reading.export(journal, learned.checkpoint, corpus))
 
 
 def evaluate(journal: Journal[LanguageRecipe]) -> tuple[Exported, LanguageReport]:

@@ -51,7 +51,7 @@ def tune(journal: Journal[NetworkRecipe], *, given: str, trials: int, minutes: f
 def export(journal: Journal[NetworkRecipe]) -> Exported:
     """The network as files that were compared with it."""
     material, findings, learned = train(journal)
-    formed = forming.export_all(journal, learned, material)
+    formed = forming.export_all(journal, learned.checkpoint, material)
     return Exported(material=material, findings=findings, learned=learned, formed=formed)
 
 

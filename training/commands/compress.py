@@ -1,19 +1,26 @@
 """`hone-train compress`: what can be made of a trained network that is worth having."""
 
 import sys
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import typer
 
 from service.errors import SettingsError
-from training.commands.flags import RUNS, Json, Profile, RecipeName, Retrain, Runs
+from training.commands.flags import RUNS, Json, Profile, Retrain, Runs
 from training.commands.outcome import GOAL_MISSED, exit_codes
 from training.commands.screen import console, open_journal, print_json
 
 
 def compress(
-    recipe: RecipeName,
+    recipe: Annotated[
+        str, typer.Argument(help="A recipe's name (see `list`), a .yaml file, or a .onnx file.", metavar="RECIPE|MODEL")
+    ],
     *,
+    samples: Annotated[
+        Path | None,
+        typer.Option(help="Of a .onnx file: an NPZ with an array for each input.  [default: random numbers]"),
+    ] = None,
     max_drop: Annotated[
         float, typer.Option(help="What may be lost of the headline figure, as a share of the trained network's.")
     ] = 0.01,
@@ -37,25 +44,30 @@ def compress(
 
     Other numbers and runtimes are tried first, then smaller networks that learn from the trained one. Each is measured
     through the service beside it, on validation inputs; those worth having then on test inputs. An interrupted search
-    goes on where it stopped. Of `digits` its recipe says what is made: a student, a pruned network, the best in INT8.
+    goes on where it stopped. A .onnx file has no training data, so nothing of it learns; what it loses is how far its
+    answers are from those before. Of `digits` its recipe says what is made: a student, a pruned network, the best in INT8.
     """
     with exit_codes():
         from training.compression.search.budget import Budget
-        from training.network_recipe import NetworkRecipe
         from training.recipe import Recipe, load_any
+        from training.specimens.file import FileSettings
 
         try:
             budget = Budget(max_drop=max_drop, objective=objective, at_least=at_least, minutes=minutes)
         except ValueError as error:
             raise SettingsError(f"--{str(error).replace('_', '-', 1)}") from error
-        chosen = load_any(recipe, profile)
+        chosen: Any
+        if recipe.endswith(".onnx"):
+            chosen = FileSettings(name=Path(recipe).stem, source=Path(recipe), samples=samples)
+        elif samples is not None:
+            raise SettingsError("--samples: a recipe has its own data; this is for .onnx files")
+        else:
+            chosen = load_any(recipe, profile)
         with open_journal(chosen, runs, retrain=retrain, json=json) as journal:
             if isinstance(chosen, Recipe):
                 _descend(journal, json=json)
-            elif isinstance(chosen, NetworkRecipe):
-                _search(journal, budget, json=json)
             else:
-                raise SettingsError(f"`{chosen.name}` can't be compressed yet; recipes of the kind `network` can")
+                _search(journal, budget, json=json)
 
 
 def _search(journal: Any, budget: Any, *, json: bool) -> None:

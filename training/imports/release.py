@@ -79,8 +79,8 @@ def release(settings: ImportSettings, path: Path) -> Release:
         beside={} if labels is None else {LABELS: "".join(f"{label}\n" for label in labels).encode()},
         inside={},
         golden=Golden(
-            inputs=_seen(proved.tensors.inputs, proved.samples, batched=proved.tensors.batched),
-            outputs=_seen(proved.tensors.outputs, proved.answers, batched=proved.tensors.batched),
+            inputs=seen(proved.tensors.inputs, proved.samples, batched=proved.tensors.batched),
+            outputs=seen(proved.tensors.outputs, proved.answers, batched=proved.tensors.batched),
         ),
         family=settings.name,
         variant=VARIANT,
@@ -93,7 +93,7 @@ def release(settings: ImportSettings, path: Path) -> Release:
     )
 
 
-def _seen(tensors: Sequence[Tensor], arrays: Arrays, *, batched: bool) -> dict[str, NDArray[Any]]:
+def seen(tensors: Sequence[Tensor], arrays: Arrays, *, batched: bool) -> dict[str, NDArray[Any]]:
     """The arrays by name in the shapes that clients see, which `model_config` says."""
     bare = [len(one.dims) == batched for one in tensors]
     return {

@@ -15,7 +15,8 @@ from training.bootstrap import Figure
 from training.comparison import difference
 from training.compression.search.design import Design, Network
 from training.compression.search.explore import TimeUp
-from training.data.batches import sample
+from training.data.batches import Batches, sample
+from training.data.material import Material
 from training.data.split import Split
 from training.fitted import Epoch
 from training.network import Exported
@@ -26,10 +27,11 @@ from training.runtime import ONNX_RUNTIME, OPENVINO, OPENVINO_BF16, Runtime
 from training.serving import Served
 from training.session import Tensors
 from training.specimens.specimen import Part
-from training.steps.forming import export_all
+from training.steps.forming import Formed, export_all
 from training.steps.journal import Journal
 from training.steps.judging import first_rows, release_of
-from training.steps.shrinking import ROUTES, Shrinking
+from training.steps.shrinking import ROUTES, Schooling, Shrinking
+from training.steps.teaching import lesson_of
 from training.tasks.task import Game
 from training.timing import EvaluateSettings, Predictor, predict
 
@@ -49,9 +51,8 @@ class NetworkSpecimen:
         self._problem: Problem = journal.recipe.problem
         self.headline = self._problem.headline
         self.smaller = self._problem.better[self.headline] == "smaller"
-        self._shrinking = Shrinking(
-            journal=journal, material=exported.material, teacher=exported.learned, observer=self._observe
-        )
+        schooling = _schooling(journal.recipe, exported.material)
+        self._shrinking = Shrinking(journal, exported.learned.checkpoint, schooling, self._observe)
 
     @property
     def routes(self) -> Sequence[str]:
@@ -78,7 +79,8 @@ class NetworkSpecimen:
         if network == Network():
             return self._exported.formed[0].model
         learned = self._shrinking.learned(network)
-        return export_all(self.journal, learned, self._exported.material, step=f"export-{network.name}")[0].model
+        forms = export_all(self.journal, learned, self._exported.material, step=f"export-{network.name}")
+        return forms[0].model
 
     def samples(self) -> Tensors:
         """See `Specimen`."""
@@ -87,9 +89,7 @@ class NetworkSpecimen:
 
     def release(self, design: Design, model: Path) -> Release:
         """See `Specimen`."""
-        formed = replace(
-            self._exported.formed[0], variant=design.name, first=False, model=model, runtime=design.runtime
-        )
+        formed = replace(self._formed(design), model=model)
         golden = first_rows(self.requests("validation"))
         return release_of(self.journal.recipe, formed, self._exported.material, golden, metrics={}, evidence={})
 
@@ -101,9 +101,9 @@ class NetworkSpecimen:
         """The service."""
         return served
 
-    def answers(self, served: Served, name: str, model: Path, part: Part) -> Tensors:  # noqa: ARG002 - it is served
+    def answers(self, served: Served, design: Design, model: Path, part: Part) -> Tensors:  # noqa: ARG002 - it is served
         """What the service answers."""
-        return predict(served, name, self.requests(part))
+        return predict(served, self._name(design), self.requests(part))
 
     def score(self, answers: Tensors, teacher: Tensors, part: Part) -> float:  # noqa: ARG002 - targets are known
         """See `Specimen`."""
@@ -124,6 +124,12 @@ class NetworkSpecimen:
             return None
         return difference(own, rival, split.sources, self._problem.resampling(split))
 
+    def _formed(self, design: Design) -> Formed:
+        return replace(self._exported.formed[0], variant=design.name, first=False, runtime=design.runtime)
+
+    def _name(self, design: Design) -> str:
+        return self._formed(design).name(self.journal.recipe.family)
+
     def _part(self, part: Part) -> Split:
         dataset = self._exported.material.dataset
         return dataset.test if part == "test" else dataset.validation
@@ -134,3 +140,19 @@ class NetworkSpecimen:
     def _observe(self, _: Epoch) -> None:
         if time.monotonic() > self._end:
             raise TimeUp
+
+
+def _schooling(recipe: NetworkRecipe, material: Material) -> Schooling:
+    own, dataset = lesson_of(recipe, material), material.dataset
+
+    def batches(size: int) -> Batches:
+        return Batches(dataset.train, size=size, transforms=own.changes, seed=recipe.seed)
+
+    return Schooling(
+        task=own.task,
+        batches=batches,
+        validation=dataset.validation,
+        fit=recipe.fit,
+        decides={"train": dataset.train, "validation": dataset.validation, "augment": list(recipe.augment)},
+        code=own.code(recipe.problem),
+    )

@@ -80,8 +80,8 @@ class Specimen(Protocol):
         """Whatever answers such requests."""
         ...
 
-    def answers(self, served: Served, name: str, model: Path, part: Part) -> Tensors:
-        """What the variant `name`, whose file is `model`, makes of a part: what it is judged by."""
+    def answers(self, served: Served, design: Design, model: Path, part: Part) -> Tensors:
+        """What a variant, whose file is `model`, makes of a part: what it is judged by."""
         ...
 
     def score(self, answers: Tensors, teacher: Tensors, part: Part) -> float:

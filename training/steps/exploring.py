@@ -228,7 +228,7 @@ class Exploration:
             with serving.serving(Path(scratch), [names[Design()]]) as served:
                 refused = {one: served.refusal(name) for one, name in names.items() if not served.is_ready(name)}
                 ready = {one: name for one, name in names.items() if one not in refused}
-                answers = {one.name: specimen.answers(served, name, files[one], part) for one, name in ready.items()}
+                answers = {one.name: specimen.answers(served, one, files[one], part) for one in ready}
                 times = timing.time_side_by_side(
                     specimen.predictor(served),
                     list(ready.values()),

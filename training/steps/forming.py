@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
+from torch import nn
 
 from training import checkpoint, export, networks, problems, session, tracing
 from training.data.material import Material
@@ -14,7 +15,6 @@ from training.model_config import model_config
 from training.network_recipe import NetworkRecipe
 from training.runtime import ONNX_RUNTIME, Runtime
 from training.steps.journal import Journal
-from training.steps.teaching import Learned
 
 EXPORT = "export"
 FORMED = "formed.json"
@@ -53,21 +53,24 @@ class Formed:
 
 
 def export_all(
-    journal: Journal[NetworkRecipe], learned: Learned, material: Material, *, step: str = EXPORT
+    journal: Journal[NetworkRecipe], network: Path, material: Material, *, step: str = EXPORT
 ) -> tuple[Formed, ...]:
-    """Every form as an ONNX file that was compared with the network, kept by `step`; the first is what is measured."""
+    """Every form of the network in a checkpoint as an ONNX file that was compared with it, kept by `step`.
+
+    The first is what is measured.
+    """
     recipe, validation = journal.recipe, material.dataset.validation
 
     def action(folder: Path) -> None:
         told = {}
-        for variant, form in recipe.problem.forms(learned.load(), material).items():
+        for variant, form in recipe.problem.forms(checkpoint.load_network(network, nn.Module), material).items():
             path = folder / f"{variant}.onnx"
             parity = export.export(form.module, form.samples, path, form.signature)
             told[variant] = {"parity": parity, "labels": form.labels, "states": dict(form.states)}
         (folder / FORMED).write_bytes(msgspec.json.encode(told))
 
     inputs = {
-        "network": learned.checkpoint,
+        "network": network,
         "samples": validation,
         "problem": recipe.problem,
         "classes": list(material.dataset.classes),

@@ -8,7 +8,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType, TracebackType
-from typing import Any, Generic, Self
+from typing import Any, Generic, Protocol, Self
 
 from rich.console import Console
 from typing_extensions import TypeVar
@@ -17,11 +17,26 @@ from training.cache import Cache, Step
 from training.errors import Damaged, TrainingError
 from training.machine import machine
 from training.optimization.distributed import Ranks
-from training.recipe import AnyRecipe, Recipe
+from training.recipe import Recipe
 
 BEGIN = "begin"
 
-R = TypeVar("R", bound=AnyRecipe, default=Recipe)
+
+class Named(Protocol):
+    """What a run is of: its folder is called by it."""
+
+    @property
+    def name(self) -> str:
+        """A recipe's, or a file's."""
+        ...
+
+    @property
+    def profile(self) -> str:
+        """How much is done."""
+        ...
+
+
+R = TypeVar("R", bound=Named, default=Recipe)
 
 
 @dataclass(frozen=True, kw_only=True)

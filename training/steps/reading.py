@@ -24,7 +24,7 @@ from training.steps.journal import Journal
 from training.stepwise import PARITY_BATCHES
 
 DECODER = "decoder"
-ONNX = "model.onnx"
+EXPORT, ONNX = "export", "model.onnx"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,7 +110,8 @@ def learn(journal: Journal[LanguageRecipe], corpus: Corpus) -> LearnedDecoder:
     def action(folder: Path) -> None:
         torch.set_num_threads(recipe.threads)
         network = build(config, recipe.seed)
-        told = fit.Fit(network, recipe.task, _windows(recipe, corpus), held, recipe.fit).run(folder, journal.console)
+        shown = windows_of(recipe, corpus, size=recipe.fit.batch_size)
+        told = fit.Fit(network, recipe.task, shown, held, recipe.fit).run(folder, journal.console)
         fitting.keep(folder, network, told)
 
     def result() -> str:
@@ -123,17 +124,17 @@ def learn(journal: Journal[LanguageRecipe], corpus: Corpus) -> LearnedDecoder:
     return _learned(journal, config)
 
 
-def export(journal: Journal[LanguageRecipe], learned: LearnedDecoder, corpus: Corpus) -> Path:
-    """The network as an ONNX file that was compared with it, on validation texts."""
-    shown = _shown(corpus.validation, learned.facts.context)
+def export(journal: Journal[LanguageRecipe], network: Path, corpus: Corpus, *, step: str = EXPORT) -> Path:
+    """The network in a checkpoint as an ONNX file that was compared with it, on validation texts, kept by `step`."""
+    shown = _shown(corpus.validation, journal.recipe.network.context)
     code = (sys.modules[__name__], stepwise, tracing, session, networks, checkpoint)
 
     def action(folder: Path) -> None:
-        stepwise.export(checkpoint.load_network(learned.checkpoint, Decoder), shown, folder / ONNX)
+        stepwise.export(checkpoint.load_network(network, Decoder), shown, folder / ONNX)
 
-    path = journal.path("export", ONNX)
-    inputs = {"network": learned.checkpoint, "samples": shown}
-    journal.do("export", inputs, code, action, lambda: f"{path.stat().st_size / 1e6:.2f} MB")
+    path = journal.path(step, ONNX)
+    inputs = {"network": network, "samples": shown}
+    journal.do(step, inputs, code, action, lambda: f"{path.stat().st_size / 1e6:.2f} MB")
     return path
 
 
@@ -149,11 +150,12 @@ def _learned(journal: Journal[LanguageRecipe], config: DecoderConfig) -> Learned
     return LearnedDecoder(checkpoint=path, facts=facts)
 
 
-def _windows(recipe: LanguageRecipe, corpus: Corpus) -> windows.Windows:
+def windows_of(recipe: LanguageRecipe, corpus: Corpus, *, size: int) -> windows.Windows:
+    """The training texts as they are shown, `size` windows a batch."""
     return windows.Windows(
         tokens.stream(corpus.train),
         length=recipe.network.context,
-        size=recipe.fit.batch_size,
+        size=size,
         noise=recipe.noise,
         seed=recipe.seed,
     )

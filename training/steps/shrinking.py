@@ -1,18 +1,18 @@
-"""The steps that make smaller networks of a recipe's: students, and the network pruned; both learn from it."""
+"""The steps that make smaller networks of a trained one: students, and the network pruned; both learn from it."""
 
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from functools import partial
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import msgspec
 import torch
 from torch import nn
 
-from training import fit
+from training import checkpoint, fit
 from training.compression import distillation, pruning
 from training.compression.distillation.lesson import lesson
 from training.compression.distillation.settings import DistilSettings
@@ -24,16 +24,17 @@ from training.compression.pruning.importance import BATCH, estimate
 from training.compression.pruning.narrowing import prune
 from training.compression.search.design import TEACHER, Network
 from training.compression.search.explore import SHARES
-from training.data.batches import Batches
-from training.data.material import Material
+from training.data.batches import Batch, Epochs
+from training.data.split import Split
 from training.fitted import Epoch
-from training.network_recipe import NetworkRecipe
 from training.network_report import NetworkFacts
 from training.networks.catalogue import build, kind_of
+from training.optimization.settings import FitSettings
 from training.steps import fitting
 from training.steps.fitting import NETWORK
 from training.steps.journal import Journal
-from training.steps.teaching import FACTS, Learned, Lesson, lesson_of
+from training.steps.teaching import FACTS
+from training.tasks.task import Task
 
 STUDENT, PRUNED = "student", "pruned"
 ROUTES = (PRUNED, STUDENT)
@@ -42,38 +43,57 @@ SHOWN = 512
 
 
 @dataclass(frozen=True, kw_only=True)
+class Schooling:
+    """How the trained network learnt, and smaller ones do: the `task`, `batches` by how many inputs one has, and `fit`.
+
+    `decides` is what else a fit depends on, for the key of a step, and `code` the modules.
+    """
+
+    task: Task
+    batches: Callable[[int], Epochs]
+    validation: Split
+    fit: FitSettings
+    decides: Mapping[str, Any]
+    code: Sequence[ModuleType]
+
+
 class Shrinking:
-    """What smaller networks are made of: the `teacher`, with its data; `observer` is told every epoch of a fit."""
+    """Makes smaller networks of the one in the checkpoint `teacher`; the `observer` is told every epoch of a fit."""
 
-    journal: Journal[NetworkRecipe]
-    material: Material
-    teacher: Learned
-    observer: Callable[[Epoch], None]
+    def __init__(
+        self, journal: Journal[Any], teacher: Path, schooling: Schooling, observer: Callable[[Epoch], None]
+    ) -> None:
+        self._journal = journal
+        self._teacher = teacher
+        self._schooling = schooling
+        self._observer = observer
 
-    def learned(self, network: Network) -> Learned:
-        """A smaller network, taught by the teacher. Raises SettingsError if there is none of that size."""
+    def learned(self, network: Network) -> Path:
+        """The checkpoint of a smaller network, taught by the teacher. Raises SettingsError if there is none so small.
+
+        And Diverged, and what the observer raises.
+        """
         if network.route == TEACHER:
-            return self.teacher
-        recipe, dataset = self.journal.recipe, self.material.dataset
-        own = lesson_of(recipe, self.material)
-        settings = DistilSettings(fit=recipe.fit)
+            return self._teacher
+        schooling, recipe = self._schooling, self._journal.recipe
+        settings = DistilSettings(fit=schooling.fit)
         above = self.learned(_above(network))
 
         def action(folder: Path) -> None:
             start = time.perf_counter()
             torch.set_num_threads(recipe.threads)
-            teacher = self.teacher.load()
-            student = self._smaller(network, above.load(), own)
+            student = self._smaller(network, checkpoint.load_network(above, nn.Module))
             given = lesson(
-                own.task,
+                schooling.task,
                 student=student,
-                teacher=teacher,
+                teacher=checkpoint.load_network(self._teacher, nn.Module),
                 settings=settings,
-                inputs=dataset.validation.inputs,
+                inputs=schooling.validation.inputs,
                 seed=recipe.seed,
             )
-            told = fit.Fit(given.network, given.task, own.batches, dataset.validation, settings.fit)
-            fitting.keep(folder, student, told.run(folder, self.journal.console, observer=self.observer))
+            batches = schooling.batches(schooling.fit.batch_size)
+            taught = fit.Fit(given.network, given.task, batches, schooling.validation, schooling.fit)
+            fitting.keep(folder, student, taught.run(folder, self._journal.console, observer=self._observer))
             facts = NetworkFacts(
                 kind=kind_of(student.config),
                 config=asdict(student.config),
@@ -83,51 +103,53 @@ class Shrinking:
             (folder / FACTS).write_bytes(msgspec.json.format(msgspec.json.encode(facts, order="sorted"), indent=1))
 
         inputs = {
-            "train": dataset.train,
-            "validation": dataset.validation,
-            "augment": list(recipe.augment),
-            "teacher": self.teacher.checkpoint,
-            "above": above.checkpoint,
-            "network": [network.route, network.share],
-            "task": own.task,
+            **schooling.decides,
+            "teacher": self._teacher,
+            "above": above,
+            "route": network.route,
+            "share": network.share,
+            "task": schooling.task,
             "seed": recipe.seed,
             "threads": recipe.threads,
             "distil": settings,
         }
-        code = (sys.modules[__name__], distillation, pruning, *own.code(recipe.problem))
-        self.journal.do(network.name, inputs, code, action, lambda: self._told(network))
-        facts = msgspec.json.decode(self.journal.path(network.name, FACTS).read_bytes(), type=NetworkFacts)
-        return Learned(
-            checkpoint=self.journal.path(network.name, NETWORK),
-            fitted=fitting.history(self.journal, network.name),
-            facts=facts,
-        )
+        code = (sys.modules[__name__], distillation, pruning, *schooling.code)
+        self._journal.do(network.name, inputs, code, action, lambda: self._told(network))
+        return self._journal.path(network.name, NETWORK)
 
-    def _smaller(self, network: Network, above: Any, own: Lesson) -> Any:
+    def _smaller(self, network: Network, above: Any) -> Any:
         """The network before it learns: with the weights it can take over of the one `above` it."""
-        recipe = self.journal.recipe
-        whole = self._ledger(self.teacher.load())
+        seed = self._journal.recipe.seed
         if network.route == STUDENT:
-            config = student_of(above.config, network.share, lambda one: self._adds(build(one, recipe.seed)))
-            student = build(config, recipe.seed)
+            student = build(student_of(above.config, network.share, lambda one: self._adds(build(one, seed))), seed)
             inherit(student, above)
             return student
-        limit = whole.cost(counts_of(whole.units))
-        limit = Cost(multiply_adds=round(limit.multiply_adds * network.share), parameters=limit.parameters)
-        few = Batches(self.material.dataset.train, size=BATCH, transforms=own.changes, seed=recipe.seed)
-        found = estimate(above, "taylor", task=own.task, batches=partial(few.first, SHOWN))
+        whole = self._cost(self._ledger(checkpoint.load_network(self._teacher, nn.Module)))
+        limit = Cost(multiply_adds=round(whole.multiply_adds * network.share), parameters=whole.parameters)
+        found = estimate(above, "taylor", task=self._schooling.task, batches=self._few)
         return prune(above, found, ledger=self._ledger(above), limit=limit, rules=Rules())
 
-    def _ledger(self, network: nn.Module) -> Ledger:
-        shown = torch.from_numpy(self.material.dataset.validation.inputs[:1])
+    def _few(self) -> list[Batch]:
+        """The first inputs of the first epoch, in small batches."""
+        batches = []
+        for batch in self._schooling.batches(BATCH).epoch(0):
+            batches.append(batch)
+            if len(batches) * BATCH >= SHOWN:
+                break
+        return batches
+
+    def _ledger(self, network: Any) -> Ledger:
+        shown = torch.from_numpy(self._schooling.validation.inputs[:1])
         return measure(network, units_of(network.config), lambda one: one(shown))
 
+    def _cost(self, ledger: Ledger) -> Cost:
+        return ledger.cost(counts_of(ledger.units))
+
     def _adds(self, network: nn.Module) -> float:
-        ledger = self._ledger(network)
-        return ledger.cost(counts_of(ledger.units)).multiply_adds
+        return self._cost(self._ledger(network)).multiply_adds
 
     def _told(self, network: Network) -> str:
-        found = fitting.history(self.journal, network.name)
+        found = fitting.history(self._journal, network.name)
         figures = ", ".join(f"{name} {value:.4g}" for name, value in found.epochs[found.best].validation.items())
         return fitting.summary(found, f"validation {figures}")
 

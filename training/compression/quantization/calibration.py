@@ -108,6 +108,8 @@ def _learnt(
 def _extremes(activations: Activations) -> dict[str, Range]:
     found: dict[str, Range] = {}
     for name, values in activations:
+        if not values.size:
+            continue  # a part of heads that there are none of
         low, high = found.get(name, (np.inf, -np.inf))
         # Of numbers that aren't any, both become NaN here and stay it.
         found[name] = float(np.minimum(low, values.min())), float(np.maximum(high, values.max()))

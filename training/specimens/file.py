@@ -1,0 +1,183 @@
+"""An ONNX file of anybody's, of which only its own answers are known: those of its variants should be like them."""
+
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from service.artifact.names import is_model_name
+from service.errors import SettingsError
+from training import bootstrap, imports, session
+from training.bootstrap import DRAWS, Figure, Indices
+from training.common_settings import LONGEST_VARIANT
+from training.compression.search.design import Design, Network
+from training.graph import Tensors as Graph
+from training.graph import tensors_in
+from training.imports import onnx_file, samples
+from training.imports.proving import SEED, prove
+from training.imports.release import VARIANT, seen
+from training.machine import machine
+from training.model_config import model_config
+from training.publish import Golden, Release
+from training.runtime import ONNX_RUNTIME, OPENVINO, OPENVINO_BF16, Runtime
+from training.serving import Served
+from training.session import Tensors, open_runner
+from training.specimens.specimen import Part
+from training.statistics import Values
+from training.steps.journal import Journal
+from training.timing import EvaluateSettings, Predictor, predict
+
+MODEL = "model.onnx"
+FILE = "file"
+
+
+@dataclass(frozen=True, kw_only=True)
+class FileSettings:
+    """The ONNX file `source`, called `name`, and the NPZ that it is asked with; without, by random numbers."""
+
+    name: str
+    source: Path
+    samples: Path | None = None
+    profile: str = FILE
+
+    def __post_init__(self) -> None:
+        if not is_model_name(f"{self.name}{LONGEST_VARIANT}"):
+            raise SettingsError(
+                f"{self.source.name}: must be called by letters, digits, '.', '_' and '-': it names a folder"
+            )
+
+    @property
+    def about(self) -> str:
+        """What stands above all that is told of it."""
+        return self.source.name
+
+
+class FileSpecimen:
+    """Asked with one half of the samples; ranges are learnt from the other. Implements `Specimen`.
+
+    Its headline figure is the fidelity: 1 less the distance between a variant's answers to a sample and those of the
+    file, as a share of the length of the latter (both Euclidean), of the output that is furthest off; the mean over all
+    samples. Nothing else is known of it, so there is no test part: both parts are the same.
+    """
+
+    headline = "fidelity"
+    smaller = False
+    runtimes: Sequence[Runtime] = (ONNX_RUNTIME, OPENVINO, OPENVINO_BF16)
+    routes: Sequence[str] = ()
+    settings = EvaluateSettings(rounds=12, requests=24, batch_sizes=(1, 8))
+    code: Sequence[ModuleType] = (sys.modules[__name__], imports, session, bootstrap)
+
+    def __init__(self, journal: Journal[FileSettings]) -> None:
+        """Raises ArtifactError that names what about the file can't be, and SettingsError about the samples."""
+        self.journal = journal
+        self._model = self._proved()
+        self._graph: Graph = tensors_in(self._model)
+        given = journal.recipe.samples
+        arrays = samples.draw(self._graph, SEED) if given is None else samples.read(given, self._graph)
+        names = [one.name for one in self._graph.inputs]
+        learnt = len(arrays[0]) // 2
+        self._learnt = {name: array[:learnt] for name, array in zip(names, arrays, strict=True)}
+        self._asked = {name: array[learnt:] for name, array in zip(names, arrays, strict=True)}
+        if given is None:
+            journal.warn("no --samples: ranges are learnt from random numbers, and what is lost says little")
+
+    def decides(self, part: Part) -> Mapping[str, Any]:  # noqa: ARG002 - there is one
+        """See `Specimen`."""
+        return dict(self._asked)
+
+    def floating(self, network: Network) -> Path:
+        """The file, with all its weights. Raises SettingsError for another network: nothing can be learnt."""
+        if network != Network():
+            raise SettingsError(f"{network.name}: a file has no training data that a smaller network could learn from")
+        return self._model
+
+    def samples(self) -> Tensors:
+        """See `Specimen`."""
+        return self._learnt
+
+    def release(self, design: Design, model: Path) -> Release:
+        """See `Specimen`."""
+        name = self._name(design)
+        shown = [array[: samples.ROWS] for array in self._asked.values()]
+        return Release(
+            name=name,
+            model=model,
+            config=model_config(
+                self._graph, name=name, family=self.journal.recipe.name, variant=design.name, runtime=design.runtime
+            ),
+            beside={},
+            inside={},
+            golden=Golden(
+                inputs=seen(self._graph.inputs, shown, batched=True),
+                outputs=seen(self._graph.outputs, open_runner(model)(shown), batched=True),
+            ),
+            family=self.journal.recipe.name,
+            variant=design.name,
+            parent=VARIANT,
+            chosen=None,
+            metrics={},
+            evidence={},
+            transforms={},
+            machine=machine(),
+        )
+
+    def requests(self, part: Part) -> Tensors:  # noqa: ARG002 - there is one
+        """See `Specimen`."""
+        return seen(self._graph.inputs, list(self._asked.values()), batched=True)
+
+    def predictor(self, served: Served) -> Predictor:
+        """The service."""
+        return served
+
+    def answers(self, served: Served, design: Design, model: Path, part: Part) -> Tensors:  # noqa: ARG002 - it is served
+        """What the service answers."""
+        return predict(served, self._name(design), self.requests(part))
+
+    def score(self, answers: Tensors, teacher: Tensors, part: Part) -> float:  # noqa: ARG002 - there is one
+        """See `Specimen`."""
+        return float(fidelities(answers, teacher).mean())
+
+    def figure(self, answers: Tensors, teacher: Tensors) -> Figure:
+        """See `Specimen`."""
+        found = fidelities(answers, teacher)
+
+        def mean(chosen: Indices) -> Values:
+            return np.asarray(found[chosen].mean())
+
+        told = bootstrap.bootstrap(mean, np.arange(len(found)), DRAWS, bounds=(-np.inf, 1.0))
+        return bootstrap.figure(told)
+
+    def difference(self, answers: Tensors, teacher: Tensors) -> None:
+        """None: the file is what it is compared with already."""
+
+    def _name(self, design: Design) -> str:
+        return f"{self.journal.recipe.name}-{design.name}"
+
+    def _proved(self) -> Path:
+        settings, path = self.journal.recipe, self.journal.path("import", MODEL)
+
+        def action(folder: Path) -> None:
+            prove(onnx_file.load(settings.source), folder / MODEL, samples=settings.samples, batched=False)
+
+        given = {} if settings.samples is None else {"samples": settings.samples}
+        # Weights may lie in files beside it, so what was read of it is what counts.
+        loaded = onnx_file.load(settings.source).model.SerializeToString(deterministic=True)
+        inputs = {"model": np.frombuffer(loaded, np.uint8), **given}
+        code = (sys.modules[__name__], imports, session)
+        self.journal.do("import", inputs, code, action, lambda: f"{path.stat().st_size / 1e6:.2f} MB")
+        return path
+
+
+def fidelities(answers: Tensors, teacher: Tensors) -> Values:
+    """The fidelity of each row, [N], of the output that is furthest off; see `FileSpecimen`."""
+    worst = np.ones(len(next(iter(teacher.values()))))
+    for name, expected in teacher.items():
+        rows = expected.reshape(len(expected), -1).astype(np.float64)
+        apart = np.linalg.norm(answers[name].reshape(rows.shape).astype(np.float64) - rows, axis=1)
+        length = np.linalg.norm(rows, axis=1)
+        worst = np.minimum(worst, 1 - apart / np.where(length > 0, length, 1.0))
+    return worst

@@ -1,0 +1,190 @@
+"""A language model, which continues texts step by step; its cache stays in floating point."""
+
+import math
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from training import checkpoint, data, language_report, networks, stepwise, tasks, text_generator
+from training.bootstrap import Figure, Indices
+from training.comparison import difference
+from training.compression.search.design import Design, Network
+from training.compression.search.explore import TimeUp
+from training.data import tokens, windows
+from training.data.tokens import Ids, Passage, load_tokenizer
+from training.fitted import Epoch
+from training.language import Exported
+from training.language_recipe import LanguageRecipe
+from training.metrics import language
+from training.metrics.language import Surprise, nats
+from training.networks.decoder import Decoder, DecoderConfig
+from training.publish import Release
+from training.runtime import ONNX_RUNTIME, Runtime
+from training.serving import Served
+from training.session import Tensors, open_stepper
+from training.specimens.specimen import Part
+from training.statistics import Values
+from training.steps.journal import Journal
+from training.steps.reading import Corpus, export, windows_of
+from training.steps.shrinking import ROUTES, Schooling, Shrinking
+from training.steps.teaching import LOOP
+from training.stepwise import INPUTS, empty
+from training.text_generator import TextGenerator
+from training.timing import EvaluateSettings, Predictor, Request
+
+ROWS = 32
+"""Places in the training texts that ranges are learnt from."""
+NEXT = 16
+"""Tokens that are read there, after half a context."""
+WRITTEN = 16
+"""Tokens that a timed request asks for."""
+ROUNDS = 10
+
+
+@dataclass(frozen=True, kw_only=True)
+class Writing:
+    """A running service that is asked for a few tokens more of each text. Implements `Predictor`."""
+
+    served: Served
+
+    def request(self, model: str, inputs: Tensors) -> Request:
+        """See `Predictor`."""
+        return self.served.request(model, inputs, {"max_tokens": WRITTEN})
+
+    def compute_seconds(self, model: str) -> float:
+        """See `Predictor`."""
+        return self.served.compute_seconds(model)
+
+
+class LanguageSpecimen:
+    """Reads, learns and writes as its recipe says, until `end` (of time.monotonic). Implements `Specimen`."""
+
+    headline = "bits per byte"
+    smaller = True
+    runtimes: Sequence[Runtime] = (ONNX_RUNTIME,)
+    routes: Sequence[str] = ROUTES
+    code: Sequence[ModuleType] = (sys.modules[__name__], language, stepwise, text_generator, language_report)
+
+    def __init__(self, journal: Journal[LanguageRecipe], exported: Exported, *, end: float) -> None:
+        self.journal = journal
+        self._end = end
+        self._exported = exported
+        self._corpus = exported.corpus
+        self._configs: dict[Network, DecoderConfig] = {}
+        schooling = _schooling(journal.recipe, exported.corpus)
+        self._shrinking = Shrinking(journal, exported.learned.checkpoint, schooling, self._observe)
+
+    @property
+    def settings(self) -> EvaluateSettings:
+        """A text is written for one client at a time; as many requests in all as the recipe times steps."""
+        return EvaluateSettings(
+            rounds=ROUNDS, requests=max(3, self.journal.recipe.evaluate.steps // ROUNDS), batch_sizes=(1,)
+        )
+
+    def decides(self, part: Part) -> Mapping[str, Any]:
+        """See `Specimen`."""
+        return {"part": [one.ids.tolist() for one in self._part(part)], "prompt": self.journal.recipe.evaluate.prompt}
+
+    def floating(self, network: Network) -> Path:
+        """See `Specimen`."""
+        learned = self._shrinking.learned(network)
+        if network == Network():
+            model = self._exported.model
+        else:
+            model = export(self.journal, learned, self._corpus, step=f"export-{network.name}")
+        self._configs[network] = checkpoint.load_network(learned, Decoder).config
+        return model
+
+    def samples(self) -> Tensors:
+        """Tokens [N, 16] of the training texts, with the cache of half a context before them."""
+        config = self.journal.recipe.network
+        before = config.context // 2
+        stream = tokens.stream(self._corpus.train)
+        starts = np.linspace(0, len(stream) - before - NEXT, ROWS).astype(np.int64)
+        past, position = empty(self._configs[Network()], ROWS)
+        step = open_stepper(self._exported.model)
+        _, past, position = step(_cut(stream, starts, before), past, position)
+        return dict(zip(INPUTS, (_cut(stream, starts + before, NEXT), past, position), strict=True))
+
+    def release(self, design: Design, model: Path) -> Release:
+        """See `Specimen`."""
+        return text_generator.release(
+            TextGenerator(network=self._configs[design.network], end=self._corpus.end),
+            model,
+            self._corpus.tokenizer,
+            name=f"{self.journal.recipe.family}-{design.name}",
+            variant=design.name,
+            golden=self._corpus.validation[0].ids,
+            metrics={},
+            evidence={},
+        )
+
+    def requests(self, part: Part) -> Tensors:
+        """The beginning of the longest text."""
+        longest = max(self._part(part), key=lambda one: len(one.ids))
+        prompt = longest.ids[1 : self.journal.recipe.evaluate.prompt + 1]
+        text = load_tokenizer(self._corpus.tokenizer).decode(prompt.tolist())
+        return {"text_input": np.array([[text.encode()]], dtype=np.object_)}
+
+    def predictor(self, served: Served) -> Predictor:
+        """The service, asked for a few tokens."""
+        return Writing(served=served)
+
+    def answers(self, served: Served, design: Design, model: Path, part: Part) -> Tensors:  # noqa: ARG002 - see below
+        """What each text costs, in nats, by the file in this process: a service says tokens, and not how probable."""
+        step = open_stepper(model)
+        config = self._configs[design.network]
+        return {"nats": np.array([nats(step, one.ids, config) for one in self._part(part)])}
+
+    def score(self, answers: Tensors, teacher: Tensors, part: Part) -> float:  # noqa: ARG002 - texts are known
+        """See `Specimen`."""
+        return language.total(_surprises(answers, self._part(part))).bits_per_byte
+
+    def figure(self, answers: Tensors, teacher: Tensors) -> Figure:  # noqa: ARG002 - texts are known
+        """See `Specimen`."""
+        return language.measure(_surprises(answers, self._part("test"))).bits_per_byte
+
+    def difference(self, answers: Tensors, teacher: Tensors) -> Figure:
+        """See `Specimen`; a text is a source."""
+        lengths = np.array([one.bytes for one in self._part("test")], np.float64)
+
+        def bits(found: Tensors) -> Callable[[Indices], Values]:
+            return lambda chosen: np.asarray(found["nats"][chosen].sum() / math.log(2) / lengths[chosen].sum())
+
+        return difference(bits(answers), bits(teacher), np.arange(len(lengths)))
+
+    def _part(self, part: Part) -> Sequence[Passage]:
+        return self._corpus.test if part == "test" else self._corpus.validation
+
+    def _observe(self, _: Epoch) -> None:
+        if time.monotonic() > self._end:
+            raise TimeUp
+
+
+def _cut(stream: Ids, starts: Ids, length: int) -> Ids:
+    cut: Ids = stream[starts[:, None] + np.arange(length)]
+    return cut
+
+
+def _surprises(answers: Tensors, part: Sequence[Passage]) -> list[Surprise]:
+    return [
+        Surprise(nats=float(cost), tokens=len(one.ids) - 1, bytes=one.bytes)
+        for cost, one in zip(answers["nats"], part, strict=True)
+    ]
+
+
+def _schooling(recipe: LanguageRecipe, corpus: Corpus) -> Schooling:
+    return Schooling(
+        task=recipe.task,
+        batches=lambda size: windows_of(recipe, corpus, size=size),
+        validation=windows.held_out(tokens.stream(corpus.validation), recipe.network.context),
+        fit=recipe.fit,
+        decides={"train": tokens.stream(corpus.train), "noise": recipe.noise},
+        code=(*LOOP, data, networks, tasks),
+    )
