@@ -19,7 +19,7 @@ def compress(
     *,
     samples: Annotated[
         Path | None,
-        typer.Option(help="Of a .onnx file: an NPZ with an array for each input.  [default: random numbers]"),
+        typer.Option(help="For a .onnx file: an NPZ with its inputs.  [default: random numbers]"),
     ] = None,
     max_drop: Annotated[
         float, typer.Option(help="What may be lost of the headline figure, as a share of the trained network's.")
@@ -45,7 +45,7 @@ def compress(
     Other numbers and runtimes are tried first, then smaller networks that learn from the trained one. Each is measured
     through the service beside it, on validation inputs; those worth having then on test inputs. An interrupted search
     goes on where it stopped. A .onnx file has no training data, so nothing of it learns; what it loses is how far its
-    answers are from those before. Of `digits` its recipe says what is made: a student, a pruned network, the best in INT8.
+    answers are from those before. What is made of `digits` its recipe says.
     """
     with exit_codes():
         from training.compression.search.budget import Budget
