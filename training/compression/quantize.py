@@ -20,6 +20,7 @@ from onnxruntime.quantization.shape_inference import quant_pre_process
 
 from service.errors import ArtifactError
 from training.data.split import Images
+from training.durable import copy_file, naming
 
 OPERATORS = (
     "Conv",
@@ -78,15 +79,16 @@ def quantize(source: Path, target: Path, images: Images, settings: QuantizeSetti
 
     `images` are training images, uint8 [N, C, H, W], in random order: the test set must stay unseen. Weights have
     7 bits (`reduce_range`): a CPU without VNNI adds two products of bytes in 16 bits, which would overflow, and a file
-    must answer alike wherever it is served. Raises ArtifactError if the preparation failed or nothing was quantized.
+    must answer alike wherever it is served. Raises ArtifactError if the preparation failed or nothing was quantized,
+    and OSError that names what can't be written.
     """
-    with tempfile.TemporaryDirectory() as scratch, _quiet():
-        prepared = Path(scratch) / "prepared.onnx"
+    with tempfile.TemporaryDirectory() as scratch, naming(Path(scratch)), _quiet():
+        prepared, quantized = Path(scratch) / "prepared.onnx", Path(scratch) / "quantized.onnx"
         quant_pre_process(source, prepared, skip_symbolic_shape=True)
         _check_prepared(prepared, source.name)
         quantize_static(
             prepared,
-            target,
+            quantized,
             ImageReader(onnx.load(prepared).graph.input[0].name, images[: settings.samples]),
             quant_format=QuantFormat.QDQ,
             op_types_to_quantize=list(OPERATORS),
@@ -97,6 +99,7 @@ def quantize(source: Path, target: Path, images: Images, settings: QuantizeSetti
             calibrate_method=_METHODS[settings.method],
             extra_options=_options(settings),
         )
+        copy_file(quantized, target)
     _check_quantized(target)
 
 

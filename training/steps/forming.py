@@ -9,6 +9,7 @@ import msgspec
 
 from training import checkpoint, export, networks, problems, session, tracing
 from training.data.material import Material
+from training.durable import put
 from training.graph import tensors_in
 from training.model_config import model_config
 from training.network_recipe import NetworkRecipe
@@ -58,7 +59,7 @@ def export_all(journal: Journal[NetworkRecipe], learned: Learned, material: Mate
             path = folder / f"{variant}.onnx"
             parity = export.export(form.module, form.samples, path, form.signature)
             told[variant] = {"parity": parity, "labels": form.labels, "states": dict(form.states)}
-        (folder / FORMED).write_bytes(msgspec.json.encode(told))
+        put(folder / FORMED, msgspec.json.encode(told))
 
     inputs = {
         "network": learned.checkpoint,
