@@ -16,6 +16,7 @@ import numpy as np
 
 from service.artifact.digest import sha256_bytes, sha256_file
 from training.data.split import Split
+from training.durable import UNFINISHED, put
 from training.errors import Damaged
 from training.sources import source_digest
 
@@ -161,7 +162,7 @@ def _read_stamp(folder: Path) -> dict[str, Any]:
         if not isinstance(stamp["key"], str) or not isinstance(stamp.get("files", {}), dict):
             raise TypeError("its fields are of other types")
     except (FileNotFoundError, ValueError, KeyError, TypeError) as error:
-        if {path.name for path in folder.iterdir()} == {f".{STAMP}"}:
+        if {path.name for path in folder.iterdir()} == {f"{UNFINISHED}{STAMP}"}:
             return {}  # interrupted before anything was made
         raise Damaged(f"{folder.name}/{STAMP}: isn't what a step writes ({error})") from error
     return dict(stamp)
@@ -197,6 +198,4 @@ def _sweep(folder: Path) -> None:
 
 
 def _write_stamp(folder: Path, stamp: Mapping[str, Any]) -> None:
-    temporary = folder / f".{STAMP}"
-    temporary.write_text(json.dumps(stamp, indent=1, sort_keys=True), encoding="utf-8")
-    temporary.replace(folder / STAMP)
+    put(folder / STAMP, json.dumps(stamp, indent=1, sort_keys=True).encode())

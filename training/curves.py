@@ -1,5 +1,6 @@
 """The learning curves of one fit: losses above, what else validation measures below."""
 
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from training.durable import put
 from training.fitted import Fitted
 from training.look import PAPER, Look
 
@@ -17,13 +19,15 @@ PERCENT = frozenset({"accuracy", "recall"})
 
 
 def save(path: Path, name: str, fitted: Fitted) -> None:
-    """Draw the curves of the fit `name` as a PNG. Raises OSError if it can't be written."""
+    """Draw the curves of the fit `name` as a PNG. Raises OSError that names it."""
     with mpl.rc_context(PAPER.style()):  # type: ignore[arg-type] # names are any text to it
         figure = Figure(figsize=(6.4, 2.2 + 1.6 * len(_metrics(fitted))))
         draw(figure, fitted, PAPER)
         figure.axes[0].set_title(name, loc="left")
         figure.legend(loc="outside upper right", ncols=2, frameon=False)
-        figure.savefig(path, dpi=DOTS_PER_INCH, format="png", metadata={"Software": None})
+        drawn = BytesIO()
+        figure.savefig(drawn, dpi=DOTS_PER_INCH, format="png", metadata={"Software": None})
+    put(path, drawn.getvalue())
 
 
 def draw(figure: Figure, fitted: Fitted, look: Look) -> None:

@@ -19,6 +19,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval, fuse_linear_bn_eval
 
 from service.errors import ArtifactError
 from training.data.split import Images
+from training.durable import put
 from training.session import Arrays, Run, open_runner, open_session
 from training.tracing import trace, trace_calls
 
@@ -77,7 +78,7 @@ def export(served: nn.Module, samples: Arrays, path: Path, signature: Signature 
     left = [node.name for node in model.graph.node if node.op_type == "BatchNormalization"]
     if left:
         raise ArtifactError(f"{path.name}: BatchNormalization wasn't folded ({', '.join(left)})")
-    path.write_bytes(model.SerializeToString(deterministic=True))
+    put(path, model.SerializeToString(deterministic=True))
     return check_parity(folded, samples, path, signature)
 
 

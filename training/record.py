@@ -13,6 +13,8 @@ from tensorboard.compat.proto.event_pb2 import Event
 from tensorboard.compat.proto.summary_pb2 import Summary
 from tensorboard.summary.writer.record_writer import RecordWriter
 
+from training.durable import naming, put
+
 LOG = "log.jsonl"
 EVENTS = "events.out.tfevents.hone"
 """TensorBoard knows its files by the middle of this name."""
@@ -47,23 +49,21 @@ class Recorder:
     def add(self, record: Record) -> None:
         """Write down an epoch, before its checkpoint is saved: what a kill leaves too much, the next run takes away.
 
-        Raises OSError if it can't be written.
+        Raises OSError that names the file.
         """
         if not self._begun:
             self._begin(record)
-        with self._log.open("ab") as file:
+        with naming(self._log), self._log.open("ab") as file:
             file.write(_line(record))
-        with self._events.open("ab") as file:
+        with naming(self._events), self._events.open("ab") as file:
             _write_events(file, _event(record))
         self._begun = True
 
     def _begin(self, first: Record) -> None:
         """Keep the lines before `first`, and make the events anew from them: both may end in the middle of a word."""
         kept = list(_before(first.epoch, self._log))
-        unfinished = self._log.with_name(f".{LOG}")
-        unfinished.write_bytes(b"".join(map(_line, kept)))
-        unfinished.replace(self._log)
-        with self._events.open("wb") as file:
+        put(self._log, b"".join(map(_line, kept)))
+        with naming(self._events), self._events.open("wb") as file:
             _write_events(file, Event(wall_time=[*kept, first][0].time, file_version="brain.Event:2"))
             _write_events(file, *map(_event, kept))
 

@@ -14,6 +14,7 @@ from torch import nn
 
 from service.errors import ArtifactError
 from training.data.tokens import Ids
+from training.durable import put
 from training.networks.decoder import Decoder, DecoderConfig
 from training.session import Floats, Step, open_stepper
 from training.tracing import trace_calls
@@ -58,7 +59,7 @@ def export(network: Decoder, texts: Ids, path: Path) -> float:
         outputs=OUTPUTS,
         axes=axes,
     )
-    path.write_bytes(model.SerializeToString(deterministic=True))
+    put(path, model.SerializeToString(deterministic=True))
     return check_parity(network, texts, path)
 
 

@@ -15,6 +15,7 @@ from torch import _C, nn
 from torch.jit._trace import TracerWarning
 
 from service.errors import ArtifactError
+from training.durable import naming
 
 OPSET = 20
 IR_VERSION = 10
@@ -80,6 +81,7 @@ def _recorded(
         _named_operators(),
         warnings.catch_warnings(record=True, action="always") as said,
         tempfile.TemporaryDirectory() as scratch,
+        naming(Path(scratch)),
     ):
         path = Path(scratch) / "model.onnx"
         torch.onnx.export(

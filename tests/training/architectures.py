@@ -16,7 +16,7 @@ from training.export import BATCH, IMAGES, LENGTH, Probabilities, Signature
 from training.networks.autoencoder import AutoencoderConfig
 from training.networks.catalogue import build
 from training.networks.depthwise import DepthwiseConfig
-from training.networks.detector import Boxes, DetectorConfig
+from training.networks.detector import Boxes, DetectorConfig, distances
 from training.networks.encoder import EncoderConfig
 from training.networks.gan import GANConfig
 from training.networks.mlp import MLPConfig
@@ -112,15 +112,14 @@ def played(network: Any, images: torch.Tensor) -> torch.Tensor:
 
 
 def pointed_at(network: nn.Module, images: torch.Tensor) -> torch.Tensor:
-    """A centre in each image, whose object is 3 x 2 cells large and lies at a third of its cell."""
+    """A centre in each image, whose object is 12 x 8 pixels large and lies a pixel below and right of its cell's."""
     maps = network(images)
     heat = torch.zeros_like(maps.heat)
     row = torch.arange(ROWS)
     heat[row, row % CLASSES, 1 + row % 5, 4] = 1
-    size, offset = (one[row, :, 1 + row % 5, 4] for one in (maps.size, maps.offset))
+    found = distances(maps.sides[row, :, 1 + row % 5, 4])
     loss = functional.binary_cross_entropy_with_logits(maps.heat, heat) * heat[0].numel()
-    loss += functional.l1_loss(size, torch.tensor([3.0, 2.0]).expand(ROWS, 2))
-    return loss + functional.l1_loss(offset, torch.full((ROWS, 2), 1 / 3))
+    return loss + functional.l1_loss(found, torch.tensor([5.0, 3.0, 7.0, 5.0]).expand(ROWS, 4)) / 4
 
 
 def itself(network: nn.Module) -> nn.Module:

@@ -11,7 +11,7 @@ class Cells(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.maps = nn.Conv2d(1, 6, 4, stride=4)
+        self.maps = nn.Conv2d(1, 2 + 4 * 8, 4, stride=4)
 
     def forward(self, images: torch.Tensor) -> Any:
-        return self.maps(images / 255.0).split([2, 2, 2], dim=1)
+        return self.maps(images / 255.0).split([2, 4 * 8], dim=1)

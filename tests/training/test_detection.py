@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from training.data.batches import Batch
-from training.tasks.detection import SPREAD, Detection, aim_of, focal_loss
+from training.tasks.detection import SPREAD, Detection, aim_of, focal_loss, overlap_loss, sides_loss
 
 SHAPE = torch.Size((1, 2, 4, 4))
 BOX = torch.tensor([[[1.0, 2.0, 4.0, 12.0, 8.0], [-1.0, 0.0, 0.0, 0.0, 0.0]]])
@@ -18,9 +18,9 @@ BOX = torch.tensor([[[1.0, 2.0, 4.0, 12.0, 8.0], [-1.0, 0.0, 0.0, 0.0, 0.0]]])
 class Told(nn.Module):
     """Answers these maps, whatever it is shown."""
 
-    def __init__(self, heat: torch.Tensor, size: torch.Tensor, offset: torch.Tensor) -> None:
+    def __init__(self, heat: torch.Tensor, sides: torch.Tensor) -> None:
         super().__init__()
-        self.maps = nn.ParameterList([heat, size, offset])
+        self.maps = nn.ParameterList([heat, sides])
 
     def forward(self, images: torch.Tensor) -> tuple[torch.Tensor, ...]:
         return tuple(self.maps)
@@ -35,12 +35,11 @@ def near(value: float) -> Any:
 
 
 def test_an_object_is_the_cell_of_its_centre() -> None:
-    """Centre (7, 6) lies in column 1 and row 1 of cells of 4 pixels, 0.75 and 0.5 into it; sizes are in cells."""
+    """Centre (7, 6) lies in column 1 and row 1 of cells of 4 pixels, whose middle is (6, 6)."""
     aim = aim_of(BOX, SHAPE, cell=4.0)
     assert [[True, False]] == aim.there.tolist()
     assert 1 * 4 + 1 == int(aim.cell[0, 0])
-    assert [0.75, 0.5] == aim.offset[0, 0].tolist()
-    assert [2.5, 1.0] == aim.size[0, 0].tolist()
+    assert [4.0, 2.0, 6.0, 2.0] == aim.sides[0, 0].tolist()
 
 
 def test_heat_is_one_at_the_centre_and_falls_by_the_objects_own_size() -> None:
@@ -70,39 +69,58 @@ def test_the_focal_loss_is_that_of_the_paper() -> None:
     assert near(centre + beside) == focal_loss(logits, heat).item()
 
 
-def test_sizes_and_offsets_are_compared_at_centres_only() -> None:
-    """Answers of 1 everywhere: width 1.5 and height 0 off, offsets a quarter and a half."""
-    ones = torch.ones(1, 2, 4, 4)
-    judgement = Detection(size_weight=0.1)(Told(torch.zeros(SHAPE), ones, ones), batch(BOX))
-    assert (near(1.5), near(0.75), 1) == (judgement.metrics["size"], judgement.metrics["offset"], judgement.count)
-    heat = judgement.metrics["heat"]
-    assert near(heat + 0.1 * 1.5 + 0.75) == judgement.loss.item()
+def test_overlap_costs_what_boxes_dont_share() -> None:
+    """The same. A box within: a quarter is shared. Beside: nothing is, and half of the hull is empty."""
+    wanted = torch.tensor([[2.0, 2.0, 2.0, 2.0]])
+    assert near(0.0) == overlap_loss(wanted, wanted).item()
+    assert near(0.75) == overlap_loss(torch.ones(1, 4), wanted).item()
+    beside = torch.tensor([[-2.0, 2.0, 3.0, 2.0]]), torch.tensor([[1.0, 2.0, 0.0, 2.0]])  # from 2 to 3, from -1 to 0
+    assert near(1.5) == overlap_loss(*beside).item()
+    assert near(0.75 + 0.75) == overlap_loss(torch.ones(2, 4), wanted.expand(2, 4)).item()
+
+
+def test_a_side_between_pixels_is_shared_by_both() -> None:
+    """Of 2.25 pixels, three quarters are told as 2 and one as 3; beyond what can be told, the furthest is wanted."""
+    logits = torch.arange(20.0).reshape(1, 4, 5).sin()
+    surely = logits.log_softmax(dim=2)[0]
+    expected = -(0.75 * surely[0, 2] + 0.25 * surely[0, 3] + surely[1, 4] + surely[2, 0] + surely[3, 4]) / 4
+    found = sides_loss(logits.flatten(1), torch.tensor([[2.25, 4.0, -1.0, 9.0]]))
+    assert near(expected.item()) == found.item()
+
+
+def test_boxes_are_compared_at_centres_only() -> None:
+    """Answers that are alike everywhere: all sides 1.5 pixels away, where sharing 9 of 40 is right; four choices."""
+    judgement = Detection(overlap=2.0, sides=0.1)(Told(torch.zeros(SHAPE), torch.zeros(1, 16, 4, 4)), batch(BOX))
+    metrics = judgement.metrics
+    assert (near(1 - 9 / 40), near(math.log(4)), 1) == (metrics["overlap"], metrics["sides"], judgement.count)
+    assert near(metrics["heat"] + 2 * metrics["overlap"] + 0.1 * metrics["sides"]) == judgement.loss.item()
 
 
 def test_the_right_answer_costs_nothing() -> None:
-    """Logits that are sure where heat is one or nearly none, sizes and offsets as they are."""
+    """Logits that are sure where heat is one or nearly none, and of each side's pixel."""
     aim = aim_of(BOX, SHAPE, cell=4.0)
-    size, offset = (one[:, :1].transpose(1, 2)[..., None].expand(1, 2, 4, 4) for one in (aim.size, aim.offset))
-    judgement = Detection()(Told(40 * aim.heat.round() - 20, size, offset), batch(BOX))
-    assert judgement.loss.item() < 1e-6
+    sides = 40 * nn.functional.one_hot(aim.sides[0, 0].long(), 8).float().flatten()
+    maps = Told(40 * aim.heat.round() - 20, sides[None, :, None, None].expand(1, 32, 4, 4))
+    assert Detection()(maps, batch(BOX)).loss.item() < 1e-6
 
 
 def test_an_image_without_objects_teaches_that_there_are_none() -> None:
     """All heat is wrong then, and nothing else is asked."""
-    maps = Told(torch.zeros(SHAPE), torch.ones(1, 2, 4, 4), torch.ones(1, 2, 4, 4))
-    judgement = Detection()(maps, batch(BOX[:, 1:]))
-    assert {"size": 0.0, "offset": 0.0} == {name: judgement.metrics[name] for name in ("size", "offset")}
+    judgement = Detection()(Told(torch.zeros(SHAPE), torch.ones(1, 16, 4, 4)), batch(BOX[:, 1:]))
+    assert {"overlap": 0.0, "sides": 0.0} == {name: judgement.metrics[name] for name in ("overlap", "sides")}
     assert near(32 * 0.25 * math.log(2)) == judgement.metrics["heat"]
+    assert torch.isfinite(judgement.loss)
 
 
 def test_a_centre_on_the_edge_belongs_to_the_last_cell() -> None:
     """An object that is cut off by the image still has a cell."""
     aim = aim_of(torch.tensor([[[0.0, 12.0, 12.0, 20.0, 20.0]]]), SHAPE, cell=4.0)
     assert 15 == int(aim.cell)
-    assert [1.0, 1.0] == aim.offset[0, 0].tolist()
+    assert [2.0, 2.0, 6.0, 6.0] == aim.sides[0, 0].tolist()
 
 
 def test_a_weight_below_zero_is_refused() -> None:
     """Nobody is paid for errors."""
-    with pytest.raises(ValueError, match="size_weight: must not be below 0"):
-        Detection(size_weight=-1.0)
+    for wrong in ({"overlap": -1.0}, {"sides": -1.0}):
+        with pytest.raises(ValueError, match="overlap, sides: must not be below 0"):
+            Detection(**wrong)

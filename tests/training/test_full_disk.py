@@ -1,7 +1,9 @@
 """A disk that is full or read-only: nothing half-made is ever seen, the error says what to do, and later it works."""
 
+import re
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Callable, Iterator
 from io import StringIO
 from pathlib import Path
@@ -19,10 +21,12 @@ from tests.training.test_fit import SETTINGS, fit
 from training import checkpoint, page
 from training.__main__ import app
 from training.data.split import Dataset
-from training.durable import put
+from training.durable import UNFINISHED, put
+from training.export import Probabilities, export
 from training.fit import STATE
+from training.networks.resnet import ResNet
 from training.publish import versions
-from training.recipe import Recipe
+from training.recipe import RECIPES, Recipe
 from training.record import EVENTS, LOG
 from training.steps.journal import Journal
 from training.steps.telling import tell
@@ -201,6 +205,46 @@ def test_a_page_that_does_not_fit_is_not_there(recipe: Recipe, tmp_path: Path) -
         assert not list(journal.folder.rglob("*report.html"))
         tell(journal, told, told, lambda: "long" * 4 * KIB, page=page)
         assert 16 * KIB == journal.path("report", "report.html").stat().st_size
+
+
+def test_a_quota_that_grows_lets_a_run_go_on(tmp_path: Path) -> None:
+    """Stamp, log, weights, curves: whatever doesn't fit is named, and with more space the same fit goes on."""
+    words = ["train", "diabetes", "--profile", "tiny", "--runs", str(tmp_path)]
+    named = []
+    for size in (0, *(2**power for power in range(6, 20))):
+        with files_up_to(size):
+            done = CliRunner().invoke(app, words)
+        if not done.exit_code:
+            break
+        assert 1 == done.exit_code
+        assert MENDED in done.stderr
+        named += re.findall(rf"\bfit/(?:{UNFINISHED})?([\w.-]+)(?:'|: can't)", done.stderr)
+    assert ["step.json", LOG, STATE, "curves.png"] == list(dict.fromkeys(named))
+    assert 0 == CliRunner().invoke(app, words).exit_code
+
+
+def test_a_file_that_cannot_be_made_elsewhere_is_named(trained: ResNet, dataset: Dataset, tmp_path: Path) -> None:
+    """A call is recorded in a temporary folder, which may be on another disk: that is the one to make space on."""
+    with files_up_to(KIB), pytest.raises(OSError, match=rf"File too large: '{tempfile.gettempdir()}/[^/]+'"):
+        export(Probabilities(trained), [dataset.test.inputs[:4]], tmp_path / "model.onnx")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_search_that_does_not_fit_is_named(tmp_path: Path) -> None:
+    """What is told of the trials is there whole or as it was; the error names the file, and with space all is told."""
+    recipe = tmp_path / "mine.yaml"
+    recipe.write_text((RECIPES / "breast-cancer.yaml").read_text().replace("about: ", "about: " + "long " * 4 * KIB))
+    words = ["tune", str(recipe), "--trials", "1", "--profile", "tiny", "--runs", str(tmp_path)]
+    folder = tmp_path / "mine" / "tiny" / "tune"
+    assert 0 == CliRunner().invoke(app, words).exit_code
+    before = {path: path.read_bytes() for path in folder.iterdir() if path.name != "trials.jsonl"}
+    for name, size in (("trials.jsonl", 0), ("best.yaml", 16 * KIB)):
+        with files_up_to(size):
+            failed = CliRunner().invoke(app, words)
+        assert 1 == failed.exit_code
+        assert re.search(rf"error: \[Errno 27\] File too large: .*{name}", failed.stderr)
+        assert before == {path: path.read_bytes() for path in folder.iterdir() if path.name != "trials.jsonl"}
+    assert 0 == CliRunner().invoke(app, words).exit_code
 
 
 def test_a_checkpoint_that_does_not_fit_leaves_the_last_one(dataset: Dataset, tmp_path: Path, quiet: Console) -> None:

@@ -197,6 +197,7 @@ def test_both_players_begin_as_their_paper_says() -> None:
         (DetectorConfig, {"size": 24}, "size: must be a multiple of 16"),
         (DetectorConfig, {"size": 16, "classes": 1}, "boxes: there are fewer cells than that"),
         (DetectorConfig, {"widths": ()}, "widths: must be at least 1"),
+        (DetectorConfig, {"reach": 1}, "reach: must be at least 2"),
         (UNetConfig, {"size": 18}, "size: must be a multiple of 4"),
         (UNetConfig, {"deviation": 0.0}, "deviation: must be positive"),
     ],

@@ -132,6 +132,30 @@ def test_a_reversible_network_goes_along_with_its_window(cell: Cell, tmp_path: P
         network.step(windows, begin(network, 4))
 
 
+@each_cell
+def test_a_residual_network_goes_on_from_the_last_value(cell: Cell, tmp_path: Path) -> None:
+    """While its head says nothing it answers what is now, of the first feature; it has steps, and becomes a file."""
+    config = replace(SERIES, residual=True, each=False, target_mean=(5.0,) * 3, target_deviation=(2.0,) * 3)
+    network = made(config, cell)
+    with torch.inference_mode():
+        values, _ = network.step(WINDOWS, begin(network, 4))
+        assert torch.allclose(network(WINDOWS), values[:, -1], atol=1e-6)
+    export(
+        network, [WINDOWS.numpy()], tmp_path / "model.onnx", Signature(inputs={"window": LENGTH}, outputs={"v": BATCH})
+    )
+    for form in (config, replace(config, reversible=True)):
+        unlearnt = made(form, cell)
+        torch.nn.init.zeros_(unlearnt.head.weight)
+        with torch.inference_mode():
+            assert torch.allclose(WINDOWS[:, -1, :1].expand(4, 3), unlearnt(WINDOWS), atol=1e-6)
+
+
+def test_what_has_no_last_value_is_not_residual() -> None:
+    """Texts."""
+    with pytest.raises(ValueError, match=r"^residual: is for numbers"):
+        RecurrentConfig(residual=True, vocabulary=30)
+
+
 @pytest.mark.parametrize("wrong", [{"vocabulary": 30}, {"each": True}])
 def test_what_has_no_moments_is_not_reversible(wrong: dict[str, Any]) -> None:
     """Texts, and answers at each step, which would tell what comes later."""

@@ -205,6 +205,17 @@ def test_series_scatter_by_their_own_size() -> None:
     assert torch.equal(flat, SeriesJitter(noise=0.5, scale=0.5)(flat, labels(), generator(1))[0])
 
 
+def test_what_follows_a_window_grows_with_it() -> None:
+    """Each window has a factor of its own, and its targets the same; as often one that makes smaller."""
+    series = torch.rand(COUNT, 13, 1, generator=generator(3)) + 1
+    inputs, targets = series[:, :12], series[:, 12]
+    grown, followed = SeriesJitter(noise=0.0, growth=0.3)(inputs, targets, generator(1))
+    factors = followed / targets
+    assert torch.allclose(inputs * factors[:, :, None], grown)
+    assert 0.3 == pytest.approx(float(factors.log().std()), abs=0.06)
+    assert 0.0 == pytest.approx(float(factors.log().mean()), abs=0.08)
+
+
 def test_dropped_tokens_become_the_one_that_is_named_and_padding_stays() -> None:
     """About the asked share of the tokens that there are."""
     before = ids()
@@ -223,6 +234,12 @@ def test_dropped_tokens_become_the_one_that_is_named_and_padding_stays() -> None
         (Mixup(classes=CLASSES), images(), marked()[1], "mixup: tokens, tags, masks and boxes can't be mixed"),
         (TokenDropout(token=1), images(), labels(), "token_dropout: is for ids"),
         (SeriesJitter(), images(), labels(), "series_jitter: is for windows"),
+        (
+            SeriesJitter(growth=0.1),
+            windows(),
+            labels(),
+            "series_jitter: growth is for windows whose targets are values",
+        ),
         (Jitter(), images(), marked()[1], "jitter: moves images without their masks and boxes; use flip, "),
         (Jitter(), images(), marked()[2], "jitter: moves images without their masks and boxes; use flip, "),
         *(
@@ -273,6 +290,7 @@ def test_a_wrong_list_is_refused_by_place_and_key(named: Any, text: str) -> None
         (Noise, {"deviation": -0.1}),
         (Rotate, {"degrees": 181.0}),
         (SeriesJitter, {"scale": -0.1}),
+        (SeriesJitter, {"growth": -0.1}),
         (Shift, {"share": 1.0}),
         (TokenDropout, {"token": -1}),
     ],

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from service.artifact.digest import sha256_file
 from service.errors import ArtifactError
+from training.durable import put
 from training.errors import one_line
 from training.export import PARITY_BATCHES, PARITY_TOLERANCE, difference
 from training.graph import Tensors, name_batch, nodes_of, tensors_of
@@ -69,7 +70,7 @@ def prove(converted: Converted, path: Path, *, samples: Path | None, batched: bo
         arrays = _samples(samples, tensors)
     if tensors.batched:
         name_batch(model)
-    path.write_bytes(model.SerializeToString())
+    put(path, model.SerializeToString())
     asked = list(_batches(arrays, tensors, halved=converted.traced))
     expected = _originals(converted, tensors, asked, single=single)
     run = open_runner(path)

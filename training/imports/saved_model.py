@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from service.errors import ArtifactError, SettingsError
+from training.durable import naming
 from training.imports import onnx_file
 from training.imports.converted import Converted
 from training.session import Arrays
@@ -75,7 +76,8 @@ class _TensorFlow:
         script = Path(__file__).with_name("tensorflow_answers.py")
         with tempfile.TemporaryDirectory() as scratch:
             asked, answered = Path(scratch) / "asked.npz", Path(scratch) / "answered.npz"
-            np.savez(asked, allow_pickle=False, **arrays)
+            with naming(asked):
+                np.savez(asked, allow_pickle=False, **arrays)
             self._run(str(script), str(self.folder), SIGNATURE, str(asked), str(answered))
             with np.load(answered, allow_pickle=False) as file:
                 found = {name: file[name] for name in file.files}

@@ -32,7 +32,7 @@ class DetectionFigures:
 
 @dataclass(frozen=True, kw_only=True)
 class _Found:
-    """Predictions of one class, the surest first: their pictures int64 [D], and by overlap if they're right [D, 10]."""
+    """Predictions of one class, the surest first: their pictures int64 [D], and by overlap if they're right [D, T]."""
 
     pictures: Counts
     right: NDArray[np.bool_]
@@ -56,13 +56,14 @@ def measure(
     return DetectionFigures(at_50=averaged(at_50, classes), at_50_95=averaged(at_50_95, classes))
 
 
-def precisions(predictions: Boxes, targets: Boxes, classes: tuple[str, ...]) -> Statistic:
-    """Average precision of draws of what `measure` takes, at an overlap of 0.5 and over 0.5 to 0.95: [2, 1 + C].
+def precisions(predictions: Boxes, targets: Boxes, classes: tuple[str, ...], least: Values = OVERLAPS) -> Statistic:
+    """Average precision of draws of what `measure` takes, at the first of the overlaps `least` [T] and the
+    mean over all of them: [2, 1 + C].
 
-    The mean comes before the classes.
+    The mean over classes comes before the classes.
     """
     there = _there(targets, classes)
-    found = [_match(predictions, targets, label) for label in range(len(classes))]
+    found = [_match(predictions, targets, label, least) for label in range(len(classes))]
 
     def drawn(chosen: Indices) -> Values:
         weights = np.bincount(chosen, minlength=len(targets))
@@ -98,22 +99,26 @@ def _check_boxes(name: str, boxes: Boxes, length: int, classes: int) -> None:
         raise Immeasurable(f"{name}: {found}, not of {NO_BOX} to {classes - 1}")
 
 
-def _match(predictions: Boxes, targets: Boxes, label: int) -> _Found:
-    rows = list(_matches(predictions, targets, label))
+def _match(predictions: Boxes, targets: Boxes, label: int, least: Values) -> _Found:
+    rows = list(_matches(predictions, targets, label, least))
     scores, pictures, right = (np.concatenate(column) for column in zip(*rows, strict=True))
     order = np.argsort(-scores, kind="stable")
     return _Found(pictures=pictures[order], right=right[order])
 
 
-def _matches(predictions: Boxes, targets: Boxes, label: int) -> Iterator[tuple[Boxes, Counts, NDArray[np.bool_]]]:
-    """Picture by picture, of the predictions of a class: scores [D], the picture [D], if they're right [D, 10]."""
+def _matches(
+    predictions: Boxes, targets: Boxes, label: int, least: Values
+) -> Iterator[tuple[Boxes, Counts, NDArray[np.bool_]]]:
+    """Picture by picture, of the predictions of a class: scores [D], the picture [D], if they're right at overlaps of
+    `least` [T]: [D, T].
+    """
     for picture, (said, true) in enumerate(zip(predictions, targets, strict=True)):
         mine, wanted = said[said[:, 0] == label], true[true[:, 0] == label]
         mine = mine[np.argsort(-mine[:, 1], kind="stable")][:MOST]
         covered = overlaps(mine[:, 2:], wanted[:, 1:])
-        right = np.zeros((len(mine), len(OVERLAPS)), np.bool_)
-        for column in np.flatnonzero(covered.max(initial=0) >= OVERLAPS):
-            right[:, column] = _taken(covered, OVERLAPS[column])
+        right = np.zeros((len(mine), len(least)), np.bool_)
+        for column in np.flatnonzero(covered.max(initial=0) >= least):
+            right[:, column] = _taken(covered, least[column])
         yield mine[:, 1], np.full(len(mine), picture), right
 
 
@@ -129,17 +134,17 @@ def _taken(covered: Values, least: float) -> NDArray[np.bool_]:
 
 
 def _average(predictions: _Found, weights: Counts, total: int) -> Values:
-    """Average precision by overlap [10], of pictures that count as often as `weights` [N] say; NaN without a target."""
+    """Average precision by overlap [T], of pictures that count as often as `weights` [N] say; NaN without a target."""
     if not total:
-        return np.full(len(OVERLAPS), np.nan)
+        return np.full(predictions.right.shape[1], np.nan)
     counts = weights[predictions.pictures]
     seen = counts > 0
     if not seen.any():
-        return np.zeros(len(OVERLAPS))
+        return np.zeros(predictions.right.shape[1])
     hits = np.cumsum(counts[seen, None] * predictions.right[seen], axis=0)
     precision = hits / np.cumsum(counts[seen])[:, None]
     # What it is at a recall is the best of that recall and all higher ones.
     best = np.maximum.accumulate(precision[::-1])[::-1]
-    reached = np.searchsorted(RECALLS, np.arange(total + 1) / total, side="right")[hits]  # how many recalls, [D, 10]
+    reached = np.searchsorted(RECALLS, np.arange(total + 1) / total, side="right")[hits]  # how many recalls, [D, T]
     found: Values = (best * np.diff(reached, axis=0, prepend=0)).sum(axis=0) / len(RECALLS)
     return found

@@ -1,10 +1,12 @@
-"""A one-stage detector without anchors: an object is the point at its centre, and its size is read off there.
+"""A one-stage detector without anchors: an object is the point at its centre, and its sides are read off there.
 
-Cells of 4 x 4 pixels say, for each class, how much they look like a centre, where in the cell it lies, and how large
-the object is. Features are those of several sizes of the image, added up.
+Cells of 4 x 4 pixels say, for each class, how much they look like a centre, and how far from their middle the sides of
+the object lie. A distance is a distribution over whole pixels, since a side that may be here or there is no number in
+between. Features are those of several sizes of the image, added up.
 
-Sources: X. Zhou et al., "Objects as Points" (CenterNet), 2019, arXiv 1904.07850; features, T.-Y. Lin et al., "Feature
-Pyramid Networks for Object Detection", 2017, arXiv 1612.03144; blocks as in `resnet`.
+Sources: X. Zhou et al., "Objects as Points" (CenterNet), 2019, arXiv 1904.07850; sides, X. Li et al., "Generalized
+Focal Loss", 2020, arXiv 2006.04388; features, T.-Y. Lin et al., "Feature Pyramid Networks for Object Detection", 2017,
+arXiv 1612.03144; blocks as in `resnet`.
 """
 
 import math
@@ -34,10 +36,13 @@ class DetectorConfig:
     """All there is to know to build the network, weights apart.
 
     The first of `widths` is that of cells; each further halves the image again. `boxes` is how many are answered.
-    Images have sides of `size` pixels. `mean` and `deviation` are those of the training pixels, as shares of 255.
+    Sides lie less than `reach` pixels from the middle of their cell, so that it is a little more than half of the
+    largest object. Images have sides of `size` pixels. `mean` and `deviation` are those of the training pixels, as
+    shares of 255.
     """
 
     widths: tuple[int, ...] = (32, 64, 96)
+    reach: int = 16
     boxes: int = 32
     channels: int = 1
     classes: int = 10
@@ -54,6 +59,8 @@ class DetectorConfig:
             size=self.size,
         )
         check_pixels(self.deviation)
+        if self.reach < 2:
+            raise ValueError("reach: must be at least 2 pixels")
         halved = STRIDE * 2 ** (len(self.widths) - 1)
         if self.size % halved:
             raise ValueError(f"size: must be a multiple of {halved}, for {len(self.widths)} widths halve it so often")
@@ -64,13 +71,12 @@ class DetectorConfig:
 class Maps(NamedTuple):
     """What cells [H, W] say, H and W being a quarter of the image's sides.
 
-    `heat` float32 [N, classes, H, W] are logits of being a centre. `size` [N, 2, H, W] is width and height of the
-    object in cells, `offset` [N, 2, H, W] how far right and down of the cell's corner its centre lies, also in cells.
+    `heat` float32 [N, classes, H, W] are logits of being a centre. `sides` [N, 4 * reach, H, W] are logits of how many
+    pixels the left, upper, right and lower side of the object lie from the cell's middle: 0, 1 ... reach - 1 for each.
     """
 
     heat: torch.Tensor
-    size: torch.Tensor
-    offset: torch.Tensor
+    sides: torch.Tensor
 
 
 class Detector(nn.Module):
@@ -87,8 +93,7 @@ class Detector(nn.Module):
         )
         self.beside = nn.ModuleList(conv_norm(width, widths[0], kernel=1) for width in widths)
         self.heat = _head(widths[0], config.classes)
-        self.size = _head(widths[0], 2)
-        self.offset = _head(widths[0], 2)
+        self.sides = _head(widths[0], 4 * config.reach)
         initialise(self)
         last = self.heat[-1]
         assert isinstance(last, nn.Conv2d)
@@ -109,7 +114,7 @@ class Detector(nn.Module):
         while sides:
             merged = sides.pop() + functional.interpolate(merged, scale_factor=2)
         merged = functional.relu(merged)
-        return Maps(heat=self.heat(merged), size=self.size(merged), offset=self.offset(merged))
+        return Maps(heat=self.heat(merged), sides=self.sides(merged))
 
 
 class Boxes(nn.Module):
@@ -139,18 +144,26 @@ def boxes_of(maps: Maps, count: int) -> torch.Tensor:
     peaks = heat * (functional.max_pool2d(heat, 3, stride=1, padding=1) == heat)
     scores, places = peaks.flatten(1).topk(count, dim=1)  # [N, M]
     cells = places % (rows * columns)
-    size, offset = (
-        one.flatten(2).transpose(1, 2).gather(1, cells[:, :, None].expand(-1, -1, 2))  # [N, M, 2]
-        for one in (maps.size, maps.offset)
-    )
-    centre = torch.stack([cells % columns, cells // columns], dim=2) + offset
-    half = size.clamp(min=0) / 2
-    limit = torch.tensor([columns, rows, columns, rows], device=heat.device)
-    edges = torch.cat([centre - half, centre + half], dim=2).clamp(min=0).minimum(limit) * STRIDE  # [N, M, 4]
+    far = distances(at_cells(maps.sides, cells))
+    middle = STRIDE * (torch.stack([cells % columns, cells // columns], dim=2) + 0.5)
+    limit = STRIDE * torch.tensor([columns, rows, columns, rows], device=heat.device)
+    edges = torch.cat([middle - far[..., :2], middle + far[..., 2:]], dim=2).clamp(min=0).minimum(limit)  # [N, M, 4]
     classes = (places // (rows * columns)).float()
     found = torch.cat([classes[:, :, None], scores[:, :, None], edges], dim=2)
     nothing = torch.tensor([NOWHERE, 0.0, 0.0, 0.0, 0.0, 0.0], device=heat.device)
     return torch.where(scores[:, :, None] >= LEAST, found, nothing)
+
+
+def at_cells(maps: torch.Tensor, cells: torch.Tensor) -> torch.Tensor:
+    """What `maps` [N, C, H, W] say at `cells` int64 [N, M], counted row by row: [N, M, C]."""
+    return maps.flatten(2).transpose(1, 2).gather(1, cells[:, :, None].expand(-1, -1, maps.shape[1]))
+
+
+def distances(sides: torch.Tensor) -> torch.Tensor:
+    """How far sides lie, in pixels [..., 4]: the means of what logits [..., 4 * reach] say."""
+    shares = torch.stack(sides.chunk(4, dim=-1), dim=-2).softmax(dim=-1)
+    found: torch.Tensor = shares @ torch.arange(shares.shape[-1], dtype=shares.dtype, device=shares.device)
+    return found
 
 
 def _head(width: int, outputs: int) -> nn.Sequential:

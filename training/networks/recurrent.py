@@ -40,7 +40,8 @@ class RecurrentConfig:
     whose `target_mean` and `target_deviation` those are.
 
     What rises for good leaves the range that it was learnt in. A `reversible` network sees each window as deviations
-    from its own mean, and answers in those, for values that go on with the window's first feature.
+    from its own mean, and answers in those, for values that go on with the window's first feature. A `residual` one
+    answers what is to be added to the last value of that feature: from little data, a change is learnt before a level.
     """
 
     cell: Cell = "lstm"
@@ -49,6 +50,7 @@ class RecurrentConfig:
     bidirectional: bool = False
     each: bool = False
     reversible: bool = False
+    residual: bool = False
     dropout: float = 0.0
     features: int = 1
     vocabulary: int = 0
@@ -68,6 +70,8 @@ class RecurrentConfig:
             raise ValueError("mean, deviation: token ids have none, leave them out where there is a vocabulary")
         if self.reversible and (self.vocabulary or self.each):
             raise ValueError("reversible: is for windows of numbers that are answered once, at their end")
+        if self.residual and self.vocabulary:
+            raise ValueError("residual: is for numbers, to the last of which something can be added")
         check_scale(self.mean, self.deviation, self.features)
         check_scale(self.target_mean, self.target_deviation, self.outputs, "target_mean, target_deviation")
 
@@ -102,7 +106,9 @@ class Recurrent(nn.Module):
         )
         self.dropout = nn.Dropout(config.dropout)
         self.head = nn.Linear(config.width * (2 if config.bidirectional else 1), config.outputs)
-        self.target = Scale((), ()) if config.reversible else Scale(config.target_mean, config.target_deviation)
+        # A change has no mean that the level of the training part would tell.
+        middle = tuple(0.0 for _ in config.target_mean) if config.residual else config.target_mean
+        self.target = Scale((), ()) if config.reversible else Scale(middle, config.target_deviation)
         initialise(self.head, "tanh")
         _initialise_cells(self.cells, lasting=config.cell == "lstm")
 
@@ -128,8 +134,8 @@ class Recurrent(nn.Module):
         else:
             found, state = self._run(self.read(inputs), state)
         if self.config.each:
-            return self._answer(found)
-        return self._answer(state[:, 0, -ways:].flatten(1))
+            return self._answer(found, inputs)
+        return self._answer(state[:, 0, -ways:].flatten(1), inputs[:, -1])
 
     def step(self, inputs: torch.Tensor, state: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """The next steps float32 [N, T, F] or ids int64 [N, T] of N sequences, of which `state` [N, S, L, W] is known.
@@ -143,7 +149,7 @@ class Recurrent(nn.Module):
                 which = "bidirectional: a network that reads both ways"
             raise ValueError(f"{which} needs the whole sequence, not steps of it")
         found, state = self._run(self.read(inputs), state)
-        return self._answer(found), state
+        return self._answer(found, inputs), state
 
     def _run(self, steps: Any, state: torch.Tensor) -> tuple[Any, torch.Tensor]:
         """The cells' answers to `steps`, a tensor or packed, and the state [N, S, L, W] afterwards."""
@@ -154,8 +160,10 @@ class Recurrent(nn.Module):
             found, after = self.cells(steps, tuple(parts) if len(parts) > 1 else parts[0])
         return found, torch.stack(after if len(parts) > 1 else (after,)).permute(2, 0, 1, 3)
 
-    def _answer(self, found: torch.Tensor) -> torch.Tensor:
-        return self.target.back(self.head(self.dropout(found)))
+    def _answer(self, found: torch.Tensor, seen: torch.Tensor) -> torch.Tensor:
+        """What the cells `found` [..., W], in the units of the targets; `seen` is what they had just read."""
+        answer = self.target.back(self.head(self.dropout(found)))
+        return answer + seen[..., :1] if self.config.residual else answer
 
 
 class Steps(nn.Module):

@@ -79,7 +79,8 @@ class Detection(Independent):
 
     def deciding(self, answers: Tensors, split: Split, material: Material) -> Statistic:
         """The mean over classes at an overlap of 0.5."""
-        precisions = detection.precisions(answers[BOXES], split.targets, material.dataset.classes)
+        half = detection.OVERLAPS[:1]
+        precisions = detection.precisions(answers[BOXES], split.targets, material.dataset.classes, half)
         return lambda chosen: precisions(chosen)[0, 0]
 
     def baselines(self, material: Material) -> Mapping[str, Tensors]:

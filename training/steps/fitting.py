@@ -7,6 +7,7 @@ from torch import nn
 
 from training import checkpoint, curves
 from training.diagnosis import diagnose
+from training.durable import put
 from training.fitted import Fitted
 from training.optimization.distributed import Ranks
 from training.record import LOG, Record
@@ -24,7 +25,7 @@ def keep(folder: Path, network: nn.Module, fitted: Fitted) -> None:
     """
     if Ranks().leads:
         checkpoint.save_network(folder / NETWORK, network)
-        (folder / HISTORY).write_bytes(msgspec.json.format(msgspec.json.encode(fitted, order="sorted"), indent=1))
+        put(folder / HISTORY, msgspec.json.format(msgspec.json.encode(fitted, order="sorted"), indent=1))
         curves.save(folder / CURVES, folder.name, fitted)
 
 

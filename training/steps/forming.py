@@ -10,6 +10,7 @@ from torch import nn
 
 from training import checkpoint, export, networks, problems, session, tracing
 from training.data.material import Material
+from training.durable import put
 from training.graph import tensors_in
 from training.model_config import model_config
 from training.network_recipe import NetworkRecipe
@@ -67,7 +68,7 @@ def export_all(
             path = folder / f"{variant}.onnx"
             parity = export.export(form.module, form.samples, path, form.signature)
             told[variant] = {"parity": parity, "labels": form.labels, "states": dict(form.states)}
-        (folder / FORMED).write_bytes(msgspec.json.encode(told))
+        put(folder / FORMED, msgspec.json.encode(told))
 
     inputs = {
         "network": network,

@@ -32,6 +32,7 @@ from training import publish as publishing
 from training.bootstrap import Figure
 from training.comparison import difference, verdict
 from training.data.material import Material
+from training.durable import put
 from training.machine import current_commit, machine
 from training.network_recipe import Goal, NetworkRecipe
 from training.network_report import Judged, NetworkReport
@@ -71,7 +72,7 @@ def evaluate(journal: Journal[NetworkRecipe], formed: Formed, learned: Learned, 
             speed=timing.speed(times[recipe.family]),
             examples=tuple(problem.examples(answers, test, material)),
         )
-        (folder / FIGURES).write_bytes(msgspec.json.format(msgspec.json.encode(judged), indent=1))
+        put(folder / FIGURES, msgspec.json.format(msgspec.json.encode(judged), indent=1))
 
     inputs = {
         "model": formed.model,

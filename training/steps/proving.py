@@ -17,6 +17,7 @@ from training.baselines.logistic_regression import LogisticRegression
 from training.baselines.majority_class import MajorityClass
 from training.bootstrap import Figure
 from training.data.split import Dataset
+from training.durable import put
 from training.evaluate import Candidate, Measured
 from training.machine import current_commit, machine
 from training.publish import Published, Release
@@ -63,7 +64,7 @@ def evaluate(journal: Journal, variants: Sequence[Variant], dataset: Dataset) ->
                     console=journal.console,
                 )
         told = Evaluation(commit=current_commit(), figures=figures, baselines=_baselines(dataset))
-        (folder / FIGURES).write_bytes(msgspec.json.format(msgspec.json.encode(told), indent=1))
+        put(folder / FIGURES, msgspec.json.format(msgspec.json.encode(told), indent=1))
 
     inputs = {
         "train": dataset.train,

@@ -16,6 +16,7 @@ from training.data import tokens, topics, windows
 from training.data.tokenized import TOKENIZER
 from training.data.tokens import Passage
 from training.data.topics import Texts
+from training.durable import put
 from training.language_recipe import LanguageRecipe
 from training.networks.decoder import Decoder, DecoderConfig, build
 from training.steps import fitting
@@ -72,7 +73,8 @@ def tokenize(journal: Journal[LanguageRecipe], texts: Texts) -> Corpus:
     settings = journal.recipe.tokenizer
 
     def action(folder: Path) -> None:
-        tokens.train_tokenizer(texts.train.values(), settings).save(str(folder / TOKENIZER))
+        tokenizer = tokens.train_tokenizer(texts.train.values(), settings)
+        put(folder / TOKENIZER, tokenizer.to_str(pretty=True).encode())
 
     # The library isn't among those that every step depends on, as images do without.
     inputs = {"texts": dict(texts.train), "settings": settings, "tokenizers": metadata.version("tokenizers")}

@@ -17,6 +17,7 @@ from training import checkpoint, data, fit, fitted, networks, optimization, prob
 from training.data.batches import Batches, plain_batches
 from training.data.material import Material
 from training.data.transforms import catalogue as transforms
+from training.durable import put
 from training.fitted import Fitted
 from training.network_recipe import NetworkRecipe
 from training.network_report import NetworkFacts
@@ -100,7 +101,7 @@ def learn(journal: Journal[NetworkRecipe], material: Material) -> Learned:
             seconds=time.perf_counter() - start,
         )
         if Ranks().leads:
-            (folder / FACTS).write_bytes(msgspec.json.format(msgspec.json.encode(facts, order="sorted"), indent=1))
+            put(folder / FACTS, msgspec.json.format(msgspec.json.encode(facts, order="sorted"), indent=1))
 
     inputs = {
         "train": dataset.train,

@@ -21,6 +21,7 @@ from service.errors import SettingsError
 from training import network_recipe
 from training.cache import Step
 from training.data.material import Material
+from training.durable import put
 from training.errors import Diverged, TrainingError
 from training.fitted import Epoch
 from training.machine import current_commit, machine
@@ -178,7 +179,7 @@ def _keep(journal: Journal[NetworkRecipe], best: Trial, given: str, asked: int) 
     command = shlex.join(("hone-train", "tune", given, "--profile", recipe.profile, "--trials", str(asked)))
     head = f"# Found by `{command}`, trial {best.number}: validation {recipe.fit.watch} {best.value:.4g}.\n"
     text = yaml.safe_dump(settings, sort_keys=False, allow_unicode=True, width=120)
-    _replace(journal.path(TUNE, BEST), head + text)
+    put(journal.path(TUNE, BEST), (head + text).encode())
 
 
 def _told(journal: Journal[NetworkRecipe], study: Study, given: str, asked: int, ended: Ended) -> Tuned:
@@ -209,14 +210,7 @@ def _told(journal: Journal[NetworkRecipe], study: Study, given: str, asked: int,
     )
     pictures = plots.draw(tuned, recipe.search)
     for name, picture in pictures.items():
-        _replace(journal.path(TUNE, f"{name}.svg"), picture)
-    _replace(journal.path(TUNE, JSON), tuned.to_json().decode())
-    _replace(journal.path(TUNE, HTML), page.render(tuned, pictures))
+        put(journal.path(TUNE, f"{name}.svg"), picture.encode())
+    put(journal.path(TUNE, JSON), tuned.to_json())
+    put(journal.path(TUNE, HTML), page.render(tuned, pictures).encode())
     return tuned
-
-
-def _replace(path: Path, text: str) -> None:
-    """Write a file that is there whole or as it was before. Raises OSError."""
-    unfinished = path.with_name(f".{path.name}")
-    unfinished.write_text(text, encoding="utf-8")
-    unfinished.replace(path)

@@ -16,6 +16,7 @@ from training import publish as publishing
 from training.baselines import ngram
 from training.baselines.ngram import best_ngram
 from training.data.tokens import Ids, Passage, load_tokenizer
+from training.durable import put
 from training.language_recipe import ContinueSettings, Goal, LanguageRecipe
 from training.language_report import LanguageReport, Reader, Reading, Sample
 from training.machine import current_commit, machine
@@ -57,7 +58,7 @@ def evaluate(journal: Journal[LanguageRecipe], model: Path, network: DecoderConf
             tokens_per_second={str(rows): _rate(step, network, rows, recipe.evaluate) for rows in TIMED_ROWS},
             sample=_sample(step, network, corpus, recipe.evaluate),
         )
-        (folder / READING).write_bytes(msgspec.json.format(msgspec.json.encode(reading), indent=1))
+        put(folder / READING, msgspec.json.format(msgspec.json.encode(reading), indent=1))
 
     inputs = {
         "model": model,

@@ -183,5 +183,5 @@ def _mend(path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.with_name(f"{path.name}.lock").unlink(missing_ok=True)
     if path.exists() and (content := path.read_bytes()) and not content.endswith(b"\n"):
-        with path.open("r+b") as file:
+        with naming(path), path.open("r+b") as file:
             file.truncate(content.rfind(b"\n") + 1)

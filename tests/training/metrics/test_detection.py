@@ -10,7 +10,7 @@ from pycocotools.cocoeval import COCOeval
 
 from training.bootstrap import Resampling
 from training.errors import Immeasurable
-from training.metrics.detection import _average, _match, measure, overlaps
+from training.metrics.detection import OVERLAPS, _average, _match, measure, overlaps, precisions
 from training.statistics import Values
 
 FEW = Resampling(rounds=40)
@@ -45,6 +45,20 @@ def test_an_overlap_counts_up_to_its_threshold() -> None:
     predictions = np.array([[[0, 0.9, 0, 0, 72, 1]]] * 2, np.float64)
     found = measure(predictions, targets, np.arange(2), CLASSES, FEW)
     assert (1.0, 0.5) == pytest.approx((found.at_50.mean.value, found.at_50_95.mean.value))
+
+
+def test_one_overlap_is_measured_as_among_all() -> None:
+    """Who asks for 0.5 alone gets the same average precision there, which is its own mean then."""
+    random = np.random.default_rng(1)
+    edges = random.uniform(0, 20, (8, 3, 2))
+    boxes = np.concatenate([random.integers(0, 3, (8, 3, 1)), edges, edges + random.uniform(4, 12, (8, 3, 2))], axis=2)
+    moved = boxes + np.concatenate([np.zeros((8, 3, 1)), random.normal(0, 2, (8, 3, 4))], axis=2)
+    predictions = np.insert(moved, 1, random.uniform(size=(8, 3)), axis=2)
+    everything, everyone = precisions(predictions, boxes, CLASSES), np.arange(8)
+    alone = precisions(predictions, boxes, CLASSES, OVERLAPS[:1])(everyone)
+    assert np.array_equal(alone[0], everything(everyone)[0])
+    assert np.array_equal(alone[0], alone[1])
+    assert 0 < everything(everyone)[1, 0] < alone[0, 0] < 1
 
 
 def test_a_target_is_found_once() -> None:
@@ -123,8 +137,8 @@ def test_what_is_drawn_twice_counts_twice() -> None:
     drawn = np.array([0, 3, 3, 4, 7, 7, 7, 12, 15, 19])
     for label in range(3):
         total = int((targets[drawn, :, 0] == label).sum())
-        weighed = _average(_match(predictions, targets, label), np.bincount(drawn, minlength=20), total)
-        there = _average(_match(predictions[drawn], targets[drawn], label), np.ones(10, np.int64), total)
+        weighed = _average(_match(predictions, targets, label, OVERLAPS), np.bincount(drawn, minlength=20), total)
+        there = _average(_match(predictions[drawn], targets[drawn], label, OVERLAPS), np.ones(10, np.int64), total)
         assert weighed == pytest.approx(there)
 
 

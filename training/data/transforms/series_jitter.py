@@ -16,20 +16,28 @@ from training.data.transforms.transform import Pair
 class SeriesJitter:
     """Normal noise on every value, and a factor about 1 on how far each feature of a window swings about its mean.
 
-    `noise` is a share of the feature's deviation in the window, `scale` the deviation of the factor. Targets stay.
+    `noise` is a share of the feature's deviation in the window, `scale` the deviation of the factor. Targets stay, but
+    for `growth`: the deviation of the logarithm of a factor on a window and on the values that follow it. It is for
+    series that have a zero, and may come to lie higher than they ever did.
     """
 
     noise: float = 0.05
     scale: float = 0.0
+    growth: float = 0.0
 
     def __post_init__(self) -> None:
-        if self.noise < 0 or self.scale < 0:
-            raise ValueError("noise, scale: must not be below 0")
+        if min(self.noise, self.scale, self.growth) < 0:
+            raise ValueError("noise, scale, growth: must not be below 0")
 
     def __call__(self, inputs: torch.Tensor, targets: torch.Tensor, random: torch.Generator) -> Pair:
         """Windows float32 [N, T, F]. Raises SettingsError for anything else."""
         if inputs.dim() != 3 or not inputs.is_floating_point():
             raise SettingsError("series_jitter: is for windows of a series, float32 [N, T, F]")
+        if self.growth:
+            if targets.dim() != 2 or not targets.is_floating_point():
+                raise SettingsError("series_jitter: growth is for windows whose targets are values, float32 [N, K]")
+            grown = (self.growth * torch.randn((len(inputs), 1), generator=random)).exp()
+            inputs, targets = inputs * grown[:, :, None], targets * grown
         middle = inputs.mean(dim=1, keepdim=True)
         swing = inputs.std(dim=1, keepdim=True, correction=0)
         factor = 1 + self.scale * torch.randn(middle.shape, generator=random)
