@@ -30,7 +30,7 @@ Ranges = Mapping[str, Range]
 """The least and the largest value that each activation is to represent, by the name of its tensor."""
 Activations = Iterator[tuple[str, NDArray[np.float32]]]
 
-BATCH = 16
+BATCH = 8
 
 
 def calibrate(model: Path, samples: Tensors, settings: CalibrationSettings, *, cache: Path | None = None) -> Ranges:
