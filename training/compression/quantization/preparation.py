@@ -46,11 +46,12 @@ def prepare(source: Path, target: Path) -> None:
         model = onnx_file.of_our_opset(model, source.name)
     check_batched(tensors_of(model), source.name)
     _check_float(model, source.name)
-    model = onnx.shape_inference.infer_shapes(_optimized(model, source.name), data_prop=True)
+    model = onnx.shape_inference.infer_shapes(_optimized(model, source.name))
     if _unfold(model):
         model = onnx.shape_inference.infer_shapes(model)
     _check_folded(model, source.name)
     _name_nodes(model.graph.node)
+    _drop_shapes_of_weights(model)
     _drop_unused_domains(model)
     add_pre_process_metadata(model)
     target.write_bytes(model.SerializeToString(deterministic=True))
@@ -155,6 +156,14 @@ def _name_nodes(nodes: Sequence[onnx.NodeProto]) -> None:
         if not node.name:
             node.name = next(name for number in count() if (name := f"{node.op_type}_{number}") not in taken)
             taken.add(node.name)
+
+
+def _drop_shapes_of_weights(model: onnx.ModelProto) -> None:
+    """Some exporters tell them as if weights were computed, and they would be wrong once those are transposed."""
+    weights = {one.name for one in model.graph.initializer}
+    kept = [one for one in model.graph.value_info if one.name not in weights]
+    del model.graph.value_info[:]
+    model.graph.value_info.extend(kept)
 
 
 def _drop_unused_domains(model: onnx.ModelProto) -> None:
