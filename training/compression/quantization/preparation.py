@@ -58,10 +58,11 @@ def prepare(source: Path, target: Path) -> None:
 
 
 def load_prepared(path: Path) -> onnx.ModelProto:
-    """The model in a file that `prepare` wrote. Raises ArtifactError for any other."""
+    """The model in a file that `prepare` wrote. Raises ArtifactError for any other, also a quantized one."""
     model = onnx.load(path)
     if not model_has_pre_process_metadata(model):
         raise ArtifactError(f"{path.name}: isn't prepared for quantization; give it to `prepare` first")
+    _check_float(model, path.name)
     return model
 
 
