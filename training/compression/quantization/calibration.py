@@ -30,7 +30,7 @@ Ranges = Mapping[str, Range]
 """The least and the largest value that each activation is to represent, by the name of its tensor."""
 Activations = Iterator[tuple[str, NDArray[np.float32]]]
 
-BATCH = 16
+BATCH = 8
 
 
 def calibrate(model: Path, samples: Tensors, settings: CalibrationSettings, *, cache: Path | None = None) -> Ranges:
@@ -95,10 +95,12 @@ def _learnt(
     if settings.method == "minmax":
         return extremes
     counts = {name: np.zeros(BINS, np.int64) for name, (low, high) in extremes.items() if low < high}
+    entropy = settings.method == "entropy"
     for name, values in observe():
         if name in counts:
-            counts[name] += np.histogram(values, BINS, extremes[name])[0]
-    if settings.method == "entropy":
+            # Zero is always an integer of its own: where ReLU made many, they say nothing of how far the others reach.
+            counts[name] += np.histogram(values[values != 0] if entropy else values, BINS, extremes[name])[0]
+    if entropy:
         narrower = {name: entropy_range(one, extremes[name]) for name, one in counts.items()}
     else:
         narrower = {name: percentile_range(one, extremes[name], settings.percentile) for name, one in counts.items()}

@@ -2,7 +2,9 @@
 
 No samples are needed, and it is what gives an LSTM integers. But ranges are those of the whole batch, so that rows
 change each other's answers: the service finds that out when it loads the model, and computes each request by itself
-unless the config's `hone.batch_tolerance` allows for it. Where requests come together static quantization gains more.
+unless the config's `hone.batch_tolerance` allows for it. Where requests are to share batches a file is better quantized
+statically. A convolution with dynamic ranges took 1.06 times as long as in float with unsigned weights, and 6 times as
+long with signed ones, so it is left alone.
 """
 
 import tempfile
@@ -31,8 +33,8 @@ REASONS = {**NO_KERNEL, "Conv": "its kernel with dynamic ranges is slower than f
 def dynamic(model: Path, target: Path, *, keep_float: Collection[str] = (), reduce_range: bool = True) -> Quantized:
     """Write a version of a prepared `model` with integer MatMul, Gemm and LSTM nodes to `target`.
 
-    Nodes named in `keep_float` stay as they are. `reduce_range` is as for `static`, but for LSTM nodes, whose weights
-    have 7 bits in any case. Raises ArtifactError if nothing was quantized, or a name isn't there.
+    Nodes named in `keep_float` stay as they are; `reduce_range` is as for `static`. Raises ArtifactError if nothing was
+    quantized, or a name isn't there.
     """
     proto = load_prepared(model)
     check_names(proto, keep_float)

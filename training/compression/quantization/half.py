@@ -1,4 +1,8 @@
-"""Half precision: weights and activations become float16, for GPUs. A CPU computes them as float32, and slower."""
+"""Half precision: weights and activations become float16, for GPUs. A CPU computes them as float32, and slower.
+
+ONNX Runtime 1.31 crashed on a CPU while it loaded some such files of recurrent networks that answer every step, so they
+are to be tried in a process of its own, as the service's worker is.
+"""
 
 from collections.abc import Collection
 from pathlib import Path

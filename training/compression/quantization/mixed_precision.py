@@ -42,8 +42,10 @@ def mixed_precision(
     """Keep the fewest of the nodes in `order`, the most sensitive first, in float for which a file is `accurate`.
 
     `quantize` writes a file with the named nodes in float, always to the same path. After `most_trials`, at least one,
-    the best so far is the result. At least one node of the order is quantized.
+    the best so far is the result. At least one node of the order is quantized. Raises ValueError without any of either.
     """
+    if most_trials < 1 or not order:
+        raise ValueError("mixed precision needs at least one node to choose from, and one trial")
     trials: list[Trial] = []
     written = -1
     quantized: Quantized

@@ -46,21 +46,23 @@ def prepare(source: Path, target: Path) -> None:
         model = onnx_file.of_our_opset(model, source.name)
     check_batched(tensors_of(model), source.name)
     _check_float(model, source.name)
-    model = onnx.shape_inference.infer_shapes(_optimized(model, source.name), data_prop=True)
+    model = onnx.shape_inference.infer_shapes(_optimized(model, source.name))
     if _unfold(model):
         model = onnx.shape_inference.infer_shapes(model)
     _check_folded(model, source.name)
     _name_nodes(model.graph.node)
+    _drop_shapes_of_weights(model)
     _drop_unused_domains(model)
     add_pre_process_metadata(model)
     target.write_bytes(model.SerializeToString(deterministic=True))
 
 
 def load_prepared(path: Path) -> onnx.ModelProto:
-    """The model in a file that `prepare` wrote. Raises ArtifactError for any other."""
+    """The model in a file that `prepare` wrote. Raises ArtifactError for any other, also a quantized one."""
     model = onnx.load(path)
     if not model_has_pre_process_metadata(model):
         raise ArtifactError(f"{path.name}: isn't prepared for quantization; give it to `prepare` first")
+    _check_float(model, path.name)
     return model
 
 
@@ -155,6 +157,14 @@ def _name_nodes(nodes: Sequence[onnx.NodeProto]) -> None:
         if not node.name:
             node.name = next(name for number in count() if (name := f"{node.op_type}_{number}") not in taken)
             taken.add(node.name)
+
+
+def _drop_shapes_of_weights(model: onnx.ModelProto) -> None:
+    """Some exporters tell them as if weights were computed, and they would be wrong once those are transposed."""
+    weights = {one.name for one in model.graph.initializer}
+    kept = [one for one in model.graph.value_info if one.name not in weights]
+    del model.graph.value_info[:]
+    model.graph.value_info.extend(kept)
 
 
 def _drop_unused_domains(model: onnx.ModelProto) -> None:

@@ -46,6 +46,20 @@ def test_other_methods_stay_within_the_extremes(mlp: Prepared, method: Any) -> N
     assert method == "entropy" or wide["x"] != narrow["x"]
 
 
+def test_zeros_do_not_narrow_a_range(tmp_path: Path) -> None:
+    """A ReLU makes many, and zero is an integer of its own: by the others, a normal distribution is cut at its tail.
+
+    With zeros counted, less than 0.6 of the range was left, and ResNet-18 lost 15 decibels by it.
+    """
+    first = nn.Conv2d(1, 1, 1, bias=False)
+    nn.init.ones_(first.weight)
+    it = prepared(nn.Sequential(first, nn.ReLU(), nn.Conv2d(1, 1, 1)), floats(64, 1, 20, 20), tmp_path)
+    wide = calibrate(it.path, it.samples, MINMAX)
+    narrow = calibrate(it.path, it.samples, CalibrationSettings(method="entropy"))
+    (name,) = [name for name in wide if "Relu" in name]
+    assert 0.7 * wide[name][1] < narrow[name][1]
+
+
 def test_samples_that_change_nothing_have_a_range(mlp: Prepared) -> None:
     """A constant is no histogram."""
     for method in ("minmax", "entropy", "percentile"):

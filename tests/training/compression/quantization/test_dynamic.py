@@ -16,9 +16,10 @@ from service.engine.trials.independence import TOLERANCE, influence
 from service.errors import ArtifactError
 from service.workers.payloads import Timings
 from service.workers.trial import Tried
-from tests.training.compression.quantization.files import Prepared, architecture, floats, prepared
+from tests.training.compression.quantization.files import Prepared, architecture, floats, prepared, traced
 from training.compression.quantization.calibration import calibrate
 from training.compression.quantization.dynamic import dynamic
+from training.compression.quantization.preparation import prepare
 from training.compression.quantization.settings import CalibrationSettings
 from training.compression.quantization.static import static
 from training.graph import tensors_in
@@ -81,6 +82,17 @@ def test_weights_that_layers_share_stay_what_they_are(tmp_path: Path) -> None:
     """The runtime's tool transposes a layer's weights in place, whoever else has them."""
     it = prepared(Tied(), floats(8, 6), tmp_path)
     assert it.error(dynamic(it.path, tmp_path / "int8.onnx").model) < 0.05
+
+
+def test_shapes_of_weights_do_not_matter(tmp_path: Path) -> None:
+    """Some exporters tell them; the runtime's tool transposes weights, and stumbles over what they were."""
+    source = traced(nn.Linear(6, 4), floats(8, 6), tmp_path / "float.onnx")
+    model = onnx.load(source)
+    for one in model.graph.initializer:
+        model.graph.value_info.append(onnx.helper.make_tensor_value_info(one.name, one.data_type, one.dims))
+    onnx.save(model, source)
+    prepare(source, tmp_path / "prepared.onnx")
+    assert list(dynamic(tmp_path / "prepared.onnx", tmp_path / "int8.onnx").nodes) == ["Gemm"]
 
 
 class RuntimeBench:

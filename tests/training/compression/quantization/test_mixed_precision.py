@@ -4,6 +4,7 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -62,6 +63,14 @@ def test_trials_are_bounded(count: int, most: int, data: st.DataObject) -> None:
     assert 1 <= len(found.trials) <= most
     assert found.accurate == any(one.accurate for one in found.trials) == (layers.kept >= layers.needed)
     assert layers.kept == len(found.kept)
+
+
+@pytest.mark.parametrize("order, most", [((), 3), (("layer",), 0)])
+def test_there_is_something_to_try(order: tuple[str, ...], most: int) -> None:
+    """Neither no layer nor no trial comes to anything."""
+    layers = Layers(0)
+    with pytest.raises(ValueError, match="at least one node to choose from, and one trial"):
+        mixed_precision(layers.quantize, order, layers.accurate, most_trials=most)
 
 
 def test_a_network_is_made_accurate_enough(tmp_path: Path) -> None:

@@ -110,6 +110,8 @@ def test_a_quantized_model_is_refused(tmp_path: Path) -> None:
     static(it.path, tmp_path / "int8.onnx", calibrate(it.path, it.samples, CalibrationSettings()))
     with pytest.raises(ArtifactError, match=r"int8.onnx: is quantized already \(DequantizeLinear\)"):
         prepare(tmp_path / "int8.onnx", tmp_path / "again.onnx")
+    with pytest.raises(ArtifactError, match="is quantized already"):
+        calibrate(tmp_path / "int8.onnx", it.samples, CalibrationSettings())
 
 
 def test_a_file_that_is_not_prepared_is_refused(tmp_path: Path) -> None:

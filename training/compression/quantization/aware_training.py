@@ -1,0 +1,78 @@
+"""Quantization-aware training: a network is fitted with the errors that its integers will make.
+
+`aware` makes a network for the training loop of what was trained in float, whatever the task; `plain` makes a float
+network of it again, which is exported as any other; `with_learnt` puts the ranges that were learnt in the place of
+calibrated ones, for `static`.
+"""
+
+from collections.abc import Collection, Mapping
+from pathlib import Path
+
+from torch import nn
+
+from service.errors import ArtifactError
+from training.compression.quantization.calibration import Ranges
+from training.compression.quantization.fake_quantization import FakeQuantizedConv2d, FakeQuantizedLinear, InputRange
+from training.compression.quantization.operators import PRODUCTS
+from training.compression.quantization.preparation import load_prepared
+from training.compression.quantization.ranges import Range
+from training.export import fold
+
+FAKES: Mapping[type[nn.Module], type[nn.Module]] = {nn.Conv2d: FakeQuantizedConv2d, nn.Linear: FakeQuantizedLinear}
+INPUT_RANGE = "input_range"
+
+
+def aware(network: nn.Module, *, keep_float: Collection[str] = (), reduce_range: bool = True) -> nn.Module:
+    """A copy of `network`, batch norms folded, whose convolutions and linear layers compute as integer kernels do.
+
+    Modules named in `keep_float` stay as they are. `reduce_range` must be what `static` is given later.
+    """
+    made = fold(network)
+    for name, module in made.named_modules():
+        if type(module) in FAKES and name not in keep_float:
+            module.__class__ = FAKES[type(module)]
+            module.reduce_range = reduce_range
+            module.input_range = InputRange()
+    return made
+
+
+def plain(network: nn.Module) -> dict[str, Range]:
+    """Make the layers of an `aware` network those of a float one again; the ranges that they have learnt, by module."""
+    real = {fake: kind for kind, fake in FAKES.items()}
+    learnt = {}
+    for name, module in list(network.named_modules()):
+        if type(module) in real:
+            learnt[name] = module.get_submodule(INPUT_RANGE).learnt
+            delattr(module, INPUT_RANGE)
+            module.__class__ = real[type(module)]
+    return learnt
+
+
+def with_learnt(ranges: Ranges, learnt: Mapping[str, Range], model: Path) -> Ranges:
+    """The `ranges` of a prepared `model`, with those `learnt` by the modules that it was exported of.
+
+    What several modules take has the range that holds all of theirs. Raises ArtifactError that names modules of which
+    the file has no product.
+    """
+    merged: dict[str, Range] = {}
+    found = set()
+    for node in load_prepared(model).graph.node:
+        path = _module_of(node.name)
+        name = next((one for one in learnt if f".{path}".endswith(f".{one}")), None)
+        if node.op_type in PRODUCTS and name is not None:
+            found.add(name)
+            low, high = merged.get(node.input[0], learnt[name])
+            merged[node.input[0]] = min(low, learnt[name][0]), max(high, learnt[name][1])
+    if missing := sorted(learnt.keys() - found):
+        raise ArtifactError(f"{model.name}: has no product of the modules {', '.join(missing)}")
+    return {**ranges, **merged}
+
+
+def _module_of(node: str) -> str:
+    """The path of the module that a node was exported of: /network/stem/stem.0/Conv is of network.stem.0."""
+    path: list[str] = []
+    before = ""
+    for scope in node.split("/")[1:-1]:
+        path.append(scope.removeprefix(f"{before}."))
+        before = scope
+    return ".".join(path)
