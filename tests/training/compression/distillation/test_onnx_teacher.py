@@ -13,7 +13,7 @@ from torch import nn
 from service.errors import SettingsError
 from tests.training.compression.distillation.kinds import DECODER, KINDS
 from training import stepwise
-from training.compression.distillation.lesson import lesson
+from training.compression.distillation.exercise import exercise
 from training.compression.distillation.onnx_teacher import OnnxTeacher
 from training.compression.distillation.recorded import Recorded, answers_of, recorded
 from training.compression.distillation.settings import DistilSettings, HintSettings
@@ -58,7 +58,7 @@ def model(network: nn.Module, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def taught(teacher: nn.Module, split: Split, folder: Path, **told: Any) -> nn.Module:
     folder.mkdir()
     student = told.get("student") or build(IMAGES.student, 5)
-    given = lesson(IMAGES.task, student=student, teacher=teacher, settings=SETTINGS, inputs=split.inputs, seed=3)
+    given = exercise(IMAGES.task, student=student, teacher=teacher, settings=SETTINGS, inputs=split.inputs, seed=3)
     batches = Batches(split, size=16, transforms=told.get("transforms", ()), seed=9)
     Fit(given.network, given.task, batches, split, FIT).run(folder, Console(file=StringIO()))
     return student
@@ -168,7 +168,7 @@ def test_a_file_shows_no_layers(model: Path) -> None:
     settings = DistilSettings(fit=FIT, hints=(HintSettings(kind="features"),))
     student = build(IMAGES.student, 5)
     with pytest.raises(SettingsError, match="a network of kind OnnxTeacher doesn't tell its layers"):
-        lesson(
+        exercise(
             IMAGES.task,
             student=student,
             teacher=OnnxTeacher(model),
