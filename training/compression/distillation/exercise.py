@@ -21,8 +21,8 @@ from training.tasks.task import Task, Together
 
 SHOWN = 2
 """Inputs by which the widths of layers are found out."""
-SCALES = {"mean", "deviation", "target_mean", "target_deviation", "length"}
-"""What the data decides and student and teacher may have each for themselves."""
+SCALES = {"mean", "deviation", "target_mean", "target_deviation"}
+"""What the data decides, and student and teacher may have each for themselves."""
 
 
 @dataclass(frozen=True, kw_only=True)

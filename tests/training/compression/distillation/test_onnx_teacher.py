@@ -108,9 +108,10 @@ def test_answers_are_computed_once(model: Path, tmp_path: Path) -> None:
     assert 0 == teacher.asked
     recorded(teacher, inputs[:5], file)
     assert 5 == teacher.asked
-    file.write_bytes(b"no numbers")
-    assert torch.equal(first.answers, recorded(teacher, inputs, file).answers)
-    assert 5 + len(inputs) == teacher.asked
+    for number, damaged in enumerate((b"no numbers", b"", file.read_bytes()[:-9]), start=1):
+        file.write_bytes(damaged)
+        assert torch.equal(first.answers, recorded(teacher, inputs, file).answers)
+        assert 5 + number * len(inputs) == teacher.asked
 
 
 def test_recorded_answers_are_found_by_their_inputs(network: nn.Module) -> None:
