@@ -8,7 +8,7 @@ import math
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TypeVar, get_type_hints
+from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 import msgspec
 import yaml
@@ -109,6 +109,15 @@ def check_settings(kind: type, settings: Any, *, file: str, where: str, decided:
                 raise SettingsError(f"{file}: `{path}` is {number}, and must be finite")
         if dataclasses.is_dataclass(hints[key]):
             check_settings(hints[key], value, file=file, where=f"{path}.", decided=decided)
+        elif isinstance(value, list) and (each := _each(hints[key])):
+            for place, one in enumerate(value):
+                check_settings(each, one, file=file, where=f"{path}.{place}.", decided=decided)
+
+
+def _each(hint: Any) -> Any:
+    """The dataclass of which `hint` says that there are any number, if it does."""
+    of = get_args(hint)
+    return of[0] if get_origin(hint) is tuple and dataclasses.is_dataclass(of[0]) else None
 
 
 def _own_defaults(settings: Any, decided: Mapping[str, str], where: str) -> None:
@@ -117,8 +126,9 @@ def _own_defaults(settings: Any, decided: Mapping[str, str], where: str) -> None
             continue
         value = getattr(settings, field.name)
         object.__setattr__(settings, field.name, value)  # nobody else has it yet, frozen as it is
-        if dataclasses.is_dataclass(value):
-            _own_defaults(value, decided, f"{where}{field.name}.")
+        for one in value if isinstance(value, tuple) else (value,):
+            if dataclasses.is_dataclass(one):
+                _own_defaults(one, decided, f"{where}{field.name}.")
 
 
 class _Loader(yaml.SafeLoader):

@@ -95,6 +95,11 @@ def test_a_recipe_can_be_any_yaml_file(tmp_path: Path) -> None:
         ({"budget": {"min_speadup": 2}}, "unknown key `budget.min_speadup`, did you mean `min_speedup`"),
         ({"distil": {"fit": {"epochs": 1}, "soft": 2}}, "soft: must be a share"),
         ({"distil": {"temperature": 4}}, "missing required field `fit` - at `\\$.distil`"),
+        ({"distil": {"fit": {"epochs": 1}, "hints": [{"kind": "smell"}]}}, "Invalid enum value 'smell'"),
+        (
+            {"distil": {"fit": {"epochs": 1}, "hints": [{"kind": "features", "wait": 1}]}},
+            "unknown key `distil.hints.0.wait`, did you mean `weight`",
+        ),
         ({"distil": {"fit": {"epochs": 0}}}, "must be at least 1 - at `\\$.distil.fit`"),
         ({"prune": {"keep": 1.0, "rounds": 1, "fit": {"epochs": 1}}}, "keep_parameters: must be shares"),
         ({"prune": {"keep": 1e-8, "rounds": 1, "fit": {"epochs": 1}}}, "prune: .* below 0.001 leave nothing"),

@@ -15,7 +15,7 @@ import torch
 
 from training import checkpoint, data, fit, fitted, networks, optimization, seeding, tasks
 from training.compression import distillation, pruning
-from training.compression.distillation.lesson import Lesson, lesson
+from training.compression.distillation.exercise import Exercise, exercise
 from training.compression.pruning import importance
 from training.compression.pruning.catalogue import units_of
 from training.compression.pruning.cost import Cost, counts_of, measure
@@ -151,7 +151,7 @@ def _fit(
     *,
     inputs: Mapping[str, Any],
     make: Callable[[], ResNet],
-    taught: Callable[[ResNet], Lesson],
+    taught: Callable[[ResNet], Exercise],
     code: tuple[ModuleType, ...] = (),
 ) -> None:
     def action(folder: Path) -> None:
@@ -206,13 +206,13 @@ def _trained(journal: Journal, variant: str, parent: str | None, steps: tuple[st
     return Trained(variant=variant, checkpoint=path, facts=facts)
 
 
-def _by_labels(task: Task, network: ResNet) -> Lesson:
-    return Lesson(network=network, task=task)
+def _by_labels(task: Task, network: ResNet) -> Exercise:
+    return Exercise(network=network, task=task)
 
 
-def _by_teacher(journal: Journal, teacher: Trained, dataset: Dataset, student: ResNet) -> Lesson:
+def _by_teacher(journal: Journal, teacher: Trained, dataset: Dataset, student: ResNet) -> Exercise:
     recipe = journal.recipe
-    return lesson(
+    return exercise(
         Classification(),
         student=student,
         teacher=checkpoint.load_network(teacher.checkpoint, ResNet),

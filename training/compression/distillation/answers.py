@@ -67,18 +67,22 @@ def weights_of(task: Task, batch: Batch) -> Weights:
     return torch.ones(len(batch.inputs), device=batch.inputs.device)
 
 
+def check_task(task: Task) -> None:
+    """Raise SettingsError unless answers to `task` can be compared with a teacher's."""
+    if type(task) not in _MEASURES:
+        known = ", ".join(sorted(one.__name__ for one in _MEASURES))
+        raise SettingsError(f"task: {type(task).__name__} can't be learnt from a teacher; what can is {known}")
+
+
 def apart(task: Task, found: Answer, wanted: Answer, batch: Batch, temperature: float) -> torch.Tensor:
     """How far answers `found` to `batch` are from those that are `wanted`, a sum over inputs by their weights.
 
-    It is 0 where they are the same. Raises SettingsError where they can't be compared, or `task` compares nothing.
+    It is 0 where they are the same. `task` is one that passes `check_task`. Raises SettingsError where answers can't be
+    compared.
     """
-    measure = _MEASURES.get(type(task))
-    if measure is None:
-        known = ", ".join(sorted(one.__name__ for one in _MEASURES))
-        raise SettingsError(f"task: {type(task).__name__} can't be learnt from a teacher; what can is {known}")
     if not isinstance(task, Contrastive):  # whose embeddings are only compared with each other
         _check_alike(found, wanted)
-    return measure(task, found, wanted, batch, temperature)
+    return _MEASURES[type(task)](task, found, wanted, batch, temperature)
 
 
 def _check_alike(found: Answer, wanted: Answer) -> None:

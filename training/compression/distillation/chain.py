@@ -11,7 +11,7 @@ from typing import Any
 from rich.console import Console
 from torch import nn
 
-from training.compression.distillation.lesson import lesson
+from training.compression.distillation.exercise import exercise
 from training.compression.distillation.settings import DistilSettings
 from training.compression.distillation.student import inherit, student_of
 from training.data.batches import Epochs
@@ -64,10 +64,10 @@ def teach(
 ) -> Taught:
     """One distillation in `folder`, which is made; interrupted, it goes on from there.
 
-    Raises SettingsError, Diverged and Damaged as `lesson` and `Fit` do.
+    Raises SettingsError, Diverged and Damaged as `exercise` and `Fit` do.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    given = lesson(
+    given = exercise(
         task, student=student, teacher=teacher, settings=settings, inputs=validation.inputs, seed=batches.seed
     )
     fitted = Fit(given.network, given.task, batches, validation, settings.fit).run(folder, console)

@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from service.errors import SettingsError
+from training.errors import one_line
 from training.graph import Tensor, tensors_in
 from training.session import open_model
 from training.suggestion import suggestion
@@ -33,10 +34,15 @@ class OnnxTeacher(nn.Module):
         self._run = open_model(path, threads=threads)
 
     def forward(self, inputs: torch.Tensor) -> torch.Tensor:
-        """`inputs` [N, ...] to the output, [N, ...]."""
+        """`inputs` [N, ...] to the output, [N, ...]. Raises SettingsError where they aren't what the file takes."""
         shown = {self._first.name: inputs.detach().cpu().numpy().astype(self._first.dtype, copy=False)}
         shown |= {state.name: _zeros(state, len(inputs), self.path) for state in self._states}
-        return torch.from_numpy(np.array(self._run(shown)[self.output])).to(inputs.device)
+        try:
+            answers = self._run(shown)
+        except Exception as error:
+            text = f"{self.path.name}: can't compute {self._first.name} {list(inputs.shape)}"
+            raise SettingsError(f"{text} ({one_line(error)})") from error
+        return torch.from_numpy(np.array(answers[self.output])).to(inputs.device)
 
 
 def _chosen(names: Sequence[str], wanted: str | None, path: Path) -> str:

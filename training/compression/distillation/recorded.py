@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Iterator
 from io import BytesIO
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 import torch
@@ -78,10 +79,10 @@ def _asked(teacher: nn.Module, inputs: Array) -> Iterator[Array]:
 def _kept(file: Path, key: str) -> Array | None:
     """The answers in `file`, if they are those."""
     try:
-        with np.load(file, allow_pickle=False) as kept:
+        with np.load(BytesIO(file.read_bytes()), allow_pickle=False) as kept:
             answers: Array = kept["answers"]
             return answers if str(kept["key"]) == key else None
-    except (OSError, ValueError, KeyError, EOFError):
+    except (OSError, ValueError, KeyError, EOFError, BadZipFile):
         return None
 
 

@@ -9,7 +9,7 @@ from training.optimization.settings import FitSettings
 
 @dataclass(frozen=True, kw_only=True)
 class HintSettings:
-    """What of a teacher's layers a student's are to be like, and by which `weight` that is added to its loss.
+    """What of a teacher's layers a student's are to be like; the mean over them is added to its loss by its `weight`.
 
     `features` are what layers put out; where widths differ, a projection is learnt along with the student. `attention`
     is where in an image or a text they are large, whatever their width. `relations` is how much queries, keys and

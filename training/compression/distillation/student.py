@@ -18,7 +18,7 @@ from training.compression.distillation.layers import spread
 from training.compression.pruning.allocation import STEP
 from training.networks.catalogue import kind_of
 
-SHARES = tuple(eighth / 8 for eighth in range(1, 9))
+SHARES = tuple(part / 16 for part in range(1, 17))
 """Of the width, and of the depth, that students are looked for with."""
 ALIKE = 1.1
 """Of costs that are nearer to each other than by this factor none is the better one."""
@@ -38,7 +38,7 @@ Weights: TypeAlias = Mapping[str, torch.Tensor]
 def smaller(config: Any, *, width: float = 1.0, depth: float = 1.0) -> Any:
     """The config of a network of the same kind with these shares of its width and of the number of its layers.
 
-    Widths are rounded to multiples of 16 where they are larger than that. Heads keep their size, and there are fewer.
+    Widths are rounded to multiples of 16, below that of 8. Heads keep their size, and there are fewer.
     Where layers differ from each other, as the stages of a network for images do, all of them stay.
     Raises SettingsError if that isn't known of the kind, ValueError if no such network can be built.
     """
@@ -133,9 +133,10 @@ def _fewer(count: int, share: float) -> int:
 
 
 def _narrow(width: int, share: float) -> int:
-    """A multiple of 16 if that leaves something, and never more than there was."""
+    """A multiple of 16, or of 8, if that leaves something, and never more than there was."""
     wanted = share * width
-    return min(width, max(1, round(wanted) if wanted < STEP else STEP * round(wanted / STEP)))
+    step = next((step for step in (STEP, STEP // 2) if wanted >= step), 1)
+    return min(width, max(1, step * round(wanted / step)))
 
 
 def _narrowed(widths: tuple[int, ...], share: float) -> tuple[int, ...]:

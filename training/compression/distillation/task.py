@@ -1,6 +1,6 @@
 """Distillation as a task: what a student is asked to do anyway, and to answer and to see as its teacher does."""
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Literal, cast
 
 import torch
@@ -42,7 +42,7 @@ class Distillation:
     teacher: nn.Module
     temperature: float
     soft: float
-    hints: tuple[Hint, ...] = field(default=())
+    hints: tuple[Hint, ...] = ()
 
     def __post_init__(self) -> None:
         self.teacher.eval()

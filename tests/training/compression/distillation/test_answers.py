@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from service.errors import SettingsError
 from tests.training.compression.distillation.kinds import KINDS
-from training.compression.distillation.answers import apart, as_logits, divergence, weights_of
+from training.compression.distillation.answers import apart, as_logits, check_task, divergence, weights_of
 from training.data.batches import Batch
 from training.networks.detector import Maps
 from training.tasks.adversarial import Adversarial
@@ -153,6 +153,5 @@ def test_a_teacher_of_other_classes_is_refused() -> None:
 
 def test_what_has_no_teacher_is_refused() -> None:
     """A game is played against each other, and its players' answers aren't compared."""
-    batch = Batch(inputs=NONE, targets=NONE)
     with pytest.raises(SettingsError, match="task: Adversarial can't be learnt from a teacher; what can is Classif"):
-        apart(Adversarial(), NONE, NONE, batch, 1.0)
+        check_task(Adversarial())

@@ -14,7 +14,7 @@ from torch import nn
 from service.errors import SettingsError
 from tests.training.compression.distillation.kinds import DECODER, ENCODER, KINDS, Kind
 from training.compression.distillation.answers import apart
-from training.compression.distillation.lesson import Lesson, lesson
+from training.compression.distillation.exercise import Exercise, exercise
 from training.compression.distillation.settings import DistilSettings, HintSettings
 from training.data.batches import Batch, Batches
 from training.data.transforms.mixup import Mixup
@@ -26,6 +26,7 @@ from training.networks.resnet import ResNetConfig
 from training.optimization.settings import FitSettings
 from training.tasks.segmentation import Segmentation
 from training.tasks.task import Together
+from training.tasks.variational import Variational
 
 FIT = FitSettings(epochs=8, batch_size=16, learning_rate=0.01, watch=None)
 FEATURES, ATTENTION, RELATIONS = (HintSettings(kind=one) for one in ("features", "attention", "relations"))
@@ -45,10 +46,10 @@ HINTS: dict[str, tuple[HintSettings, ...]] = {
 }
 
 
-def given(kind: Kind, settings: DistilSettings, *, student: nn.Module | None = None) -> tuple[nn.Module, Lesson]:
+def given(kind: Kind, settings: DistilSettings, *, student: nn.Module | None = None) -> tuple[nn.Module, Exercise]:
     student = student or build(kind.student, 5)
     teacher = kind.network(kind.teacher, 1)
-    return student, lesson(
+    return student, exercise(
         kind.task, student=student, teacher=teacher, settings=settings, inputs=kind.split.inputs, seed=3
     )
 
@@ -99,7 +100,7 @@ def test_a_student_takes_hints(name: str, tmp_path: Path) -> None:
     assert weights == set(student.state_dict())
 
 
-def hinted(told: Lesson, kind: Kind) -> float:
+def hinted(told: Exercise, kind: Kind) -> float:
     """What hints add to the loss."""
     with torch.enable_grad():
         whole = told.task(told.network.eval(), kind.batch).loss
@@ -154,7 +155,7 @@ def test_a_teacher_is_asked_about_what_the_student_saw() -> None:
     student, teacher = Noted(), Noted()
     task = replace(kind.task, noise=0.2)  # type: ignore[type-var]
     settings = DistilSettings(fit=FIT)
-    told = lesson(task, student=student, teacher=teacher, settings=settings, inputs=kind.split.inputs, seed=1)
+    told = exercise(task, student=student, teacher=teacher, settings=settings, inputs=kind.split.inputs, seed=1)
     told.task(told.network, kind.batch)
     assert torch.equal(student.shown, teacher.shown)
     assert not torch.equal(student.shown, kind.batch.inputs)
@@ -164,6 +165,8 @@ def test_a_teacher_for_other_data_is_refused() -> None:
     """Before anything is learnt: its classes or its vocabulary are others."""
     kind = KINDS["images"]
     settings = DistilSettings(fit=FIT)
+    with pytest.raises(SettingsError, match="task: Variational can't be learnt from a teacher"):
+        given(replace(kind, task=Variational()), settings)
     with pytest.raises(SettingsError, match="teacher: its classes is 3, the student's 4; both have to be made for"):
         given(kind, settings, student=build(ResNetConfig(classes=4), 1))
     kind = KINDS["tokens"]

@@ -13,7 +13,7 @@ from torch import nn
 from service.errors import SettingsError
 from tests.training.compression.distillation.kinds import DECODER, KINDS
 from training import stepwise
-from training.compression.distillation.lesson import lesson
+from training.compression.distillation.exercise import exercise
 from training.compression.distillation.onnx_teacher import OnnxTeacher
 from training.compression.distillation.recorded import Recorded, answers_of, recorded
 from training.compression.distillation.settings import DistilSettings, HintSettings
@@ -58,7 +58,7 @@ def model(network: nn.Module, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def taught(teacher: nn.Module, split: Split, folder: Path, **told: Any) -> nn.Module:
     folder.mkdir()
     student = told.get("student") or build(IMAGES.student, 5)
-    given = lesson(IMAGES.task, student=student, teacher=teacher, settings=SETTINGS, inputs=split.inputs, seed=3)
+    given = exercise(IMAGES.task, student=student, teacher=teacher, settings=SETTINGS, inputs=split.inputs, seed=3)
     batches = Batches(split, size=16, transforms=told.get("transforms", ()), seed=9)
     Fit(given.network, given.task, batches, split, FIT).run(folder, Console(file=StringIO()))
     return student
@@ -108,9 +108,10 @@ def test_answers_are_computed_once(model: Path, tmp_path: Path) -> None:
     assert 0 == teacher.asked
     recorded(teacher, inputs[:5], file)
     assert 5 == teacher.asked
-    file.write_bytes(b"no numbers")
-    assert torch.equal(first.answers, recorded(teacher, inputs, file).answers)
-    assert 5 + len(inputs) == teacher.asked
+    for number, damaged in enumerate((b"no numbers", b"", file.read_bytes()[:-9]), start=1):
+        file.write_bytes(damaged)
+        assert torch.equal(first.answers, recorded(teacher, inputs, file).answers)
+        assert 5 + number * len(inputs) == teacher.asked
 
 
 def test_recorded_answers_are_found_by_their_inputs(network: nn.Module) -> None:
@@ -126,7 +127,7 @@ def test_recorded_answers_are_found_by_their_inputs(network: nn.Module) -> None:
 
 def test_students_learn_without_labels(teacher: Path, dataset: Dataset, tmp_path: Path) -> None:
     """From a file and images that nobody has labelled; from noise of their shape, next to nothing of those."""
-    images = dataset.train.inputs
+    images = dataset.train.inputs[:400]
     seen = dataset.validation.inputs
     wanted = answers_of(OnnxTeacher(teacher), seen).argmax(axis=1)
     agreed = {}
@@ -134,10 +135,10 @@ def test_students_learn_without_labels(teacher: Path, dataset: Dataset, tmp_path
         kept = recorded(OnnxTeacher(teacher), inputs, tmp_path / f"{name}.npz")
         split = labelled(Classification(), inputs, kept.answers.numpy())
         assert kept.answers.argmax(dim=1).tolist() == split.targets.tolist()
-        student = build(ResNetConfig(widths=(16, 16)), 5)
+        student = build(ResNetConfig(widths=(16,), mean=0.3, deviation=0.37), 5)
         found = answers_of(taught(kept, split, tmp_path / name, student=student), seen)
         agreed[name] = float((found.argmax(axis=1) == wanted).mean())
-    assert agreed["images"] > 0.6
+    assert agreed["images"] > 0.4
     assert agreed["noise"] < agreed["images"] - 0.2
 
 
@@ -163,12 +164,28 @@ def test_an_output_may_be_chosen(tmp_path: Path) -> None:
         OnnxTeacher(path, output="heart")
 
 
+def test_inputs_that_a_file_does_not_take_are_refused(model: Path) -> None:
+    """By their shape, and what the runtime says of it."""
+    with pytest.raises(SettingsError, match=r"model.onnx: can't compute image \[2, 3, 8, 8\] \(.*Got: 3 Expected: 1"):
+        OnnxTeacher(model)(torch.zeros((2, 3, 8, 8), dtype=torch.uint8))
+
+
+def test_a_file_of_other_classes_is_refused(tmp_path: Path) -> None:
+    """Its answers have another shape than the student's."""
+    path = tmp_path / "model.onnx"
+    export(Probabilities(build(ResNetConfig(widths=(8,), classes=4), 1)), [IMAGES.split.inputs], path)
+    with pytest.raises(
+        SettingsError, match=r"teacher: answers \[16, 4\], the student \[16, 3\]; classes or vocabulary"
+    ):
+        taught(OnnxTeacher(path), IMAGES.split, tmp_path / "student")
+
+
 def test_a_file_shows_no_layers(model: Path) -> None:
     """Hints need the network itself."""
     settings = DistilSettings(fit=FIT, hints=(HintSettings(kind="features"),))
     student = build(IMAGES.student, 5)
     with pytest.raises(SettingsError, match="a network of kind OnnxTeacher doesn't tell its layers"):
-        lesson(
+        exercise(
             IMAGES.task,
             student=student,
             teacher=OnnxTeacher(model),

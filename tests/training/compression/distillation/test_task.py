@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from rich.console import Console
 from torch import nn
 
-from training.compression.distillation.lesson import lesson
+from training.compression.distillation.exercise import exercise
 from training.compression.distillation.settings import DistilSettings
 from training.compression.distillation.task import Distillation
 from training.data.batches import Batch, Batches, plain_batches
@@ -118,7 +118,7 @@ def test_a_teacher_never_changes(dataset: Dataset, trained: ResNet, tmp_path: Pa
     teacher.zero_grad(set_to_none=True)
     student = build(ResNetConfig(widths=(8,), mean=0.3, deviation=0.37), seed=1)
     start = copy.deepcopy(student.state_dict())
-    given = lesson(
+    given = exercise(
         Classification(),
         student=student,
         teacher=teacher,

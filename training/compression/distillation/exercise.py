@@ -8,6 +8,7 @@ from itertools import chain
 from torch import nn
 
 from service.errors import SettingsError
+from training.compression.distillation.answers import check_task
 from training.compression.distillation.hints import attention_apart, features_apart, projection, relations_apart
 from training.compression.distillation.layers import attending, by_depth, check_layers, layers_of, put_out
 from training.compression.distillation.pupil import Hint, Names, Pupil, side_by_side
@@ -20,33 +21,35 @@ from training.tasks.task import Task, Together
 
 SHOWN = 2
 """Inputs by which the widths of layers are found out."""
-SCALES = {"mean", "deviation", "target_mean", "target_deviation", "length"}
-"""What the data decides and student and teacher may have each for themselves."""
+SCALES = {"mean", "deviation", "target_mean", "target_deviation"}
+"""What the data decides, and student and teacher may have each for themselves."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Lesson:
+class Exercise:
     """`network` is what learns `task`: a student, or one in the midst of what hints need besides."""
 
     network: nn.Module
     task: Task
 
 
-def lesson(
+def exercise(
     task: Task, *, student: nn.Module, teacher: nn.Module, settings: DistilSettings, inputs: Array, seed: int
-) -> Lesson:
-    """How `student` learns `task` from `teacher`, in a `training.fit.Fit` of the lesson's network and task.
+) -> Exercise:
+    """How `student` learns `task` from `teacher`, in a `training.fit.Fit` of the exercise's network and task.
 
     The student itself is what has learnt then. `inputs` [N, ...] are some of those that both will be shown, `seed`
-    decides how projections begin. Raises SettingsError if the two are made for other data, or a hint can't be had.
+    decides how projections begin. Raises SettingsError if answers to the task aren't compared, the two are made for
+    other data, or a hint can't be had.
     """
+    check_task(task)
     _check_alike(student, teacher)
     shown = inputs[:SHOWN]
     hints = tuple(_hint(one, student, teacher, shown) for one in settings.hints)
     network = _pupil(student, teacher, hints, shown, seed) if hints else student
     kind = TogetherDistillation if isinstance(task, Together) else Distillation
     told = kind(task=task, teacher=teacher, temperature=settings.temperature, soft=settings.soft, hints=hints)
-    return Lesson(network=network, task=told)
+    return Exercise(network=network, task=told)
 
 
 def _hint(settings: HintSettings, student: nn.Module, teacher: nn.Module, inputs: Array) -> Hint:
