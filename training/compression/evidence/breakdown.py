@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from training.compression.evidence.causes import Cause, Why
-from training.compression.evidence.profile import Node, Precision, Seconds
+from training.compression.evidence.node import Node, Precision, Seconds
 from training.compression.evidence.side_by_side import Layer, SideBySide
 
 

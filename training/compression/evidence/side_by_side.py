@@ -14,8 +14,9 @@ import numpy as np
 import onnx
 
 from training.compression.evidence.execution import Execution, executed
+from training.compression.evidence.node import Node, Seconds
 from training.compression.evidence.origins import ADDED, Origins, tensors
-from training.compression.evidence.profile import Node, Profile, Profiled, Seconds
+from training.compression.evidence.profile import Profile, Profiled
 from training.session import Tensors, open_model
 
 WARM_UP = 2
