@@ -13,9 +13,11 @@ import numpy as np
 import onnx
 import onnxruntime
 
+from service.errors import ArtifactError
 from training.compression.evidence.arithmetic import Shape, multiply_accumulates
 from training.compression.evidence.node import Node, Precision, Seconds
 from training.compression.evidence.origins import Origins
+from training.errors import one_line
 from training.session import Tensors, session_options
 
 DYNAMIC = frozenset({"DynamicQuantizeMatMul", "DynamicQuantizeLSTM", "QAttention"})
@@ -46,7 +48,7 @@ class Profiled:
     """A file open with the runtime's profiler, on inputs of one shape.
 
     What the service would run is what runs here: the same options, on the CPU. A context: files of the profiler and of
-    the optimized graph are in a scratch folder until it is left.
+    the optimized graph are in a scratch folder until it is left. Raises ArtifactError if the file can't be loaded.
     """
 
     def __init__(self, model: Path, *, threads: int = 1) -> None:
@@ -58,7 +60,11 @@ class Profiled:
         options.optimized_model_filepath = str(self._optimized)
         options.enable_profiling = True
         options.profile_file_prefix = str(folder / "profile")
-        self._session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+        try:
+            self._session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+        except Exception as error:  # the binding raises a dozen unrelated classes
+            self._scratch.cleanup()
+            raise ArtifactError(f"{model.name}: can't be loaded ({one_line(error)})") from error
         self._outputs = [one.name for one in self._session.get_outputs()]
 
     def __enter__(self) -> Self:
@@ -68,8 +74,12 @@ class Profiled:
         self._scratch.cleanup()
 
     def run(self, inputs: Tensors) -> None:
-        """Run once."""
-        self._session.run(self._outputs, dict(inputs))
+        """Run once. Raises ArtifactError if the file can't compute these inputs."""
+        try:
+            self._session.run(self._outputs, dict(inputs))
+        except Exception as error:  # as above
+            shapes = ", ".join(f"{name} {list(array.shape)}" for name, array in inputs.items())
+            raise ArtifactError(f"{self._model.name}: can't compute {shapes} ({one_line(error)})") from error
 
     def finish(self, *, warm_up: int = 0) -> Profile:
         """What ran, but for the first `warm_up` runs; no more runs after this."""
