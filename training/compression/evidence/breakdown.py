@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from training.compression.evidence.causes import Cause, Why
-from training.compression.evidence.profile import Node, Precision, Seconds
+from training.compression.evidence.node import Node, Precision, Seconds
 from training.compression.evidence.side_by_side import Layer, SideBySide
 
 
@@ -44,8 +44,8 @@ class Step:
 class Waterfall:
     """From `float_us` by the `steps` to `compressed_us`: they add up.
 
-    Steps are what nodes took beyond the call of a kernel. The last step is the rest: how many calls there are, and what
-    the runtime does between them.
+    Steps are what nodes took beyond the call of a kernel. The last one is the rest: how many calls there are, what the
+    runtime does between them, and by how much the profiler's times are off.
     """
 
     float_us: float
@@ -95,7 +95,7 @@ def waterfall(compared: SideBySide) -> Waterfall:
         "conversions": sum(_work(layer.conversions, call) for layer in compared.layers),
         "other operators": gained([layer for layer in compared.layers if layer not in multiplying]),
     }
-    steps["calls"] = after - before - sum(steps.values())
+    steps["rest"] = after - before - sum(steps.values())
     return Waterfall(
         float_us=before * 1e6,
         steps=tuple(Step(name=name, us=seconds * 1e6) for name, seconds in steps.items()),

@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 
 from training.compression.evidence.execution import WITH_INTEGER_KERNELS
-from training.compression.evidence.profile import Node
+from training.compression.evidence.node import Node
 from training.compression.evidence.side_by_side import Layer, SideBySide
 
 Cause = Literal[

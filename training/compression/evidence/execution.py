@@ -7,8 +7,9 @@ from pathlib import Path
 
 import onnx
 
+from training.compression.evidence.node import Node, Precision
 from training.compression.evidence.origins import Origins, key, multiplies, tensors
-from training.compression.evidence.profile import Node, Precision, Profile, profile
+from training.compression.evidence.profile import Profile, profile
 from training.session import Tensors
 
 WITH_INTEGER_KERNELS = frozenset({"Attention", "Conv", "Gemm", "LSTM", "MatMul"})

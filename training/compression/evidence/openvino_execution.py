@@ -15,7 +15,7 @@ import onnx
 import openvino
 
 from training.compression.evidence.execution import Asked, Execution, Kernel
-from training.compression.evidence.profile import Precision
+from training.compression.evidence.node import Precision
 from training.session import Tensors
 
 Shapes = Sequence[tuple[int, ...]]
@@ -53,6 +53,14 @@ class Compiled:
 
     nodes: tuple[CompiledNode, ...]
     execution: Execution
+
+    @property
+    def seconds(self) -> dict[str, float]:
+        """Seconds by the first layer of the file that is in a kernel; what the runtime has added is under ""."""
+        found: dict[str, float] = defaultdict(float)
+        for node in self.nodes:
+            found[next(iter(node.layers), "")] += node.seconds
+        return dict(found)
 
 
 def compiled(

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 import onnx
 
 from training.compression.evidence.arithmetic import COUNTED, UNCOUNTED
-from training.compression.evidence.profile import Node
+from training.compression.evidence.node import Node
 
 ADDED = frozenset({"QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear", "ReorderInput", "ReorderOutput"})
 """Operators that only bring tensors into another form for the kernels beside them."""
@@ -37,7 +37,11 @@ def multiplies(node: onnx.NodeProto) -> bool:
 
 
 class Origins:
-    """The nodes of a file, and which layers they belong to; `operators` has the operator of each, by its name."""
+    """The nodes of a file, and which layers they belong to.
+
+    `operators` has the operator of each node by its name, and `weights` the shape of what it multiplies by, if that is
+    a constant of the file.
+    """
 
     def __init__(self, model: onnx.ModelProto) -> None:
         nodes = [node for node in model.graph.node if node.op_type != "Constant"]
@@ -45,6 +49,8 @@ class Origins:
         self._producers = {name: node for node in nodes for name in node.output}
         self._uses = Counter(name for node in nodes for name in node.input)
         self._uses.update(one.name for one in model.graph.output)
+        shapes = {one.name: tuple(one.dims) for one in model.graph.initializer}
+        self.weights = {key(node): shapes[node.input[1]] for node in nodes if shapes.keys() & set(node.input[1:2])}
         self.layers: dict[str, str] = {}
         for node in nodes:
             self.layers[key(node)] = self._layer(node)

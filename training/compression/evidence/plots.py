@@ -42,11 +42,12 @@ def layers(rows: Sequence[LayerRow]) -> Markup:
         axes = figure.add_subplot()
         places = range(len(shown))
         kernels = [row.kernel_us for row in shown]
-        axes.barh(places, [row.float_us for row in shown], height=0.4, align="edge", color=MUTED)
-        axes.barh(places, kernels, height=-0.4, align="edge", color=SERIES[0])
+        axes.barh(places, [row.float_us for row in shown], height=-0.4, align="edge", color=MUTED)
+        axes.barh(places, kernels, height=0.4, align="edge", color=SERIES[0])
         conversions = [row.conversions_us for row in shown]
-        axes.barh(places, conversions, left=kernels, height=-0.4, align="edge", color=COST)
+        axes.barh(places, conversions, left=kernels, height=0.4, align="edge", color=COST)
         axes.set_yticks(places, [_short(row.name) for row in shown])
+        axes.margins(y=0.02)
         axes.invert_yaxis()
         axes.set_xlabel("one run, microseconds")
         return inline(figure, "layers")

@@ -1,24 +1,24 @@
 """A file as ONNX Runtime runs it: the graph that is left after its optimizations, and what each node took."""
 
 import json
+import math
 import tempfile
 from collections import defaultdict, deque
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Self
 
 import numpy as np
 import onnx
 import onnxruntime
-from numpy.typing import NDArray
 
-from training.compression.evidence.arithmetic import COUNTED, Shape, multiply_accumulates
+from service.errors import ArtifactError
+from training.compression.evidence.arithmetic import Shape, multiply_accumulates
+from training.compression.evidence.node import Node, Precision, Seconds
+from training.compression.evidence.origins import Origins
+from training.errors import one_line
 from training.session import Tensors, session_options
-
-Seconds = NDArray[np.float64]
-Precision = Literal["integer", "weights only", "half", "bfloat16", "float", "double", "other"]
-"""What a node multiplies, or else what comes into it; `weights only`: integers that become floats before."""
 
 DYNAMIC = frozenset({"DynamicQuantizeMatMul", "DynamicQuantizeLSTM", "QAttention"})
 """Operators that take floats, and multiply integers that they make of them."""
@@ -32,32 +32,9 @@ _PRECISIONS: Mapping[str, Precision] = {
     "double": "double",
 }
 _TIMED = "_kernel_time"
+_BLOCKED = "com.microsoft.nchwc"
 _INTEGERS = 4
 """The `accuracy_level` at which MatMulNBits makes integers of its data too."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Node:
-    """A node as it ran: its multiply-accumulates (None where they aren't counted), the bytes that it reads and writes.
-
-    `inputs` and `outputs` are names of tensors, `dtypes` those of its inputs; `seconds` [runs] are the kernel's own.
-    """
-
-    name: str
-    operator: str
-    domain: str
-    precision: Precision
-    macs: int | None
-    moved: int
-    inputs: tuple[str, ...]
-    outputs: tuple[str, ...]
-    dtypes: tuple[str, ...]
-    seconds: Seconds
-
-    @property
-    def multiplies(self) -> bool:
-        """True for what is a layer of its own: its time goes by its multiply-accumulates."""
-        return self.macs is None or self.operator in COUNTED
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,10 +48,11 @@ class Profiled:
     """A file open with the runtime's profiler, on inputs of one shape.
 
     What the service would run is what runs here: the same options, on the CPU. A context: files of the profiler and of
-    the optimized graph are in a scratch folder until it is left.
+    the optimized graph are in a scratch folder until it is left. Raises ArtifactError if the file can't be loaded.
     """
 
     def __init__(self, model: Path, *, threads: int = 1) -> None:
+        self._model = model
         self._scratch = tempfile.TemporaryDirectory()
         folder = Path(self._scratch.name)
         self._optimized = folder / "optimized.onnx"
@@ -82,7 +60,11 @@ class Profiled:
         options.optimized_model_filepath = str(self._optimized)
         options.enable_profiling = True
         options.profile_file_prefix = str(folder / "profile")
-        self._session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+        try:
+            self._session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+        except Exception as error:  # the binding raises a dozen unrelated classes
+            self._scratch.cleanup()
+            raise ArtifactError(f"{model.name}: can't be loaded ({one_line(error)})") from error
         self._outputs = [one.name for one in self._session.get_outputs()]
 
     def __enter__(self) -> Self:
@@ -92,19 +74,23 @@ class Profiled:
         self._scratch.cleanup()
 
     def run(self, inputs: Tensors) -> None:
-        """Run once."""
-        self._session.run(self._outputs, dict(inputs))
+        """Run once. Raises ArtifactError if the file can't compute these inputs."""
+        try:
+            self._session.run(self._outputs, dict(inputs))
+        except Exception as error:  # as above
+            shapes = ", ".join(f"{name} {list(array.shape)}" for name, array in inputs.items())
+            raise ArtifactError(f"{self._model.name}: can't compute {shapes} ({one_line(error)})") from error
 
     def finish(self, *, warm_up: int = 0) -> Profile:
         """What ran, but for the first `warm_up` runs; no more runs after this."""
         events = json.loads(Path(self._session.end_profiling()).read_text(encoding="utf-8"))
         model = onnx.load(self._optimized)
         ran = _by_node(_outermost(event for event in events if event["cat"] == "Node"))
-        graph = _Graph(model)
-        nodes = tuple(
+        graph, origins = _Graph(model), Origins(onnx.load(self._model, load_external_data=False))
+        nodes = (
             graph.ran(some[0], np.array([event["dur"] for event in some[warm_up:]]) * 1e-6) for some in ran.values()
         )
-        return Profile(nodes=nodes)
+        return Profile(nodes=tuple(_unpadded(node, origins) for node in nodes))
 
 
 def profile(model: Path, inputs: Tensors, *, runs: int = 1, threads: int = 1) -> Profile:
@@ -113,6 +99,14 @@ def profile(model: Path, inputs: Tensors, *, runs: int = 1, threads: int = 1) ->
         for _ in range(1 + runs):
             profiled.run(inputs)
         return profiled.finish(warm_up=1)
+
+
+def _unpadded(node: Node, origins: Origins) -> Node:
+    """Without channels of zeros, by which the runtime fills blocks of 16 in its own layout: nobody asked for those."""
+    weights = origins.weights.get(origins.find(node) or "")
+    if node.domain != _BLOCKED or node.operator != "Conv" or weights is None:
+        return node
+    return replace(node, macs=math.prod(node.answer) // node.answer[1] * math.prod(weights))
 
 
 def _outermost(events: Iterator[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
@@ -158,6 +152,7 @@ class _Graph:
             inputs=tuple(node.input),
             outputs=tuple(node.output),
             dtypes=dtypes,
+            answer=outputs[0] if outputs else (),
             seconds=seconds,
         )
 

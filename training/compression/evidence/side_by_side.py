@@ -14,8 +14,9 @@ import numpy as np
 import onnx
 
 from training.compression.evidence.execution import Execution, executed
+from training.compression.evidence.node import Node, Seconds
 from training.compression.evidence.origins import ADDED, Origins, tensors
-from training.compression.evidence.profile import Node, Profile, Profiled, Seconds
+from training.compression.evidence.profile import Profile, Profiled
 from training.session import Tensors, open_model
 
 WARM_UP = 2
@@ -111,14 +112,16 @@ class SideBySide:
 def side_by_side(
     original: Path, compressed: Path, inputs: Tensors, settings: ComparisonSettings, *, threads: int = 1
 ) -> SideBySide:
-    """Time the float file `original` and the file `compressed` that was made of it on `inputs` [N, ...]."""
-    files = (original, compressed)
-    times = time_runs(files, inputs, settings, threads=threads)
+    """Time the float file `original` and the file `compressed` that was made of it on `inputs` [N, ...].
+
+    Raises ArtifactError if one of them can't be loaded or run.
+    """
     with Profiled(original, threads=threads) as first, Profiled(compressed, threads=threads) as second:
         models = (first, second)
         for model in models:
             for _ in range(WARM_UP):
                 model.run(inputs)
+        times = time_runs((original, compressed), inputs, settings, threads=threads)
         counts = [_runs(float(np.median(one)), settings) for one in times]
         for number in range(settings.rounds):
             for index in _order(number):

@@ -7,7 +7,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from training.compression.evidence.profile import Node, Precision
+from training.compression.evidence.node import Node, Precision
 
 FLOAT = TensorProto.FLOAT
 
@@ -46,5 +46,6 @@ def ran(
         inputs=("x",),
         outputs=("y",),
         dtypes=("float",),
+        answer=(1, 1),
         seconds=np.full(rounds, us * 1e-6),
     )

@@ -15,7 +15,7 @@ from onnxruntime.quantization import (
 )
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
-from tests.training.architectures import TEXT, WINDOW
+from tests.training.architectures import TEXT, WINDOW, Architecture
 from training.export import BATCH, IMAGES, Probabilities, Signature, export
 from training.networks.catalogue import build
 from training.networks.encoder import EncoderConfig
@@ -62,18 +62,7 @@ class Models:
     ) -> Path:
         """The network quantized statically, but for some nodes."""
         target = self.folder / f"{name}.static.{len(list(self.folder.iterdir()))}.onnx"
-        quantize_static(
-            self.path(name),
-            target,
-            Samples(SAMPLES[name]),
-            quant_format=QuantFormat.QDQ,
-            op_types_to_quantize=list(operators),
-            nodes_to_exclude=sorted(keep_float),
-            per_channel=True,
-            activation_type=activations,
-            weight_type=QuantType.QInt8,
-            extra_options={"ActivationSymmetric": False, "WeightSymmetric": True},
-        )
+        quantize_with(self.path(name), target, SAMPLES[name], operators, keep_float=keep_float, activations=activations)
         return target
 
     def dynamic(self, name: str) -> Path:
@@ -82,6 +71,30 @@ class Models:
             self.path(name), target, op_types_to_quantize=["MatMul", "Gemm", "LSTM"], weight_type=QuantType.QInt8
         )
         return target
+
+
+def quantize_with(
+    source: Path,
+    target: Path,
+    samples: Tensors,
+    operators: Collection[str],
+    *,
+    keep_float: Collection[str] = (),
+    activations: QuantType = QuantType.QUInt8,
+) -> None:
+    """Static quantization by the runtime's own tools, but for some nodes."""
+    quantize_static(
+        source,
+        target,
+        Samples(samples),
+        quant_format=QuantFormat.QDQ,
+        op_types_to_quantize=list(operators),
+        nodes_to_exclude=sorted(keep_float),
+        per_channel=True,
+        activation_type=activations,
+        weight_type=QuantType.QInt8,
+        extra_options={"ActivationSymmetric": False, "WeightSymmetric": True},
+    )
 
 
 class Samples(CalibrationDataReader):  # type: ignore[misc] # the runtime asks for this base class
@@ -94,8 +107,18 @@ class Samples(CalibrationDataReader):  # type: ignore[misc] # the runtime asks f
         return dict(self._left.pop()) if self._left else None
 
 
-def batch(name: str, rows: int = 8) -> Tensors:
+def batch(name: str, rows: int = 4) -> Tensors:
     return {key: array[:rows] for key, array in SAMPLES[name].items()}
+
+
+def exported(architecture: Architecture, folder: Path) -> tuple[Path, Tensors]:
+    """A network as a file that is prepared for quantization, and what goes into it."""
+    raw, path = folder / "raw.onnx", folder / "original.onnx"
+    arrays = [one.numpy() for one in architecture.asked]
+    network = build(architecture.config, seed=0)
+    export(architecture.served(network), arrays, raw, architecture.signature)
+    quant_pre_process(raw, path, skip_symbolic_shape=True)
+    return path, dict(zip(architecture.signature.inputs, arrays, strict=True))
 
 
 def make(folder: Path) -> Models:

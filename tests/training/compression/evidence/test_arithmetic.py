@@ -101,3 +101,13 @@ def test_weights_that_come_in_as_they_run_count_too(tmp_path: Path) -> None:
     (found,) = profile(path, {"x": np.ones((2, 64), np.float32)}).nodes
 
     assert (found.name, found.macs, found.moved) == ("product", 2 * 64 * 32, 4 * (2 * 64 + 64 * 32 + 2 * 32))
+
+
+def test_channels_of_zeros_arent_counted(tmp_path: Path) -> None:
+    """Six channels, which the runtime computes as sixteen, count as six."""
+    node = helper.make_node("Conv", ["x", "w"], ["y"], name="convolution", pads=[1, 1, 1, 1])
+    path = write(tmp_path / "model.onnx", node, (1, 4, 8, 8), w=np.ones((6, 4, 3, 3)))
+
+    found = profile(path, {"x": np.ones((1, 4, 8, 8), np.float32)}).nodes
+
+    assert sum(one.macs or 0 for one in found) == 6 * 8 * 8 * 4 * 3 * 3

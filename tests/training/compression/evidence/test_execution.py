@@ -10,6 +10,7 @@ from onnxruntime.quantization import QuantType, quantize_dynamic
 from onnxruntime.quantization.matmul_nbits_quantizer import MatMulNBitsQuantizer
 from onnxruntime.transformers.float16 import convert_float_to_float16
 
+from service.errors import ArtifactError
 from tests.training.compression.evidence.graphs import write
 from tests.training.compression.evidence.models import CNN_OPERATORS, Models, batch
 from training.compression.evidence.execution import execution
@@ -165,4 +166,16 @@ def test_openvino_runs_quantized_files_in_integers(models: Models, name: str) ->
     assert found.execution.integer_share > 0.9
     assert all(one.name in names for one in found.execution.kernels)
     assert all(one.precision == "integer" or one.name in found.execution.missed for one in found.execution.kernels)
-    assert sum(node.seconds for node in found.nodes) > 0
+    assert sum(found.seconds.values()) == pytest.approx(sum(node.seconds for node in found.nodes))
+    assert sum(found.seconds.get(one.name, 0.0) for one in found.execution.kernels) > 0
+
+
+def test_files_that_cant_run_are_named(tmp_path: Path, models: Models) -> None:
+    """A file that is no model, and inputs that don't fit, are errors that say which."""
+    broken = tmp_path / "broken.onnx"
+    broken.write_bytes(b"nothing")
+
+    with pytest.raises(ArtifactError, match=r"broken\.onnx: can't be loaded"):
+        execution(broken, batch("mlp"))
+    with pytest.raises(ArtifactError, match=r"mlp\.onnx: can't compute row \[4, 3\]"):
+        execution(models.path("mlp"), {"row": np.ones((4, 3), np.float32)})

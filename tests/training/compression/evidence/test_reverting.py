@@ -10,7 +10,7 @@ from tests.training.compression.evidence.models import CNN_OPERATORS, Models, ba
 from training.compression.evidence.reverting import RevertSettings, costly, revert
 from training.compression.evidence.side_by_side import ComparisonSettings, side_by_side
 
-SHORT = ComparisonSettings(rounds=10, seconds=0.02)
+SHORT = ComparisonSettings(seconds=0.005)
 
 
 def test_layers_that_lose_are_named_with_what_is_fused_to_them(models: Models) -> None:
