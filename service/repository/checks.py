@@ -33,8 +33,8 @@ class Checks:
             return self._config_alone(root, name, version, config)
         filename = config.default_model_filename if config else DEFAULT_MODEL_FILENAME
         found = self.version(root, name, version, filename)
-        if config and found.card and self.keys is not None:
-            _check_beside(root, name, found.card, config)
+        if config and found.card:
+            self._beside(root, name, found.card, config)
         return found
 
     def version(self, root: Path, name: str, version: int, filename: str) -> VersionFolder:
@@ -90,6 +90,17 @@ class Checks:
             verify_files(card, folder)
         return card
 
+    def _beside(self, root: Path, name: str, card: Card, config: ModelConfig) -> None:
+        """Raises ArtifactError for a file in the model's folder that `config` names and that isn't as on the card, or
+        not on it where a signature is demanded.
+        """
+        named = dict.fromkeys(_named_beside(config))
+        if self.keys is not None and (uncovered := named.keys() - card.beside):
+            raise ArtifactError(f"{name}/{min(uncovered)}: no signature covers it, and a signature is required")
+        with _readable(name):
+            records = {file: card.beside[file] for file in named if file in card.beside}
+            verify_records(records, resolve_under(root, name), place=name)
+
     @property
     def _demanded(self) -> str:
         if self.keys is not None:
@@ -107,16 +118,6 @@ def _check_signer(card: Card, place: str, keys: Mapping[str, str]) -> None:
         )
     if place.partition("/")[0] not in card.names:
         raise ArtifactError(f"{place}/{CARD_NAME}: is signed for a model called {' or '.join(card.names)}")
-
-
-def _check_beside(root: Path, name: str, card: Card, config: ModelConfig) -> None:
-    """Raises ArtifactError unless the card vouches for every file in the model's folder that `config` names."""
-    named = dict.fromkeys(_named_beside(config))
-    for file in named:
-        if file not in card.beside:
-            raise ArtifactError(f"{name}/{file}: no signature covers it, and a signature is required")
-    with _readable(name):
-        verify_records({file: card.beside[file] for file in named}, resolve_under(root, name), place=name)
 
 
 def _named_beside(config: ModelConfig) -> Iterator[str]:

@@ -133,7 +133,9 @@ def test_without_the_flag_any_key_will_do(tmp_path: Path, add: AddSigned, others
 def test_files_beside_the_config_are_covered(
     tmp_path: Path, add: AddSigned, checks: Checks, config: str, file: str
 ) -> None:
-    """What decides what answers mean must be in the card if the config names it, and as it was."""
+    """What decides what answers mean must be in the card if the config names it; and as it was, also where
+    nothing has to be signed.
+    """
     path = tmp_path / "f" / file
     path.parent.mkdir(parents=True)
     (tmp_path / "f" / "config.pbtxt").write_text(config)
@@ -145,7 +147,8 @@ def test_files_beside_the_config_are_covered(
     path.write_bytes(b"five")
     assert {1, 2} == scan_model(tmp_path, "f", checks.check).refused.keys()
     assert f"f/{file}: SHA-256 is" in (problem_of(tmp_path, checks) or "")
-    assert None is problem_of(tmp_path, Checks())
+    unsigned = scan_model(tmp_path, "f")
+    assert ([1], {2}) == ([version.version for version in unsigned.versions], set(unsigned.refused))
 
 
 def test_a_config_is_the_operators(tmp_path: Path, add: AddSigned, checks: Checks) -> None:

@@ -24,8 +24,10 @@ def test_an_import_is_signed_and_served(keys: KeyPair, tmp_path: Path) -> None:
     words = ["import", model, "--name", "rows", "--labels", tmp_path / "labels.txt", "--sign", keys.private]
     told = CliRunner().invoke(app, [str(word) for word in (*words, "--repository", tmp_path / "models")])
     assert 0 == told.exit_code, told.output
-    with serving(tmp_path / "models", "--require-signature", str(keys.public)) as served:
-        client = tritonclient.http.InferenceServerClient(served.http.removeprefix("http://"))
+    with (
+        serving(tmp_path / "models", "--require-signature", str(keys.public)) as served,
+        tritonclient.http.InferenceServerClient(served.http.removeprefix("http://")) as client,
+    ):
         assert client.is_model_ready("rows")
 
 
