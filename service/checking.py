@@ -27,6 +27,7 @@ from service.settings import RepositorySettings
 
 _Sound: TypeAlias = dict[str, dict[int, ModelConfig | None]]
 """The versions of each model that would be served, with what their workers know of them."""
+_UNKNOWN = "no --require-signature says whether to trust it"
 
 
 class CheckSettings(RepositorySettings):
@@ -133,7 +134,7 @@ def _print_table(rows: Sequence[Row], keys: Mapping[str, str]) -> None:
     for row in rows:
         refused = [with_version(row.model, version, reason) for version, reason in row.refused.items()]
         signed = [
-            with_version(row.model, version, f"its signature is valid, by {key}" + (f" ({keys[key]})" if keys else ""))
+            with_version(row.model, version, f"its signature is valid, by {key} ({keys.get(key, _UNKNOWN)})")
             for version, key in row.signed_by.items()
         ]
         notes = [*(refused or [row.problem or "ok"]), *signed, *row.warnings]

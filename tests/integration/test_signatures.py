@@ -145,6 +145,7 @@ def test_check_says_whose_signature_it_is(root: Path, old: KeyPair, foreign: Key
     code, table = printed(root, "--require-signature", str(old.public))
     assert 0 == code
     assert f"version 1: its signature is valid, by {old.name} (old.pem)" in table
+    assert f"by {old.name} (no --require-signature says whether to trust it)" in printed(root)[1]
     code, text = printed(root, "--json")
     assert (0, {"1": old.name}) == (code, json.loads(text)[0]["signed_by"])
     code, table = printed(root, "--require-signature", str(foreign.public))
