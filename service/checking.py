@@ -3,7 +3,7 @@
 import asyncio
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import TypeAlias
 
@@ -20,7 +20,6 @@ from service.engine.rehearsal import rehearse
 from service.engine.source import EngineLimits, source_of
 from service.errors import ArtifactError
 from service.exit_code import ExitCode
-from service.repository.checks import Checks
 from service.repository.folder import ModelFolder, VersionFolder
 from service.repository.reason import with_version
 from service.repository.watch import Watch
@@ -28,6 +27,7 @@ from service.settings import RepositorySettings
 
 _Sound: TypeAlias = dict[str, dict[int, ModelConfig | None]]
 """The versions of each model that would be served, with what their workers know of them."""
+_UNKNOWN = "no --require-signature says whether to trust it"
 
 
 class CheckSettings(RepositorySettings):
@@ -43,7 +43,7 @@ class CheckSettings(RepositorySettings):
 
 def check(settings: CheckSettings) -> int:
     """Look, load, and print; the exit code. Raises ArtifactError when there is no repository."""
-    checks = Checks(max_model_bytes=settings.max_model_bytes, require_card=settings.require_card)
+    checks = settings.checks
     watch = Watch(settings.model_repository, checks, calm=0.0)
     devices = Devices()
     folders = asyncio.run(_rehearse(watch, watch.take(watch.names(), {}), devices))
@@ -51,7 +51,7 @@ def check(settings: CheckSettings) -> int:
     if settings.as_json:
         sys.stdout.write(json.dumps([asdict(row) for row in rows], indent=2) + "\n")
     else:
-        _print_table(rows)
+        _print_table(rows, checks.keys or {})
     if not rows or any(not row.versions for row in rows):
         return ExitCode.WRONG_SETTING
     return ExitCode.FAILED if any(row.problem for row in rows) else ExitCode.OK
@@ -62,7 +62,8 @@ class Row:
     """What is said of one model, in the words of `--json`.
 
     `versions` would be served. `refused` says of each other one that the policy asks for why not; `problem` is all of
-    these reasons, or what is wrong with the model, and None when nothing is.
+    these reasons, or what is wrong with the model, and None when nothing is. `signed_by` has the name of the key for
+    each of `versions` whose card is signed.
     """
 
     model: str
@@ -70,6 +71,7 @@ class Row:
     problem: str | None
     refused: dict[int, str]
     warnings: list[str]
+    signed_by: dict[int, str]
 
 
 def _row(folder: ModelFolder, devices: Devices) -> Row:
@@ -79,8 +81,13 @@ def _row(folder: ModelFolder, devices: Devices) -> Row:
         versions=[version.version for version in folder.versions],
         problem="; ".join(dict.fromkeys(refused.values())) or folder.problem,
         refused=refused,
-        warnings=[*folder.warnings, *devices.review(folder.config)],
+        warnings=[*folder.warnings, *devices.review(folder.config), *_cautions(folder)],
+        signed_by={one.version: one.card.signer for one in folder.versions if one.card and one.card.signer},
     )
+
+
+def _cautions(folder: ModelFolder) -> list[str]:
+    return [with_version(folder.name, one.version, one.warning) for one in folder.versions if one.warning]
 
 
 async def _rehearse(watch: Watch, folders: Sequence[ModelFolder], devices: Devices) -> list[ModelFolder]:
@@ -121,10 +128,15 @@ async def _verdict(
         return str(error), None
 
 
-def _print_table(rows: Sequence[Row]) -> None:
+def _print_table(rows: Sequence[Row], keys: Mapping[str, str]) -> None:
+    """`keys` have the name of the file of each that is trusted."""
     table = Table("model", "versions", "state")
     for row in rows:
         refused = [with_version(row.model, version, reason) for version, reason in row.refused.items()]
-        notes = [*(refused or [row.problem or "ok"]), *row.warnings]
+        signed = [
+            with_version(row.model, version, f"its signature is valid, by {key} ({keys.get(key, _UNKNOWN)})")
+            for version, key in row.signed_by.items()
+        ]
+        notes = [*(refused or [row.problem or "ok"]), *signed, *row.warnings]
         table.add_row(row.model, ", ".join(map(str, row.versions)), escape("\n".join(notes)))
     Console().print(table if rows else "no models")

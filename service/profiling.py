@@ -18,7 +18,7 @@ from service.engine.source import EngineLimits, ModelSource, source_of
 from service.errors import ArtifactError
 from service.exit_code import ExitCode
 from service.profile_view import as_json, name, show
-from service.repository.checks import CONFIG_NAME, Checks
+from service.repository.checks import CONFIG_NAME
 from service.repository.folder import ModelFolder
 from service.repository.scan import scan
 from service.settings import RepositorySettings
@@ -58,8 +58,7 @@ def profile(settings: ProfileSettings, console: Console) -> int:
 
 
 def _find(settings: ProfileSettings) -> ModelFolder:
-    checks = Checks(max_model_bytes=settings.max_model_bytes, require_card=settings.require_card)
-    folders = scan(settings.model_repository, checks)
+    folders = scan(settings.model_repository, settings.checks)
     named = [folder for folder in folders if folder.name == settings.model] if settings.model else folders
     if len(named) != 1:
         there = ", ".join(folder.name for folder in folders) or "none"

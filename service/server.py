@@ -41,7 +41,6 @@ from service.protocol.http.observed_app import ObservedApp
 from service.protocol.http.observed_fast import observed_fast_protocol
 from service.protocol.http.server import HttpServer
 from service.protocol.limits import Limits
-from service.repository.checks import Checks
 from service.repository.watch import CALM, Watch
 from service.settings import Settings
 from service.workers.patience import Patience
@@ -269,11 +268,10 @@ def _catalog(settings: Settings, metrics: Metrics, devices: Devices) -> Catalog:
 
 
 def _control(settings: Settings, catalog: Catalog, devices: Devices) -> ModelControl:
-    checks = Checks(max_model_bytes=settings.max_model_bytes, require_card=settings.require_card)
     mode = settings.model_control_mode
     return ModelControl(
         catalog,
-        Watch(settings.model_repository, checks, calm=0.0 if mode == "none" else CALM),
+        Watch(settings.model_repository, settings.checks, calm=0.0 if mode == "none" else CALM),
         mode=mode,
         names=settings.load_model,
         poll_seconds=settings.repository_poll_secs,

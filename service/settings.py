@@ -18,7 +18,10 @@ from pydantic_settings import (
 )
 
 from service.artifact.names import is_model_name
+from service.artifact.trusted_keys import read_trusted_keys
 from service.engine.remote.address import parse_remotes
+from service.errors import SettingsError
+from service.repository.checks import Checks
 
 Port = Annotated[int, Field(ge=0, le=65535)]
 Seconds = Annotated[float, Field(gt=0, le=3600)]
@@ -52,7 +55,27 @@ class RepositorySettings(BaseSettings):
         Path("models"), description="folder of models in Triton's layout, or a single .onnx file"
     )
     require_card: bool = Field(False, description="refuse versions without a card.json")
+    require_signature: Path | None = Field(
+        None,
+        description="refuse versions whose card isn't signed with one of these public keys: a PEM file, or a folder",
+    )
     max_model_bytes: Bytes = Field(2 * 1024**3, description="refuse model files beyond this size")
+
+    @property
+    def checks(self) -> Checks:
+        """What a version must pass. Raises SettingsError where the keys have become unreadable."""
+        keys = read_trusted_keys(self.require_signature) if self.require_signature else None
+        return Checks(max_model_bytes=self.max_model_bytes, require_card=self.require_card, keys=keys)
+
+    @field_validator("require_signature")
+    @classmethod
+    def _keys(cls, path: Path | None) -> Path | None:
+        try:
+            if path:
+                read_trusted_keys(path)
+        except SettingsError as error:
+            raise ValueError(str(error)) from error
+        return path
 
 
 class Settings(RepositorySettings):

@@ -76,6 +76,21 @@ def test_collectors_that_cannot_be_are_named(flags: list[str], text: str, capsys
     assert text in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("verb", ["run", "check", "profile"])
+def test_keys_that_cannot_be_are_named(verb: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A file that is missing or no key, and a folder that holds none: with the file's name, by each verb that loads."""
+    (tmp_path / "half.pem").write_text("-----BEGIN PUBLIC KEY-----\nMCowBQ")
+    (tmp_path / "empty").mkdir()
+    for path, problem in (
+        (tmp_path / "missing.pem", "missing.pem: can't be read"),
+        (tmp_path / "half.pem", "half.pem: holds no whole key in PEM"),
+        (tmp_path, "half.pem: holds no whole key in PEM"),
+        (tmp_path / "empty", "empty: no file in this folder ends in .pem"),
+    ):
+        assert ExitCode.WRONG_SETTING == dispatch([verb, "--require-signature", str(path)])
+        assert f"--require-signature (HONE_REQUIRE_SIGNATURE): {problem}" in capsys.readouterr().err
+
+
 def test_what_a_collector_needs_is_named(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     """Where it isn't installed."""
     monkeypatch.setattr(settings, "find_spec", lambda _: None)

@@ -9,6 +9,7 @@ from pathlib import Path
 from training.language_recipe import LanguageRecipe
 from training.language_report import LanguageReport
 from training.machine import machine
+from training.signing_key import SigningKey
 from training.steps import fitting, reading, weighing
 from training.steps.journal import Journal
 from training.steps.reading import Corpus, LearnedDecoder
@@ -57,13 +58,16 @@ def evaluate(journal: Journal[LanguageRecipe]) -> tuple[Exported, LanguageReport
     return exported, report
 
 
-def publish(journal: Journal[LanguageRecipe], repository: Path, *, keep: int | None = None) -> LanguageReport:
+def publish(
+    journal: Journal[LanguageRecipe], repository: Path, *, keep: int | None = None, key: SigningKey | None = None
+) -> LanguageReport:
     """The model under the family's name; nothing if the goal is missed.
 
-    `keep` is how many versions stay in `repository`. Raises HoneError or OSError, as the other acts do.
+    `keep` is how many versions stay in `repository`; `key` signs their cards. Raises HoneError or OSError, as the other
+    acts do.
     """
     exported, report = evaluate(journal)
-    published = weighing.publish(journal, repository, exported.model, exported.corpus, report, keep=keep)
+    published = weighing.publish(journal, repository, exported.model, exported.corpus, report, keep=keep, key=key)
     return replace(report, published=published)
 
 

@@ -9,8 +9,8 @@ from importlib import metadata
 from pathlib import Path
 
 from service.artifact.card import Machine
+from service.artifact.cpu import cpu_field, cpu_flags
 
-CPU_INFO = Path("/proc/cpuinfo")
 TELLING_FLAGS = ("avx2", "avx512f", "avx512_vnni", "avx_vnni", "avx512_bf16", "amx_int8", "amx_bf16")
 PACKAGES = ("numpy", "onnx", "onnxruntime", "scikit-learn", "torch", "tritonclient")
 
@@ -21,16 +21,11 @@ def machine() -> Machine:
     flags = cpu_flags()
     return Machine(
         architecture=platform.machine(),
-        cpu=_cpu_field("model name") or platform.processor() or "unknown",
+        cpu=cpu_field("model name") or platform.processor() or "unknown",
         cores=len(os.sched_getaffinity(0)),
         cpu_flags=tuple(flag for flag in TELLING_FLAGS if flag in flags),
         versions={"python": platform.python_version(), **{name: metadata.version(name) for name in PACKAGES}},
     )
-
-
-def cpu_flags() -> frozenset[str]:
-    """The CPU's feature flags as the kernel names them; empty where it doesn't list them."""
-    return frozenset((_cpu_field("flags") or "").split())
 
 
 def current_commit() -> str | None:
@@ -47,13 +42,3 @@ def current_commit() -> str | None:
 def _output(git: str, folder: Path, *arguments: str) -> str | None:
     done = subprocess.run([git, *arguments], cwd=folder, capture_output=True, text=True, check=False)
     return done.stdout.strip() if done.returncode == 0 else None
-
-
-def _cpu_field(name: str) -> str | None:
-    if not CPU_INFO.exists():
-        return None
-    for line in CPU_INFO.read_text(encoding="utf-8").splitlines():
-        key, _, value = line.partition(":")
-        if key.strip() == name:
-            return value.strip()
-    return None

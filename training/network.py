@@ -12,6 +12,7 @@ from training.diagnosis import diagnose
 from training.machine import machine
 from training.network_recipe import NetworkRecipe
 from training.network_report import NetworkReport
+from training.signing_key import SigningKey
 from training.steps import forming, gathering, judging, teaching, viewing
 from training.steps.forming import Formed
 from training.steps.journal import Journal
@@ -87,10 +88,13 @@ def evaluate(journal: Journal[NetworkRecipe]) -> tuple[Exported, NetworkReport]:
     return exported, report
 
 
-def publish(journal: Journal[NetworkRecipe], repository: Path, *, keep: int | None = None) -> NetworkReport:
+def publish(
+    journal: Journal[NetworkRecipe], repository: Path, *, keep: int | None = None, key: SigningKey | None = None
+) -> NetworkReport:
     """The model under the family's name, its other forms behind it; nothing if the goal is missed.
 
-    `keep` is how many versions of each stay in `repository`. Raises HoneError or OSError, as the other acts do.
+    `keep` is how many versions of each stay in `repository`; `key` signs their cards. Raises HoneError or OSError, as
+    the other acts do.
     """
     exported, report = evaluate(journal)
     published = judging.publish(
@@ -101,6 +105,7 @@ def publish(journal: Journal[NetworkRecipe], repository: Path, *, keep: int | No
         material=exported.material,
         report=report,
         keep=keep,
+        key=key,
     )
     return replace(report, published=published)
 

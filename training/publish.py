@@ -19,14 +19,26 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from service.artifact.card import CARD_NAME, Card, FileRecord, Machine, Transform, dump_card, load_card, record_files
+from service.artifact.card import (
+    CARD_NAME,
+    Card,
+    FileRecord,
+    Machine,
+    Transform,
+    dump_card,
+    load_card,
+    record_content,
+    record_files,
+)
 from service.artifact.config import parse_config, read_config
 from service.artifact.names import is_version
 from service.errors import ArtifactError
 from training.durable import UNFINISHED, appear, opened, put, sync_folder, write
+from training.signing_key import SigningKey
 
 MODEL = "model.onnx"
 GOLDEN = "golden.npz"
@@ -81,12 +93,12 @@ class Published:
     replaced: tuple[int, ...] = ()
 
 
-def publish(repository: Path, release: Release, *, keep: int | None = None) -> Published:
+def publish(repository: Path, release: Release, *, keep: int | None = None, key: SigningKey | None = None) -> Published:
     """Make `release` a new version of its model in `repository`, unless its latest version holds the same files.
 
     Then that version's card is made to say what the release says. `keep` is how many versions stay, the latest; None
     keeps all. A release with other tensors than its model's config, or other files beside it, is the only version that
-    stays.
+    stays. Its card is signed with `key`, or by nobody.
 
     Raises ArtifactError for a config that the service would refuse, before anything is written. Raises OSError, with
     the repository as it was, or with the whole new version. A crash leaves the same, but for two things: old versions
@@ -100,8 +112,8 @@ def publish(repository: Path, release: Release, *, keep: int | None = None) -> P
         _tidy(folder)
         with _undone_on_failure(folder, release):
             if not folder.exists() or not _fits(folder, release):
-                return _publish_model(folder, release)
-            published = _publish_version(folder, release)
+                return _publish_model(folder, release, key)
+            published = _publish_version(folder, release, key)
         _remove_old(folder, keep)
         return published
 
@@ -123,11 +135,11 @@ def _fits(folder: Path, release: Release) -> bool:
     return tensors[0] == tensors[1] and same
 
 
-def _publish_model(folder: Path, release: Release) -> Published:
+def _publish_model(folder: Path, release: Release, key: SigningKey | None) -> Published:
     replaced = tuple(versions(folder))
     version = max(replaced, default=0) + 1
     unfinished = folder.with_name(f"{UNFINISHED}{release.name}")
-    _write_version(unfinished / str(version), release)
+    _write_version(unfinished / str(version), release, key)
     write(unfinished / CONFIG, release.config.encode())
     for name, content in release.beside.items():
         write(unfinished / name, content)
@@ -139,10 +151,10 @@ def _publish_model(folder: Path, release: Release) -> Published:
     return Published(name=release.name, version=version, new=True, replaced=replaced)
 
 
-def _publish_version(folder: Path, release: Release) -> Published:
+def _publish_version(folder: Path, release: Release, key: SigningKey | None) -> Published:
     latest = max(versions(folder), default=0)
     unfinished = folder / f"{UNFINISHED}{latest + 1}"
-    files = _write_version(unfinished, release)
+    files = _write_version(unfinished, release, key)
     # The config goes first: a server that looks in between sees old versions under the new config, and serves them.
     for name, content in release.beside.items():
         _replace(folder / name, content)
@@ -155,7 +167,7 @@ def _publish_version(folder: Path, release: Release) -> Published:
     return Published(name=release.name, version=latest + 1, new=True)
 
 
-def _write_version(folder: Path, release: Release) -> Mapping[str, FileRecord]:
+def _write_version(folder: Path, release: Release, key: SigningKey | None) -> Mapping[str, FileRecord]:
     folder.mkdir(parents=True)
     write(folder / MODEL, release.model.read_bytes())
     arrays: dict[str, NDArray[Any]] = {f"input.{name}": array for name, array in release.golden.inputs.items()}
@@ -166,6 +178,8 @@ def _write_version(folder: Path, release: Release) -> Mapping[str, FileRecord]:
     for name, content in release.inside.items():
         write(folder / name, content)
     card = _card(release, record_files(folder, (MODEL, GOLDEN, *release.inside)))
+    if key:
+        card = msgspec.structs.replace(card, signature=key.sign(dump_card(card)))
     write(folder / CARD_NAME, dump_card(card))
     sync_folder(folder)
     return card.files
@@ -179,6 +193,7 @@ def _card(release: Release, files: dict[str, FileRecord]) -> Card:
         parent=release.parent,
         chosen=release.chosen,
         files=files,
+        beside={name: record_content(content) for name, content in release.beside.items()},
         metrics=dict(release.metrics),
         evidence=dict(release.evidence),
         transforms=dict(release.transforms),

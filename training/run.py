@@ -10,6 +10,7 @@ from training.data.split import Dataset
 from training.machine import machine
 from training.release import Variant
 from training.report import Report
+from training.signing_key import SigningKey
 from training.steps import fitting, learning, making, proving
 from training.steps.journal import Journal
 from training.steps.learning import Trained
@@ -65,13 +66,14 @@ def evaluate(journal: Journal) -> tuple[Family, Report]:
     return family, report
 
 
-def publish(journal: Journal, repository: Path, *, keep: int | None = None) -> Report:
+def publish(journal: Journal, repository: Path, *, keep: int | None = None, key: SigningKey | None = None) -> Report:
     """All variants under their own names and the chosen one under the family's; nothing if the goal is missed.
 
-    `keep` is how many versions of each stay in `repository`. Raises HoneError or OSError, as the other acts do.
+    `keep` is how many versions of each stay in `repository`; `key` signs their cards. Raises HoneError or OSError, as
+    the other acts do.
     """
     family, report = evaluate(journal)
-    published = proving.publish(journal, repository, family.variants, family.dataset, report, keep=keep)
+    published = proving.publish(journal, repository, family.variants, family.dataset, report, keep=keep, key=key)
     return replace(report, published=published)
 
 

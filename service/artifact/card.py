@@ -11,7 +11,8 @@ from typing import Annotated, Any, Literal, TypeAlias
 
 import msgspec
 
-from service.artifact.digest import sha256_file
+from service.artifact.digest import sha256_bytes, sha256_file
+from service.artifact.signing import Signature, signed_by, verify
 from service.errors import ArtifactError
 
 CARD_NAME = "card.json"
@@ -97,9 +98,10 @@ class Card(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
     `parent` is the variant it was made from, None for one trained from scratch; `chosen` is the name of the model
     that was published again under the family's name, None on every other card. `files` maps a path relative to the
-    version folder to its record. `metrics` are single figures, fit for a gauge; `evidence` is how they were obtained,
-    as plain JSON. `transforms` maps an input's name to the steps that turn a picture, or a text, into that tensor.
-    `signature` is reserved.
+    version folder to its record, `beside` the same for files that all versions share, such as labels. `metrics` are
+    single figures, fit for a gauge; `evidence` is how they were obtained, as plain JSON. `transforms` maps an input's
+    name to the steps that turn a picture, or a text, into that tensor. `signature` vouches for all of it, and stays the
+    last (`signing`).
     """
 
     schema: Literal[1]
@@ -108,11 +110,22 @@ class Card(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     parent: Name | None
     chosen: Name | None
     files: dict[str, FileRecord]
+    beside: dict[str, FileRecord] = {}
     metrics: dict[str, float]
     evidence: dict[str, Any]
     transforms: dict[str, tuple[Transform, ...]]
     machine: Machine
-    signature: str | None = None
+    signature: Signature | None = None
+
+    @property
+    def signer(self) -> str | None:
+        """The name of the key that it is signed with, None for one that isn't."""
+        return signed_by(self.signature) if self.signature else None
+
+    @property
+    def names(self) -> tuple[str, str]:
+        """What a model may be called that this is the card of: its family's name, or that with the variant's."""
+        return self.family, f"{self.family}-{self.variant}"
 
 
 def dump_card(card: Card) -> bytes:
@@ -139,7 +152,9 @@ def load_card(path: Path) -> Card:
 
 
 def parse_card(content: bytes, *, name: str = CARD_NAME) -> Card:
-    """The card in `content`; `name` stands for the file in errors. Raises ArtifactError naming file and key."""
+    """The card in `content`; `name` stands for the file in errors. Raises ArtifactError naming file and key, also for a
+    signature that isn't this card's.
+    """
     try:
         card = msgspec.json.decode(content, type=Card)
     except msgspec.ValidationError as error:
@@ -149,10 +164,18 @@ def parse_card(content: bytes, *, name: str = CARD_NAME) -> Card:
     for path in card.files:
         if not _is_inside(path):
             raise ArtifactError(f"{name}: files: `{path}` isn't the path of a file inside the version folder")
+    for path in card.beside:
+        if not _is_inside(path):
+            raise ArtifactError(f"{name}: beside: `{path}` isn't the path of a file inside the model's folder")
     for steps in card.transforms.values():
         for step in steps:
             if isinstance(step, Tokenize) and step.file not in card.files:
                 raise ArtifactError(f"{name}: transforms: `{step.file}` isn't one of the card's files")
+    if card.signature:
+        try:
+            verify(content, card.signature)
+        except ArtifactError as error:
+            raise ArtifactError(f"{name}: signature: {error}") from error
     return card
 
 
@@ -161,17 +184,27 @@ def record_files(folder: Path, names: tuple[str, ...]) -> dict[str, FileRecord]:
     return {name: FileRecord(sha256=sha256_file(folder / name), bytes=(folder / name).stat().st_size) for name in names}
 
 
+def record_content(content: bytes) -> FileRecord:
+    """The record of a file that holds this."""
+    return FileRecord(sha256=sha256_bytes(content), bytes=len(content))
+
+
 def verify_files(card: Card, folder: Path) -> None:
-    """Raise ArtifactError, naming the file, unless every file the card names lies in `folder` exactly as recorded.
+    """Raise ArtifactError, naming the file, unless every file of the version lies in `folder` exactly as recorded."""
+    verify_records(card.files, folder, place="/".join(folder.parts[-2:]))
+
+
+def verify_records(records: Mapping[str, FileRecord], folder: Path, *, place: str) -> None:
+    """The same for any files of `folder`, which errors call `place`.
 
     Sizes of all files are compared before any content is read, so a half-written version is found out cheaply.
     """
-    for name, record in card.files.items():
-        _verify_size(folder, name, record)
-    for name, record in card.files.items():
+    for name, record in records.items():
+        _verify_size(folder, name, record, f"{place}/{name}")
+    for name, record in records.items():
         found = sha256_file(folder / name)
         if found != record.sha256:
-            raise ArtifactError(f"{_display_name(folder / name)}: SHA-256 is {found}, the card says {record.sha256}")
+            raise ArtifactError(f"{place}/{name}: SHA-256 is {found}, the card says {record.sha256}")
 
 
 def card_schema() -> Mapping[str, Any]:
@@ -180,13 +213,12 @@ def card_schema() -> Mapping[str, Any]:
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "Hone model card", **schema}
 
 
-def _verify_size(folder: Path, name: str, record: FileRecord) -> None:
+def _verify_size(folder: Path, name: str, record: FileRecord, display: str) -> None:
     path = folder / name
-    display = _display_name(path)
     if not path.is_file():
         raise ArtifactError(f"{display}: no such file, but the card names it")
     if not path.resolve().is_relative_to(folder.resolve()):
-        raise ArtifactError(f"{display}: leads out of the version folder")
+        raise ArtifactError(f"{display}: leads out of {folder.name}")
     size = path.stat().st_size
     if size != record.bytes:
         raise ArtifactError(f"{display}: {size} bytes, the card says {record.bytes}")

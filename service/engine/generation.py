@@ -57,6 +57,8 @@ class Generation:
         self.state, self.reason = READY, ""
         self.files, self.config = files, config
         model.metrics.loaded_at = time.time()
+        if files.warning:
+            _log.warning("answers and times may differ", model=self.name, version=self.version, reason=files.warning)
         return old
 
     def is_made_of(self, files: VersionFolder, config: ModelConfig | None) -> bool:

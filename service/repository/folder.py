@@ -6,6 +6,7 @@ from pathlib import Path
 
 from service.artifact.card import Card
 from service.artifact.config import ModelConfig
+from service.artifact.cpu import cpu_flags, missing_instructions
 from service.repository.glimpse import Mark
 
 
@@ -26,6 +27,12 @@ class VersionFolder:
     sha256: str = ""
     folder: Path | None = None
     mark: Mark | None = None
+
+    @property
+    def warning(self) -> str:
+        """What the CPU lacks that the figures of the card were taken with; empty where it lacks nothing."""
+        missing = missing_instructions(self.card.machine, cpu_flags()) if self.card else ()
+        return f"the CPU that it was validated on has {', '.join(missing)}, this one hasn't" if missing else ""
 
     def same_files(self, other: "VersionFolder") -> bool:
         """Whether both are the same bytes, as far as can be told without reading them: cards agree, or stat does."""

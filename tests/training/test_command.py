@@ -16,6 +16,8 @@ import pytest
 import yaml
 from typer.testing import CliRunner, Result
 
+from service.artifact.card import load_card
+from tests.signing_keys import RequireTool, make_keys
 from training.__main__ import app
 from training.recipe import RECIPES
 
@@ -104,6 +106,14 @@ def test_evaluate_tells_figures_and_reasons(hone: Hone) -> None:
     lines = plain.stdout.replace("\n", "")
     for text in ("accuracy %", "smaller", "faster", told["verdict"]["goal"], *told["verdict"]["reasons"].values()):
         assert text.replace("\n", "") in lines
+
+
+def test_all_variants_are_signed(hone: Hone, tmp_path: Path, require_tool: RequireTool) -> None:
+    """With `--sign`, each card, also that of the family's name."""
+    keys = make_keys(require_tool("openssl"), tmp_path)
+    told = hone("publish", "--repository", tmp_path / "models", "--sign", keys.private)
+    assert 0 == told.exit_code, told.stderr
+    assert [keys.name] * 5 == [load_card(path).signer for path in (tmp_path / "models").glob("*/1/card.json")]
 
 
 def test_publish_tells_what_was_published(hone: Hone, tmp_path: Path) -> None:

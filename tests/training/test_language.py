@@ -14,6 +14,8 @@ from rich.console import Console
 from typer.testing import CliRunner, Result
 
 from service.artifact.card import CARD_NAME, load_card, verify_files
+from service.artifact.digest import sha256_file
+from tests.signing_keys import RequireTool, make_keys
 from tests.training.page_reader import Reader, check_references, check_self_contained, seen
 from training import checkpoint, fit
 from training.__main__ import app
@@ -77,6 +79,16 @@ def test_one_model_is_published_with_its_tokenizer(told: Path, report: dict[str,
     assert report["goal"] == card.evidence["verdict"]
     assert "Kneser-Ney" in card.evidence["baseline"]
     assert (folder / "tokenizer.json").read_bytes() == (step(told, "tokenizer") / "tokenizer.json").read_bytes()
+    assert {"tokenizer.json": sha256_file(folder / "tokenizer.json")} == {
+        name: one.sha256 for name, one in card.beside.items()
+    }
+
+
+def test_its_card_is_signed_on_demand(hone: Hone, copied: Path, require_tool: RequireTool) -> None:
+    """With `--sign`, what is published already only gets another card."""
+    keys = make_keys(require_tool("openssl"), copied)
+    assert 0 == hone("publish", "--repository", copied / "models", "--sign", keys.private).exit_code
+    assert keys.name == load_card(copied / "models" / "topics" / "1" / CARD_NAME).signer
 
 
 def test_it_has_learnt_something(report: dict[str, Any]) -> None:

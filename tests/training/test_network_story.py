@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 
 from service.artifact.card import load_card, verify_files
 from service.artifact.config import read_config
+from tests.signing_keys import RequireTool, make_keys
 from training import summary
 from training.__main__ import app
 from training.data import tabular
@@ -117,6 +118,17 @@ def test_a_second_run_does_nothing_again(folder: Path, report: dict[str, Any]) -
     again = told(folder, "publish", "--repository", str(folder / "models"))
     assert report["judged"]["scores"] == again["judged"]["scores"]
     assert [(1, False)] == [(one["version"], one["new"]) for one in again["published"]]
+
+
+def test_its_card_is_signed_on_demand(
+    folder: Path, report: dict[str, Any], tmp_path: Path, require_tool: RequireTool
+) -> None:
+    """With `--sign`, labels and all."""
+    assert report["published"]
+    keys = make_keys(require_tool("openssl"), tmp_path)
+    told(folder, "publish", "--repository", str(tmp_path / "models"), "--sign", str(keys.private))
+    card = load_card(tmp_path / "models" / FAMILY / "1" / "card.json")
+    assert (keys.name, {"labels.txt"}) == (card.signer, set(card.beside))
 
 
 def test_training_tells_what_was_learnt(folder: Path, report: dict[str, Any]) -> None:

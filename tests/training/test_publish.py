@@ -13,12 +13,15 @@ import pytest
 
 from service.artifact.card import CARD_NAME, ToTensor, load_card, verify_files
 from service.artifact.config import read_config
+from service.artifact.digest import sha256_file
 from service.errors import ArtifactError
+from tests.signing_keys import RequireTool, make_keys
 from training import durable
 from training.graph import Tensor, Tensors
 from training.machine import machine
 from training.model_config import model_config
 from training.publish import Golden, Published, Release, publish, versions
+from training.signing_key import read_signing_key
 
 
 class Crash(BaseException):
@@ -359,3 +362,27 @@ def test_a_folder_without_config_keeps_what_it_has(release: Release, tmp_path: P
     (version / "model.onnx").write_bytes(b"by hand")
     assert 2 == publish(tmp_path / "models", release).version
     assert b"by hand" == (version / "model.onnx").read_bytes()
+
+
+def test_a_card_is_signed_with_what_lies_beside_it(release: Release, tmp_path: Path, require_tool: RequireTool) -> None:
+    """Labels are in it as the files of the version are."""
+    keys = make_keys(require_tool("openssl"), tmp_path)
+    publish(tmp_path / "models", release, key=read_signing_key(keys.private))
+    folder = tmp_path / "models" / "digits"
+    card = load_card(folder / "1" / CARD_NAME)
+    assert keys.name == card.signer
+    assert {"labels.txt": sha256_file(folder / "labels.txt")} == {name: one.sha256 for name, one in card.beside.items()}
+
+
+def test_another_signature_is_another_card(
+    release: Release, retrained: Release, tmp_path: Path, require_tool: RequireTool
+) -> None:
+    """The same release signed by the same key is unchanged; by another key, or by nobody, its card alone is renewed."""
+    both = [make_keys(require_tool("openssl"), tmp_path, name) for name in ("old", "new")]
+    first, second = (read_signing_key(keys.private) for keys in both)
+    publish(tmp_path / "models", release, key=first)
+    for key, name, renewed in ((first, both[0].name, False), (second, both[1].name, True), (None, None, True)):
+        published = publish(tmp_path / "models", release, key=key)
+        assert (1, False, renewed) == (published.version, published.new, published.renewed)
+        assert name == load_card(tmp_path / "models" / "digits" / "1" / CARD_NAME).signer
+    assert 2 == publish(tmp_path / "models", retrained, key=first).version

@@ -20,6 +20,10 @@ Repository = Annotated[Path, typer.Option(help="The model repository to publish 
 Keep = Annotated[
     int | None, typer.Option(help="How many versions of each model stay in the repository.  [default: all]", min=1)
 ]
+Sign = Annotated[
+    Path | None,
+    typer.Option(help="Sign the cards with the Ed25519 key in this PEM file.", metavar="KEY", show_default=False),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON; progress goes to stderr.")]
 RUNS = Path("runs")
 MODELS = RUNS / "models"

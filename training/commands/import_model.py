@@ -7,12 +7,12 @@ from typing import Annotated
 
 import typer
 
-from training.commands.flags import MODELS, Json, Keep, Repository
+from training.commands.flags import MODELS, Json, Keep, Repository, Sign
 from training.commands.outcome import exit_codes
 from training.commands.screen import console, print_json
 
 
-def import_model(
+def import_model(  # noqa: PLR0913 - each is a flag
     source: Annotated[
         Path, typer.Argument(help="A .onnx or .keras file, or the folder of a TensorFlow SavedModel.", metavar="FILE")
     ],
@@ -32,6 +32,7 @@ def import_model(
     ] = Path(sys.executable),
     repository: Repository = MODELS,
     keep: Keep = None,
+    sign: Sign = None,
     json: Json = False,
 ) -> None:
     """Publish a finished model, after its ONNX file was compared with the original at three batch sizes.
@@ -41,7 +42,9 @@ def import_model(
     with exit_codes():
         from training.imports.release import ImportSettings, release
         from training.publish import publish
+        from training.signing_key import read_signing_key
 
+        key = read_signing_key(sign) if sign else None
         settings = ImportSettings(
             source=source,
             name=name,
@@ -53,7 +56,7 @@ def import_model(
         )
         with tempfile.TemporaryDirectory() as scratch:
             made = release(settings, Path(scratch) / "model.onnx")
-            published = publish(repository, made, keep=keep)
+            published = publish(repository, made, keep=keep, key=key)
         if json:
             print_json({"published": published, "evidence": made.evidence})
             return

@@ -1,6 +1,6 @@
 """`hone-train publish`: the whole story of a recipe."""
 
-from training.commands.flags import MODELS, RUNS, Json, Keep, Profile, RecipeName, Repository, Retrain, Runs
+from training.commands.flags import MODELS, RUNS, Json, Keep, Profile, RecipeName, Repository, Retrain, Runs, Sign
 from training.commands.outcome import exit_codes
 from training.commands.screen import open_journal, tell
 
@@ -10,6 +10,7 @@ def publish(
     *,
     repository: Repository = MODELS,
     keep: Keep = None,
+    sign: Sign = None,
     profile: Profile = "quick",
     runs: Runs = RUNS,
     retrain: Retrain = False,
@@ -22,10 +23,12 @@ def publish(
     with exit_codes():
         from training.durable import check_writable
         from training.recipe import load_any
+        from training.signing_key import read_signing_key
         from training.stories import story_of
 
         check_writable(next(path for path in (repository.absolute(), *repository.absolute().parents) if path.exists()))
+        key = read_signing_key(sign) if sign else None
         chosen = load_any(recipe, profile)
         with open_journal(chosen, runs, retrain=retrain, json=json) as journal:
-            report = story_of(chosen).publish(journal, repository, keep=keep)
+            report = story_of(chosen).publish(journal, repository, keep=keep, key=key)
         tell(report, json=json)

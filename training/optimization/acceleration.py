@@ -11,8 +11,8 @@ from shutil import which
 import torch
 from torch import nn
 
+from service.artifact.cpu import cpu_flags
 from service.errors import SettingsError
-from training.machine import cpu_flags
 from training.optimization.settings import FitSettings
 
 CPU_BFLOAT16 = frozenset({"avx512_bf16", "amx_bf16"})

@@ -40,6 +40,7 @@ from training.problems.inputs import name_of
 from training.problems.problem import Problem, Scores
 from training.publish import Golden, Published, Release
 from training.session import Tensors, open_model
+from training.signing_key import SigningKey
 from training.steps import fitting, releasing, telling
 from training.steps.forming import Formed
 from training.steps.journal import Journal
@@ -185,6 +186,7 @@ def publish(
     material: Material,
     report: NetworkReport,
     keep: int | None,
+    key: SigningKey | None,
 ) -> tuple[Published, ...]:
     """The first form under the family's name, the others behind it; nothing if the goal is missed."""
     recipe = journal.recipe
@@ -201,7 +203,7 @@ def publish(
                 golden = dict(recipe.problem.requests(network, material.dataset.test, recipe.seed))
             yield release_of(recipe, one, material, first_rows(golden), metrics=figures, evidence=evidence)
 
-    return releasing.release(journal, repository, releases, goal_met=report.goal_met, keep=keep)
+    return releasing.release(journal, repository, releases, goal_met=report.goal_met, keep=keep, key=key)
 
 
 def release_of(

@@ -23,6 +23,7 @@ from training.machine import current_commit, machine
 from training.publish import Published, Release
 from training.release import Variant
 from training.report import Report
+from training.signing_key import SigningKey
 from training.statistics import Share
 from training.steps import fitting, releasing, telling
 from training.steps.journal import Journal
@@ -149,13 +150,14 @@ def publish(
     report: Report,
     *,
     keep: int | None,
+    key: SigningKey | None,
 ) -> tuple[Published, ...]:
     """Every variant under its own name and the chosen one under the family's, or nothing if the goal is missed."""
 
     def releases() -> Iterable[Release]:
         return release.measured(variants, journal.recipe, dataset, report.variants, report.verdict)
 
-    return releasing.release(journal, repository, releases, goal_met=report.verdict.goal_met, keep=keep)
+    return releasing.release(journal, repository, releases, goal_met=report.verdict.goal_met, keep=keep, key=key)
 
 
 def _network(report: Report, name: str) -> Facts:

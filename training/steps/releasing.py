@@ -6,6 +6,7 @@ from pathlib import Path
 
 from training import publish as publishing
 from training.publish import Published, Release
+from training.signing_key import SigningKey
 from training.steps.journal import Journal, R
 
 
@@ -16,13 +17,14 @@ def release(
     *,
     goal_met: bool,
     keep: int | None,
+    key: SigningKey | None,
 ) -> tuple[Published, ...]:
     """The `releases`, made only if the goal is met, all before the first is published in their order; else nothing."""
     start = time.perf_counter()
     if not goal_met:
         journal.note("publish", start, cached=False, result="nothing: the goal isn't met")
         return ()
-    done = tuple(publishing.publish(repository, one, keep=keep) for one in tuple(releases()))
+    done = tuple(publishing.publish(repository, one, keep=keep, key=key) for one in tuple(releases()))
     fresh = any(one.new or one.renewed for one in done)
     journal.note("publish", start, cached=not fresh, result=f"{len(done)} models" if len(done) > 1 else "1 model")
     return done

@@ -25,6 +25,7 @@ from training.metrics.language import Surprise, nats, total
 from training.networks.decoder import DecoderConfig
 from training.publish import Published, Release
 from training.session import Step, open_stepper
+from training.signing_key import SigningKey
 from training.steps import fitting, releasing, telling
 from training.steps.journal import Journal
 from training.steps.reading import DECODER, Corpus
@@ -120,6 +121,7 @@ def publish(
     report: LanguageReport,
     *,
     keep: int | None,
+    key: SigningKey | None,
 ) -> tuple[Published, ...]:
     """The model under the family's name, its tokenizer beside its config; nothing if the goal is missed."""
 
@@ -128,7 +130,7 @@ def publish(
             journal.recipe, model, corpus, metrics=_metrics(report.reading), evidence=_evidence(report, corpus)
         )
 
-    return releasing.release(journal, repository, releases, goal_met=report.goal_met, keep=keep)
+    return releasing.release(journal, repository, releases, goal_met=report.goal_met, keep=keep, key=key)
 
 
 def _release(
