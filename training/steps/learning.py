@@ -18,9 +18,9 @@ from training.compression import distil as distillation
 from training.compression import pruning
 from training.compression.pruning import importance
 from training.compression.pruning.catalogue import units_of
-from training.compression.pruning.cost import Cost, counts_of, measure
+from training.compression.pruning.cost import Cost, counts_of
 from training.compression.pruning.kinds import resnet
-from training.compression.pruning.narrowing import prune as narrower
+from training.compression.pruning.narrowing import pruned
 from training.compression.pruning.settings import PruneSettings
 from training.data import digits
 from training.data.batches import Batch, Batches
@@ -115,13 +115,13 @@ def prune(journal: Journal, teacher: Trained, dataset: Dataset) -> Trained:
     return now
 
 
-def fine_tune(journal: Journal, pruned: Trained, teacher: Trained, dataset: Dataset) -> Trained:
+def fine_tune(journal: Journal, narrowed: Trained, teacher: Trained, dataset: Dataset) -> Trained:
     """The pruned network after a last, longer fit at its final width."""
     recipe = journal.recipe
-    inputs = {"network": pruned.checkpoint, "teacher": teacher.checkpoint, "distil": recipe.distil}
-    make, task = partial(checkpoint.load_network, pruned.checkpoint, ResNet), partial(_distillation, journal, teacher)
+    inputs = {"network": narrowed.checkpoint, "teacher": teacher.checkpoint, "distil": recipe.distil}
+    make, task = partial(checkpoint.load_network, narrowed.checkpoint, ResNet), partial(_distillation, journal, teacher)
     _fit(journal, "fine-tune", dataset, recipe.fine_tune, inputs=inputs, make=make, task=task, code=(distillation,))
-    return _trained(journal, PRUNED, TEACHER, (*pruned.facts.steps, "fine-tune"), dataset)
+    return _trained(journal, PRUNED, TEACHER, (*narrowed.facts.steps, "fine-tune"), dataset)
 
 
 def climb(journal: Journal, config: ResNetConfig, seed: int, dataset: Dataset) -> Path:
@@ -217,9 +217,7 @@ def _narrower(
 ) -> ResNet:
     network = checkpoint.load_network(path, ResNet)
     image = next(shown()).inputs[:1]
-    ledger = measure(network, units_of(network.config), lambda one: one(image))
-    worth = importance.estimate(network, settings.importance, task=task, batches=shown)
-    smaller = narrower(network, worth, ledger=ledger, limit=limit, rules=settings.rules)
+    smaller = pruned(network, settings, limit=limit, ask=lambda one: one(image), task=task, batches=shown)
     assert isinstance(smaller, ResNet)
     return smaller
 

@@ -10,7 +10,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.training.compression.pruning.prunable import random_importance
+from tests.training.compression.pruning.prunable import random_importance, smaller, without
 from tests.training.shapes import CONFIGS, lively, pixels
 from training import checkpoint
 from training.compression.pruning.allocation import STEP, Rules, allocate, most_important
@@ -19,7 +19,7 @@ from training.compression.pruning.cost import Cost, Ledger, counts_of, measure
 from training.compression.pruning.importance import Importance, estimate
 from training.compression.pruning.narrowing import prune
 from training.compression.pruning.settings import PruneSettings
-from training.compression.pruning.units import unit_sets
+from training.compression.pruning.units import norm_axes, unit_sets
 from training.data.batches import Batch
 from training.data.split import Dataset
 from training.export import Probabilities, export
@@ -257,6 +257,48 @@ def test_the_estimate_is_the_derivative_by_the_gate() -> None:
             norm.bias[channel] /= 1 + OPENING
         slope = (losses[1] - losses[0]) / (2 * OPENING)
         assert slope**2 == pytest.approx(float(importance["inner0"][channel]), rel=0.05, abs=1e-7)
+
+
+@settings(max_examples=25)
+@given(config=CONFIGS, seed=SEEDS, data=st.data())
+def test_a_cut_network_computes_what_the_whole_one_does_with_the_gates_closed(
+    config: ResNetConfig, seed: int, data: st.DataObject
+) -> None:
+    """Whichever channels are cut, of whichever groups: logits are those of the network with them at zero."""
+    network = lively(config, seed)
+    kept = {
+        group.name: torch.tensor(
+            sorted(data.draw(st.sets(st.integers(0, group.count - 1), min_size=1, max_size=group.count)))
+        )
+        for group in unit_sets(units_of(config))
+    }
+    closed = without(network, kept, lambda group: tuple(axis for norm in group.norms for axis in norm_axes(norm)[:2]))
+    images = pixels(seed, config.channels)
+    with torch.inference_mode():
+        assert torch.allclose(closed(images), smaller(network, kept)(images), atol=1e-5, rtol=1e-5)
+
+
+@given(config=CONFIGS, side=st.sampled_from([8, 9, 15, 16]))
+def test_multiplications_are_those_that_happen(config: ResNetConfig, side: int) -> None:
+    """The formula agrees with what is counted while an image passes, also where a side halves unevenly."""
+    assert cost(config, side) == ledger_of(config, side).cost(widths_of(config))
+
+
+@pytest.mark.parametrize(
+    "wrong,text",
+    [
+        ({"widths": (16, 16), "inner": (16,)}, "inner: is empty, or has one width"),
+        ({"widths": (16,), "blocks": 2, "inner": (16,)}, "inner"),
+        ({"widths": (16,), "inner": (0,)}, "inner"),
+        ({"widths": ()}, "widths, blocks"),
+        ({"blocks": 0}, "widths, blocks"),
+        ({"deviation": 0.0}, "deviation"),
+    ],
+)
+def test_a_shape_that_cannot_be_built_is_refused(wrong: dict[str, object], text: str) -> None:
+    """A config says what it lacks before a network is built of it."""
+    with pytest.raises(ValueError, match=text):
+        ResNetConfig(**wrong)  # type: ignore[arg-type]
 
 
 @given(keep=st.floats(0.01, 0.99), rounds=st.integers(1, 20))
