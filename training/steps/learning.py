@@ -18,10 +18,11 @@ from training.compression import distil as distillation
 from training.compression import pruning
 from training.compression.pruning import importance
 from training.compression.pruning.catalogue import units_of
-from training.compression.pruning.cost import Cost, counts_of
+from training.compression.pruning.cost import Cost
 from training.compression.pruning.kinds import resnet
 from training.compression.pruning.narrowing import pruned
 from training.compression.pruning.settings import PruneSettings
+from training.compression.pruning.units import unit_sets
 from training.data import digits
 from training.data.batches import Batch, Batches
 from training.data.split import Dataset
@@ -195,7 +196,7 @@ def _trained(journal: Journal, variant: str, parent: str | None, steps: tuple[st
     facts = Facts(
         parent=parent,
         steps=steps,
-        widths=counts_of(units_of(network.config)),
+        widths={one.name: one.count for one in unit_sets(units_of(network.config))},
         parameters=sum(parameter.numel() for parameter in network.parameters()),
         multiply_adds=multiply_adds(network.config, dataset.train.inputs.shape[-1]),
         validation_accuracy=fitted.epochs[fitted.best].validation["accuracy"],

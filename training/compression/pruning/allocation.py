@@ -84,18 +84,18 @@ def _greedy(ledger: Ledger, importance: Importance, *, limit: Cost, rules: Rules
 
 
 def _same_share(ledger: Ledger, *, limit: Cost, rules: Rules) -> Counts:
-    """The largest share of all widths for which the limit holds; layers stay."""
+    """The same share of all widths, as near as steps come to it: the one that leaves most is first; layers stay."""
     counts = counts_of(ledger.units)
     while not ledger.cost(counts).fits(limit):
         offers = [
-            (counts[units.name] / units.count, units.name, fewer)
+            (fewer / units.count, units.name, fewer)
             for units in ledger.units
             if not units.layer and (fewer := rules.narrower(units, counts[units.name])) is not None
         ]
         if not offers:
             break
-        most = max(share for share, _, _ in offers)
-        counts |= {name: fewer for share, name, fewer in offers if share == most}
+        _, name, fewer = max(offers)
+        counts[name] = fewer
     return counts
 
 

@@ -73,7 +73,7 @@ def apply(network: nn.Module, masks: Masks) -> None:
         parameter = network.get_parameter(name)
         with torch.no_grad():
             parameter.mul_(mask)
-        parameter.register_hook(partial(torch.mul, mask))
+        parameter.register_hook(partial(torch.mul, mask))  # type: ignore[no-untyped-call] # torch leaves it untyped
 
 
 def masked(path: Path, network: nn.Module, pattern: Pattern) -> Masked:

@@ -2,6 +2,7 @@
 
 import copy
 import itertools
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -28,6 +29,7 @@ from training.optimization.settings import FitSettings
 from training.tasks.classification import Classification
 
 SIDE = 8
+WIDTHS = Rules(units=("stage", "inner"))
 SEEDS = st.integers(0, 1000)
 OPENING = 0.01
 KEEP = st.floats(0.01, 1.0)
@@ -35,7 +37,7 @@ WIDE = ResNetConfig(widths=(32, 48), blocks=2, mean=0.3, deviation=0.4)
 
 
 def widths_of(config: ResNetConfig) -> dict[str, int]:
-    return counts_of(units_of(config))
+    return {group.name: group.count for group in unit_sets(units_of(config))}
 
 
 def ledger_of(config: ResNetConfig, side: int = SIDE) -> Ledger:
@@ -48,7 +50,7 @@ def cost(config: ResNetConfig, side: int = SIDE) -> Cost:
 
 
 def narrow(config: ResNetConfig, importance: Importance, *, limit: Cost, narrowest: int = STEP) -> ResNetConfig:
-    counts = allocate(ledger_of(config), importance, limit=limit, rules=Rules(narrowest=narrowest))
+    counts = allocate(ledger_of(config), importance, limit=limit, rules=replace(WIDTHS, narrowest=narrowest))
     return resized(config, counts)
 
 
@@ -58,7 +60,7 @@ def taylor(network: ResNet, seed: int, count: int = 2) -> Importance:
 
 
 def pruned(network: ResNet, importance: Importance, *, limit: Cost, side: int = SIDE) -> ResNet:
-    found = prune(network, importance, ledger=ledger_of(network.config, side), limit=limit, rules=Rules())
+    found = prune(network, importance, ledger=ledger_of(network.config, side), limit=limit, rules=WIDTHS)
     assert isinstance(found, ResNet)
     return found
 
@@ -208,7 +210,7 @@ def test_channels_that_contribute_nothing_go_first(config: ResNetConfig, seed: i
         worthless = set(torch.nonzero(importance[group.name] == 0).flatten().tolist())
         assert set(dead[group.name].tolist()) <= last | worthless
 
-    alive = resized(config, {name: width - len(dead[name]) for name, width in widths_of(config).items()})
+    alive = resized(config, {name: width - len(dead.get(name, ())) for name, width in widths_of(config).items()})
     narrower = pruned(network, importance, limit=cost(alive))
     images = pixels(seed, config.channels)
     if widths_of(alive) == widths_of(narrower.config):
@@ -281,7 +283,7 @@ def test_a_cut_network_computes_what_the_whole_one_does_with_the_gates_closed(
 @given(config=CONFIGS, side=st.sampled_from([8, 9, 15, 16]))
 def test_multiplications_are_those_that_happen(config: ResNetConfig, side: int) -> None:
     """The formula agrees with what is counted while an image passes, also where a side halves unevenly."""
-    assert cost(config, side) == ledger_of(config, side).cost(widths_of(config))
+    assert cost(config, side) == ledger_of(config, side).cost(counts_of(units_of(config)))
 
 
 @pytest.mark.parametrize(
@@ -291,6 +293,8 @@ def test_multiplications_are_those_that_happen(config: ResNetConfig, side: int) 
         ({"widths": (16,), "blocks": 2, "inner": (16,)}, "inner"),
         ({"widths": (16,), "inner": (0,)}, "inner"),
         ({"widths": ()}, "widths, blocks"),
+        ({"widths": (16, 16), "depths": (2,)}, "depths: is empty, or has one number"),
+        ({"widths": (16, 16), "depths": (2, 0)}, "depths"),
         ({"blocks": 0}, "widths, blocks"),
         ({"deviation": 0.0}, "deviation"),
     ],
