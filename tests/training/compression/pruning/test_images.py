@@ -3,6 +3,7 @@
 import copy
 import itertools
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -40,6 +41,7 @@ def widths_of(config: ResNetConfig) -> dict[str, int]:
     return {group.name: group.count for group in unit_sets(units_of(config))}
 
 
+@cache
 def ledger_of(config: ResNetConfig, side: int = SIDE) -> Ledger:
     image = pixels(1, config.channels, count=1, side=side)
     return measure(ResNet(config), units_of(config), lambda network: network(image))
