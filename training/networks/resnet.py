@@ -19,8 +19,9 @@ from training.seeding import seeded
 class ResNetConfig:
     """All there is to know to build the network, weights apart.
 
-    A stage has `blocks` residual blocks of its width; every stage but the first halves the image. `inner` is the width
-    between the two convolutions of each block, in order; empty means that of its stage. `mean` and `deviation` are
+    A stage has `blocks` residual blocks of its width, or as many as `depths` says of it; every stage but the first
+    halves the image. `inner` is the width between the two convolutions of each block, in order; empty means that of
+    its stage. `mean` and `deviation` are
     those of the training pixels, as shares of 255. Widths are best multiples of 16, the lanes that kernels work in.
     With an `embedding` the network answers that many numbers of unit length instead of logits: images that are alike
     lie close together.
@@ -28,6 +29,7 @@ class ResNetConfig:
 
     widths: tuple[int, ...] = (64, 64, 96)
     blocks: int = 1
+    depths: tuple[int, ...] = ()
     inner: tuple[int, ...] = ()
     embedding: int = 0
     channels: int = 1
@@ -38,10 +40,17 @@ class ResNetConfig:
     def __post_init__(self) -> None:
         if not self.widths or min(self.widths) < 1 or self.blocks < 1:
             raise ValueError("widths, blocks: a network has at least one stage of one block and one channel")
-        if self.inner and (len(self.inner) != len(self.widths) * self.blocks or min(self.inner) < 1):
+        if self.depths and (len(self.depths) != len(self.widths) or min(self.depths) < 1):
+            raise ValueError("depths: is empty, or has one number of blocks for every stage")
+        if self.inner and (len(self.inner) != sum(self.stage_depths) or min(self.inner) < 1):
             raise ValueError("inner: is empty, or has one width of at least 1 for every block")
         check_pixels(self.deviation)
         check_embedding(self.embedding)
+
+    @property
+    def stage_depths(self) -> tuple[int, ...]:
+        """How many blocks each stage has."""
+        return self.depths or (self.blocks,) * len(self.widths)
 
     @property
     def answers(self) -> int:
@@ -109,12 +118,11 @@ def build(config: ResNetConfig, seed: int) -> ResNet:
 
 def block_shapes(config: ResNetConfig) -> Iterator[BlockShape]:
     """The blocks in order."""
-    inputs = config.widths[0]
+    inputs, inner = config.widths[0], iter(config.inner)
     for stage, outputs in enumerate(config.widths):
-        for index in range(config.blocks):
-            inner = config.inner[stage * config.blocks + index] if config.inner else outputs
+        for index in range(config.stage_depths[stage]):
             stride = 2 if stage > 0 and index == 0 else 1
-            yield BlockShape(stage=stage, inputs=inputs, inner=inner, outputs=outputs, stride=stride)
+            yield BlockShape(stage=stage, inputs=inputs, inner=next(inner, outputs), outputs=outputs, stride=stride)
             inputs = outputs
 
 

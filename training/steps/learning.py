@@ -18,10 +18,11 @@ from training.compression import distillation, pruning
 from training.compression.distillation.exercise import Exercise, exercise
 from training.compression.pruning import importance
 from training.compression.pruning.catalogue import units_of
-from training.compression.pruning.cost import Cost, counts_of, measure
+from training.compression.pruning.cost import Cost
 from training.compression.pruning.kinds import resnet
-from training.compression.pruning.narrowing import prune as narrower
+from training.compression.pruning.narrowing import pruned
 from training.compression.pruning.settings import PruneSettings
+from training.compression.pruning.units import unit_sets
 from training.data import digits
 from training.data.batches import Batch, Batches
 from training.data.split import Dataset
@@ -115,14 +116,14 @@ def prune(journal: Journal, teacher: Trained, dataset: Dataset) -> Trained:
     return now
 
 
-def fine_tune(journal: Journal, pruned: Trained, teacher: Trained, dataset: Dataset) -> Trained:
+def fine_tune(journal: Journal, narrowed: Trained, teacher: Trained, dataset: Dataset) -> Trained:
     """The pruned network after a last, longer fit at its final width."""
     recipe = journal.recipe
-    inputs = {"network": pruned.checkpoint, "teacher": teacher.checkpoint, "distil": recipe.distil}
-    make = partial(checkpoint.load_network, pruned.checkpoint, ResNet)
+    inputs = {"network": narrowed.checkpoint, "teacher": teacher.checkpoint, "distil": recipe.distil}
+    make = partial(checkpoint.load_network, narrowed.checkpoint, ResNet)
     taught, code = partial(_by_teacher, journal, teacher, dataset), (distillation,)
     _fit(journal, "fine-tune", dataset, recipe.fine_tune, inputs=inputs, make=make, taught=taught, code=code)
-    return _trained(journal, PRUNED, TEACHER, (*pruned.facts.steps, "fine-tune"), dataset)
+    return _trained(journal, PRUNED, TEACHER, (*narrowed.facts.steps, "fine-tune"), dataset)
 
 
 def climb(journal: Journal, config: ResNetConfig, seed: int, dataset: Dataset) -> Path:
@@ -198,7 +199,7 @@ def _trained(journal: Journal, variant: str, parent: str | None, steps: tuple[st
     facts = Facts(
         parent=parent,
         steps=steps,
-        widths=counts_of(units_of(network.config)),
+        widths={one.name: one.count for one in unit_sets(units_of(network.config))},
         parameters=sum(parameter.numel() for parameter in network.parameters()),
         multiply_adds=multiply_adds(network.config, dataset.train.inputs.shape[-1]),
         validation_accuracy=fitted.epochs[fitted.best].validation["accuracy"],
@@ -232,9 +233,7 @@ def _narrower(
 ) -> ResNet:
     network = checkpoint.load_network(path, ResNet)
     image = next(shown()).inputs[:1]
-    ledger = measure(network, units_of(network.config), lambda one: one(image))
-    worth = importance.estimate(network, settings.importance, task=task, batches=shown)
-    smaller = narrower(network, worth, ledger=ledger, limit=limit, rules=settings.rules)
+    smaller = pruned(network, settings, limit=limit, ask=lambda one: one(image), task=task, batches=shown)
     assert isinstance(smaller, ResNet)
     return smaller
 

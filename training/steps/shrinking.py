@@ -14,7 +14,7 @@ from torch import nn
 
 from training import checkpoint, fit
 from training.compression import distillation, pruning
-from training.compression.distillation.lesson import lesson
+from training.compression.distillation.exercise import exercise
 from training.compression.distillation.settings import DistilSettings
 from training.compression.distillation.student import inherit, student_of
 from training.compression.pruning.allocation import Rules
@@ -83,7 +83,7 @@ class Shrinking:
             start = time.perf_counter()
             torch.set_num_threads(recipe.threads)
             student = self._smaller(network, checkpoint.load_network(above, nn.Module))
-            given = lesson(
+            given = exercise(
                 schooling.task,
                 student=student,
                 teacher=checkpoint.load_network(self._teacher, nn.Module),

@@ -12,6 +12,8 @@ from training.compression.pruning.units import Units
 
 STEP = 16
 """Widths are multiples of this: the lanes that the kernels of a CPU work in."""
+FINER = (STEP, 8, 1)
+"""Of these the multiples of smaller networks are taken."""
 Counts = dict[str, int]
 Ranking = Literal["global", "layer"]
 
@@ -42,6 +44,12 @@ class Rules:
         step, least = (units.step, units.least) if units.step else (self.multiple, self.narrowest)
         fewer = (count - 1) // step * step
         return fewer if fewer >= max(least, units.least) else None
+
+
+def suited(units: Sequence[Units]) -> int:
+    """The multiple for a network of these units: the largest of 16, 8 and 1 that its narrowest width has two of."""
+    narrowest = min((one.count for one in units if not one.layer and not one.step), default=2 * STEP)
+    return next((multiple for multiple in FINER if 2 * multiple <= narrowest), 1)
 
 
 def allocate(ledger: Ledger, importance: Importance, *, limit: Cost, rules: Rules) -> Counts:
@@ -84,18 +92,18 @@ def _greedy(ledger: Ledger, importance: Importance, *, limit: Cost, rules: Rules
 
 
 def _same_share(ledger: Ledger, *, limit: Cost, rules: Rules) -> Counts:
-    """The largest share of all widths for which the limit holds; layers stay."""
+    """The same share of all widths, as near as steps come to it: the one that leaves most is first; layers stay."""
     counts = counts_of(ledger.units)
     while not ledger.cost(counts).fits(limit):
         offers = [
-            (counts[units.name] / units.count, units.name, fewer)
+            (fewer / units.count, units.name, fewer)
             for units in ledger.units
             if not units.layer and (fewer := rules.narrower(units, counts[units.name])) is not None
         ]
         if not offers:
             break
-        most = max(share for share, _, _ in offers)
-        counts |= {name: fewer for share, name, fewer in offers if share == most}
+        _, name, fewer = max(offers)
+        counts[name] = fewer
     return counts
 
 

@@ -118,7 +118,8 @@ def measure(network: nn.Module, units: Sequence[Units], ask: Callable[[nn.Module
     """What a network takes for one answer: what happens while `ask` asks it about one input.
 
     Weights that this doesn't touch aren't counted: of two networks against each other, those of the one that isn't
-    served. Masks of what is padding, and normalisations, are no multiplications here, as in most counts.
+    served. The network is asked, and left, in evaluation mode. Masks of what is padding, and normalisations, are no
+    multiplications here, as in most counts.
     """
     names = {id(weights): name for name, weights in network.named_parameters()}
     with torch.inference_mode(), _under_way(network) as modules, _Counting(names, modules) as counting:

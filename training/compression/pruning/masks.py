@@ -10,6 +10,7 @@ et al., "Accelerating Sparse Deep Neural Networks", 2021, arXiv 2104.08378.
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -63,11 +64,16 @@ def masks_of(network: nn.Module, pattern: Pattern, share: float = 0.5) -> Masks:
     return {name: part.view(tensor.shape) for (name, tensor), part in zip(weights.items(), parts, strict=True)}
 
 
-@torch.no_grad()
 def apply(network: nn.Module, masks: Masks) -> None:
-    """Zero the weights that don't stay. After every step of a fit they have to be zeroed again."""
+    """Zero the weights that don't stay; nothing is left of their gradients, so that they remain zero in any fit.
+
+    An optimizer that has steps behind it still carries them on: it has to begin anew.
+    """
     for name, mask in masks.items():
-        network.get_parameter(name).mul_(mask)
+        parameter = network.get_parameter(name)
+        with torch.no_grad():
+            parameter.mul_(mask)
+        parameter.register_hook(partial(torch.mul, mask))  # type: ignore[no-untyped-call] # torch leaves it untyped
 
 
 def masked(path: Path, network: nn.Module, pattern: Pattern) -> Masked:

@@ -1,15 +1,38 @@
 """A smaller network out of a network: its config is rewritten, and the weights of what stays are copied."""
 
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from torch import nn
 
 from training.compression.pruning.allocation import Counts, Rules, allocate, most_important
 from training.compression.pruning.catalogue import resized, units_of
-from training.compression.pruning.cost import Cost, Ledger
-from training.compression.pruning.importance import Importance
+from training.compression.pruning.cost import Cost, Ledger, measure
+from training.compression.pruning.importance import Importance, estimate
+from training.compression.pruning.settings import PruneSettings
 from training.compression.pruning.units import cut, unit_sets
+from training.data.batches import Batch
 from training.networks.catalogue import build
+from training.tasks.task import Task
+
+
+def pruned(
+    network: nn.Module,
+    settings: PruneSettings,
+    *,
+    limit: Cost,
+    ask: Callable[[nn.Module], Any],
+    task: Task,
+    batches: Callable[[], Iterable[Batch]],
+) -> nn.Module:
+    """One round of pruning: the network as `settings` make it smaller, for it to cost at most `limit`.
+
+    `ask` asks it about one input, by which costs are counted. What matters is estimated by the loss of `task` on
+    `batches` of the training part, where the settings go by a loss. Raises as `prune` does.
+    """
+    ledger = measure(network, units_of(network.config), ask)
+    importance = estimate(network, settings.importance, task=task, batches=batches)
+    return prune(network, importance, ledger=ledger, limit=limit, rules=settings.rules)
 
 
 def prune(network: nn.Module, importance: Importance, *, ledger: Ledger, limit: Cost, rules: Rules) -> nn.Module:

@@ -2,6 +2,8 @@
 
 import copy
 import itertools
+from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +12,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.training.compression.pruning.prunable import random_importance
+from tests.training.compression.pruning.prunable import random_importance, smaller, without
 from tests.training.shapes import CONFIGS, lively, pixels
 from training import checkpoint
 from training.compression.pruning.allocation import STEP, Rules, allocate, most_important
@@ -19,7 +21,7 @@ from training.compression.pruning.cost import Cost, Ledger, counts_of, measure
 from training.compression.pruning.importance import Importance, estimate
 from training.compression.pruning.narrowing import prune
 from training.compression.pruning.settings import PruneSettings
-from training.compression.pruning.units import unit_sets
+from training.compression.pruning.units import norm_axes, unit_sets
 from training.data.batches import Batch
 from training.data.split import Dataset
 from training.export import Probabilities, export
@@ -28,6 +30,7 @@ from training.optimization.settings import FitSettings
 from training.tasks.classification import Classification
 
 SIDE = 8
+WIDTHS = Rules(units=("stage", "inner"))
 SEEDS = st.integers(0, 1000)
 OPENING = 0.01
 KEEP = st.floats(0.01, 1.0)
@@ -35,9 +38,10 @@ WIDE = ResNetConfig(widths=(32, 48), blocks=2, mean=0.3, deviation=0.4)
 
 
 def widths_of(config: ResNetConfig) -> dict[str, int]:
-    return counts_of(units_of(config))
+    return {group.name: group.count for group in unit_sets(units_of(config))}
 
 
+@cache
 def ledger_of(config: ResNetConfig, side: int = SIDE) -> Ledger:
     image = pixels(1, config.channels, count=1, side=side)
     return measure(ResNet(config), units_of(config), lambda network: network(image))
@@ -48,7 +52,7 @@ def cost(config: ResNetConfig, side: int = SIDE) -> Cost:
 
 
 def narrow(config: ResNetConfig, importance: Importance, *, limit: Cost, narrowest: int = STEP) -> ResNetConfig:
-    counts = allocate(ledger_of(config), importance, limit=limit, rules=Rules(narrowest=narrowest))
+    counts = allocate(ledger_of(config), importance, limit=limit, rules=replace(WIDTHS, narrowest=narrowest))
     return resized(config, counts)
 
 
@@ -58,7 +62,7 @@ def taylor(network: ResNet, seed: int, count: int = 2) -> Importance:
 
 
 def pruned(network: ResNet, importance: Importance, *, limit: Cost, side: int = SIDE) -> ResNet:
-    found = prune(network, importance, ledger=ledger_of(network.config, side), limit=limit, rules=Rules())
+    found = prune(network, importance, ledger=ledger_of(network.config, side), limit=limit, rules=WIDTHS)
     assert isinstance(found, ResNet)
     return found
 
@@ -208,7 +212,7 @@ def test_channels_that_contribute_nothing_go_first(config: ResNetConfig, seed: i
         worthless = set(torch.nonzero(importance[group.name] == 0).flatten().tolist())
         assert set(dead[group.name].tolist()) <= last | worthless
 
-    alive = resized(config, {name: width - len(dead[name]) for name, width in widths_of(config).items()})
+    alive = resized(config, {name: width - len(dead.get(name, ())) for name, width in widths_of(config).items()})
     narrower = pruned(network, importance, limit=cost(alive))
     images = pixels(seed, config.channels)
     if widths_of(alive) == widths_of(narrower.config):
@@ -257,6 +261,50 @@ def test_the_estimate_is_the_derivative_by_the_gate() -> None:
             norm.bias[channel] /= 1 + OPENING
         slope = (losses[1] - losses[0]) / (2 * OPENING)
         assert slope**2 == pytest.approx(float(importance["inner0"][channel]), rel=0.05, abs=1e-7)
+
+
+@settings(max_examples=25)
+@given(config=CONFIGS, seed=SEEDS, data=st.data())
+def test_a_cut_network_computes_what_the_whole_one_does_with_the_gates_closed(
+    config: ResNetConfig, seed: int, data: st.DataObject
+) -> None:
+    """Whichever channels are cut, of whichever groups: logits are those of the network with them at zero."""
+    network = lively(config, seed)
+    kept = {
+        group.name: torch.tensor(
+            sorted(data.draw(st.sets(st.integers(0, group.count - 1), min_size=1, max_size=group.count)))
+        )
+        for group in unit_sets(units_of(config))
+    }
+    closed = without(network, kept, lambda group: tuple(axis for norm in group.norms for axis in norm_axes(norm)[:2]))
+    images = pixels(seed, config.channels)
+    with torch.inference_mode():
+        assert torch.allclose(closed(images), smaller(network, kept)(images), atol=1e-5, rtol=1e-5)
+
+
+@given(config=CONFIGS, side=st.sampled_from([8, 9, 15, 16]))
+def test_multiplications_are_those_that_happen(config: ResNetConfig, side: int) -> None:
+    """The formula agrees with what is counted while an image passes, also where a side halves unevenly."""
+    assert cost(config, side) == ledger_of(config, side).cost(counts_of(units_of(config)))
+
+
+@pytest.mark.parametrize(
+    "wrong,text",
+    [
+        ({"widths": (16, 16), "inner": (16,)}, "inner: is empty, or has one width"),
+        ({"widths": (16,), "blocks": 2, "inner": (16,)}, "inner"),
+        ({"widths": (16,), "inner": (0,)}, "inner"),
+        ({"widths": ()}, "widths, blocks"),
+        ({"widths": (16, 16), "depths": (2,)}, "depths: is empty, or has one number"),
+        ({"widths": (16, 16), "depths": (2, 0)}, "depths"),
+        ({"blocks": 0}, "widths, blocks"),
+        ({"deviation": 0.0}, "deviation"),
+    ],
+)
+def test_a_shape_that_cannot_be_built_is_refused(wrong: dict[str, object], text: str) -> None:
+    """A config says what it lacks before a network is built of it."""
+    with pytest.raises(ValueError, match=text):
+        ResNetConfig(**wrong)  # type: ignore[arg-type]
 
 
 @given(keep=st.floats(0.01, 0.99), rounds=st.integers(1, 20))

@@ -61,6 +61,25 @@ def test_what_is_applied_stays_applied() -> None:
             assert torch.equal(tensor, before[name] * masks[name] if name in masks else before[name])
 
 
+@pytest.mark.parametrize("name", ["resnet that embeds", "lstm", "encoder"])
+def test_zeros_stay_while_the_network_learns(name: str) -> None:
+    """Whatever the loss asks for, and with weight decay: what stays learns, what doesn't is zero."""
+    architecture = ARCHITECTURES[name]
+    network = lively(architecture.config, 4)
+    masks = masks_of(network, "unstructured", 0.5)
+    apply(network, masks)
+    before = {tensor: network.get_parameter(tensor).detach().clone() for tensor in masks}
+    optimizer = torch.optim.AdamW(network.train().parameters(), lr=0.01, weight_decay=0.1)
+    for _ in range(3):
+        optimizer.zero_grad()
+        architecture.loss(network, architecture.inputs).backward()  # type: ignore[no-untyped-call] # torch's
+        optimizer.step()
+    for tensor, mask in masks.items():
+        after = network.get_parameter(tensor).detach()
+        assert not after[~mask].any()
+        assert not torch.equal(before[tensor], after)
+
+
 def test_a_masked_file_compresses_better_and_is_as_large(tmp_path: Path) -> None:
     """The more zeros, the smaller its zip; the file itself and what it computes keep their size, and it says so."""
     found = []

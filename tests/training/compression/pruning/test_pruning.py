@@ -1,6 +1,7 @@
 """Pruning any network: budgets are met, the rest is as it was, and it is saved and served like any other."""
 
 import copy
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +24,8 @@ from tests.training.compression.pruning.prunable import (
     lively,
     random_importance,
 )
-from training import checkpoint
-from training.compression.pruning.allocation import Ranking, Rules, allocate
+from training import checkpoint, stepwise
+from training.compression.pruning.allocation import Ranking, Rules, allocate, suited
 from training.compression.pruning.catalogue import resized, units_of
 from training.compression.pruning.cost import Cost, counts_of
 from training.compression.pruning.importance import group_norm, magnitude, taylor
@@ -34,13 +35,14 @@ from training.data.batches import Batch
 from training.errors import Damaged
 from training.export import export
 from training.networks.catalogue import build, kind_of
+from training.networks.decoder import Decoder
 from training.networks.encoder import EncoderConfig
 from training.networks.mlp import MLP, MLPConfig
 from training.networks.recurrent import Recurrent, RecurrentConfig
 from training.tasks.classification import Classification
 from training.tasks.next_token import NextToken
 from training.tasks.regression import Regression
-from training.tasks.task import Task
+from training.tasks.task import Better, Judgement, Task
 
 FINE = Rules(multiple=1, narrowest=1)
 ENCODER = EncoderConfig(layers=3, width=32, heads=4, dropout=0.0, vocabulary=40, length=12, classes=3)
@@ -241,6 +243,18 @@ def _asked(architecture: Any, network: Any) -> tuple[torch.Tensor, ...]:
     return architecture.asked[0], torch.zeros(len(architecture.asked[0]), *network.config.state_shape)
 
 
+def test_a_pruned_decoder_is_exported_as_it_is_served(tmp_path: Path) -> None:
+    """Step by step, its cache smaller; saved and built again, its file answers as it does to whole texts."""
+    ledger = LEDGERS[DECODER]
+    limit = part_of(ledger.cost(counts_of(ledger.units)), 0.4)
+    found = prune(lively(DECODER, 3), random_importance(DECODER, 3), ledger=ledger, limit=limit, rules=FINE)
+    checkpoint.save_network(tmp_path / "network.safetensors", found)
+    again = checkpoint.load_network(tmp_path / "network.safetensors", Decoder)
+    assert again.config.cache_bytes < DECODER.cache_bytes
+    texts = np.random.default_rng(3).integers(0, DECODER.vocabulary, (5, DECODER.context))
+    assert stepwise.export(again, texts, tmp_path / "model.onnx") < stepwise.PARITY_TOLERANCE
+
+
 def test_a_checkpoint_of_another_architecture_is_refused(tmp_path: Path) -> None:
     """The text names the file, and the kind that is in it."""
     checkpoint.save_network(tmp_path / "network.safetensors", build(MLPConfig(), 1))
@@ -298,6 +312,55 @@ def test_the_slope_is_that_of_the_loss(name: str) -> None:
             losses.append(float(task(opened, batch).loss))
     slope = (losses[1] - losses[0]) / 0.04
     assert slope**2 == pytest.approx(float(importance[one.name][unit]), rel=0.05)
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """A loss as a task."""
+
+    loss: Any
+    better: Better = field(default_factory=lambda: {"loss": "smaller"})
+
+    def __call__(self, network: Any, batch: Batch) -> Judgement:
+        """As the architecture judges its own batch."""
+        return Judgement(loss=self.loss(network, batch.inputs), metrics={})
+
+
+@pytest.mark.parametrize("name", ARCHITECTURES)
+def test_every_set_has_something_that_matters(name: str) -> None:
+    """By the loss of each kind of network: finite, never below zero, and the same when asked again."""
+    architecture = ARCHITECTURES[name]
+    network = lively(architecture.config, 6)
+    batch = Batch(inputs=architecture.inputs, targets=architecture.inputs)
+    importance, again = (taylor(network, Lesson(architecture.loss), [batch]) for _ in range(2))
+    for one in unit_sets(units_of(architecture.config)):
+        values = importance[one.name]
+        assert torch.isfinite(values).all()
+        assert values.min() >= 0
+        assert values.max() > 0
+        assert torch.equal(values, again[one.name])
+
+
+@pytest.mark.parametrize(
+    "config,multiple",
+    [
+        (MLPConfig(widths=(64, 32)), 16),
+        (MLPConfig(widths=(64, 24)), 8),
+        (MLPConfig(widths=(8,)), 1),
+        (MLPConfig(widths=()), 16),
+        (ENCODER, 16),
+    ],
+)
+def test_smaller_networks_are_cut_in_finer_steps(config: Any, multiple: int) -> None:
+    """So that even the narrowest width can be halved; heads and layers, which are whole, don't count."""
+    assert multiple == suited(units_of(config))
+
+
+@pytest.mark.parametrize("wrong", [{"multiple": 0}, {"multiple": 8, "narrowest": 12}, {"narrowest": 8}])
+def test_rules_without_a_meaning_are_refused(wrong: dict[str, Any]) -> None:
+    """Steps of nothing, and a narrowest width that isn't one of the steps."""
+    with pytest.raises(ValueError, match=r"^multiple, narrowest: at least 1, and narrowest a multiple"):
+        Rules(**wrong)
 
 
 def test_pruning_keeps_what_was_learnt() -> None:

@@ -175,6 +175,23 @@ def test_what_is_normalised_together_is_normalised_over_what_is_left(name: str) 
         assert torch.allclose(expected, found, atol=1e-4, rtol=1e-4)
 
 
+def test_a_block_that_adds_nothing_can_go() -> None:
+    """Of a residual network's blocks any that isn't the first of its stage, each stage having its own number."""
+    config = ResNetConfig(widths=(8, 12), blocks=3, inner=(4, 8, 6, 4, 6, 8), classes=3)
+    network, ask = lively(config, 9), PRUNABLE["depthwise"][1]
+    dropped = ("stages.1", "stages.2", "stages.4")
+    with torch.no_grad():
+        for block in dropped:
+            for tensor in ("weight", "bias"):
+                network.get_parameter(f"{block}.second.1.{tensor}").zero_()
+    kept = {one.name: torch.arange(one.count) for one in unit_sets(units_of(config))}
+    fewer = smaller(network, kept, dropped)
+    assert ((1, 2), (4, 4, 8)) == (fewer.config.depths, fewer.config.inner)
+    assert {"block1", "block2", "block4", "block5"} == {one.name for one in units_of(config) if one.layer}
+    for expected, found in zip(answers(network, ask), answers(fewer, ask), strict=True):
+        assert torch.allclose(expected, found, atol=1e-5)
+
+
 @pytest.mark.parametrize("name", ["encoder", "encoder that tags", "decoder"])
 @pytest.mark.parametrize("place", [0, 1])
 def test_a_layer_that_adds_nothing_can_go(name: str, place: int) -> None:
