@@ -137,14 +137,19 @@ def _likeness(task: Contrastive, found: torch.Tensor, wanted: torch.Tensor, batc
 
 
 def _maps(task: Detection, found: Answer, wanted: Answer, _: Batch, temperature: float) -> torch.Tensor:
-    """Of every cell and class whether it is a centre; size and offset where the teacher sees one."""
-    (heat, *boxes), (aim, *aims) = found, wanted
+    """Of every cell and class whether it is a centre; where the teacher sees one, where its sides lie.
+
+    Source of the latter: Z. Zheng et al., "Localization Distillation for Dense Object Detection", CVPR 2022, arXiv
+    2102.12252.
+    """
+    (heat, sides), (aim, lie) = found, wanted
     centre, off = functional.logsigmoid(aim.float() / temperature), functional.logsigmoid(-aim.float() / temperature)
     own, none = functional.logsigmoid(heat.float() / temperature), functional.logsigmoid(-heat.float() / temperature)
     heated = temperature**2 * (centre.exp() * (centre - own) + off.exp() * (off - none)).sum()
-    seen = torch.sigmoid(aim.float()).amax(dim=1, keepdim=True)  # [N, 1, H, W]
-    size, offset = ((seen * (one - other).abs()).sum() for one, other in zip(boxes, aims, strict=True))
-    total: torch.Tensor = heated + task.size_weight * size + offset
+    seen = torch.sigmoid(aim.float()).amax(dim=1)  # [N, H, W]
+    pixels, where = (one.unflatten(1, (4, -1)) for one in (sides, lie))  # [N, 4, reach, H, W]
+    apart = divergence(pixels, where, axis=2, temperature=temperature).mean(dim=1)
+    total: torch.Tensor = heated + task.sides * (seen * apart).sum()
     return total
 
 
