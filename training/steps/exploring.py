@@ -32,6 +32,7 @@ from training.compression.search.design import FLOAT, Design
 from training.compression.search.explore import TimeUp
 from training.compression.search.trial import Trial
 from training.compression_report import Tested
+from training.durable import put
 from training.errors import Diverged
 from training.gain import Gain, gain
 from training.machine import machine
@@ -203,7 +204,7 @@ class Exploration:
 
         def action(folder: Path) -> None:
             found = self._through_service(files, part)
-            (folder / TRIALS).write_bytes(msgspec.json.format(msgspec.json.encode(told(found)), indent=1))
+            put(folder / TRIALS, msgspec.json.format(msgspec.json.encode(told(found)), indent=1))
 
         inputs = {
             **self._specimen.decides(part),

@@ -26,6 +26,7 @@ from training.compression.search.design import TEACHER, Network
 from training.compression.search.explore import SHARES
 from training.data.batches import Batch, Epochs
 from training.data.split import Split
+from training.durable import put
 from training.fitted import Epoch
 from training.network_report import NetworkFacts
 from training.networks.catalogue import build, kind_of
@@ -100,7 +101,7 @@ class Shrinking:
                 parameters=sum(weights.numel() for weights in student.parameters()),
                 seconds=time.perf_counter() - start,
             )
-            (folder / FACTS).write_bytes(msgspec.json.format(msgspec.json.encode(facts, order="sorted"), indent=1))
+            put(folder / FACTS, msgspec.json.format(msgspec.json.encode(facts, order="sorted"), indent=1))
 
         inputs = {
             **schooling.decides,

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from training.durable import naming
 from training.session import open_model
 
 _OWN = Path("/proc/self")
@@ -22,7 +23,7 @@ def main(model: str, samples: str, runs: str, threads: str) -> None:
     """Print peak and own bytes as JSON."""
     with np.load(samples, allow_pickle=False) as file:
         inputs = {name: file[name] for name in file.files}
-    with suppress(OSError):
+    with suppress(OSError), naming(_OWN):
         (_OWN / "clear_refs").write_text(_FORGET)
     before = _bytes("VmRSS")
     run = open_model(Path(model), threads=int(threads))

@@ -17,6 +17,7 @@ from onnx import helper, numpy_helper
 from onnxruntime.quantization.quant_utils import add_pre_process_metadata, model_has_pre_process_metadata
 
 from service.errors import ArtifactError
+from training.durable import put
 from training.errors import one_line
 from training.graph import Tensors, nodes_of, tensors_of
 from training.imports import onnx_file
@@ -54,7 +55,7 @@ def prepare(source: Path, target: Path) -> None:
     _drop_shapes_of_weights(model)
     _drop_unused_domains(model)
     add_pre_process_metadata(model)
-    target.write_bytes(model.SerializeToString(deterministic=True))
+    put(target, model.SerializeToString(deterministic=True))
 
 
 def load_prepared(path: Path) -> onnx.ModelProto:

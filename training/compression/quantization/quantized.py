@@ -8,6 +8,7 @@ import onnx
 
 from service.errors import ArtifactError
 from training.compression.quantization.operators import MULTIPLYING
+from training.durable import put
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,7 +57,7 @@ def write_quantized(
     if not nodes.keys() & MULTIPLYING:
         told = "; ".join(f"{name}: {reason}" for name, reason in left.items()) or "it multiplies nothing"
         raise ArtifactError(f"{source.name}: nothing was quantized ({told})")
-    target.write_bytes(model.SerializeToString(deterministic=True))
+    put(target, model.SerializeToString(deterministic=True))
     return Quantized(
         model=target,
         method=method,

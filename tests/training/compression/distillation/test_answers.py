@@ -100,13 +100,12 @@ def test_images_are_judged_as_the_task_does() -> None:
 
 
 def test_cells_are_told_apart_and_boxes_compared_where_the_teacher_sees_one() -> None:
-    """One cell: even chances of a centre where three to one are wanted; its size is off by 2, its offset by 1."""
-    one = torch.ones(1, 2, 1, 1)
-    found = Maps(heat=torch.zeros(1, 1, 1, 1), size=2 * one, offset=one)
-    wanted = Maps(heat=torch.full((1, 1, 1, 1), LN3), size=0 * one, offset=0 * one)
+    """One cell: even chances of a centre where three to one are wanted, and the same of a side being 0 or 1 away."""
+    found = Maps(heat=torch.zeros(1, 1, 1, 1), sides=torch.zeros(1, 8, 1, 1))
+    wanted = Maps(heat=torch.full((1, 1, 1, 1), LN3), sides=torch.tensor([LN3, 0.0] * 4).view(1, 8, 1, 1))
     batch = Batch(inputs=torch.zeros(1, 1), targets=torch.zeros(1, 1, 5))
-    expected = APART + 0.75 * (0.1 * 4 + 2)
-    assert near(expected) == apart(Detection(size_weight=0.1), found, wanted, batch, 1.0).item()
+    expected = APART + 0.75 * 0.1 * APART
+    assert near(expected) == apart(Detection(sides=0.1), found, wanted, batch, 1.0).item()
 
 
 @pytest.mark.parametrize("name", KINDS)

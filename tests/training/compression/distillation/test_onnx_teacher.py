@@ -156,7 +156,7 @@ def test_an_output_may_be_chosen(tmp_path: Path) -> None:
     """What says most is preferred to what comes first; one that there isn't is refused."""
     kind = KINDS["boxes"]
     detector, path = kind.network(kind.teacher, 1), tmp_path / "model.onnx"
-    signature = Signature(inputs={"image": BATCH}, outputs={"heat": BATCH, "logits": BATCH, "offset": BATCH})
+    signature = Signature(inputs={"image": BATCH}, outputs={"heat": BATCH, "logits": BATCH})
     export(detector, [kind.split.inputs], path, signature)
     assert "logits" == OnnxTeacher(path).output
     assert (1, 2, 4, 4) == OnnxTeacher(path, output="heat")(kind.batch.inputs[:1]).shape

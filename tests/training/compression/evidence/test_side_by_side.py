@@ -16,7 +16,7 @@ from training.compression.evidence.causes import Cause, explain, why
 from training.compression.evidence.execution import Execution
 from training.compression.evidence.node import Node
 from training.compression.evidence.side_by_side import ComparisonSettings, Layer, SideBySide, side_by_side
-from training.machine import cpu_flags
+from service.artifact.cpu import cpu_flags
 
 SHORT = ComparisonSettings(seconds=0.005)
 QUANTIZED = ran("QLinearConv", 4.0, precision="integer", domain="com.microsoft")

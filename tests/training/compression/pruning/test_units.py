@@ -100,7 +100,7 @@ ENDS = {
     "autoencoder": {"encoder.0.0", "decoder.9"},
     "variational": {"encoder.0.0", "encoder.5", "decoder.0", "decoder.9"},
     "gan": {"generator.1", "generator.10", "discriminator.layers.0"},
-    "detector": {"stem.0.0", "heat.2", "size.2", "offset.2"},
+    "detector": {"stem.0.0", "heat.2", "sides.2"},
     "unet": {"inwards.0.0.0", "head"},
 }
 """Modules that have to do with inputs or answers, by kind. An encoder that embeds answers its width, so all have."""

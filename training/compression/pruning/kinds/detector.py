@@ -6,7 +6,7 @@ from dataclasses import replace
 from training.compression.pruning.units import Axis, Units, UnitSet, channels, input_axes, output_axes
 from training.networks.detector import DetectorConfig
 
-HEADS = ("heat", "size", "offset")
+HEADS = ("heat", "sides")
 
 
 def units(config: DetectorConfig) -> tuple[Units, ...]:
