@@ -74,8 +74,8 @@ def smaller(config: Any, *, width: float = 1.0, depth: float = 1.0) -> Any:
 def student_of(config: Any, share: float, cost: Callable[[Any], float]) -> Any:
     """The smaller config whose `cost` is nearest to the `share` of that of `config`, as a ratio.
 
-    Of those that are alike the deepest is taken: a thin and deep student learns better than its teacher's shape
-    suggests (FitNets). Raises SettingsError as `smaller` does, also where there is none that costs less.
+    Of those that are alike the deepest is taken, as thin and deep students did best in FitNets. Raises SettingsError
+    as `smaller` does, also where there is none that costs less.
     """
     if not 0 < share < 1:
         raise SettingsError("student: its share of the cost must be above 0 and below 1")
