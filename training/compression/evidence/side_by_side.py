@@ -6,7 +6,7 @@ models ran one after the other.
 
 import time
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -20,6 +20,9 @@ from training.compression.evidence.profile import Profile, Profiled
 from training.session import Tensors, open_model
 
 WARM_UP = 2
+BURSTS = 5
+"""Turns of a model within a round: whatever else the machine does by then should meet both."""
+
 NEARLY_ALL = 0.9
 """The share of rounds that have to say the same: of ten fair coins, nine fall alike in 2 % of cases."""
 
@@ -123,10 +126,8 @@ def side_by_side(
                 model.run(inputs)
         times = time_runs((original, compressed), inputs, settings, threads=threads)
         counts = [_runs(float(np.median(one)), settings) for one in times]
-        for number in range(settings.rounds):
-            for index in _order(number):
-                for _ in range(counts[index]):
-                    models[index].run(inputs)
+        for index in _turns(counts, settings.rounds):
+            models[index].run(inputs)
         profiles = [model.finish(warm_up=WARM_UP) for model in models]
     source = onnx.load(original, load_external_data=False)
     before, after = (_by_round(one, settings.rounds) for one in profiles)
@@ -155,21 +156,22 @@ def time_runs(
         begun = clock()
         model(inputs)
         counts.append(_runs(clock() - begun, settings))
-    found = np.empty((len(files), settings.rounds))
-    for number in range(settings.rounds):
-        order = range(len(files)) if number % 2 == 0 else reversed(range(len(files)))
+    durations: list[list[float]] = [[] for _ in files]
+    for index in _turns(counts, settings.rounds):
+        begun = clock()
+        models[index](inputs)
+        durations[index].append(clock() - begun)
+    return [_fast(np.array(some).reshape(settings.rounds, -1)) for some in durations]
+
+
+def _turns(counts: Sequence[int], rounds: int) -> Iterator[int]:
+    """Which model is run, one after the other: in every round each has its count, in bursts that take turns."""
+    for number in range(rounds * BURSTS):
+        burst = number % BURSTS
+        order = range(len(counts)) if number % 2 == 0 else reversed(range(len(counts)))
         for index in order:
-            durations = np.empty(counts[index])
-            for run in range(counts[index]):
-                begun = clock()
-                models[index](inputs)
-                durations[run] = clock() - begun
-            found[index, number] = _fast(durations)
-    return list(found)
-
-
-def _order(number: int) -> tuple[int, int]:
-    return (0, 1) if number % 2 == 0 else (1, 0)
+            runs = counts[index] * (burst + 1) // BURSTS - counts[index] * burst // BURSTS
+            yield from (index for _ in range(runs))
 
 
 def _runs(seconds: float, settings: ComparisonSettings) -> int:
