@@ -240,7 +240,7 @@ def test_help_teaches_every_verb(verb: str) -> None:
         "list": "Show the recipes that can be trained",
         "train": "ends with the same weights as one that never stopped",
         "tune": "Trials are judged on validation inputs, never on test inputs",
-        "compress": "a distilled student, a pruned network, and the best of them in INT8",
+        "compress": "Search for smaller and faster variants of a recipe's network that lose no more than they may",
         "evaluate": "the recipe's goal is missed, the exit code is 4",
         "export": "it takes raw inputs and answers what clients ask for",
         "publish": "nothing is published and the exit code is 4",

@@ -4,6 +4,7 @@ import json
 import math
 import shutil
 from collections.abc import Callable
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +18,18 @@ from service.artifact.card import CARD_NAME, load_card, verify_files
 from service.artifact.digest import sha256_file
 from tests.signing_keys import RequireTool, make_keys
 from tests.training.page_reader import Reader, check_references, check_self_contained, seen
-from training import checkpoint, fit
+from training import checkpoint, fit, language
 from training.__main__ import app
+from training.compression.search.design import Design
 from training.data import windows
 from training.data.tokens import load_tokenizer
+from training.language_recipe import LanguageRecipe
 from training.networks.decoder import Decoder, DecoderConfig, build
 from training.optimization.settings import FitSettings
-from training.recipe import RECIPES
+from training.recipe import RECIPES, load_any
+from training.specimens.language import LanguageSpecimen
+from training.steps.exploring import Exploration
+from training.steps.journal import Journal
 from training.tasks.next_token import NextToken
 
 Hone = Callable[..., Result]
@@ -175,10 +181,9 @@ def test_every_verb_tells_what_it_did(hone: Hone, copied: Path, tmp_path: Path) 
 
 
 def test_what_a_language_model_has_not_is_said_with_2(hone: Hone, tmp_path: Path) -> None:
-    """There is nothing to compress, and no other variant."""
-    compressed, exported = hone("compress"), hone("export", "int8", "--to", tmp_path)
-    assert (2, 2) == (compressed.exit_code, exported.exit_code)
-    assert compressed.stderr.startswith("error: `topics` is published as it was trained")
+    """There is no other variant."""
+    exported = hone("export", "int8", "--to", tmp_path)
+    assert 2 == exported.exit_code
     assert "error: no variant `int8`; there are decoder\n" == exported.stderr
 
 
@@ -222,3 +227,36 @@ def test_an_interrupted_fit_ends_with_the_same_weights(tmp_path: Path, quiet: Co
     run(tmp_path / "parts", stop_after=1)
     resumed = run(tmp_path / "parts")
     assert all(np.array_equal(one, other) for one, other in zip(whole, resumed, strict=True))
+
+
+def test_a_search_that_has_no_time_ends_with_the_model_itself(hone: Hone, report: dict[str, Any]) -> None:
+    """What it takes to tell the validation texts, and test texts as `evaluate` tells them; nothing else is tried."""
+    result = hone("compress", "--minutes", "0.0001", "--json")
+    assert 0 == result.exit_code, result.stderr
+    found = json.loads(result.stdout)
+    assert (["teacher"], "time", "bits per byte") == (
+        [one["variant"] for one in found["rows"]],
+        found["ended"],
+        found["headline"],
+    )
+    tested = found["tested"]["teacher"]["figure"]["value"]
+    assert report["reading"]["decoder"]["bits_per_byte"] == pytest.approx(tested, rel=1e-6)
+
+
+def test_a_decoder_in_integers_still_tells_texts(copied: Path) -> None:
+    """Ranges are learnt halfway into a context; 8 bits a weight cost next to nothing, and both are served."""
+    recipe = load_any("topics", "tiny")
+    assert isinstance(recipe, LanguageRecipe)
+    with Journal(recipe, copied / "runs", Console(file=StringIO())) as journal:
+        specimen = LanguageSpecimen(journal, language.export(journal), end=math.inf)
+        exploration = Exploration(specimen, end=math.inf)
+        designs = [Design(), Design(numbers="static"), Design(numbers="weights8")]
+        teacher, static, weights = exploration.tried(designs)
+    samples = specimen.samples()
+    assert (0, 32) == (np.ptp(samples["position"]), samples["position"][0, 0])
+    assert np.abs(samples["past"][:, :, :, :, :32]).min(axis=-1).any()
+    assert not samples["past"][:, :, :, :, 32:].any()
+    assert ("", "", "") == (teacher.failed, static.failed, weights.failed)
+    assert abs(weights.drop) < 0.005
+    assert abs(static.drop) < 0.05
+    assert min(static.gain.size, weights.gain.size) > 1

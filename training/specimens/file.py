@@ -10,14 +10,17 @@ from typing import Any
 import numpy as np
 
 from service.artifact.names import is_model_name
-from service.errors import SettingsError
+from service.errors import ArtifactError, SettingsError
 from training import bootstrap, imports, session
 from training.bootstrap import DRAWS, Figure, Indices
 from training.common_settings import LONGEST_VARIANT
+from training.compression.quantization.preparation import check_batched
+from training.compression.quantization.samples import check_samples
 from training.compression.search.design import Design, Network
 from training.graph import Tensors as Graph
-from training.graph import tensors_in
+from training.graph import tensors_of
 from training.imports import onnx_file, samples
+from training.imports.converted import Converted
 from training.imports.proving import SEED, prove
 from training.imports.release import VARIANT, seen
 from training.machine import machine
@@ -74,11 +77,14 @@ class FileSpecimen:
     def __init__(self, journal: Journal[FileSettings]) -> None:
         """Raises ArtifactError that names what about the file can't be, and SettingsError about the samples."""
         self.journal = journal
-        self._model = self._proved()
-        self._graph: Graph = tensors_in(self._model)
-        given = journal.recipe.samples
+        given, source = journal.recipe.samples, journal.recipe.source
+        converted = onnx_file.load(source)
+        self._graph: Graph = tensors_of(converted.model)
+        check_batched(self._graph, source.name)
         arrays = samples.draw(self._graph, SEED) if given is None else samples.read(given, self._graph)
         names = [one.name for one in self._graph.inputs]
+        check_samples(self._graph, dict(zip(names, arrays, strict=True)))
+        self._model = self._proved(converted)
         learnt = len(arrays[0]) // 2
         self._learnt = {name: array[:learnt] for name, array in zip(names, arrays, strict=True)}
         self._asked = {name: array[learnt:] for name, array in zip(names, arrays, strict=True)}
@@ -157,15 +163,16 @@ class FileSpecimen:
     def _name(self, design: Design) -> str:
         return f"{self.journal.recipe.name}-{design.name}"
 
-    def _proved(self) -> Path:
+    def _proved(self, converted: Converted) -> Path:
         settings, path = self.journal.recipe, self.journal.path("import", MODEL)
 
         def action(folder: Path) -> None:
-            prove(onnx_file.load(settings.source), folder / MODEL, samples=settings.samples, batched=False)
+            if why := prove(converted, folder / MODEL, samples=settings.samples, batched=False).unbatched:
+                raise ArtifactError(f"{settings.source.name}: has no batch, {why}; rows have to be answered each alone")
 
         given = {} if settings.samples is None else {"samples": settings.samples}
         # Weights may lie in files beside it, so what was read of it is what counts.
-        loaded = onnx_file.load(settings.source).model.SerializeToString(deterministic=True)
+        loaded = converted.model.SerializeToString(deterministic=True)
         inputs = {"model": np.frombuffer(loaded, np.uint8), **given}
         code = (sys.modules[__name__], imports, session)
         self.journal.do("import", inputs, code, action, lambda: f"{path.stat().st_size / 1e6:.2f} MB")

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from onnxruntime.quantization import QuantType
 
+from service.artifact.cpu import cpu_flags
 from tests.training.architectures import ARCHITECTURES
 from tests.training.compression.evidence.graphs import ran
 from tests.training.compression.evidence.models import CNN_OPERATORS, Models, batch, exported, quantize_with
@@ -16,7 +17,6 @@ from training.compression.evidence.causes import Cause, explain, why
 from training.compression.evidence.execution import Execution
 from training.compression.evidence.node import Node
 from training.compression.evidence.side_by_side import ComparisonSettings, Layer, SideBySide, side_by_side
-from service.artifact.cpu import cpu_flags
 
 SHORT = ComparisonSettings(seconds=0.005)
 QUANTIZED = ran("QLinearConv", 4.0, precision="integer", domain="com.microsoft")

@@ -52,6 +52,7 @@ def test_networks_become_smaller_until_too_much_is_lost() -> None:
 
 
 def test_a_network_that_never_loses_is_made_as_small_as_there_are_shares() -> None:
+    """By every route, the first one whole before the next."""
     subject = DoubleSubject(lost=lambda _: -0.01, faster=numbers_gain, routes=("prune", "student"))
     Search(subject, BUDGET).run()
     networks = list(dict.fromkeys(one.network for one in subject.asked))
@@ -59,6 +60,7 @@ def test_a_network_that_never_loses_is_made_as_small_as_there_are_shares() -> No
 
 
 def test_what_cant_be_made_is_told_and_passed_over() -> None:
+    """It is a trial that failed, and never chosen."""
     subject = DoubleSubject(
         lost=lambda _: 0.0, faster=numbers_gain, failing=lambda one: one.numbers == "static", routes=()
     )
@@ -84,6 +86,8 @@ def test_the_best_so_far_is_there_whenever_the_time_is_up(most: int) -> None:
 
 
 def test_an_interrupt_before_anything_was_tried_is_one() -> None:
+    """There is no best so far to be told."""
+
     class Interrupted(DoubleSubject):
         def tried(self, designs: Sequence[Design]) -> Sequence[Trial]:
             raise KeyboardInterrupt
