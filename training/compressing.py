@@ -3,10 +3,9 @@
 import math
 import time
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
-from training import language, network
+from training import compression_page, language, network
 from training.compression.search.budget import Budget
 from training.compression.search.explore import Search
 from training.compression.search.front import choose, front
@@ -23,7 +22,7 @@ from training.specimens.specimen import Specimen
 from training.steps.exploring import Exploration
 from training.steps.journal import Journal
 
-JSON = "compress.json"
+FOLDER, JSON, HTML = "compress", "compress.json", "compress.html"
 
 
 def compress(journal: Journal[Any], budget: Budget) -> CompressionReport:
@@ -54,11 +53,15 @@ def compress(journal: Journal[Any], budget: Budget) -> CompressionReport:
         met=choice.met,
         nearest=None if choice.nearest is None else choice.nearest.name,
         tested=subject.tested(tuple(wanted.values())),
+        evidence=subject.explained(tuple(wanted.values())),
         ended=ended,
         commit=current_commit(),
         machine=machine(),
     )
-    put(folder_of(journal) / JSON, report.to_json())
+    folder = journal.folder / FOLDER
+    folder.mkdir(parents=True, exist_ok=True)
+    put(folder / JSON, report.to_json())
+    put(folder / HTML, compression_page.render(report).encode())
     return report
 
 
@@ -68,13 +71,6 @@ def _specimen(journal: Journal[Any], end: float) -> Specimen:
     if isinstance(journal.recipe, FileSettings):
         return FileSpecimen(journal)
     return NetworkSpecimen(journal, network.export(journal), end=end)
-
-
-def folder_of(journal: Journal[Any]) -> Path:
-    """Where a search leaves what it came to."""
-    folder = journal.folder / "compress"
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
 
 
 def _rows(trials: Sequence[Trial]) -> tuple[Row, ...]:

@@ -11,6 +11,7 @@ from training.comparison import Verdict
 from training.compression.search.budget import Budget, Objective, gained
 from training.compression.search.explore import Ended
 from training.gain import Gain
+from training.steps.explaining import Evidence
 from training.timing import Speed
 
 
@@ -55,7 +56,8 @@ class CompressionReport:
     """Everything that was tried, in its order, and what was chosen under the `budget`.
 
     `headline` is the figure that decides, `smaller` whether the smaller of two values is the better. `front` are the
-    variants that nothing beats in both what is lost and what is gained; `tested` has them and the `chosen` one.
+    variants that nothing beats in both what is lost and what is gained; `tested` has them and the `chosen` one, and
+    `evidence` says what ran of them.
     `met` says whether as much is gained as is asked, and `nearest` what gains that and loses least. `ended` is why no
     more was tried.
     """
@@ -72,6 +74,7 @@ class CompressionReport:
     met: bool
     nearest: str | None
     tested: Mapping[str, Tested]
+    evidence: Mapping[str, Evidence]
     ended: Ended
     commit: str | None
     machine: Machine

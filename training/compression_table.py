@@ -42,6 +42,7 @@ def print_compression(report: CompressionReport, console: Console) -> None:
         line += f"; {one.gain.compute:.2f}x as fast, {one.gain.throughput:.2f}x inputs a second, "
         line += f"{one.gain.size:.2f}x smaller, p50 {one.speed.latency_ms['1'].p50:.2f} ms"
         console.print(line, highlight=False, soft_wrap=True)
+        console.print(f"    {report.evidence[name]}", highlight=False, soft_wrap=True)
     ended = {"done": "", "time": "the time was up; ", "interrupted": "interrupted; "}[report.ended]
     console.print(f"  {ended}{report.verdict}", highlight=False, soft_wrap=True)
 

@@ -11,6 +11,7 @@ from onnx import TensorProto, helper, numpy_helper
 from typer.testing import CliRunner, Result
 
 from tests.training.imports.graphs import saved, series
+from tests.training.page_reader import check_references, check_self_contained, seen
 from training.__main__ import app
 from training.session import open_model
 from training.specimens.file import fidelities
@@ -91,7 +92,35 @@ def test_the_smallest_within_the_budget_is_chosen(told: dict[str, Any]) -> None:
     chosen = rows_of(told)[told["chosen"]]
     assert chosen["gain"]["size"] == best > 2
     assert told["met"]
-    assert {"teacher", told["chosen"], *told["front"]} == set(told["tested"])
+    assert {"teacher", told["chosen"], *told["front"]} == set(told["tested"]) == set(told["evidence"])
+
+
+def test_what_ran_is_told_of_what_is_worth_having(told: dict[str, Any]) -> None:
+    """Shares of the multiplications add up; integers are compared with the same network in floating point."""
+    evidence = told["evidence"]
+    assert {"float": 1.0} == evidence["teacher"]["shares"]
+    for name, one in evidence.items():
+        assert sum(one["shares"].values()) == pytest.approx(1)
+        row = rows_of(told)[name]
+        if row["numbers"] != "f32" and row["runtime"] == "onnxruntime":
+            assert one["speed_up"] > 0
+            assert bool(one["cause"]) == (one["speed_up"] < 1.05)
+            assert 0 < one["likeness"]["scores"]["relative"] < 0.2
+            steps = sum(step["us"] for step in one["waterfall"]["steps"])
+            assert one["waterfall"]["float_us"] + steps == pytest.approx(one["waterfall"]["compressed_us"])
+
+
+def test_the_page_has_all_of_it(folder: Path, told: dict[str, Any]) -> None:
+    """It needs nothing else, and every variant, the plot and the verdict are there."""
+    page = (folder / "runs" / "mine" / "file" / "compress" / "compress.html").read_text()
+    check_self_contained(page)
+    check_references(page)
+    text = seen(page)
+    assert all(row["variant"] in text for row in told["rows"])
+    assert f"{told['chosen']} gains most of those that lose at most 10.00" in " ".join(text.split())
+    assert "multiplied in: 100% float" in text
+    integers = [name for name, one in told["evidence"].items() if one["waterfall"]]
+    assert page.count("<svg") == 1 + len(integers)
 
 
 def test_a_goal_that_cant_be_met_ends_with_4_and_does_nothing_again(folder: Path, told: dict[str, Any]) -> None:

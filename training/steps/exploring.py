@@ -39,6 +39,7 @@ from training.machine import machine
 from training.runtime import ONNX_RUNTIME, Runtime
 from training.session import Tensors
 from training.specimens.specimen import Part, Specimen
+from training.steps.explaining import Evidence, explain
 
 MODEL, TRIALS, CACHE = "model.onnx", "trials.json", "calibration"
 DYNAMIC = "dynamic"
@@ -122,6 +123,12 @@ class Exploration:
         files = {one: self._file(one) for one in designs}
         self._measure("tested", files, "test", lambda found: self._told(found, files))
         return msgspec.json.decode(self._journal.path("tested", TRIALS).read_bytes(), type=dict[str, Tested])
+
+    def explained(self, designs: Sequence[Design]) -> Mapping[str, Evidence]:
+        """What ran of these variants, and why they are as fast as they are."""
+        samples = self._specimen.samples()
+        originals = {one: self._file(Design(network=one.network)) for one in designs}
+        return {one.name: explain(self._journal, one, self._file(one), originals[one], samples) for one in designs}
 
     def _trial(self, design: Design, tried: Tried, teacher: float) -> Trial:
         if tried.gain is None:

@@ -1,0 +1,135 @@
+"""The step that says of a variant what really ran, what each layer took, and why, where it isn't faster.
+
+That is told of the runtime alone, in this process, on one thread: what the service adds is the same for all.
+"""
+
+import math
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import msgspec
+
+from training import session
+from training.compression import evidence
+from training.compression.evidence.breakdown import LayerRow, Waterfall, rows, waterfall
+from training.compression.evidence.causes import Cause, why
+from training.compression.evidence.execution import Execution, execution
+from training.compression.evidence.footprint import Memory, Size, memory, size
+from training.compression.evidence.openvino_execution import compiled
+from training.compression.evidence.parity import parity
+from training.compression.evidence.side_by_side import ComparisonSettings, side_by_side
+from training.compression.search.design import FLOAT, Design
+from training.durable import put
+from training.machine import machine
+from training.runtime import ONNX_RUNTIME
+from training.session import Tensors, open_model
+from training.steps.journal import Journal
+
+EVIDENCE = "evidence.json"
+ROWS = 8
+"""Inputs at once."""
+COMPARED_ON = 256
+
+
+@dataclass(frozen=True, kw_only=True)
+class Likeness:
+    """How far one output is from that of the same network in floating point.
+
+    `relative` is the root of the squares of all differences to that of the squares of the latter, None where that is
+    zero; `largest` is the largest difference.
+    """
+
+    relative: float | None
+    largest: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evidence:
+    """What is known of a variant's file. `shares` are those of the multiply-accumulates by what they were computed in.
+
+    `missed` are layers that were to be in integers and aren't, with the reason. The rest is beside the same network in
+    floating point, by ONNX Runtime, and isn't there for that one, nor for another runtime: `speed_up` at eight inputs
+    at once, `cause` and `why` where that is none, `layers`, `waterfall` and `likeness` by output.
+    """
+
+    shares: Mapping[str, float]
+    missed: Mapping[str, str]
+    size: Size
+    memory: Memory | None = None
+    speed_up: float | None = None
+    cause: Cause | None = None
+    why: str = ""
+    layers: tuple[LayerRow, ...] = ()
+    waterfall: Waterfall | None = None
+    likeness: Mapping[str, Likeness] | None = None
+
+    def __str__(self) -> str:
+        """What it was computed in, and why it isn't faster, if it isn't."""
+        shares = ", ".join(f"{share:.0%} {precision}" for precision, share in self.shares.items() if share >= 0.005)
+        slower = f"; {self.cause}: {self.why}" if self.cause else ""
+        return f"multiplied in: {shares or 'nothing'}{slower}"
+
+
+def explain(journal: Journal[Any], design: Design, model: Path, original: Path, samples: Tensors) -> Evidence:
+    """What ran of the file `model` of a `design`, whose network in floating point is the file `original`.
+
+    `samples` [N, ...] are inputs of the file.
+    """
+    step = f"evidence-{design.name}"
+    shown = {name: array[:ROWS] for name, array in samples.items()}
+
+    def action(folder: Path) -> None:
+        if design.runtime != ONNX_RUNTIME:
+            ran = compiled(model, shown, precision=design.runtime.precision).execution
+            told = _of(ran, model)
+        elif design.numbers == FLOAT:
+            told = replace(_of(execution(model, shown), model), memory=memory(model, shown))
+        else:
+            told = _beside(model, original, shown, {name: array[:COMPARED_ON] for name, array in samples.items()})
+        put(folder / EVIDENCE, msgspec.json.format(msgspec.json.encode(told), indent=1))
+
+    inputs = {
+        "model": model,
+        "original": original,
+        "runtime": str(design.runtime),
+        "machine": msgspec.to_builtins(machine()),
+        **samples,
+    }
+    code: tuple[ModuleType, ...] = (sys.modules[__name__], evidence, session)
+    path = journal.path(step, EVIDENCE)
+    journal.do(step, inputs, code, action, lambda: str(_read(path)))
+    return _read(path)
+
+
+def _read(path: Path) -> Evidence:
+    return msgspec.json.decode(path.read_bytes(), type=Evidence)
+
+
+def _of(ran: Execution, model: Path) -> Evidence:
+    shares = {str(precision): share for precision, share in ran.shares.items()}
+    return Evidence(shares=shares, missed=dict(ran.missed), size=size(model))
+
+
+def _beside(model: Path, original: Path, shown: Tensors, samples: Tensors) -> Evidence:
+    compared = side_by_side(original, model, shown, ComparisonSettings())
+    found = why(compared)
+    alike = parity(open_model(original), open_model(model), samples)
+    return replace(
+        _of(compared.execution, model),
+        memory=memory(model, shown),
+        speed_up=compared.speed_up,
+        cause=found.cause,
+        why=found.text,
+        layers=tuple(rows(compared, found)),
+        waterfall=waterfall(compared),
+        likeness={
+            name: Likeness(
+                relative=one.relative_error if math.isfinite(one.relative_error) else None, largest=one.largest_error
+            )
+            for name, one in alike.items()
+        },
+    )
