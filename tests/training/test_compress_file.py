@@ -11,7 +11,7 @@ from onnx import TensorProto, helper, numpy_helper
 from typer.testing import CliRunner, Result
 
 from tests.training.imports.graphs import saved, series
-from tests.training.page_reader import check_references, check_self_contained, seen
+from tests.training.page_reader import Reader, check_references, check_self_contained
 from training.__main__ import app
 from training.session import open_model
 from training.specimens.file import fidelities
@@ -115,9 +115,9 @@ def test_the_page_has_all_of_it(folder: Path, told: dict[str, Any]) -> None:
     page = (folder / "runs" / "mine" / "file" / "compress" / "compress.html").read_text()
     check_self_contained(page)
     check_references(page)
-    text = seen(page)
+    text = Reader(page).root.text
     assert all(row["variant"] in text for row in told["rows"])
-    assert f"{told['chosen']} gains most of those that lose at most 10.00" in " ".join(text.split())
+    assert f"{told['chosen']} gains most of those that lose at most 10.00" in text
     assert "multiplied in: 100% float" in text
     integers = [name for name, one in told["evidence"].items() if one["waterfall"]]
     assert page.count("<svg") == 1 + len(integers)
