@@ -52,6 +52,7 @@ def prepare(source: Path, target: Path) -> None:
     _check_folded(model, source.name)
     _name_nodes(model.graph.node)
     _drop_unused_domains(model)
+    _drop_shapes_of_weights(model)
     add_pre_process_metadata(model)
     target.write_bytes(model.SerializeToString(deterministic=True))
 
@@ -163,3 +164,11 @@ def _drop_unused_domains(model: onnx.ModelProto) -> None:
     kept = [one for one in model.opset_import if one.domain in used]
     del model.opset_import[:]
     model.opset_import.extend(kept)
+
+
+def _drop_shapes_of_weights(model: onnx.ModelProto) -> None:
+    """They have their own; an exporter that tells them twice stops the runtime's tools, which transpose weights."""
+    weights = {one.name for one in model.graph.initializer}
+    kept = [one for one in model.graph.value_info if one.name not in weights]
+    del model.graph.value_info[:]
+    model.graph.value_info.extend(kept)
