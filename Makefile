@@ -43,7 +43,7 @@ COMPOSE  ?= $(shell docker compose version >/dev/null 2>&1 && echo docker compos
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: help setup demo serve train test check fuzz bench bench-peers bench-overload bench-swap soak capacity loadtest up down test-stack test-tensorflow test-triton models recipes test-recipes results dashboards lock clean
+.PHONY: help setup demo serve train test check fuzz bench bench-peers bench-overload bench-swap bench-compression soak capacity loadtest up down test-stack test-tensorflow test-triton models recipes test-recipes results dashboards lock clean
 .PHONY: engine
 
 help: ## list the verbs
@@ -89,6 +89,9 @@ bench-overload: $(STAMPS)/all ## offer up to ten times what Hone can do (half an
 
 bench-swap: $(STAMPS)/all ## replace a model again and again under load: latencies and memory (ARGS="--swaps 1000 --gap 0.2")
 	$(BIN)/python -m loadtests.swap $(ARGS)
+
+bench-compression: $(STAMPS)/all ## compressed models against float, beside other tools, into training/RESULTS.md (parts merge: ARGS="lstm gru")
+	$(BIN)/python -m loadtests.bench_compression $(ARGS)
 
 soak: $(STAMPS)/all ## ten minutes of swaps, kills and bad clients; fails if anything is lost, wrong or grows (ARGS="--minutes 60")
 	$(BIN)/python -m loadtests.soak $(ARGS)

@@ -30,11 +30,19 @@ OPERATORS = ("MatMul", "Gemm", "LSTM")
 REASONS = {**NO_KERNEL, "Conv": "its kernel with dynamic ranges is slower than float"}
 
 
-def dynamic(model: Path, target: Path, *, keep_float: Collection[str] = (), reduce_range: bool = True) -> Quantized:
+def dynamic(
+    model: Path,
+    target: Path,
+    *,
+    keep_float: Collection[str] = (),
+    reduce_range: bool = True,
+    per_channel: bool = True,
+) -> Quantized:
     """Write a version of a prepared `model` with integer MatMul, Gemm and LSTM nodes to `target`.
 
-    Nodes named in `keep_float` stay as they are; `reduce_range` is as for `static`. Raises ArtifactError if nothing was
-    quantized, or a name isn't there.
+    Nodes named in `keep_float` stay as they are. `per_channel` is as for `static`, and so is `reduce_range`, but for
+    LSTM nodes, whose weights have 7 bits in any case. Raises ArtifactError if nothing was quantized, or a name isn't
+    there.
     """
     proto = load_prepared(model)
     check_names(proto, keep_float)
@@ -42,7 +50,7 @@ def dynamic(model: Path, target: Path, *, keep_float: Collection[str] = (), redu
     excluded = {node.name: TWO_ACTIVATIONS for node in proto.graph.node if multiplies_activations(node, weights)}
     excluded |= dict.fromkeys(keep_float, KEPT)
     _give_own_weights(proto)
-    quantized = _quantized(proto, excluded, reduce_range=reduce_range)
+    quantized = _quantized(proto, excluded, reduce_range=reduce_range, per_channel=per_channel)
     integers = weights_of(quantized).keys()
     taken = {
         node.name
@@ -52,7 +60,9 @@ def dynamic(model: Path, target: Path, *, keep_float: Collection[str] = (), redu
     return write_quantized(model, target, quantized, method="dynamic", taken=taken, reasons={**REASONS, **excluded})
 
 
-def _quantized(model: onnx.ModelProto, excluded: Mapping[str, str], *, reduce_range: bool) -> onnx.ModelProto:
+def _quantized(
+    model: onnx.ModelProto, excluded: Mapping[str, str], *, reduce_range: bool, per_channel: bool
+) -> onnx.ModelProto:
     with tempfile.TemporaryDirectory() as scratch, quiet():
         path = Path(scratch) / "model.onnx"
         quantize_dynamic(
@@ -60,7 +70,7 @@ def _quantized(model: onnx.ModelProto, excluded: Mapping[str, str], *, reduce_ra
             path,
             # A Gemm becomes a MatMul, under another name, and an Add first.
             op_types_to_quantize=["MatMul", "LSTM"],
-            per_channel=True,
+            per_channel=per_channel,
             reduce_range=reduce_range,
             weight_type=QuantType.QInt8,
             nodes_to_exclude=[*excluded, *(f"{name}_MatMul" for name in excluded)],

@@ -12,6 +12,7 @@ from torch import nn
 from service.errors import ArtifactError
 from tests.training.compression.quantization.files import architecture, floats, prepared, traced
 from training.compression.quantization.calibration import calibrate
+from training.compression.quantization.dynamic import dynamic
 from training.compression.quantization.preparation import load_prepared, prepare
 from training.compression.quantization.settings import CalibrationSettings
 from training.compression.quantization.static import static
@@ -125,3 +126,18 @@ def test_no_domain_is_named_that_is_not_used(tmp_path: Path) -> None:
     """Other runtimes may not know it."""
     it = prepared(nn.Linear(3, 2), floats(4, 3), tmp_path)
     assert [one.domain for one in load_prepared(it.path).opset_import] == [""]
+
+
+def test_shapes_of_weights_are_told_once(tmp_path: Path) -> None:
+    """One exporter of torch lists weights among the values too; a tool that transposes them found two shapes."""
+    source = traced(nn.Linear(8, 4), floats(4, 8), tmp_path / "float.onnx")
+    model = onnx.load(source)
+    weights = [one for one in model.graph.initializer if len(one.dims) == 2]
+    for one in weights:
+        model.graph.value_info.append(helper.make_tensor_value_info(one.name, one.data_type, one.dims))
+    onnx.save(model, source)
+    prepare(source, tmp_path / "prepared.onnx")
+    assert not {one.name for one in weights} & {
+        one.name for one in load_prepared(tmp_path / "prepared.onnx").graph.value_info
+    }
+    dynamic(tmp_path / "prepared.onnx", tmp_path / "int8.onnx")

@@ -7,6 +7,7 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
+import torch
 from onnx import numpy_helper
 from torch import nn
 
@@ -134,3 +135,45 @@ def test_a_result_is_told_in_a_line(tmp_path: Path) -> None:
     """Method, nodes, what was left, and sizes."""
     line = str(quantized("lstm", tmp_path / "int8.onnx"))
     assert line.startswith("static: 1 Gemm; 1 left in float; 0.01 MB to ")
+
+
+class Residual(nn.Module):
+    """Normalised before it is added to what a product made of it, as in BERT."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.norm, self.inner, self.head = nn.LayerNorm(16), nn.Linear(16, 16), nn.Linear(16, 4)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = self.norm(x)
+        answer: torch.Tensor = self.head(torch.tanh(x + self.inner(x)))
+        return answer
+
+
+def test_sums_of_floats_get_floats(tmp_path: Path) -> None:
+    """A product takes what is rounded, and the sum beside it what was there before."""
+    it = prepared(Residual(), floats(32, 5, 16), tmp_path)
+    result = static(it.path, tmp_path / "int8.onnx", calibrate(it.path, it.samples, CalibrationSettings()))
+    graph = onnx.load(result.model).graph
+    (normed,) = [node.output[0] for node in graph.node if node.op_type == "LayerNormalization"]
+    readers = [node.op_type for node in graph.node if normed in node.input]
+    assert sorted(readers) == ["Add", "QuantizeLinear"]
+    assert as_run(result.model, tmp_path)["DequantizeLinear"] == 0
+
+
+@pytest.mark.parametrize("per_channel, shape", [(True, (32,)), (False, ())])
+def test_weights_have_a_scale_for_each_channel_or_one(
+    tmp_path: Path, *, per_channel: bool, shape: tuple[int, ...]
+) -> None:
+    """One for all of a product's weights is coarser, and faster where products are small."""
+    it = prepared(nn.Sequential(nn.Linear(16, 32), nn.ReLU(), nn.Linear(32, 4)), floats(32, 16), tmp_path)
+    ranges = calibrate(it.path, it.samples, CalibrationSettings())
+    result = static(it.path, tmp_path / "int8.onnx", ranges, per_channel=per_channel)
+    graph = onnx.load(result.model).graph
+    constants = {one.name: one for one in graph.initializer}
+    scales = {
+        tuple(constants[node.input[1]].dims)
+        for node in graph.node
+        if node.op_type == "DequantizeLinear" and tuple(getattr(constants.get(node.input[0]), "dims", ())) == (32, 16)
+    }
+    assert scales == {shape}
