@@ -162,7 +162,8 @@ def at_cells(maps: torch.Tensor, cells: torch.Tensor) -> torch.Tensor:
 def distances(sides: torch.Tensor) -> torch.Tensor:
     """How far sides lie, in pixels [..., 4]: the means of what logits [..., 4 * reach] say."""
     shares = torch.stack(sides.chunk(4, dim=-1), dim=-2).softmax(dim=-1)
-    found: torch.Tensor = shares @ torch.arange(shares.shape[-1], dtype=shares.dtype, device=shares.device)
+    # A sum, and no product of matrices: whoever quantizes the file looks for products.
+    found: torch.Tensor = (shares * torch.arange(shares.shape[-1], device=shares.device)).sum(dim=-1)
     return found
 
 
