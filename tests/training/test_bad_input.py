@@ -319,3 +319,22 @@ def test_balanced_classes_are_learnt_from_what_there_is() -> None:
 def test_a_custom_module_that_is_missing() -> None:
     """Named, with where it was looked for."""
     refused("no module `nowhere`; looked in the current folder", network={"kind": "custom", "function": "nowhere:make"})
+
+
+def test_boxes_that_a_detector_has_no_numbers_for() -> None:
+    """What is needed is said before anything is learnt; with it, the same recipe trains."""
+    random = np.random.default_rng(0)
+    boxes = np.tile(np.array([0, 2, 4, 30, 30], np.float32), (30, 1, 1))
+    np.savez("boxes.npz", inputs=random.integers(0, 256, (30, 1, 32, 32), np.uint8), targets=boxes, classes=["one"])
+    sections: dict[str, Any] = {
+        "problem": {"kind": "detection"},
+        "data": {"source": "arrays", "path": "boxes.npz"},
+        "network": {"kind": "detector", "widths": [8, 8], "boxes": 4, "reach": 8},
+        "task": {},
+    }
+    refused(
+        "network.reach: sides are told up to 7 pixels away, and a side of a box of the training part lies up to 16",
+        **sections,
+    )
+    sections["network"]["reach"] = 17
+    assert 0 == train(**sections)[0]

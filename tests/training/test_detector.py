@@ -1,10 +1,13 @@
 """The detector: how maps of cells become boxes."""
 
 import math
+from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
+from training.export import BATCH, Signature, export
 from training.networks.catalogue import build
 from training.networks.detector import Boxes, Detector, DetectorConfig, Maps, boxes_of, distances
 from training.tasks.detection import aim_of
@@ -49,6 +52,37 @@ def test_a_neighbour_of_a_peak_is_no_box() -> None:
     place(maps, 0, 3, 4, 1.0)
     place(maps, 1, 2, 4, 0.5)
     assert [0.0, 1.0, -1.0] == boxes_of(maps, 3)[0, :, 0].tolist()
+
+
+def test_of_cells_that_look_just_alike_the_first_is_a_centre() -> None:
+    """An object of one colour is one box; of two that are alike the upper comes first, by any runtime."""
+    maps = blank()
+    for row, column in ((3, 4), (2, 4), (2, 3), (3, 3), (2, 6), (0, 0)):
+        place(maps, 0, row, column, 1.0)
+    found = boxes_of(maps, 4)[0]
+    assert [0, 0, 0, -1] == found[:, 0].tolist()
+    # The one in the corner is cut by the picture's edge, so its right and lower sides tell where it is.
+    assert [(8.0, 6.0), (20.0, 14.0), (32.0, 14.0)] == [tuple(box[4:6]) for box in found[:3].tolist()]
+    assert NOWHERE == found[3].tolist()
+
+
+def test_equal_scores_are_told_in_one_order(tmp_path: Path) -> None:
+    """A detector that looks at flat pictures answers as its file does, however many cells look alike."""
+    network = build(DetectorConfig(widths=(8, 8), size=32, classes=2, boxes=8), 1)
+    assert isinstance(network, Detector)
+    torch.nn.init.constant_(network.heat[-1].bias, 2.0)  # type: ignore[arg-type] # it has one
+    detector = Boxes(network)
+    flat = np.full((6, 1, 32, 32), 90, np.uint8)
+    flat[1:, :, 8:24, 8:24] = np.arange(5, dtype=np.uint8)[:, None, None, None] * 30 + 60
+    signature = Signature(inputs={"image": BATCH}, outputs={"boxes": BATCH})
+    assert export(detector.eval(), [flat], tmp_path / "model.onnx", signature) < 1e-3
+
+
+@pytest.mark.parametrize("reach", [1, 65])
+def test_a_reach_beyond_the_image_is_refused(reach: int) -> None:
+    """No side lies further off."""
+    with pytest.raises(ValueError, match=r"reach: must be at least 2 pixels, and at most twice the images' 32"):
+        DetectorConfig(size=32, reach=reach)
 
 
 def test_what_the_task_aims_at_is_the_boxes() -> None:

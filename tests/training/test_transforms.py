@@ -214,6 +214,9 @@ def test_what_follows_a_window_grows_with_it() -> None:
     assert torch.allclose(inputs * factors[:, :, None], grown)
     assert 0.3 == pytest.approx(float(factors.log().std()), abs=0.06)
     assert 0.0 == pytest.approx(float(factors.log().mean()), abs=0.08)
+    beside = torch.cat([inputs, torch.ones_like(inputs)], dim=2)
+    both, _ = SeriesJitter(noise=0.0, growth=0.3)(beside, targets, generator(1))
+    assert torch.equal(both, torch.cat([grown, torch.ones_like(inputs)], dim=2))  # a holiday stays one
 
 
 def test_dropped_tokens_become_the_one_that_is_named_and_padding_stays() -> None:
@@ -291,6 +294,7 @@ def test_a_wrong_list_is_refused_by_place_and_key(named: Any, text: str) -> None
         (Rotate, {"degrees": 181.0}),
         (SeriesJitter, {"scale": -0.1}),
         (SeriesJitter, {"growth": -0.1}),
+        (SeriesJitter, {"growth": 200}),
         (Shift, {"share": 1.0}),
         (TokenDropout, {"token": -1}),
     ],

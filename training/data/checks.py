@@ -114,6 +114,7 @@ def _out_of_range(dataset: Dataset) -> Iterator[Finding]:
             )
         if _boxes(part):
             yield from _inside_out(name, part)
+            yield from _outside(name, part)
 
 
 def _inside_out(name: str, part: Split) -> Iterator[Finding]:
@@ -124,6 +125,21 @@ def _inside_out(name: str, part: Split) -> Iterator[Finding]:
     if len(rows):
         yield _error(
             f"{name}: boxes need x0 < x1 and y0 < y1; {len(rows)} rows have others, the first is {rows[0] + 1}"
+        )
+
+
+def _outside(name: str, part: Split) -> Iterator[Finding]:
+    """Boxes that go beyond their picture, of which a network can't see all."""
+    if part.inputs.ndim != 4:
+        return
+    height, width = part.inputs.shape[-2:]
+    real = part.targets[..., 0] != NO_BOX
+    beyond = (part.targets[..., 1:3] < 0).any(axis=-1)
+    beyond |= (part.targets[..., 3] > width) | (part.targets[..., 4] > height)
+    rows = np.flatnonzero((real & beyond).any(axis=1))
+    if len(rows):
+        yield warning(
+            f"{name}: boxes of {len(rows)} rows go beyond {width} x {height} pixels, first in row {rows[0] + 1}"
         )
 
 

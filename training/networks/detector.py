@@ -29,6 +29,8 @@ LEAST = 0.01
 """Scores below are no boxes: a plain background has many peaks that are all alike."""
 NOWHERE = -1.0
 """The class of a box that there isn't."""
+USUAL_REACH = 16
+"""Pixels: enough for objects that are 28 wide."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,7 +44,7 @@ class DetectorConfig:
     """
 
     widths: tuple[int, ...] = (32, 64, 96)
-    reach: int = 16
+    reach: int = USUAL_REACH
     boxes: int = 32
     channels: int = 1
     classes: int = 10
@@ -59,8 +61,8 @@ class DetectorConfig:
             size=self.size,
         )
         check_pixels(self.deviation)
-        if self.reach < 2:
-            raise ValueError("reach: must be at least 2 pixels")
+        if not 2 <= self.reach <= max(USUAL_REACH, 2 * self.size):
+            raise ValueError(f"reach: must be at least 2 pixels, and at most twice the images' {self.size}")
         halved = STRIDE * 2 ** (len(self.widths) - 1)
         if self.size % halved:
             raise ValueError(f"size: must be a multiple of {halved}, for {len(self.widths)} widths halve it so often")
@@ -137,12 +139,12 @@ class Boxes(nn.Module):
 def boxes_of(maps: Maps, count: int) -> torch.Tensor:
     """The `count` likeliest boxes float32 [N, count, 6] of `maps`, as `Boxes` answers them.
 
-    A centre is a cell that none of its eight neighbours looks more like, which is all the suppression there is.
+    A centre is a cell that none of its eight neighbours looks more like, which is all the suppression there is. Of
+    several that look just alike, as on an object of one colour, the first is meant: that above, or else to the left.
     """
     heat = torch.sigmoid(maps.heat)
     rows, columns = heat.shape[2:]
-    peaks = heat * (functional.max_pool2d(heat, 3, stride=1, padding=1) == heat)
-    scores, places = peaks.flatten(1).topk(count, dim=1)  # [N, M]
+    scores, places = _in_order(*_peaks(heat).flatten(1).topk(count, dim=1))  # [N, M]
     cells = places % (rows * columns)
     far = distances(at_cells(maps.sides, cells))
     middle = STRIDE * (torch.stack([cells % columns, cells // columns], dim=2) + 0.5)
@@ -152,6 +154,23 @@ def boxes_of(maps: Maps, count: int) -> torch.Tensor:
     found = torch.cat([classes[:, :, None], scores[:, :, None], edges], dim=2)
     nothing = torch.tensor([NOWHERE, 0.0, 0.0, 0.0, 0.0, 0.0], device=heat.device)
     return torch.where(scores[:, :, None] >= LEAST, found, nothing)
+
+
+def _peaks(heat: torch.Tensor) -> torch.Tensor:
+    """`heat` [N, classes, H, W] where a cell is a centre, and 0 elsewhere."""
+    most = functional.max_pool2d(heat, 3, stride=1, padding=1)
+    framed = functional.pad(heat, (1, 1, 1, 0))
+    above, beside = framed[:, :, :-1], framed[:, :, 1:, :-2]
+    before = torch.maximum(torch.maximum(above[..., :-2], above[..., 1:-1]), torch.maximum(above[..., 2:], beside))
+    return heat * ((most == heat) & (heat > before))
+
+
+def _in_order(scores: torch.Tensor, places: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Both [N, M], the largest score first, and of equal ones the first place, about which runtimes differ."""
+    one, other = scores[:, None], scores[:, :, None]
+    ahead = (one > other) | ((one == other) & (places[:, None] < places[:, :, None]))
+    order = (-ahead.sum(dim=2)).topk(scores.shape[1], dim=1).indices
+    return scores.gather(1, order), places.gather(1, order)
 
 
 def at_cells(maps: torch.Tensor, cells: torch.Tensor) -> torch.Tensor:

@@ -1,5 +1,6 @@
 """Things are to be found: what they are, and the boxes that they lie in."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -15,7 +16,7 @@ from training.data.split import NO_BOX, Array, Split
 from training.export import BATCH, Signature
 from training.metrics import detection
 from training.metrics.detection import overlaps
-from training.networks.detector import Boxes, Detector
+from training.networks.detector import STRIDE, Boxes, Detector
 from training.pictures import of_boxes
 from training.problems.inputs import SAMPLES, check_targets, decided_by_inputs, name_of
 from training.problems.problem import Example, Form, Independent, Scores
@@ -51,8 +52,16 @@ class Detection(Independent):
         return settings
 
     def answer(self, network: nn.Module, inputs: Array, material: Material) -> Answer | None:  # noqa: ARG002
-        """The maps of a detector, which the task knows."""
-        _detector(network)
+        """The maps of a detector, which the task knows. Raises SettingsError if it can't tell boxes of that size."""
+        reach = _detector(network).config.reach
+        boxes = material.dataset.train.targets.reshape(-1, 5)
+        real = boxes[boxes[:, 0] != NO_BOX]
+        # From the middle of the cell that a centre lies in, which is up to half a cell off.
+        furthest = math.ceil(float((real[:, 3:] - real[:, 1:3]).max(initial=0.0)) / 2 + STRIDE / 2)
+        if furthest > reach - 1:
+            text = f"a side of a box of the training part lies up to {furthest} from its centre's cell"
+            least = f"set it to {furthest + 1}"
+            raise SettingsError(f"network.reach: sides are told up to {reach - 1} pixels away, and {text}; {least}")
         return None
 
     def forms(self, network: nn.Module, material: Material) -> Mapping[str, Form]:

@@ -136,3 +136,22 @@ def test_constant_columns_are_told() -> None:
     assert "train: always the same: column 2 (`price`)" == found
     windows = part(0, inputs=np.stack([inputs, inputs], axis=1))
     assert ["train: always the same: column 2"] == texts(dataset(train=windows), Severity.WARNING)
+
+
+def test_boxes_beyond_their_picture_are_told() -> None:
+    """By the first row that has one; a box that ends with the picture is within it."""
+    pixels = np.random.default_rng(0).integers(0, 256, (10, 1, 8, 12), np.uint8)
+    boxes = np.tile(np.array([0, 0, 0, 12, 8], np.float32), (10, 1, 1))
+    whole = part(0, inputs=pixels, targets=boxes)
+    assert not [one for one in check(dataset(train=whole), every_class=False) if "beyond" in one.text]
+    boxes = boxes.copy()
+    boxes[4, 0, 3] = 12.5
+    (found,) = [
+        one
+        for one in check(dataset(train=part(0, inputs=pixels, targets=boxes)), every_class=False)
+        if "beyond" in one.text
+    ]
+    assert (Severity.WARNING, True) == (
+        found.severity,
+        "1 rows go beyond 12 x 8 pixels, first in row 5" in found.text,
+    )
