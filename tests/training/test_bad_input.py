@@ -338,3 +338,13 @@ def test_boxes_that_a_detector_has_no_numbers_for() -> None:
     )
     sections["network"]["reach"] = 17
     assert 0 == train(**sections)[0]
+
+
+@pytest.mark.parametrize("key", ["reversible", "residual"])
+def test_classes_are_no_values_that_go_on(key: str) -> None:
+    """What brings answers back to the unit of a window would make probabilities depend on it."""
+    random = np.random.default_rng(0)
+    windows, labels = random.normal(size=(40, 6, 1)).astype(np.float32), np.arange(40) % 2
+    np.savez("windows.npz", inputs=windows, targets=labels, classes=["up", "down"])
+    network = {"kind": "recurrent", "width": 8, key: True}
+    refused("classes have no unit", data={"source": "arrays", "path": "windows.npz"}, network=network)

@@ -60,8 +60,11 @@ class Classification(Independent):
         labels = material.dataset.train.targets
         return replace(settings, class_weights=balanced(labels, len(material.dataset.classes)))
 
-    def answer(self, network: nn.Module, inputs: Array, material: Material) -> Answer | None:  # noqa: ARG002
-        """Logits [N, classes]."""
+    def answer(self, network: nn.Module, inputs: Array, material: Material) -> Answer | None:
+        """Logits [N, classes]. Raises SettingsError for a network that answers in the unit of its inputs."""
+        config: Any = getattr(network, "config", None)
+        if getattr(config, "reversible", False) or getattr(config, "residual", False):
+            raise SettingsError("network.reversible, network.residual: are for values that go on; classes have no unit")
         count = len(material.dataset.classes)
         return Answer(shape=(len(inputs), count), of=f"a logit for each of {count} classes")
 
