@@ -10,7 +10,7 @@ import pytest
 
 from loadtests import bench_recipes, over_seeds
 from loadtests.served import ROOT
-from tests.training.test_summary import ONE
+from tests.training.summaries import WINE
 from training.bootstrap import Figure
 from training.comparison import Verdict
 from training.network_recipe import NetworkRecipe
@@ -21,7 +21,11 @@ from training.timing import Latency
 WHEN = dt.datetime(2026, 11, 23, 12, 30, tzinfo=dt.UTC)
 EQUAL: Verdict = "equal within the interval"
 GOOD = replace(
-    ONE, recipe="breast-cancer", latency_ms=Latency(p50=0.8, p99=2.5, count=40), verdict="better", commit="38a636b9a6e7"
+    WINE,
+    recipe="breast-cancer",
+    latency_ms=Latency(p50=0.8, p99=2.5, count=40),
+    verdict="better",
+    commit="38a636b9a6e7",
 )
 Bench = Callable[..., int]
 

@@ -9,38 +9,21 @@ import msgspec
 import pytest
 from rich.console import Console
 
+from tests.training.summaries import WINE, keep
 from training import listing
-from training.bootstrap import Figure
 from training.listing import Listed, listed, print_listed
 from training.recipe import recipe_names
-from training.summary import SUMMARY, Summary
 
-OWN = Summary(
+OWN = replace(
+    WINE,
     recipe="goods",
     profile="tiny",
     about="Which goods are good",
-    problem="classification",
-    network="mlp",
-    headline="accuracy",
-    smaller=False,
-    figure=Figure(value=0.9, low=0.8, high=0.95),
-    baseline="majority class",
     baseline_value=0.5,
-    goal_met=True,
-    goal="goal met",
     parameters=10,
-    size=1000,
     fit_seconds=12.4,
-    latency_ms=None,
-    commit=None,
     data="table",
 )
-
-
-def keep(runs: Path, summary: Summary) -> None:
-    path = runs / summary.recipe / summary.profile / SUMMARY
-    path.parent.mkdir(parents=True)
-    path.write_bytes(summary.to_json())
 
 
 def shown(found: tuple[Listed, ...]) -> str:
