@@ -16,6 +16,7 @@ from torch.jit._trace import TracerWarning
 
 from service.errors import ArtifactError
 from training.durable import naming
+from training.static_shapes import with_static_shapes
 
 OPSET = 20
 IR_VERSION = 10
@@ -99,7 +100,7 @@ def _recorded(
     with torch.inference_mode():
         answers = module(*examples)
     _declare(model, answers if isinstance(answers, tuple) else (answers,), axes)
-    _checked(model)
+    model = _checked(model)
     frozen = (one for one in said if issubclass(one.category, TracerWarning))
     return model, any(not str(one.message).startswith(HARMLESS) for one in frozen)
 
@@ -140,8 +141,9 @@ def _declare(model: onnx.ModelProto, answers: tuple[torch.Tensor, ...], axes: Ma
 
 def _checked(model: onnx.ModelProto) -> onnx.ModelProto:
     _strip(model)
-    onnx.checker.check_model(model, full_check=True)
-    return model
+    whole = with_static_shapes(model)
+    onnx.checker.check_model(whole, full_check=True)
+    return whole
 
 
 def _strip(model: onnx.ModelProto) -> None:

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from training.networks.catalogue import build
-from training.networks.encoder import Encoder, EncoderConfig, Head, Places
+from training.networks.encoder import Encoder, EncoderConfig, Head, Places, turn_at
 
 CONFIG = EncoderConfig(layers=2, width=16, heads=2, vocabulary=30, length=12, classes=3)
 
@@ -75,10 +75,10 @@ def test_rotary_places_go_by_distance() -> None:
     plain = torch.zeros(1, 9, 16)
 
     def attended(one: int, other: int) -> torch.Tensor:
-        x, visible = plain.clone(), torch.zeros(1, 1, 1, 9, dtype=torch.bool)
+        x, mask = plain.clone(), torch.full((1, 1, 1, 9), torch.finfo(torch.float32).min)
         x[0, one], x[0, other] = first, second
-        visible[..., [one, other]] = True
-        found: torch.Tensor = layer(x, visible, torch.arange(9))
+        mask[..., [one, other]] = 0.0
+        found: torch.Tensor = layer(x, mask, turn_at(torch.arange(9), 8))
         return found[0, one]
 
     assert torch.allclose(attended(1, 3), attended(5, 7), atol=1e-5)

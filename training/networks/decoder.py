@@ -21,6 +21,7 @@ token's own).
 
 import math
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import torch
 from torch import nn
@@ -87,6 +88,10 @@ class DecoderConfig:
         return math.prod(self.cache_shape) * 4
 
 
+Turn: TypeAlias = tuple[torch.Tensor, torch.Tensor]
+"""What turns queries and keys of T tokens: cosines and sines, [N or 1, T, 1, D] each."""
+
+
 class Attention(nn.Module):
     """Every position looks at itself and those before it. Group g of query heads looks at cache head g."""
 
@@ -100,51 +105,66 @@ class Attention(nn.Module):
         self.key_value = nn.Linear(config.width, 2 * config.cache_heads * self._size, bias=False)
         self.out = nn.Linear(config.heads * self._size, config.width, bias=False)
 
-    def project(self, x: torch.Tensor, turn: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """`x` [N, T, W] as queries [N, H, G, T, D] and keys and values [2, N, H, T, D].
+    def forward(self, x: torch.Tensor, turn: Turn) -> torch.Tensor:
+        """What tokens `x` [N, T, W] find in those before them, and in themselves: [N, T, W]."""
+        query, new = self._project(x, turn)
+        key, value = torch.split(new, self._heads, dim=1)
+        key, value = (one.repeat_interleave(self._group, dim=1) for one in (self._known(key, axis=2), value))
+        # A kernel that keeps no scores: 8 windows of 256 took 17 ms forward and back, with them 38 (measured once).
+        return self._mixed(functional.scaled_dot_product_attention(query, key, value, is_causal=True))
 
-        Queries and keys are turned by `turn` [2, N or 1, T, D].
-        """
-        rows, length, _ = x.shape
-        query = self.query(x).view(rows, length, self._heads, self._group, self._size).permute(0, 2, 3, 1, 4)
-        pair = self.key_value(x).view(rows, length, 2, self._heads, self._size).permute(2, 0, 3, 1, 4)
-        return _turned(query, turn[:, :, None, None]), torch.stack([_turned(pair[0], turn[:, :, None]), pair[1]])
-
-    def among(self, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor) -> torch.Tensor:
-        """Queries [N, H, G, T, D] of the keys and values [N, H, T, D] of the same tokens: [N, T, W].
-
-        The same as `attend` with nothing before, by a kernel that keeps no scores: forward and back, 8 windows of 256
-        took 17 ms where it took 38 (measured once).
-        """
-        shape = query.shape
-        key, value = (one[:, :, None].expand(shape).flatten(1, 2) for one in (self._known(key), value))
-        mixed = functional.scaled_dot_product_attention(query.flatten(1, 2), key, value, is_causal=True)
-        return self._join(mixed.view(shape))
-
-    def attend(
-        self, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, visible: torch.Tensor
-    ) -> torch.Tensor:
-        """Queries [N, H, G, T, D] of keys and values [N, H, S, D] where `visible` [N, T, S]: [N, T, W]."""
-        key = self._known(key)
-        rows, length = query.shape[0], query.shape[3]
+    def step(self, x: torch.Tensor, cache: torch.Tensor, places: "Places") -> tuple[torch.Tensor, torch.Tensor]:
+        """The same of tokens at `places` of what the `cache` [N, 2 H, C, D] holds, and the cache with them in it."""
+        query, new = self._project(x, places.turn)
+        cache = cache.scatter(2, places.cells, new)
+        key, value = torch.split(cache, self._heads, dim=1)
         # Those of one head are multiplied as one matrix: keys aren't copied for each of a group.
-        flat = query.reshape(rows, self._heads, self._group * length, self._size) / math.sqrt(self._size)
-        scores = (flat @ key.transpose(-2, -1)).view(rows, self._heads, self._group, length, -1)
-        scores = scores.masked_fill(~visible[:, None, None], -torch.inf)
-        weights = torch.softmax(scores, dim=-1).view(rows, self._heads, self._group * length, -1)
-        return self._join((weights @ value).view(rows, self._heads, self._group, length, self._size))
+        query = query.reshape(x.shape[0], self._heads, -1, self._size) / math.sqrt(self._size)
+        # Scores are smaller than keys, so those are moved where a head knows a token by the one before it.
+        scores = self._known(query @ key.transpose(2, 3), axis=3) + places.mask
+        mixed = torch.softmax(scores, dim=3) @ value
+        return self._mixed(mixed.view(x.shape[0], self._heads * self._group, -1, self._size)), cache
 
-    def _known(self, key: torch.Tensor) -> torch.Tensor:
-        """Keys [N, H, S, D] by which tokens are found: some heads' are of the token before, but for the first."""
+    def _project(self, x: torch.Tensor, turn: Turn) -> tuple[torch.Tensor, torch.Tensor]:
+        """`x` [N, T, W] as queries [N, G H, T, D], and keys, then values [N, 2 H, T, D].
+
+        Queries and keys are turned at once: the time of a step is made of its nodes.
+        """
+        turning = self._heads * (self._group + 1)
+        parts = torch.cat([self.query(x), self.key_value(x)], dim=2)
+        parts = parts.view(x.shape[0], -1, turning + self._heads, self._size)
+        parts = torch.cat([_turned(parts[:, :, :turning], turn, self._size // 2), parts[:, :, turning:]], dim=2)
+        query, new = torch.split(parts.transpose(1, 2), [self._heads * self._group, 2 * self._heads], dim=1)
+        return query, new
+
+    def _mixed(self, found: torch.Tensor) -> torch.Tensor:
+        """What each head found, [N, G H, T, D], in one: [N, T, W]."""
+        mixed: torch.Tensor = self.out(found.transpose(1, 2).flatten(2))
+        return mixed
+
+    def _known(self, found: torch.Tensor, *, axis: int) -> torch.Tensor:
+        """Keys [N, H, S, D], or scores [N, H, T, S], of places on `axis`: some heads' are of the one before.
+
+        But for the first, before which there is none.
+        """
         if not self._induction:
-            return key
-        own, before = key[:, self._induction :], key[:, : self._induction]
-        return torch.cat([torch.cat([before[:, :, :1], before[:, :, :-1]], dim=2), own], dim=1)
+            return found
+        own, before = found[:, self._induction :], found[:, : self._induction]
+        first, rest = (before[:, :, :1], before[:, :, :-1]) if axis == 2 else (before[..., :1], before[..., :-1])
+        return torch.cat([torch.cat([first, rest], dim=axis), own], dim=1)
 
-    def _join(self, mixed: torch.Tensor) -> torch.Tensor:
-        """What all heads found, [N, H, G, T, D], side by side and mixed: [N, T, W]."""
-        found: torch.Tensor = self.out(mixed.permute(0, 3, 1, 2, 4).flatten(2))
-        return found
+
+@dataclass(frozen=True, kw_only=True)
+class Places:
+    """Where the tokens of a step are.
+
+    Their queries and keys are turned by `turn`, their keys and values go into the `cells` int64 [N, 2 H, T, D] of a
+    cache, and `mask` [N, 1, G T, C] is added to scores: nothing is seen of what comes after.
+    """
+
+    turn: Turn
+    cells: torch.Tensor
+    mask: torch.Tensor
 
 
 class Layer(nn.Module):
@@ -157,22 +177,14 @@ class Layer(nn.Module):
         self.before_feed = nn.LayerNorm(config.width)
         self.feed = feed_forward(config.width, feed)
 
-    def forward(self, x: torch.Tensor, turn: torch.Tensor) -> torch.Tensor:
+    def forward(self, x: torch.Tensor, turn: Turn) -> torch.Tensor:
         """`x` [N, T, W] after the layer, where nothing came before."""
-        query, new = self.attention.project(self.before_attention(x), turn)
-        return self._feed(x + self.attention.among(query, new[0], new[1]))
+        return self._feed(x + self.attention(self.before_attention(x), turn))
 
-    def step(
-        self, x: torch.Tensor, turn: torch.Tensor, cache: torch.Tensor, places: torch.Tensor, visible: torch.Tensor
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        """`x` [N, T, W] after the layer, and the `cache` [N, 2, H, C, D] with its keys and values at `places` [N, T].
-
-        `visible` [N, T, C] says which places each position sees.
-        """
-        query, new = self.attention.project(self.before_attention(x), turn)
-        pair = new.transpose(0, 1)  # [N, 2, H, T, D]
-        cache = cache.scatter(3, places[:, None, None, :, None].expand_as(pair), pair)
-        return self._feed(x + self.attention.attend(query, cache[:, 0], cache[:, 1], visible)), cache
+    def step(self, x: torch.Tensor, cache: torch.Tensor, places: Places) -> tuple[torch.Tensor, torch.Tensor]:
+        """`x` [N, T, W] after the layer, and its `cache` [N, 2 H, C, D] with what it knows of them."""
+        found, cache = self.attention.step(self.before_attention(x), cache, places)
+        return self._feed(x + found), cache
 
     def _feed(self, x: torch.Tensor) -> torch.Tensor:
         found: torch.Tensor = x + self.feed(self.before_feed(x))
@@ -207,32 +219,39 @@ class Decoder(nn.Module):
         cache with T positions more, and `position` + T, which is at most C. A row that says what can't be (an id that
         there isn't, a place beyond the context) gets an answer without meaning, and its batch-mates theirs.
         """
+        config = self.config
         order = torch.arange(ids.shape[1])
-        places = (position + order).clamp(0, self.config.context - 1)  # [N, T]
-        visible = torch.arange(self.config.context) <= places[:, :, None]  # [N, T, C]
-        x = self.tokens(ids.clamp(0, self.config.vocabulary - 1))
-        turn = self._turn(places)
-        caches = []
+        at = (position + order).clamp(0, config.context - 1)  # [N, T]
+        unseen = torch.where(torch.arange(config.context) <= at[:, :, None], 0.0, -torch.inf)  # [N, T, C]
+        places = Places(
+            turn=self._turn(at),
+            cells=at[:, None, :, None] + torch.zeros(2 * config.cache_heads, 1, config.size_of_head, dtype=torch.int64),
+            mask=torch.cat([unseen] * (config.heads // config.cache_heads), dim=1)[:, None],
+        )
+        x = self.tokens(ids.clamp(0, config.vocabulary - 1))
+        caches = list(torch.split(past.flatten(1, 3), 2 * config.cache_heads, dim=1))
         for number, layer in enumerate(self.layers):
-            x, cache = layer.step(x, turn, past[:, number], places, visible)  # type: ignore[operator] # are modules
-            caches.append(cache)
-        return self._logits(x), torch.stack(caches, dim=1), position + order.shape[0]
+            x, caches[number] = layer.step(x, caches[number], places)  # type: ignore[operator] # are modules
+        # Put together last: a view of it would be one more copy of all that is cached.
+        one = (ids.shape[0], 1, *config.cache_shape[1:])
+        kept = [cache.view(one) for cache in caches]
+        return self._logits(x), torch.cat(kept, dim=1), position + order.shape[0]
 
-    def _turn(self, places: torch.Tensor) -> torch.Tensor:
-        """Cosine and sine, [2, N, T, D], of how far each pair of a head's D numbers is turned at `places` [N, T]."""
+    def _turn(self, places: torch.Tensor) -> Turn:
+        """How far each pair of a head's numbers is turned at `places` [N, T]; sines are negative for its first one."""
         pairs = self.config.size_of_head // 2
         speeds = SLOWEST ** (-torch.arange(pairs, device=places.device) / pairs)
-        angles = (places[:, :, None] * speeds).repeat(1, 1, 2)
-        return torch.stack([angles.cos(), angles.sin()])
+        angles = places[:, :, None, None] * torch.cat([-speeds, speeds])
+        return angles.cos(), angles.sin()
 
     def _logits(self, x: torch.Tensor) -> torch.Tensor:
         return functional.linear(self.norm(x), self.tokens.weight)
 
 
-def _turned(x: torch.Tensor, turn: torch.Tensor) -> torch.Tensor:
-    """`x` [..., D], the first half of D paired with the second, each pair turned by its angle."""
-    first, second = x.chunk(2, dim=-1)
-    return x * turn[0] + torch.cat([-second, first], dim=-1) * turn[1]
+def _turned(x: torch.Tensor, turn: Turn, pairs: int) -> torch.Tensor:
+    """`x` [N, T, H, D], each pair of numbers turned: one of the first half of D and one of the second are one."""
+    cosines, sines = turn
+    return x * cosines + torch.cat([x[..., pairs:], x[..., :pairs]], dim=-1) * sines
 
 
 def build(config: DecoderConfig, seed: int) -> Decoder:

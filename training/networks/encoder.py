@@ -89,8 +89,8 @@ class Layer(nn.Module):
     def __init__(self, config: EncoderConfig, shape: LayerShape) -> None:
         super().__init__()
         self._heads = shape.heads
+        self._size = shape.head_size
         self._dropout = config.dropout
-        self._rotary = config.places == "rotary"
         self.before_attention = nn.LayerNorm(config.width)
         self.query_key_value = nn.Linear(config.width, 3 * shape.heads * shape.head_size)
         self.mix = nn.Linear(shape.heads * shape.head_size, config.width)
@@ -98,18 +98,21 @@ class Layer(nn.Module):
         self.feed = feed_forward(config.width, shape.feed)
         self.dropout = nn.Dropout(config.dropout)
 
-    def forward(self, x: torch.Tensor, visible: torch.Tensor, places: torch.Tensor) -> torch.Tensor:
-        """`x` [N, T, W] at `places` int64 [T], after it; `visible` bool [N, 1, 1, T] says which tokens there are."""
-        x = x + self.dropout(self.mix(self._attend(self.before_attention(x), visible, places)))
+    def forward(self, x: torch.Tensor, mask: torch.Tensor, turn: torch.Tensor | None) -> torch.Tensor:
+        """`x` [N, T, W] after it. `mask` [N, 1, 1, T] is added to scores; by `turn` queries and keys are turned."""
+        x = x + self.dropout(self.mix(self._attend(self.before_attention(x), mask, turn)))
         found: torch.Tensor = x + self.dropout(self.feed(self.before_feed(x)))
         return found
 
-    def _attend(self, x: torch.Tensor, visible: torch.Tensor, places: torch.Tensor) -> torch.Tensor:
-        query, key, value = self.query_key_value(x).unflatten(2, (3, self._heads, -1)).permute(2, 0, 3, 1, 4).unbind()
-        if self._rotary:
-            query, key = _turned(query, places), _turned(key, places)
+    def _attend(self, x: torch.Tensor, mask: torch.Tensor, turn: torch.Tensor | None) -> torch.Tensor:
+        rows, length, _ = x.shape
+        parts = self.query_key_value(x).view(rows, length, 3, self._heads, self._size).permute(2, 0, 3, 1, 4)
+        if turn is None:
+            query, key, value = parts.unbind()
+        else:
+            (query, key), value = _turned(parts[:2], turn).unbind(), parts[2]
         dropout = self._dropout if self.training else 0.0
-        mixed = functional.scaled_dot_product_attention(query, key, value, attn_mask=visible, dropout_p=dropout)
+        mixed = functional.scaled_dot_product_attention(query, key, value, attn_mask=mask, dropout_p=dropout)
         return mixed.transpose(1, 2).flatten(2)  # [N, H, T, D] to [N, T, H * D]
 
 
@@ -134,13 +137,15 @@ class Encoder(nn.Module):
         changes no answer; what is answered at padding means nothing.
         """
         there = _there(ids)
+        mask = torch.where(there, 0.0, torch.finfo(torch.float32).min)[:, None, None]
         places = torch.arange(ids.shape[1], device=ids.device)
         x = self.tokens(ids)
         if self.places is not None:
             x = x + self.places(places)
         x = self.dropout(x)
+        turn = None if self.places is not None else turn_at(places, self.config.shapes[0].head_size)
         for layer in self.layers:
-            x = layer(x, there[:, None, None], places)
+            x = layer(x, mask, turn)
         x = self.norm(x)
         if self.config.head == "tokens":
             return self._answer(x)
@@ -153,14 +158,19 @@ class Encoder(nn.Module):
         return answer
 
 
-def _turned(x: torch.Tensor, places: torch.Tensor) -> torch.Tensor:
-    """`x` [N, H, T, D], its pairs of numbers turned by its place [T]: products of two go by how far apart they are."""
-    pairs = x.shape[3] // 2
-    rates = SLOWEST ** (-torch.arange(pairs, device=x.device) / pairs)
-    angles = places[:, None] * rates  # [T, D / 2]
-    cosines, sines = angles.cos(), angles.sin()
-    first, second = x.chunk(2, dim=3)
-    return torch.cat([first * cosines - second * sines, first * sines + second * cosines], dim=3)
+def turn_at(places: torch.Tensor, size: int) -> torch.Tensor:
+    """Cosines and sines [2, T, D / 2] of the angles by which heads of that size are turned at `places` [T]."""
+    pairs = size // 2
+    rates = SLOWEST ** (-torch.arange(pairs, device=places.device) / pairs)
+    angles = places[:, None] * rates
+    return torch.stack([angles.cos(), angles.sin()])
+
+
+def _turned(x: torch.Tensor, turn: torch.Tensor) -> torch.Tensor:
+    """`x` [..., T, D], its pairs of numbers turned by their places: products of two go by how far apart they are."""
+    cosines, sines = turn
+    first, second = x.chunk(2, dim=-1)
+    return torch.cat([first * cosines - second * sines, first * sines + second * cosines], dim=-1)
 
 
 def _there(ids: torch.Tensor) -> torch.Tensor:

@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 from torch import nn
 
-from training import checkpoint, export, networks, problems, session, tracing
+from training import checkpoint, export, networks, problems, session, static_shapes, tracing
 from training.data.material import Material
 from training.durable import put
 from training.graph import tensors_in
@@ -77,7 +77,7 @@ def export_all(
         "classes": list(material.dataset.classes),
     }
     named = (sys.modules[type(recipe.network).__module__], sys.modules[type(recipe.problem).__module__])
-    code = (sys.modules[__name__], export, tracing, session, networks, problems, checkpoint, *named)
+    code = (sys.modules[__name__], export, tracing, static_shapes, session, networks, problems, checkpoint, *named)
     journal.do(step, inputs, code, action, lambda: _told(journal, step))
     return _formed(journal, step)
 

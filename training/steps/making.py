@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from service.errors import ArtifactError
-from training import checkpoint, export, networks, session, tracing
+from training import checkpoint, export, networks, session, static_shapes, tracing
 from training.compression import quantization
 from training.compression.quantization import post_training
 from training.data.split import Dataset
@@ -82,7 +82,7 @@ def _export(journal: Journal, one: Trained, dataset: Dataset) -> Variant:
     journal.do(
         step,
         inputs,
-        (sys.modules[__name__], export, tracing, session, networks, checkpoint),
+        (sys.modules[__name__], export, tracing, static_shapes, session, networks, checkpoint),
         action,
         lambda: _size(journal, step),
     )

@@ -11,7 +11,20 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from training import checkpoint, data, fit, fitted, networks, optimization, seeding, session, stepwise, tasks, tracing
+from training import (
+    checkpoint,
+    data,
+    fit,
+    fitted,
+    networks,
+    optimization,
+    seeding,
+    session,
+    static_shapes,
+    stepwise,
+    tasks,
+    tracing,
+)
 from training.data import tokens, topics, windows
 from training.data.tokenized import TOKENIZER
 from training.data.tokens import Passage
@@ -129,7 +142,7 @@ def learn(journal: Journal[LanguageRecipe], corpus: Corpus) -> LearnedDecoder:
 def export(journal: Journal[LanguageRecipe], network: Path, corpus: Corpus, *, step: str = EXPORT) -> Path:
     """The network in a checkpoint as an ONNX file that was compared with it, on validation texts, kept by `step`."""
     shown = _shown(corpus.validation, journal.recipe.network.context)
-    code = (sys.modules[__name__], stepwise, tracing, session, networks, checkpoint)
+    code = (sys.modules[__name__], stepwise, tracing, static_shapes, session, networks, checkpoint)
 
     def action(folder: Path) -> None:
         stepwise.export(checkpoint.load_network(network, Decoder), shown, folder / ONNX)

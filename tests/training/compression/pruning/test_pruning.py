@@ -89,7 +89,7 @@ def test_attention_multiplies_every_token_with_every_other() -> None:
     """Scores and sums over tokens are counted beside the weights."""
     ledger = ledger_of(build(DECODER, 1), lambda network: network(IDS[:1]))
     length, wide = IDS.shape[1], DECODER.width
-    scores = {f"layers.{index}": 2 * length * length * wide for index in range(DECODER.layers)}
+    scores = {f"layers.{index}.attention": 2 * length * length * wide for index in range(DECODER.layers)}
     assert scores == ledger.products
 
 
