@@ -12,6 +12,7 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from training.data.split import Images
+from training.runtime import ONNX_RUNTIME, Runtime
 
 Arrays = Sequence[NDArray[Any]]
 Run = Callable[[Arrays], Arrays]
@@ -36,8 +37,10 @@ def open_runner(model: Path | bytes, *, threads: int = 1) -> Run:
     return run
 
 
-def open_model(path: Path, *, threads: int = 1) -> Callable[[Tensors], Tensors]:
+def open_model(path: Path, *, threads: int = 1, runtime: Runtime = ONNX_RUNTIME) -> Callable[[Tensors], Tensors]:
     """A function from arrays by the names of all inputs to those of all outputs, computed by the file `path`."""
+    if runtime != ONNX_RUNTIME:
+        return _compiled(path, threads, runtime)
     session = _session(path, threads)
     names = [one.name for one in session.get_outputs()]
     return lambda inputs: dict(zip(names, session.run(names, dict(inputs)), strict=True))
@@ -71,3 +74,23 @@ def session_options(threads: int = 1) -> onnxruntime.SessionOptions:
 
 def _session(model: Path | bytes, threads: int) -> onnxruntime.InferenceSession:
     return onnxruntime.InferenceSession(model, session_options(threads), providers=["CPUExecutionProvider"])
+
+
+def _compiled(path: Path, threads: int, runtime: Runtime) -> Callable[[Tensors], Tensors]:
+    import openvino  # takes a while, and few need it
+
+    properties = {
+        "INFERENCE_PRECISION_HINT": runtime.precision,
+        "INFERENCE_NUM_THREADS": threads,
+        "NUM_STREAMS": 1,
+        "ENABLE_CPU_PINNING": False,
+    }
+    core = openvino.Core()
+    loaded = core.compile_model(core.read_model(str(path)), "CPU", properties)
+    names = [one.any_name for one in loaded.outputs]
+
+    def run(inputs: Tensors) -> Tensors:
+        found = loaded(dict(inputs))
+        return {name: np.array(found[number]) for number, name in enumerate(names)}
+
+    return run

@@ -28,7 +28,7 @@ from training.model_config import model_config
 from training.publish import Golden, Release
 from training.runtime import ONNX_RUNTIME, OPENVINO, OPENVINO_BF16, Runtime
 from training.serving import Served
-from training.session import Tensors, open_runner
+from training.session import Tensors, open_model
 from training.specimens.specimen import Part
 from training.statistics import Values
 from training.steps.journal import Journal
@@ -108,7 +108,8 @@ class FileSpecimen:
     def release(self, design: Design, model: Path) -> Release:
         """See `Specimen`."""
         name = self._name(design)
-        shown = [array[: samples.ROWS] for array in self._asked.values()]
+        shown = {name: array[: samples.ROWS] for name, array in self._asked.items()}
+        answered = open_model(model, runtime=design.runtime)(shown)
         return Release(
             name=name,
             model=model,
@@ -118,8 +119,8 @@ class FileSpecimen:
             beside={},
             inside={},
             golden=Golden(
-                inputs=seen(self._graph.inputs, shown, batched=True),
-                outputs=seen(self._graph.outputs, open_runner(model)(shown), batched=True),
+                inputs=seen(self._graph.inputs, list(shown.values()), batched=True),
+                outputs=seen(self._graph.outputs, [answered[one.name] for one in self._graph.outputs], batched=True),
             ),
             family=self.journal.recipe.name,
             variant=design.name,

@@ -224,7 +224,7 @@ def release_of(
         config=formed.config(recipe.family),
         beside={model_config.LABELS: labels.encode()} if labels else {},
         inside=dict(material.files),
-        golden=Golden(inputs=golden, outputs=open_model(formed.model)(golden)),
+        golden=Golden(inputs=golden, outputs=open_model(formed.model, runtime=formed.runtime)(golden)),
         family=recipe.family,
         variant=formed.variant,
         parent=None,
