@@ -21,6 +21,7 @@ from training.compression.quantization.operators import PRODUCTS
 from training.compression.quantization.preparation import load_prepared
 from training.compression.quantization.samples import check_samples
 from training.compression.quantization.static import quantizable, quantized_graph
+from training.compression.quantization.weight_range import reduced_range
 from training.graph import tensors_of
 from training.session import Arrays, Tensors, open_runner
 
@@ -39,7 +40,7 @@ def sensitivities(
     samples: Tensors,
     ranges: Ranges,
     *,
-    reduce_range: bool = True,
+    reduce_range: bool | None = None,
     tell: Callable[[Sensitivity], None] = lambda _: None,
 ) -> tuple[Sensitivity, ...]:
     """All products of a prepared `model` that can be quantized statically, the most sensitive first.
@@ -55,7 +56,7 @@ def sensitivities(
     found = []
     for name in quantizable(proto, ranges):
         if operators[name] in PRODUCTS:
-            alone = quantized_graph(proto, ranges, [name], reduce_range=reduce_range)
+            alone = quantized_graph(proto, ranges, [name], reduce_range=reduced_range(reduce_range))
             answers = open_runner(alone.SerializeToString())(arrays)
             found.append(Sensitivity(node=name, operator=operators[name], decibels=_worst(expected, answers)))
             tell(found[-1])
