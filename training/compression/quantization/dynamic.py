@@ -25,6 +25,7 @@ from training.compression.quantization.operators import (
 from training.compression.quantization.preparation import load_prepared
 from training.compression.quantization.quantized import Quantized, write_quantized
 from training.compression.quantization.quiet import quiet
+from training.compression.quantization.tables import quantize_tables, tables
 from training.compression.quantization.weight_range import reduced_range
 
 OPERATORS = ("MatMul", "Gemm", "LSTM")
@@ -58,6 +59,7 @@ def dynamic(
         for node in proto.graph.node
         if node.op_type in OPERATORS and node.name not in excluded and f"{node.input[1]}_quantized" in integers
     }
+    taken |= quantize_tables(quantized, tables(proto, keep_float))
     return write_quantized(model, target, quantized, method="dynamic", taken=taken, reasons={**REASONS, **excluded})
 
 

@@ -29,6 +29,7 @@ from training.compression.quantization.operators import (
 from training.compression.quantization.preparation import load_prepared
 from training.compression.quantization.quantized import Quantized, write_quantized
 from training.compression.quantization.quiet import quiet
+from training.compression.quantization.tables import quantize_tables, tables
 from training.compression.quantization.weight_range import reduced_range
 
 OPTIONS = {
@@ -65,7 +66,7 @@ def static(
         target,
         quantized,
         method="static",
-        taken=_integers(quantized) & set(chosen),
+        taken=_integers(quantized) & set(chosen) | quantize_tables(quantized, tables(proto, keep_float)),
         reasons={**NO_KERNEL, "LSTM": "it has an integer kernel with dynamic quantization only"}
         | _excluded(proto, keep_float, ranges),
     )
