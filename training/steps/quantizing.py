@@ -194,4 +194,4 @@ def _check_loadable(model: Path, shown: Tensors) -> None:
     try:
         memory(model, shown)
     except ServingError as error:
-        raise ArtifactError(f"ONNX Runtime can't compute it on this CPU: {error}") from error
+        raise ArtifactError(f"a process that was to compute it on this CPU failed ({error})") from error
