@@ -84,6 +84,7 @@ def _rows(trials: Sequence[Trial]) -> tuple[Row, ...]:
             score=None if one.failed else one.score,
             drop=None if one.failed else one.drop,
             gain=None if one.failed else one.gain,
+            made=one.made,
             failed=one.failed,
         )
         for one in trials

@@ -14,7 +14,11 @@ TEMPLATE = FOLDER / "compression_page.html.j2"
 def render(report: CompressionReport) -> str:
     """The page, HTML; the same report gives the same page."""
     rows = {row.variant: row for row in report.rows}
-    falls = {name: plots.waterfall(one.waterfall) for name, one in report.evidence.items() if one.waterfall is not None}
+    falls = {
+        name: plots.waterfall(one.waterfall, f"waterfall-{name}")
+        for name, one in report.evidence.items()
+        if one.waterfall is not None
+    }
     return fill(
         TEMPLATE,
         report=report,

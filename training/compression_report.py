@@ -10,6 +10,7 @@ from training.bootstrap import Figure
 from training.comparison import Verdict
 from training.compression.search.budget import Budget, Objective, gained
 from training.compression.search.explore import Ended
+from training.compression.search.made import Made
 from training.gain import Gain
 from training.steps.explaining import Evidence
 from training.timing import Speed
@@ -20,7 +21,7 @@ class Row:
     """A variant that was tried, by its `variant` name: what it is, and what it was worth on validation inputs.
 
     `parent` is the variant it was made from. `drop` is the share of the teacher's headline figure that is lost, None
-    with the rest where it `failed`, for that reason.
+    with the rest where it `failed`, for that reason. `made` says what stayed in float, and whether batch-mates matter.
     """
 
     variant: str
@@ -31,6 +32,7 @@ class Row:
     score: float | None
     drop: float | None
     gain: Gain | None
+    made: Made
     failed: str
 
 

@@ -19,6 +19,7 @@ def print_trial(trial: Trial, headline: str, budget: Budget, console: Console) -
         times = gained(trial.gain, budget.objective)
         told = f"{headline} {trial.score:.4g} ({lost(trial.drop)}), {times:.2f}x by {budget.objective}"
         told += "" if trial.within(budget) else ", loses too much"
+        told += f", batch-mates move answers by {trial.made.mates:.2%}" if trial.made.depends else ""
     console.print(f"    {trial.name:<28} {told}", highlight=False, soft_wrap=True)
 
 

@@ -70,9 +70,8 @@ def test_all_that_a_file_can_become_is_tried(told: dict[str, Any]) -> None:
     rows = rows_of(told)
     assert "teacher" == told["rows"][0]["variant"]
     assert {"teacher"} == {row["network"] for row in rows.values()}
-    assert {"f32", "static", "static_entropy", "static_percentile", "dynamic", "weights8", "weights4"} == {
-        row["numbers"] for row in rows.values()
-    }
+    methods = {"static", "static_entropy", "static_percentile", "static_tensor", "dynamic", "dynamic_tensor"}
+    assert {"f32", *methods, "weights8", "weights4", "half"} == {row["numbers"] for row in rows.values()}
     assert {"onnxruntime", "openvino", "openvino-bf16"} == {row["runtime"] for row in rows.values()}
     assert ("teacher", None) == (rows["teacher-static"]["parent"], rows["teacher"]["parent"])
 

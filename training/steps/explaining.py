@@ -6,7 +6,7 @@ That is told of the runtime alone, in this process, on one thread: what the serv
 import math
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -23,6 +23,7 @@ from training.compression.evidence.openvino_execution import compiled
 from training.compression.evidence.parity import parity
 from training.compression.evidence.side_by_side import ComparisonSettings, side_by_side
 from training.compression.search.design import FLOAT, Design
+from training.compression.search.made import Made
 from training.durable import put
 from training.machine import machine
 from training.runtime import ONNX_RUNTIME
@@ -51,14 +52,16 @@ class Likeness:
 class Evidence:
     """What is known of a variant's file. `shares` are those of the multiply-accumulates by what they were computed in.
 
-    `missed` are layers that were to be in integers and aren't, with the reason. The rest is beside the same network in
-    floating point, by ONNX Runtime, and isn't there for that one, nor for another runtime: `speed_up` at eight inputs
-    at once, `cause` and `why` where that is none, `layers`, `waterfall` and `likeness` by output.
+    `missed` are layers that were to be in integers and aren't, with the reason; `made` says which weren't to be,
+    and whether batch-mates matter. The rest is beside the same network in floating point, by ONNX Runtime, and isn't
+    there for that one, nor for another runtime: `speed_up` at eight inputs at once, `cause` and `why` where that is
+    none, `layers`, `waterfall` and `likeness` by output.
     """
 
     shares: Mapping[str, float]
     missed: Mapping[str, str]
     size: Size
+    made: Made = field(default_factory=Made)
     memory: Memory | None = None
     speed_up: float | None = None
     cause: Cause | None = None
@@ -68,10 +71,11 @@ class Evidence:
     likeness: Mapping[str, Likeness] | None = None
 
     def __str__(self) -> str:
-        """What it was computed in, and why it isn't faster, if it isn't."""
+        """What it was computed in, what was left in float, and why it isn't faster, if it isn't."""
         shares = ", ".join(f"{share:.0%} {precision}" for precision, share in self.shares.items() if share >= 0.005)
         slower = f"; {self.cause}: {self.why}" if self.cause else ""
-        return f"multiplied in: {shares or 'nothing'}{slower}"
+        made = f"; {self.made}" if str(self.made) else ""
+        return f"multiplied in: {shares or 'nothing'}{made}{slower}"
 
 
 def explain(journal: Journal[Any], design: Design, model: Path, original: Path, samples: Tensors) -> Evidence:

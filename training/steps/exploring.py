@@ -20,16 +20,10 @@ from training import graph, model_config, serving, session, timing
 from training import publish as publishing
 from training.comparison import difference as differing
 from training.comparison import verdict
-from training.compression import quantization
-from training.compression.quantization.calibration import calibrate
-from training.compression.quantization.dynamic import dynamic
-from training.compression.quantization.preparation import prepare
-from training.compression.quantization.settings import CalibrationSettings, WeightOnlySettings
-from training.compression.quantization.static import static
-from training.compression.quantization.weight_only import weight_only
 from training.compression.search.budget import drop
 from training.compression.search.design import FLOAT, Design
 from training.compression.search.explore import TimeUp
+from training.compression.search.made import Made
 from training.compression.search.trial import Trial
 from training.compression_report import Tested
 from training.durable import put
@@ -39,20 +33,10 @@ from training.machine import machine
 from training.runtime import ONNX_RUNTIME, Runtime
 from training.session import Tensors
 from training.specimens.specimen import Part, Specimen
+from training.steps import quantizing
 from training.steps.explaining import Evidence, explain
 
-MODEL, TRIALS, CACHE = "model.onnx", "trials.json", "calibration"
-DYNAMIC = "dynamic"
-STATIC: Mapping[str, CalibrationSettings] = {
-    "static": CalibrationSettings(),
-    "static_entropy": CalibrationSettings(method="entropy"),
-    "static_percentile": CalibrationSettings(method="percentile"),
-}
-WEIGHTS: Mapping[str, WeightOnlySettings] = {
-    "weights8": WeightOnlySettings(bits=8),
-    "weights4": WeightOnlySettings(bits=4),
-}
-PRODUCTS = {"Conv", "ConvTranspose", "Gemm", "MatMul"}
+TRIALS = "trials.json"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,11 +78,8 @@ class Exploration:
 
     @property
     def numbers(self) -> Sequence[str]:
-        """Those that have a kernel for what the graph multiplies by; weights alone where products have few rows."""
-        operators = graph.operators_in(self._file(Design()))
-        found = list(STATIC) if operators & PRODUCTS else []
-        found += [DYNAMIC] if operators & {"Gemm", "LSTM", "MatMul"} else []
-        return [*found, *WEIGHTS] if "MatMul" in operators else found
+        """See `Subject`."""
+        return quantizing.methods(self._file(Design()))
 
     @property
     def runtimes(self) -> Sequence[Runtime]:
@@ -128,47 +109,30 @@ class Exploration:
         """What ran of these variants, and why they are as fast as they are."""
         samples = self._specimen.samples()
         originals = {one: self._file(Design(network=one.network)) for one in designs}
-        return {one.name: explain(self._journal, one, self._file(one), originals[one], samples) for one in designs}
+        told = {}
+        for one in designs:
+            evidence = explain(self._journal, one, self._file(one), originals[one], samples)
+            told[one.name] = replace(evidence, made=self._made(one))
+        return told
+
+    def _made(self, design: Design) -> Made:
+        return Made() if design.numbers == FLOAT else quantizing.made_of(self._journal, _usual(design))
 
     def _trial(self, design: Design, tried: Tried, teacher: float) -> Trial:
         if tried.gain is None:
             return Trial(design=design, failed=tried.failed)
         lost = drop(teacher, tried.score, smaller=self._specimen.smaller)
-        return Trial(design=design, score=tried.score, drop=lost, gain=tried.gain)
+        return Trial(design=design, score=tried.score, drop=lost, gain=tried.gain, made=self._made(design))
 
     def _file(self, design: Design) -> Path:
         """A variant's file. Raises ArtifactError if it can't be made, and what the specimen raises."""
-        if (known := replace(design, runtime=ONNX_RUNTIME)) not in self._files:
+        if (known := _usual(design)) not in self._files:
             if known.numbers == FLOAT:
                 self._files[known] = self._specimen.floating(known.network)
             else:
-                self._files[known] = self._quantized(known, self._file(replace(known, numbers=FLOAT)))
+                source = self._file(replace(known, numbers=FLOAT))
+                self._files[known] = quantizing.quantized(self._journal, known, source, self._specimen.samples())
         return self._files[known]
-
-    def _quantized(self, design: Design, source: Path) -> Path:
-        samples, numbers, step = self._specimen.samples(), design.numbers, design.name
-
-        def action(folder: Path) -> None:
-            with tempfile.TemporaryDirectory() as scratch:
-                prepared = Path(scratch) / MODEL
-                prepare(source, prepared)
-                if numbers == DYNAMIC:
-                    dynamic(prepared, folder / MODEL)
-                elif numbers in WEIGHTS:
-                    weight_only(prepared, folder / MODEL, WEIGHTS[numbers])
-                else:
-                    ranges = calibrate(prepared, samples, STATIC[numbers], cache=self._journal.folder / CACHE)
-                    static(prepared, folder / MODEL, ranges)
-
-        path = self._journal.path(step, MODEL)
-        self._journal.do(
-            step,
-            {"model": source, "numbers": numbers, **samples},
-            (sys.modules[__name__], quantization, graph, session),
-            action,
-            lambda: f"{path.stat().st_size / 1e6:.2f} MB",
-        )
-        return path
 
     def _tried(self, files: Mapping[Design, Path], name: str) -> Mapping[Design, Tried]:
         def told(found: Found) -> Mapping[str, Tried]:
@@ -250,3 +214,8 @@ class Exploration:
             refused={one.name: reason for one, reason in refused.items()},
             sizes={one.name: model.stat().st_size for one, model in files.items()},
         )
+
+
+def _usual(design: Design) -> Design:
+    """The same file for the usual runtime."""
+    return replace(design, runtime=ONNX_RUNTIME)

@@ -34,7 +34,9 @@ def quantize(journal: Journal, trained: Sequence[Trained], floats: Sequence[Vari
     shown = batches(journal, TEACHER, dataset, recipe.fit).sample(recipe.quantize.samples)
 
     def action(folder: Path) -> None:
-        post_training.quantize(parent.model, folder / ONNX, {export.INPUT: shown}, recipe.quantize)
+        given = {export.INPUT: shown}
+        # Its files are committed and served anywhere, so they have to answer alike on every CPU.
+        post_training.quantize(parent.model, folder / ONNX, given, recipe.quantize, reduce_range=True)
         agreement = export.agreement(parent.model, folder / ONNX, dataset.validation.inputs)
         if agreement < recipe.quantize.min_agreement:
             text = f"{INT8}: agrees with {parent.name} on {agreement:.1%} of the validation images, asked is"

@@ -16,22 +16,24 @@ from training.compression.quantization.fake_quantization import FakeQuantizedCon
 from training.compression.quantization.operators import PRODUCTS
 from training.compression.quantization.preparation import load_prepared
 from training.compression.quantization.ranges import Range
+from training.compression.quantization.weight_range import reduced_range
 from training.export import fold
 
 FAKES: Mapping[type[nn.Module], type[nn.Module]] = {nn.Conv2d: FakeQuantizedConv2d, nn.Linear: FakeQuantizedLinear}
 INPUT_RANGE = "input_range"
 
 
-def aware(network: nn.Module, *, keep_float: Collection[str] = (), reduce_range: bool = True) -> nn.Module:
+def aware(network: nn.Module, *, keep_float: Collection[str] = (), reduce_range: bool | None = None) -> nn.Module:
     """A copy of `network`, batch norms folded, whose convolutions and linear layers compute as integer kernels do.
 
-    Modules named in `keep_float` stay as they are. `reduce_range` must be what `static` is given later.
+    Modules named in `keep_float` stay as they are. `reduce_range` must be what `static` is given later,
+    and is decided alike where nothing is said.
     """
     made = fold(network)
     for name, module in made.named_modules():
         if type(module) in FAKES and name not in keep_float:
             module.__class__ = FAKES[type(module)]
-            module.reduce_range = reduce_range
+            module.reduce_range = reduced_range(reduce_range)
             module.input_range = InputRange()
     return made
 

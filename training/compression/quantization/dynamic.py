@@ -25,6 +25,8 @@ from training.compression.quantization.operators import (
 from training.compression.quantization.preparation import load_prepared
 from training.compression.quantization.quantized import Quantized, write_quantized
 from training.compression.quantization.quiet import quiet
+from training.compression.quantization.tables import quantize_tables, tables
+from training.compression.quantization.weight_range import reduced_range
 
 OPERATORS = ("MatMul", "Gemm", "LSTM")
 REASONS = {**NO_KERNEL, "Conv": "its kernel with dynamic ranges is slower than float"}
@@ -35,7 +37,7 @@ def dynamic(
     target: Path,
     *,
     keep_float: Collection[str] = (),
-    reduce_range: bool = True,
+    reduce_range: bool | None = None,
     per_channel: bool = True,
 ) -> Quantized:
     """Write a version of a prepared `model` with integer MatMul, Gemm and LSTM nodes to `target`.
@@ -50,13 +52,14 @@ def dynamic(
     excluded = {node.name: TWO_ACTIVATIONS for node in proto.graph.node if multiplies_activations(node, weights)}
     excluded |= dict.fromkeys(keep_float, KEPT)
     _give_own_weights(proto)
-    quantized = _quantized(proto, excluded, reduce_range=reduce_range, per_channel=per_channel)
+    quantized = _quantized(proto, excluded, reduce_range=reduced_range(reduce_range), per_channel=per_channel)
     integers = weights_of(quantized).keys()
     taken = {
         node.name
         for node in proto.graph.node
         if node.op_type in OPERATORS and node.name not in excluded and f"{node.input[1]}_quantized" in integers
     }
+    taken |= quantize_tables(quantized, tables(proto, keep_float))
     return write_quantized(model, target, quantized, method="dynamic", taken=taken, reasons={**REASONS, **excluded})
 
 

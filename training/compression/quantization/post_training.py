@@ -20,7 +20,7 @@ def quantize(
     *,
     cache: Path | None = None,
     keep_float: Collection[str] = (),
-    reduce_range: bool = True,
+    reduce_range: bool | None = None,
 ) -> Quantized:
     """Write the INT8 version of the ONNX file `source` to `target`, calibrated on `samples`, an array for each input.
 

@@ -8,6 +8,7 @@ import onnx
 
 from service.errors import ArtifactError
 from training.compression.quantization.operators import MULTIPLYING
+from training.compression.quantization.short_names import shorten
 from training.durable import put
 
 
@@ -49,7 +50,8 @@ def write_quantized(
     """
     nodes: dict[str, tuple[str, ...]] = {}
     left = {}
-    for node in onnx.load(source).graph.node:
+    prepared = onnx.load(source).graph.node
+    for node in prepared:
         if node.name in taken:
             nodes[node.op_type] = (*nodes.get(node.op_type, ()), node.name)
         elif node.op_type in MULTIPLYING:
@@ -57,6 +59,7 @@ def write_quantized(
     if not nodes.keys() & MULTIPLYING:
         told = "; ".join(f"{name}: {reason}" for name, reason in left.items()) or "it multiplies nothing"
         raise ArtifactError(f"{source.name}: nothing was quantized ({told})")
+    shorten(model, {name for node in prepared for name in node.output})
     put(target, model.SerializeToString(deterministic=True))
     return Quantized(
         model=target,

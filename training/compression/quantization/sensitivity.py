@@ -7,12 +7,13 @@ arXiv 2004.09602, section 6.1; D. Lin, S. Talathi and V. Annapureddy, "Fixed poi
 networks", ICML 2016, for the ratio of signal and noise.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 from numpy.typing import NDArray
 
 from service.errors import ArtifactError
@@ -21,13 +22,18 @@ from training.compression.quantization.operators import PRODUCTS
 from training.compression.quantization.preparation import load_prepared
 from training.compression.quantization.samples import check_samples
 from training.compression.quantization.static import quantizable, quantized_graph
+from training.compression.quantization.tables import quantize_tables, tables
+from training.compression.quantization.weight_range import reduced_range
 from training.graph import tensors_of
 from training.session import Arrays, Tensors, open_runner
 
 
 @dataclass(frozen=True, kw_only=True)
 class Sensitivity:
-    """A node that multiplies, and the ratio of signal and noise of the worst output when it alone is quantized."""
+    """A node that multiplies or picks from a table, and the ratio of signal and noise when it alone is quantized.
+
+    Of several outputs, that of the worst.
+    """
 
     node: str
     operator: str
@@ -39,10 +45,10 @@ def sensitivities(
     samples: Tensors,
     ranges: Ranges,
     *,
-    reduce_range: bool = True,
+    reduce_range: bool | None = None,
     tell: Callable[[Sensitivity], None] = lambda _: None,
 ) -> tuple[Sensitivity, ...]:
-    """All products of a prepared `model` that can be quantized statically, the most sensitive first.
+    """All products and tables of a prepared `model` that can be quantized statically, the most sensitive first.
 
     `samples`, an array [N, ...] for each input, are what answers are compared on; `tell` hears of each as it is found.
     """
@@ -53,13 +59,24 @@ def sensitivities(
     expected = open_runner(model)(arrays)
     operators = {node.name: node.op_type for node in proto.graph.node}
     found = []
-    for name in quantizable(proto, ranges):
-        if operators[name] in PRODUCTS:
-            alone = quantized_graph(proto, ranges, [name], reduce_range=reduce_range)
-            answers = open_runner(alone.SerializeToString())(arrays)
-            found.append(Sensitivity(node=name, operator=operators[name], decibels=_worst(expected, answers)))
-            tell(found[-1])
+    for name, alone in _alone(proto, ranges, reduce_range=reduced_range(reduce_range)):
+        answers = open_runner(alone.SerializeToString())(arrays)
+        found.append(Sensitivity(node=name, operator=operators[name], decibels=_worst(expected, answers)))
+        tell(found[-1])
     return tuple(sorted(found, key=lambda one: one.decibels))
+
+
+def _alone(model: onnx.ModelProto, ranges: Ranges, *, reduce_range: bool) -> Iterator[tuple[str, onnx.ModelProto]]:
+    """Each node, and the graph in which it alone is quantized; of a table that several pick from, the first."""
+    operators = {node.name: node.op_type for node in model.graph.node}
+    for name in quantizable(model, ranges):
+        if operators[name] in PRODUCTS:
+            yield name, quantized_graph(model, ranges, [name], reduce_range=reduce_range)
+    for table, pickers in tables(model).items():
+        copied = onnx.ModelProto()
+        copied.CopyFrom(model)
+        quantize_tables(copied, [table])
+        yield pickers[0].name, copied
 
 
 def signal_to_noise(expected: NDArray[Any], found: NDArray[Any]) -> float:

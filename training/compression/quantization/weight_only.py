@@ -21,6 +21,7 @@ from training.compression.quantization.preparation import load_prepared
 from training.compression.quantization.quantized import Quantized, write_quantized
 from training.compression.quantization.quiet import quiet
 from training.compression.quantization.settings import WeightOnlySettings
+from training.compression.quantization.tables import quantize_tables, tables
 
 INTEGER_PRODUCTS = 4
 """The accuracy level by which activations are rounded to 8 bits, too, for the product."""
@@ -51,5 +52,6 @@ def weight_only(
     quantized: onnx.ModelProto = quantizer.model.model
     remaining = {node.name for node in quantized.graph.node}
     taken = {node.name for node in proto.graph.node if node.op_type == "MatMul" and node.name not in remaining}
+    taken |= quantize_tables(quantized, tables(proto, keep_float))
     others = {node.op_type: "only weights of MatMul nodes are quantized" for node in proto.graph.node}
     return write_quantized(model, target, quantized, method="weight-only", taken=taken, reasons={**others, **excluded})

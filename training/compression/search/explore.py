@@ -11,6 +11,8 @@ from typing import Literal, Protocol
 
 from training.compression.search.budget import Budget, gained
 from training.compression.search.design import FLOAT, Design, Network
+from training.compression.search.numbers import HALF, Numbers
+from training.compression.search.refinement import Refinement
 from training.compression.search.trial import Trial
 from training.runtime import Runtime
 
@@ -76,9 +78,12 @@ class Search:
 
     def _explore(self) -> None:
         self._try([Design()])
-        self._try([Design(numbers=numbers) for numbers in self.subject.numbers])
+        # 16-bit floats are only smaller.
+        methods = [one for one in self.subject.numbers if one != HALF or self.budget.objective == "size"]
+        self._try([Design(numbers=numbers) for numbers in methods])
         usual, *others = self.subject.runtimes
-        files = [FLOAT, *self._promising(lambda one: one.design.runtime == usual and one.design.numbers != FLOAT)[:1]]
+        Refinement(budget=self.budget, runtime=usual, trials=self.trials, attempt=self._try).run()
+        files = [FLOAT, *self._promising(usual)]
         self._try([Design(numbers=numbers, runtime=one) for one in others for numbers in files if _fits(numbers, one)])
         ways = self._ways()
         for route in self.subject.routes:
@@ -111,10 +116,15 @@ class Search:
         )
         return [usual, *(_way(one) for one in best[:WAYS])]
 
-    def _promising(self, condition: Callable[[Trial], bool]) -> Sequence[str]:
-        """The numbers of the trials of that condition, those that gain most first."""
-        found = [one for one in self.trials if not one.failed and condition(one)]
-        return [one.design.numbers for one in sorted(found, key=lambda one: -self._gain(one))]
+    def _promising(self, usual: Runtime) -> Sequence[str]:
+        """The integers that gain most by the `usual` runtime, and those that do within the budget.
+
+        What was reverted was by the times of that runtime, which mean nothing to another.
+        """
+        found = [one for one in self.trials if not one.failed and one.design.runtime == usual and _integers(one)]
+        ranked = sorted(found, key=lambda one: -self._gain(one))
+        within = [one for one in ranked if one.within(self.budget)]
+        return list(dict.fromkeys(one.design.numbers for one in (*ranked[:1], *within[:1])))
 
     def _gain(self, trial: Trial) -> float:
         return gained(trial.gain, self.budget.objective)
@@ -134,3 +144,8 @@ def _way(trial: Trial) -> tuple[str, Runtime]:
 def _fits(numbers: str, runtime: Runtime) -> bool:
     """Whether a precision means anything for these numbers: integers have theirs."""
     return numbers == FLOAT or runtime.precision == "f32"
+
+
+def _integers(trial: Trial) -> bool:
+    numbers = Numbers.of(trial.design.numbers)
+    return numbers.integer and not numbers.reverted

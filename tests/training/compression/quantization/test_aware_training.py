@@ -1,6 +1,5 @@
 """Quantization-aware training: what a network learns with is what the runtime computes, to the last code."""
 
-from collections.abc import Mapping
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -43,18 +42,20 @@ def seeded(network: type[nn.Module], *arguments: Any, **settings: Any) -> nn.Mod
     return network(*arguments, **settings)
 
 
-def codes(model: Path, samples: Tensors) -> Mapping[str, NDArray[Any]]:
-    """What every integer in a quantized file is for the samples, by the name of the float that it stands for.
+def codes(model: Path, samples: Tensors) -> tuple[list[NDArray[Any]], list[NDArray[Any]]]:
+    """What integers in a quantized file are for the samples: activations and weights, in the order of the graph.
 
-    As the file is written for the first two, and as the runtime's kernels give them for those between layers.
+    As the file is written for the first activation and the weights, as the runtime's kernels give them for the others.
     """
     told = onnx.load(model)
     inside = [node.output[0] for node in told.graph.node if node.op_type == "QuantizeLinear"]
     told.graph.output.extend(helper.make_tensor_value_info(name, TensorProto.UINT8, None) for name in inside)
     session = onnxruntime.InferenceSession(told.SerializeToString(), providers=["CPUExecutionProvider"])
     found = session.run(inside, dict(samples))
-    weights = {one.name: numpy_helper.to_array(one) for one in told.graph.initializer if one.name.endswith("quantized")}
-    return {**dict(zip(inside, found, strict=True)), **weights}
+    arrays = {one.name: numpy_helper.to_array(one) for one in told.graph.initializer}
+    sources = {node.output[0]: node.input[0] for node in told.graph.node if node.op_type == "DequantizeLinear"}
+    weights = [arrays[sources[node.input[1]]] for node in told.graph.node if node.op_type == "Conv"]
+    return found, weights
 
 
 def taught(network: nn.Module, samples: NDArray[np.float32], *, reduce_range: bool = True) -> Any:
@@ -112,12 +113,11 @@ def test_codes_are_those_of_the_runtime(settings: dict[str, Any], tmp_path: Path
     weights = [symmetric(network[at].weight, reduce_range=reduce_range).codes for at in (0, 2)]
 
     it = made_integers(network, IMAGES, tmp_path, reduce_range=reduce_range)
-    found = codes(tmp_path / "int8.onnx", it.samples)
-    (name,) = [name for name in found if "Relu" in name]
-    np.testing.assert_array_equal(found["x_QuantizeLinear_Output"], (given.codes + zeros[0]).numpy())
-    np.testing.assert_array_equal(found[name], (between.codes + zeros[1]).detach().numpy())
-    for at, expected in zip((0, 2), weights, strict=True):
-        np.testing.assert_array_equal(found[f"{at}.weight_quantized"], expected.detach().numpy())
+    found, in_file = codes(tmp_path / "int8.onnx", it.samples)
+    np.testing.assert_array_equal(found[0], (given.codes + zeros[0]).numpy())
+    np.testing.assert_array_equal(found[1], (between.codes + zeros[1]).detach().numpy())
+    for codes_in_file, expected in zip(in_file, weights, strict=True):
+        np.testing.assert_array_equal(codes_in_file, expected.detach().numpy())
 
 
 def test_training_learns_the_range_and_evaluation_keeps_it() -> None:

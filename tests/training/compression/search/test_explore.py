@@ -12,6 +12,7 @@ from training.compression.search.budget import Budget
 from training.compression.search.design import FLOAT, Design, Network
 from training.compression.search.explore import SHARES, Search
 from training.compression.search.front import choose, front
+from training.compression.search.numbers import Numbers
 from training.compression.search.trial import Trial
 from training.runtime import ONNX_RUNTIME, OPENVINO, OPENVINO_BF16
 
@@ -20,7 +21,8 @@ BUDGET = Budget(max_drop=0.01)
 
 def numbers_gain(design: Design) -> float:
     """Static integers double the speed, dynamic ones halve it, and a share of the network is as much faster."""
-    by = {FLOAT: 1.0, "static": 2.0, "dynamic": 0.5}[design.numbers]
+    numbers = Numbers.of(design.numbers)
+    by = {FLOAT: 1.0, "static": 2.0, "dynamic": 0.5}[numbers.method] * (0.5 if numbers.reverted else 1)
     return by / design.network.share
 
 
@@ -32,6 +34,7 @@ def test_what_costs_nothing_is_tried_first() -> None:
         Design(),
         Design(numbers="static"),
         Design(numbers="dynamic"),
+        Design(numbers="static_reverted"),
         Design(runtime=OPENVINO),
         Design(numbers="static", runtime=OPENVINO),
         Design(runtime=OPENVINO_BF16),

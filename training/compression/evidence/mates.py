@@ -1,0 +1,28 @@
+"""How far an answer moves with what else is in its batch: in a model with ranges of a whole batch it does."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from training.session import Tensors
+
+
+def influence(run: Callable[[Tensors], Tensors], inputs: Tensors) -> float:
+    """The largest change of an answer to one of `inputs` [N, ...] between all of them together and each alone.
+
+    Of floats it is a share of the largest answer in that output; of integers, which are classes or tokens, the share
+    of those that differ.
+    """
+    together = run(inputs)
+    rows = len(next(iter(inputs.values())))
+    alone = [run({name: array[at : at + 1] for name, array in inputs.items()}) for at in range(rows)]
+    return max(_change(np.concatenate([one[name] for one in alone]), answers) for name, answers in together.items())
+
+
+def _change(expected: NDArray[Any], found: NDArray[Any]) -> float:
+    if expected.dtype.kind != "f":
+        return float(np.mean(expected != found))
+    largest = float(np.abs(expected).max())
+    return float(np.abs(found - expected).max()) / largest if largest else 0.0
