@@ -4,7 +4,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType
+from types import MappingProxyType, ModuleType
 from typing import Any
 
 import numpy as np
@@ -70,7 +70,7 @@ class FileSpecimen:
     headline = "fidelity"
     smaller = False
     runtimes: Sequence[Runtime] = (ONNX_RUNTIME, OPENVINO, OPENVINO_BF16)
-    routes: Sequence[str] = ()
+    routes: Mapping[str, Sequence[str]] = MappingProxyType({})
     settings = EvaluateSettings(rounds=12, requests=24, batch_sizes=(1, 8))
     code: Sequence[ModuleType] = (sys.modules[__name__], imports, session, bootstrap)
 

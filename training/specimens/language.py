@@ -32,7 +32,7 @@ from training.specimens.specimen import Part
 from training.statistics import Values
 from training.steps.journal import Journal
 from training.steps.reading import Corpus, export, windows_of
-from training.steps.shrinking import ROUTES, Schooling, Shrinking
+from training.steps.shrinking import Schooling, Shrinking
 from training.steps.teaching import LOOP
 from training.stepwise import INPUTS, empty
 from training.text_generator import TextGenerator
@@ -68,7 +68,6 @@ class LanguageSpecimen:
     headline = "bits per byte"
     smaller = True
     runtimes: Sequence[Runtime] = (ONNX_RUNTIME,)
-    routes: Sequence[str] = ROUTES
     code: Sequence[ModuleType] = (sys.modules[__name__], language, stepwise, text_generator, language_report)
 
     def __init__(self, journal: Journal[LanguageRecipe], exported: Exported, *, end: float) -> None:
@@ -79,6 +78,11 @@ class LanguageSpecimen:
         self._configs: dict[Network, DecoderConfig] = {}
         schooling = _schooling(journal.recipe, exported.corpus)
         self._shrinking = Shrinking(journal, exported.learned.checkpoint, schooling, self._observe)
+
+    @property
+    def routes(self) -> Mapping[str, Sequence[str]]:
+        """See `Subject`."""
+        return self._shrinking.routes
 
     @property
     def settings(self) -> EvaluateSettings:
@@ -184,7 +188,7 @@ def _schooling(recipe: LanguageRecipe, corpus: Corpus) -> Schooling:
         task=recipe.task,
         batches=lambda size: windows_of(recipe, corpus, size=size),
         validation=windows.held_out(tokens.stream(corpus.validation), recipe.network.context),
-        fit=recipe.fit,
+        distil=recipe.distil,
         decides={"train": tokens.stream(corpus.train), "noise": recipe.noise},
         code=(*LOOP, data, networks, tasks),
     )

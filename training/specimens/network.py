@@ -30,9 +30,8 @@ from training.specimens.specimen import Part
 from training.steps.forming import Formed, export_all
 from training.steps.journal import Journal
 from training.steps.judging import first_rows, release_of
-from training.steps.shrinking import ROUTES, Schooling, Shrinking
+from training.steps.shrinking import Schooling, Shrinking
 from training.steps.teaching import lesson_of
-from training.tasks.task import Game
 from training.timing import EvaluateSettings, Predictor, predict
 
 CALIBRATED_ON = 512
@@ -55,9 +54,9 @@ class NetworkSpecimen:
         self._shrinking = Shrinking(journal, exported.learned.checkpoint, schooling, self._observe)
 
     @property
-    def routes(self) -> Sequence[str]:
-        """All, unless parts of the network learn against each other: nobody teaches one of those."""
-        return () if isinstance(self.journal.recipe.task, Game) else ROUTES
+    def routes(self) -> Mapping[str, Sequence[str]]:
+        """See `Subject`."""
+        return self._shrinking.routes
 
     @property
     def settings(self) -> EvaluateSettings:
@@ -152,7 +151,7 @@ def _schooling(recipe: NetworkRecipe, material: Material) -> Schooling:
         task=own.task,
         batches=batches,
         validation=dataset.validation,
-        fit=recipe.fit,
+        distil=recipe.distil,
         decides={"train": dataset.train, "validation": dataset.validation, "augment": list(recipe.augment)},
         code=own.code(recipe.problem),
     )

@@ -42,8 +42,8 @@ class Specimen(Protocol):
         ...
 
     @property
-    def routes(self) -> Sequence[str]:
-        """How smaller networks can be had; none where nothing can be learnt."""
+    def routes(self) -> Mapping[str, Sequence[str]]:
+        """How smaller networks can be had, and the remedies of each route; none where nothing can be learnt."""
         ...
 
     @property

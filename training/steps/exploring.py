@@ -88,9 +88,14 @@ class Exploration:
         self._files: dict[Design, Path] = {}
 
     @property
-    def routes(self) -> Sequence[str]:
+    def routes(self) -> Mapping[str, Sequence[str]]:
         """See `Subject`."""
         return self._specimen.routes
+
+    @property
+    def aware(self) -> bool:
+        """See `Subject`."""
+        return False
 
     @property
     def numbers(self) -> Sequence[str]:

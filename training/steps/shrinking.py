@@ -1,9 +1,10 @@
 """The steps that make smaller networks of a trained one: students, and the network pruned; both learn from it."""
 
+import math
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -12,50 +13,66 @@ import msgspec
 import torch
 from torch import nn
 
+from service.errors import SettingsError
 from training import checkpoint, fit
 from training.compression import distillation, pruning
-from training.compression.distillation.exercise import exercise
-from training.compression.distillation.settings import DistilSettings
+from training.compression.distillation.answers import teachable
+from training.compression.distillation.exercise import Exercise, exercise
+from training.compression.distillation.settings import DistilSettings, HintSettings
 from training.compression.distillation.student import inherit, student_of
-from training.compression.pruning.allocation import Rules
+from training.compression.pruning.allocation import Ranking, suited
 from training.compression.pruning.catalogue import units_of
+from training.compression.pruning.contest import Cut, cut
 from training.compression.pruning.cost import Cost, Ledger, counts_of, measure
-from training.compression.pruning.importance import BATCH, estimate
-from training.compression.pruning.narrowing import prune
-from training.compression.search.design import TEACHER, Network
-from training.compression.search.explore import SHARES
-from training.data.batches import Batch, Epochs
+from training.compression.pruning.importance import BATCH
+from training.compression.search.design import Network
+from training.data.batches import Batch, Epochs, sample
 from training.data.split import Split
 from training.durable import put
 from training.fitted import Epoch
 from training.network_report import NetworkFacts
 from training.networks.catalogue import build, kind_of
-from training.optimization.settings import FitSettings
 from training.steps import fitting
 from training.steps.fitting import NETWORK
 from training.steps.journal import Journal
 from training.steps.teaching import FACTS
-from training.tasks.task import Task
+from training.tasks.task import LOSS, Game, Task
 
-STUDENT, PRUNED = "student", "pruned"
-ROUTES = (PRUNED, STUDENT)
+PRUNED, SHALLOW, STUDENT = "pruned", "shallow", "student"
+RANKINGS: Mapping[str, Sequence[Ranking]] = {PRUNED: ("global", "layer"), SHALLOW: ("depth",)}
+"""By what a network is cut, by route; of several the one that loses least."""
+HINTED, ASSISTED, GRADUAL = "hinted", "assisted", "gradual"
 SHOWN = 512
-"""Training inputs that importance is estimated on."""
+"""Training inputs that importance is estimated on, and validation inputs that cuts are compared by."""
+HINT_WEIGHT = 0.3
+"""What did best for students of `digits-cnn`; see `distillation.chain`."""
+ATTENTIVE = {"decoder", "encoder"}
+"""Kinds of networks whose tokens look at each other."""
+TOLD = "cut.json"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Schooling:
-    """How the trained network learnt, and smaller ones do: the `task`, `batches` by how many inputs one has, and `fit`.
+    """How the trained network learnt, and by what smaller ones do: the `task`, `batches` by how many inputs one has.
 
-    `decides` is what else a fit depends on, for the key of a step, and `code` the modules.
+    `distil` says how they learn from the trained one. `decides` is what else a fit depends on, for the key of a step,
+    and `code` the modules.
     """
 
     task: Task
     batches: Callable[[int], Epochs]
     validation: Split
-    fit: FitSettings
+    distil: DistilSettings
     decides: Mapping[str, Any]
     code: Sequence[ModuleType]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lineage:
+    """A network is cut out of the one `above` it, or begins with its weights; the `teacher` teaches it."""
+
+    above: Network
+    teacher: Network
 
 
 class Shrinking:
@@ -68,44 +85,61 @@ class Shrinking:
         self._teacher = teacher
         self._schooling = schooling
         self._observer = observer
+        self._known: dict[Network, Path] = {Network(): teacher}
+
+    @property
+    def routes(self) -> Mapping[str, Sequence[str]]:
+        """How its network can be made smaller, with the remedies of each route; see `Subject`.
+
+        Who learns in a game isn't taught: it is cut, and plays on.
+        """
+        settings = self._schooling.distil
+        if isinstance(self._schooling.task, Game):
+            return {PRUNED: ()}
+        try:
+            layers = sum(bool(one.layer) for one in units_of(self._network(Network()).config))
+        except SettingsError:  # whose units aren't known: it is tried, so that the reason is told
+            return {PRUNED: ()}
+        able = not settings.hints and settings.fit.acceleration in {"auto", "none", "mixed"}
+        hinted = (HINTED,) if able and teachable(self._schooling.task) else ()
+        cuts = {route: (*hinted, GRADUAL) for route in RANKINGS if route != SHALLOW or layers > 1}
+        return {**cuts, STUDENT: (*hinted, ASSISTED)}
 
     def learned(self, network: Network) -> Path:
         """The checkpoint of a smaller network, taught by the teacher. Raises SettingsError if there is none so small.
 
         And Diverged, and what the observer raises.
         """
-        if network.route == TEACHER:
-            return self._teacher
+        if network not in self._known:
+            lineage = _lineage(network)
+            above, teacher = self.learned(lineage.above), self.learned(lineage.teacher)
+            self._known[network] = self._learn(network, above, teacher)
+        return self._known[network]
+
+    def _learn(self, network: Network, above: Path, teacher: Path) -> Path:
         schooling, recipe = self._schooling, self._journal.recipe
-        settings = DistilSettings(fit=schooling.fit)
-        above = self.learned(_above(network))
+        settings = self._settings(network)
 
         def action(folder: Path) -> None:
             start = time.perf_counter()
             torch.set_num_threads(recipe.threads)
-            student = self._smaller(network, checkpoint.load_network(above, nn.Module))
-            given = exercise(
-                schooling.task,
-                student=student,
-                teacher=checkpoint.load_network(self._teacher, nn.Module),
-                settings=settings,
-                inputs=schooling.validation.inputs,
-                seed=recipe.seed,
-            )
-            batches = schooling.batches(schooling.fit.batch_size)
-            taught = fit.Fit(given.network, given.task, batches, schooling.validation, schooling.fit)
-            fitting.keep(folder, student, taught.run(folder, self._journal.console, observer=self._observer))
+            made = self._smaller(network, checkpoint.load_network(above, nn.Module), folder)
+            given = self.exercise(made, teacher, settings)
+            batches = schooling.batches(settings.fit.batch_size)
+            taught = fit.Fit(given.network, given.task, batches, schooling.validation, settings.fit)
+            fitting.keep(folder, made, taught.run(folder, self._journal.console, observer=self._observer))
             facts = NetworkFacts(
-                kind=kind_of(student.config),
-                config=asdict(student.config),
-                parameters=sum(weights.numel() for weights in student.parameters()),
+                kind=kind_of(made.config),
+                config=asdict(made.config),
+                parameters=sum(weights.numel() for weights in made.parameters()),
                 seconds=time.perf_counter() - start,
             )
             put(folder / FACTS, msgspec.json.format(msgspec.json.encode(facts, order="sorted"), indent=1))
 
         inputs = {
             **schooling.decides,
-            "teacher": self._teacher,
+            "whole": self._teacher,
+            "teacher": teacher,
             "above": above,
             "route": network.route,
             "share": network.share,
@@ -118,17 +152,75 @@ class Shrinking:
         self._journal.do(network.name, inputs, code, action, lambda: self._told(network))
         return self._journal.path(network.name, NETWORK)
 
-    def _smaller(self, network: Network, above: Any) -> Any:
+    def exercise(self, student: nn.Module, teacher: Path, settings: DistilSettings) -> Exercise:
+        """How `student` learns from the network in the checkpoint `teacher`; alone where answers aren't compared."""
+        schooling = self._schooling
+        if not teachable(schooling.task):
+            return Exercise(network=student, task=schooling.task)
+        return exercise(
+            schooling.task,
+            student=student,
+            teacher=checkpoint.load_network(teacher, nn.Module),
+            settings=settings,
+            inputs=schooling.validation.inputs,
+            seed=self._journal.recipe.seed,
+        )
+
+    def _settings(self, network: Network) -> DistilSettings:
+        settings = self._schooling.distil
+        if network.remedy != HINTED:
+            return settings
+        attentive = kind_of(self._network(Network()).config) in ATTENTIVE
+        hint = HintSettings(kind="relations" if attentive else "features", weight=HINT_WEIGHT)
+        return replace(settings, hints=(hint,))
+
+    def _smaller(self, network: Network, above: Any, folder: Path) -> Any:
         """The network before it learns: with the weights it can take over of the one `above` it."""
-        seed = self._journal.recipe.seed
         if network.route == STUDENT:
-            student = build(student_of(above.config, network.share, lambda one: self._adds(build(one, seed))), seed)
+            student = build(self._student(network), self._journal.recipe.seed)
             inherit(student, above)
             return student
-        whole = self._cost(self._ledger(checkpoint.load_network(self._teacher, nn.Module)))
+        ledger = self._ledger(self._network(Network()))
+        whole = self._cost(ledger)
         limit = Cost(multiply_adds=round(whole.multiply_adds * network.share), parameters=whole.parameters)
-        found = estimate(above, "taylor", task=self._schooling.task, batches=self._few)
-        return prune(above, found, ledger=self._ledger(above), limit=limit, rules=Rules())
+        made = self._cut(above, limit, RANKINGS[network.route])
+        if not (left := self._cost(self._ledger(made.network))).fits(limit):
+            raise SettingsError(f"{network.name}: {left} are left where no more can be cut, asked are {limit}")
+        told = {"importance": made.importance, "ranking": made.ranking, "loss": made.loss}
+        put(folder / TOLD, msgspec.json.encode(told))
+        return made.network
+
+    def _cut(self, above: Any, limit: Cost, rankings: Sequence[Ranking]) -> Cut:
+        schooling = self._schooling
+        validation = schooling.validation
+        few = validation.take(sample(len(validation), SHOWN, self._journal.recipe.seed))
+        return cut(
+            above,
+            ledger=self._ledger(above),
+            limit=limit,
+            multiple=suited(units_of(above.config)),
+            rankings=rankings,
+            task=schooling.task,
+            batches=self._few,
+            loss=lambda one: fit.assess(one, schooling.task, few)[LOSS],
+        )
+
+    def _student(self, network: Network) -> Any:
+        """The config of a student. Raises SettingsError if that of a neighbour comes to the same."""
+        teacher, seed = self._network(Network()).config, self._journal.recipe.seed
+        prices: dict[Any, int] = {}
+
+        def price(config: Any) -> float:
+            if config not in prices:
+                prices[config] = self._cost(self._ledger(build(config, seed))).multiply_adds
+            return prices[config]
+
+        found = student_of(teacher, network.share, price, shallow=True)
+        between = (network.smaller,) if network.between and network.smaller is not None else ()
+        for other in (network.larger, *between):
+            if other.route == STUDENT and student_of(teacher, other.share, price, shallow=True) == found:
+                raise SettingsError(f"{network.name}: would be the same network as {other.name}")
+        return found
 
     def _few(self) -> list[Batch]:
         """The first inputs of the first epoch, in small batches."""
@@ -139,25 +231,43 @@ class Shrinking:
                 break
         return batches
 
+    def _network(self, network: Network) -> Any:
+        return checkpoint.load_network(self._known[network], nn.Module)
+
     def _ledger(self, network: Any) -> Ledger:
-        shown = torch.from_numpy(self._schooling.validation.inputs[:1])
+        if isinstance(self._schooling.task, Game):
+            shown = torch.zeros((1, network.config.code))
+        else:
+            shown = torch.from_numpy(self._schooling.validation.inputs[:1])
         return measure(network, units_of(network.config), lambda one: one(shown))
 
     def _cost(self, ledger: Ledger) -> Cost:
         return ledger.cost(counts_of(ledger.units))
 
-    def _adds(self, network: nn.Module) -> float:
-        return self._cost(self._ledger(network)).multiply_adds
-
     def _told(self, network: Network) -> str:
         found = fitting.history(self._journal, network.name)
         figures = ", ".join(f"{name} {value:.4g}" for name, value in found.epochs[found.best].validation.items())
-        return fitting.summary(found, f"validation {figures}")
+        told = fitting.summary(found, f"validation {figures}", game=isinstance(self._schooling.task, Game))
+        path = self._journal.path(network.name, TOLD)
+        if not path.exists():
+            return told
+        made = msgspec.json.decode(path.read_bytes())
+        return f"cut by {made['importance']}, {made['ranking']}, to a loss of {made['loss']:.4g}; {told}"
 
 
-def _above(network: Network) -> Network:
-    """What a network begins with: the teacher, or, if it is pruned, the next larger one that is pruned."""
-    larger = [share for share in SHARES if share > network.share]
-    if network.route == STUDENT or not larger:
-        return Network()
-    return Network(route=network.route, share=min(larger))
+def _lineage(network: Network) -> Lineage:
+    """Students begin with weights of who teaches them, pruned networks with those of the next larger one.
+
+    A remedy begins where what is usual does; if pruning is to be gradual, there is one more network between.
+    Raises SettingsError where no larger student could assist.
+    """
+    usual = replace(network, remedy="")
+    larger = usual.larger
+    if network.route != STUDENT:
+        halfway = replace(usual, share=round(math.sqrt(larger.share * network.share), 2))
+        return Lineage(above=halfway if network.remedy == GRADUAL else larger, teacher=Network())
+    if network.remedy != ASSISTED:
+        return Lineage(above=Network(), teacher=Network())
+    if larger == Network():
+        raise SettingsError(f"{network.name}: there is no larger student to assist")
+    return Lineage(above=larger, teacher=larger)

@@ -1,6 +1,6 @@
 """A subject whose variants are worth what a formula says."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from training.compression.search.design import FLOAT, Design
@@ -16,7 +16,8 @@ class DoubleSubject:
 
     lost: Callable[[Design], float]
     faster: Callable[[Design], float]
-    routes: Sequence[str] = ("student",)
+    routes: Mapping[str, Sequence[str]] = field(default_factory=lambda: {"student": ()})
+    aware: bool = False
     numbers: Sequence[str] = ("static", "dynamic")
     runtimes: Sequence[Runtime] = (ONNX_RUNTIME, OPENVINO, OPENVINO_BF16)
     failing: Callable[[Design], bool] = lambda _: False
