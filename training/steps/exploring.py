@@ -21,6 +21,7 @@ from training import publish as publishing
 from training.comparison import difference as differing
 from training.comparison import verdict
 from training.compression import quantization
+from training.compression.quantization.aware_training import with_learnt
 from training.compression.quantization.calibration import calibrate
 from training.compression.quantization.dynamic import dynamic
 from training.compression.quantization.preparation import prepare
@@ -28,7 +29,7 @@ from training.compression.quantization.settings import CalibrationSettings, Weig
 from training.compression.quantization.static import static
 from training.compression.quantization.weight_only import weight_only
 from training.compression.search.budget import drop
-from training.compression.search.design import FLOAT, Design
+from training.compression.search.design import AWARE, FLOAT, Design
 from training.compression.search.explore import TimeUp
 from training.compression.search.trial import Trial
 from training.compression_report import Tested
@@ -94,8 +95,8 @@ class Exploration:
 
     @property
     def aware(self) -> bool:
-        """See `Subject`."""
-        return False
+        """See `Subject`; what has no products has no integers that anything could be trained for."""
+        return self._specimen.aware and bool(graph.operators_in(self._file(Design())) & PRODUCTS)
 
     @property
     def numbers(self) -> Sequence[str]:
@@ -146,9 +147,28 @@ class Exploration:
         if (known := replace(design, runtime=ONNX_RUNTIME)) not in self._files:
             if known.numbers == FLOAT:
                 self._files[known] = self._specimen.floating(known.network)
+            elif known.numbers == AWARE:
+                self._files[known] = self._learnt(known)
             else:
                 self._files[known] = self._quantized(known, self._file(replace(known, numbers=FLOAT)))
         return self._files[known]
+
+    def _learnt(self, design: Design) -> Path:
+        """The integers that a network was trained for."""
+        learnt, samples = self._specimen.integers(design.network), self._specimen.samples()
+
+        def action(folder: Path) -> None:
+            with tempfile.TemporaryDirectory() as scratch:
+                prepared = Path(scratch) / MODEL
+                prepare(learnt.model, prepared)
+                ranges = calibrate(prepared, samples, CalibrationSettings(), cache=self._journal.folder / CACHE)
+                static(prepared, folder / MODEL, with_learnt(ranges, learnt.ranges, prepared))
+
+        path = self._journal.path(design.name, MODEL)
+        inputs = {"model": learnt.model, "ranges": learnt.ranges, **samples}
+        code = (sys.modules[__name__], quantization, graph, session)
+        self._journal.do(design.name, inputs, code, action, lambda: f"{path.stat().st_size / 1e6:.2f} MB")
+        return path
 
     def _quantized(self, design: Design, source: Path) -> Path:
         samples, numbers, step = self._specimen.samples(), design.numbers, design.name

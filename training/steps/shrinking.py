@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 import torch
 from torch import nn
+from torch.nn import functional
 
 from service.errors import SettingsError
 from training import checkpoint, fit
@@ -81,29 +82,16 @@ class Shrinking:
     def __init__(
         self, journal: Journal[Any], teacher: Path, schooling: Schooling, observer: Callable[[Epoch], None]
     ) -> None:
-        self._journal = journal
+        self.journal = journal
         self._teacher = teacher
-        self._schooling = schooling
-        self._observer = observer
+        self.schooling = schooling
+        self.observer = observer
         self._known: dict[Network, Path] = {Network(): teacher}
 
     @property
     def routes(self) -> Mapping[str, Sequence[str]]:
-        """How its network can be made smaller, with the remedies of each route; see `Subject`.
-
-        Who learns in a game isn't taught: it is cut, and plays on.
-        """
-        settings = self._schooling.distil
-        if isinstance(self._schooling.task, Game):
-            return {PRUNED: ()}
-        try:
-            layers = sum(bool(one.layer) for one in units_of(self._network(Network()).config))
-        except SettingsError:  # whose units aren't known: it is tried, so that the reason is told
-            return {PRUNED: ()}
-        able = not settings.hints and settings.fit.acceleration in {"auto", "none", "mixed"}
-        hinted = (HINTED,) if able and teachable(self._schooling.task) else ()
-        cuts = {route: (*hinted, GRADUAL) for route in RANKINGS if route != SHALLOW or layers > 1}
-        return {**cuts, STUDENT: (*hinted, ASSISTED)}
+        """See `routes_of`."""
+        return routes_of(self._network(Network()).config, self.schooling.task, self.schooling.distil)
 
     def learned(self, network: Network) -> Path:
         """The checkpoint of a smaller network, taught by the teacher. Raises SettingsError if there is none so small.
@@ -117,7 +105,7 @@ class Shrinking:
         return self._known[network]
 
     def _learn(self, network: Network, above: Path, teacher: Path) -> Path:
-        schooling, recipe = self._schooling, self._journal.recipe
+        schooling, recipe = self.schooling, self.journal.recipe
         settings = self._settings(network)
 
         def action(folder: Path) -> None:
@@ -127,7 +115,7 @@ class Shrinking:
             given = self.exercise(made, teacher, settings)
             batches = schooling.batches(settings.fit.batch_size)
             taught = fit.Fit(given.network, given.task, batches, schooling.validation, settings.fit)
-            fitting.keep(folder, made, taught.run(folder, self._journal.console, observer=self._observer))
+            fitting.keep(folder, made, taught.run(folder, self.journal.console, observer=self.observer))
             facts = NetworkFacts(
                 kind=kind_of(made.config),
                 config=asdict(made.config),
@@ -149,12 +137,12 @@ class Shrinking:
             "distil": settings,
         }
         code = (sys.modules[__name__], distillation, pruning, *schooling.code)
-        self._journal.do(network.name, inputs, code, action, lambda: self._told(network))
-        return self._journal.path(network.name, NETWORK)
+        self.journal.do(network.name, inputs, code, action, lambda: self._told(network))
+        return self.journal.path(network.name, NETWORK)
 
     def exercise(self, student: nn.Module, teacher: Path, settings: DistilSettings) -> Exercise:
         """How `student` learns from the network in the checkpoint `teacher`; alone where answers aren't compared."""
-        schooling = self._schooling
+        schooling = self.schooling
         if not teachable(schooling.task):
             return Exercise(network=student, task=schooling.task)
         return exercise(
@@ -163,11 +151,11 @@ class Shrinking:
             teacher=checkpoint.load_network(teacher, nn.Module),
             settings=settings,
             inputs=schooling.validation.inputs,
-            seed=self._journal.recipe.seed,
+            seed=self.journal.recipe.seed,
         )
 
     def _settings(self, network: Network) -> DistilSettings:
-        settings = self._schooling.distil
+        settings = self.schooling.distil
         if network.remedy != HINTED:
             return settings
         attentive = kind_of(self._network(Network()).config) in ATTENTIVE
@@ -177,13 +165,15 @@ class Shrinking:
     def _smaller(self, network: Network, above: Any, folder: Path) -> Any:
         """The network before it learns: with the weights it can take over of the one `above` it."""
         if network.route == STUDENT:
-            student = build(self._student(network), self._journal.recipe.seed)
+            student = build(self._student(network), self.journal.recipe.seed)
             inherit(student, above)
             return student
         ledger = self._ledger(self._network(Network()))
         whole = self._cost(ledger)
         limit = Cost(multiply_adds=round(whole.multiply_adds * network.share), parameters=whole.parameters)
-        made = self._cut(above, limit, RANKINGS[network.route])
+        rankings = RANKINGS[network.route]
+        # A player who costs nothing later isn't cut where units are ranked by what they save.
+        made = self._cut(above, limit, rankings[:1] if isinstance(self.schooling.task, Game) else rankings)
         if not (left := self._cost(self._ledger(made.network))).fits(limit):
             raise SettingsError(f"{network.name}: {left} are left where no more can be cut, asked are {limit}")
         told = {"importance": made.importance, "ranking": made.ranking, "loss": made.loss}
@@ -191,9 +181,7 @@ class Shrinking:
         return made.network
 
     def _cut(self, above: Any, limit: Cost, rankings: Sequence[Ranking]) -> Cut:
-        schooling = self._schooling
-        validation = schooling.validation
-        few = validation.take(sample(len(validation), SHOWN, self._journal.recipe.seed))
+        schooling = self.schooling
         return cut(
             above,
             ledger=self._ledger(above),
@@ -202,12 +190,29 @@ class Shrinking:
             rankings=rankings,
             task=schooling.task,
             batches=self._few,
-            loss=lambda one: fit.assess(one, schooling.task, few)[LOSS],
+            loss=self._loss(above),
         )
+
+    def _loss(self, above: Any) -> Callable[[nn.Module], float]:
+        """What cuts of a network are compared by: the validation loss.
+
+        That of a game says nothing of one player: there it is how far what is made of noise is from what was made.
+        """
+        task, validation, seed = self.schooling.task, self.schooling.validation, self.journal.recipe.seed
+        if not isinstance(task, Game):
+            few = validation.take(sample(len(validation), SHOWN, seed))
+            return lambda one: fit.assess(one, task, few)[LOSS]
+        noise = torch.randn((SHOWN, above.config.code), generator=torch.Generator().manual_seed(seed))
+
+        def apart(one: nn.Module) -> float:
+            with torch.inference_mode():
+                return float(functional.mse_loss(one.eval()(noise), above.eval()(noise)))
+
+        return apart
 
     def _student(self, network: Network) -> Any:
         """The config of a student. Raises SettingsError if that of a neighbour comes to the same."""
-        teacher, seed = self._network(Network()).config, self._journal.recipe.seed
+        teacher, seed = self._network(Network()).config, self.journal.recipe.seed
         prices: dict[Any, int] = {}
 
         def price(config: Any) -> float:
@@ -225,7 +230,7 @@ class Shrinking:
     def _few(self) -> list[Batch]:
         """The first inputs of the first epoch, in small batches."""
         batches = []
-        for batch in self._schooling.batches(BATCH).epoch(0):
+        for batch in self.schooling.batches(BATCH).epoch(0):
             batches.append(batch)
             if len(batches) * BATCH >= SHOWN:
                 break
@@ -235,24 +240,41 @@ class Shrinking:
         return checkpoint.load_network(self._known[network], nn.Module)
 
     def _ledger(self, network: Any) -> Ledger:
-        if isinstance(self._schooling.task, Game):
+        if isinstance(self.schooling.task, Game):
             shown = torch.zeros((1, network.config.code))
         else:
-            shown = torch.from_numpy(self._schooling.validation.inputs[:1])
+            shown = torch.from_numpy(self.schooling.validation.inputs[:1])
         return measure(network, units_of(network.config), lambda one: one(shown))
 
     def _cost(self, ledger: Ledger) -> Cost:
         return ledger.cost(counts_of(ledger.units))
 
     def _told(self, network: Network) -> str:
-        found = fitting.history(self._journal, network.name)
+        found = fitting.history(self.journal, network.name)
         figures = ", ".join(f"{name} {value:.4g}" for name, value in found.epochs[found.best].validation.items())
-        told = fitting.summary(found, f"validation {figures}", game=isinstance(self._schooling.task, Game))
-        path = self._journal.path(network.name, TOLD)
+        told = fitting.summary(found, f"validation {figures}", game=isinstance(self.schooling.task, Game))
+        path = self.journal.path(network.name, TOLD)
         if not path.exists():
             return told
         made = msgspec.json.decode(path.read_bytes())
         return f"cut by {made['importance']}, {made['ranking']}, to a loss of {made['loss']:.4g}; {told}"
+
+
+def routes_of(config: Any, task: Task, distil: DistilSettings) -> Mapping[str, Sequence[str]]:
+    """How a network of this `config` can be made smaller, with the remedies of each route; see `Subject`.
+
+    Layers go first where there are several. Who learns in a game isn't taught: it is cut, and plays on.
+    """
+    if isinstance(task, Game):
+        return {PRUNED: ()}
+    try:
+        layers = sum(bool(one.layer) for one in units_of(config))
+    except SettingsError:  # nothing is known of it, which is told when it is tried
+        return {PRUNED: ()}
+    shown = distil.fit.acceleration not in {"compiled", "both"}
+    hinted = (HINTED,) if shown and not distil.hints and teachable(task) else ()
+    cuts = {route: (*hinted, GRADUAL) for route in RANKINGS if route != SHALLOW or layers > 1}
+    return {**cuts, STUDENT: (*hinted, ASSISTED)}
 
 
 def _lineage(network: Network) -> Lineage:
