@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+import yaml
 from rich.console import Console
 from torch import nn
 
@@ -22,7 +23,7 @@ from training.networks.encoder import EncoderConfig
 from training.networks.gan import GANConfig
 from training.networks.variational import VariationalConfig
 from training.optimization.settings import FitSettings
-from training.recipe import load_any
+from training.recipe import RECIPES, load_any
 from training.session import open_model
 from training.specimens.network import NetworkSpecimen
 from training.steps.exploring import Exploration
@@ -34,7 +35,7 @@ from training.tasks.variational import Variational
 
 ALL = {
     "pruned": ("hinted", "gradual"),
-    "shallow": ("hinted", "gradual"),
+    "shallow": ("hinted", "assisted"),
     "student": ("hinted", "assisted"),
 }
 
@@ -68,7 +69,7 @@ def digits(tmp_path_factory: pytest.TempPathFactory) -> Recipe:
     return Recipe("digits-mlp", tmp_path_factory.mktemp("digits"))
 
 
-@pytest.mark.parametrize("route", ["pruned", "student"])
+@pytest.mark.parametrize("route", ["pruned", "shallow"])
 def test_networks_take_the_share_that_is_asked(route: str, digits: Recipe) -> None:
     """At most that, or for a student about that."""
     whole = digits.multiply_adds(Network())
@@ -81,9 +82,9 @@ def test_networks_take_the_share_that_is_asked(route: str, digits: Recipe) -> No
 def test_remedies_learn_the_same_network_in_other_ways(digits: Recipe) -> None:
     """By hints, from a larger student, and from a network that was cut by less before."""
     for route, remedy, beside in (
-        ("student", "hinted", "student50"),
-        ("student", "assisted", "student50"),
-        ("pruned", "hinted", "pruned50"),
+        ("shallow", "hinted", "shallow25"),
+        ("shallow", "assisted", "shallow50"),
+        ("pruned", "hinted", "pruned25"),
         ("pruned", "gradual", "pruned35"),
     ):
         one = Network(route=route, share=0.25, remedy=remedy)
@@ -93,8 +94,10 @@ def test_remedies_learn_the_same_network_in_other_ways(digits: Recipe) -> None:
         assert digits.journal.path(beside, "network.safetensors").exists()
 
 
-def test_students_that_can_not_be_are_refused(digits: Recipe) -> None:
-    """There is nobody between the teacher and the largest; far down there are no two sizes more."""
+def test_networks_that_can_not_be_are_refused(digits: Recipe) -> None:
+    """Who is the same as another, or has nobody between itself and the teacher; or so small that nothing is left."""
+    with pytest.raises(SettingsError, match="student50: would be the same network as shallow50"):
+        digits.specimen.floating(Network(route="student", share=0.5))
     with pytest.raises(SettingsError, match="student50-assisted: there is no larger student to assist"):
         digits.specimen.floating(Network(route="student", share=0.5, remedy="assisted"))
     with pytest.raises(SettingsError, match=r"pruned0_01: .* multiplications .* are left where no more can be cut"):
@@ -128,6 +131,17 @@ def test_a_generator_is_cut_and_plays_on(tmp_path: Path) -> None:
     noise = np.zeros((2, cut.config.code), np.float32)
     file = it.specimen.floating(Network(route="pruned", share=0.5))
     assert (2, 1, 16, 16) == open_model(file)({"noise": noise})["image"].shape
+
+
+def test_students_are_of_two_shapes(tmp_path: Path) -> None:
+    """One with fewer layers, one with narrower ones."""
+    settings = yaml.safe_load((RECIPES / "code-tags.yaml").read_text())
+    settings["profiles"]["tiny"]["network"] = {"layers": 2, "width": 32}
+    (tmp_path / "two.yaml").write_text(yaml.safe_dump(settings))
+    it = Recipe(str(tmp_path / "two.yaml"), tmp_path)
+    shallow, narrow = (it.made(Network(route=route, share=0.25)).config for route in ("shallow", "student"))
+    assert (1, 2) == (shallow.layers, narrow.layers)
+    assert shallow.width > narrow.width
 
 
 def test_routes_are_those_that_the_network_has() -> None:

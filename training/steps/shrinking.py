@@ -20,7 +20,7 @@ from training.compression import distillation, pruning
 from training.compression.distillation.answers import teachable
 from training.compression.distillation.exercise import Exercise, exercise
 from training.compression.distillation.settings import DistilSettings, HintSettings
-from training.compression.distillation.student import inherit, student_of
+from training.compression.distillation.student import SHARES, inherit, smaller, student_of
 from training.compression.pruning.allocation import Ranking, suited
 from training.compression.pruning.catalogue import units_of
 from training.compression.pruning.contest import Cut, cut
@@ -40,8 +40,8 @@ from training.steps.teaching import FACTS
 from training.tasks.task import LOSS, Game, Task
 
 PRUNED, SHALLOW, STUDENT = "pruned", "shallow", "student"
-RANKINGS: Mapping[str, Sequence[Ranking]] = {PRUNED: ("global", "layer"), SHALLOW: ("depth",)}
-"""By what a network is cut, by route; of several the one that loses least."""
+"""Cut, as Taylor or another measure says; a student with fewer layers, and one with narrower ones."""
+RANKINGS: Sequence[Ranking] = ("global", "layer")
 HINTED, ASSISTED, GRADUAL = "hinted", "assisted", "gradual"
 SHOWN = 512
 """Training inputs that importance is estimated on, and validation inputs that cuts are compared by."""
@@ -164,16 +164,15 @@ class Shrinking:
 
     def _smaller(self, network: Network, above: Any, folder: Path) -> Any:
         """The network before it learns: with the weights it can take over of the one `above` it."""
-        if network.route == STUDENT:
+        if network.route != PRUNED:
             student = build(self._student(network), self.journal.recipe.seed)
             inherit(student, above)
             return student
         ledger = self._ledger(self._network(Network()))
         whole = self._cost(ledger)
         limit = Cost(multiply_adds=round(whole.multiply_adds * network.share), parameters=whole.parameters)
-        rankings = RANKINGS[network.route]
         # A player who costs nothing later isn't cut where units are ranked by what they save.
-        made = self._cut(above, limit, rankings[:1] if isinstance(self.schooling.task, Game) else rankings)
+        made = self._cut(above, limit, RANKINGS[:1] if isinstance(self.schooling.task, Game) else RANKINGS)
         if not (left := self._cost(self._ledger(made.network))).fits(limit):
             raise SettingsError(f"{network.name}: {left} are left where no more can be cut, asked are {limit}")
         told = {"importance": made.importance, "ranking": made.ranking, "loss": made.loss}
@@ -211,7 +210,7 @@ class Shrinking:
         return apart
 
     def _student(self, network: Network) -> Any:
-        """The config of a student. Raises SettingsError if that of a neighbour comes to the same."""
+        """The config of a student. Raises SettingsError if that of one beside it comes to the same."""
         teacher, seed = self._network(Network()).config, self.journal.recipe.seed
         prices: dict[Any, int] = {}
 
@@ -220,10 +219,14 @@ class Shrinking:
                 prices[config] = self._cost(self._ledger(build(config, seed))).multiply_adds
             return prices[config]
 
-        found = student_of(teacher, network.share, price, shallow=True)
-        between = (network.smaller,) if network.between and network.smaller is not None else ()
-        for other in (network.larger, *between):
-            if other.route == STUDENT and student_of(teacher, other.share, price, shallow=True) == found:
+        def config(one: Network) -> Any:
+            return student_of(teacher, one.share, price, shallow=one.route == SHALLOW)
+
+        found, usual = config(network), replace(network, remedy="")
+        others = [usual.larger, *([usual.smaller] if usual.between else [])]
+        others += [replace(usual, route=SHALLOW)] if SHALLOW in self.routes and usual.route == STUDENT else []
+        for other in others:
+            if other is not None and other != Network() and config(other) == found:
                 raise SettingsError(f"{network.name}: would be the same network as {other.name}")
         return found
 
@@ -263,18 +266,18 @@ class Shrinking:
 def routes_of(config: Any, task: Task, distil: DistilSettings) -> Mapping[str, Sequence[str]]:
     """How a network of this `config` can be made smaller, with the remedies of each route; see `Subject`.
 
-    Layers go first where there are several. Who learns in a game isn't taught: it is cut, and plays on.
+    Who learns in a game isn't taught: it is cut, and plays on.
     """
     if isinstance(task, Game):
         return {PRUNED: ()}
     try:
-        layers = sum(bool(one.layer) for one in units_of(config))
+        units_of(config)
+        students = (STUDENT,) if smaller(config, depth=min(SHARES)) == config else (SHALLOW, STUDENT)
     except SettingsError:  # nothing is known of it, which is told when it is tried
         return {PRUNED: ()}
     shown = distil.fit.acceleration not in {"compiled", "both"}
     hinted = (HINTED,) if shown and not distil.hints and teachable(task) else ()
-    cuts = {route: (*hinted, GRADUAL) for route in RANKINGS if route != SHALLOW or layers > 1}
-    return {**cuts, STUDENT: (*hinted, ASSISTED)}
+    return {PRUNED: (*hinted, GRADUAL), **dict.fromkeys(students, (*hinted, ASSISTED))}
 
 
 def _lineage(network: Network) -> Lineage:
@@ -285,7 +288,7 @@ def _lineage(network: Network) -> Lineage:
     """
     usual = replace(network, remedy="")
     larger = usual.larger
-    if network.route != STUDENT:
+    if network.route == PRUNED:
         halfway = replace(usual, share=round(math.sqrt(larger.share * network.share), 2))
         return Lineage(above=halfway if network.remedy == GRADUAL else larger, teacher=Network())
     if network.remedy != ASSISTED:

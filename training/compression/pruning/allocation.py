@@ -15,15 +15,14 @@ STEP = 16
 FINER = (STEP, 8, 1)
 """Of these the multiples of smaller networks are taken."""
 Counts = dict[str, int]
-Ranking = Literal["global", "layer", "depth"]
+Ranking = Literal["global", "layer"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Rules:
     """Which sizes a network may get: widths that are cut become multiples of `multiple`, none below `narrowest`.
 
-    `ranking` is over the whole network, or gives every layer the same share, or takes whole layers first, until one is
-    left (`depth`): one wide layer takes less time than several narrow ones. `units` are the kinds of units that may
+    `ranking` is over the whole network, or gives every layer the same share. `units` are the kinds of units that may
     go, by their names without numbers; all where it is empty.
     """
 
@@ -85,11 +84,10 @@ def _greedy(ledger: Ledger, importance: Importance, *, limit: Cost, rules: Rules
             offer = counts | {units.name: fewer}
             if (saved := now.saving(ledger.cost(offer), limit)) > 0:
                 lost = _lost_by(units, fewer, counts, ledger.units, ranked)
-                first = rules.ranking != "depth" or bool(units.layer)
-                offers.append((not first, lost / saved, units.name, offer))
+                offers.append((lost / saved, units.name, offer))
         if not offers:
             break
-        counts = min(offers, key=lambda offer: offer[:3])[3]
+        counts = min(offers, key=lambda offer: offer[:2])[2]
     return counts
 
 

@@ -44,14 +44,3 @@ def test_every_importance_is_tried_with_every_ranking() -> None:
     assert found.network is judged[4]
     first, _ = made(0.5, "global", "layer")
     assert ("global", MEASURES[0]) == (first.ranking, first.importance)
-
-
-def test_by_depth_layers_go_before_anything_is_narrower() -> None:
-    """Half of four layers for about a half; one, and that narrower, for a tenth."""
-    half, _ = made(0.55, "depth")
-    config: Any = half.network.config
-    assert (2, 32, (2, 2)) == (config.layers, config.width, config.layer_heads)
-    tenth, _ = made(0.1, "depth")
-    config = tenth.network.config
-    assert config.layers == 1
-    assert config.feeds[0] < 128 or config.width < 32

@@ -46,7 +46,7 @@ from training.tasks.task import Better, Judgement, Task
 
 FINE = Rules(multiple=1, narrowest=1)
 ENCODER = EncoderConfig(layers=3, width=32, heads=4, dropout=0.0, vocabulary=40, length=12, classes=3)
-RANKINGS: tuple[Ranking, ...] = ("global", "layer", "depth")
+RANKINGS: tuple[Ranking, ...] = ("global", "layer")
 UNCOUNTED = ("lstm", "lstm both ways", "lstm by steps")
 """Torch's own counter doesn't see what these multiply."""
 
