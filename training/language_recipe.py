@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from training.common_settings import CommonSettings
+from training.compression.distillation.settings import DistilSettings
 from training.data.tokens import TokenizerSettings
 from training.data.topics import TopicsSettings
 from training.networks.decoder import DecoderConfig
@@ -54,9 +55,9 @@ class Goal:
 class LanguageRecipe(CommonSettings):
     """One run's settings.
 
-    `noise` is the
-    share of tokens that are exchanged in training. `network` learns `task` by `fit`, on tokens that `tokenizer` makes
-    of `data`. The rest says what to compare with, what to time and show, and what to demand.
+    `noise` is the share of tokens that are exchanged in training. `network` learns `task` by `fit`, on tokens that
+    `tokenizer` makes of `data`. `distil` is how smaller networks learn from that one, with the same `fit` where it says
+    no other. The rest says what to compare with, what to time and show, and what to demand.
     """
 
     data: TopicsSettings
@@ -65,6 +66,7 @@ class LanguageRecipe(CommonSettings):
     network: DecoderConfig
     task: NextToken
     fit: FitSettings
+    distil: DistilSettings
     baseline: BaselineSettings
     evaluate: ContinueSettings
     goal: Goal

@@ -13,6 +13,7 @@ import msgspec
 
 from service.errors import SettingsError
 from training.common_settings import CommonSettings
+from training.compression.distillation.settings import DistilSettings, completed
 from training.data import catalogue as sources
 from training.data.transforms import catalogue as transforms
 from training.networks import catalogue as networks
@@ -25,7 +26,7 @@ from training.timing import EvaluateSettings
 from training.tuning.space import Space, changed, probes, space
 
 Section = Mapping[str, Any]
-SECTIONS = ("data", "problem", "network", "task", "fit", "evaluate", "goal")
+SECTIONS = ("data", "problem", "network", "task", "fit", "distil", "evaluate", "goal")
 """The sections that are read into a dataclass each."""
 SAID = {"name": "the file's name", "profile": "the flag --profile"}
 """What no recipe of any kind may set, and what decides it instead."""
@@ -54,6 +55,7 @@ class Plain(CommonSettings):
     task: Section = field(default_factory=dict)
     augment: tuple[Section, ...] = ()
     fit: FitSettings
+    distil: DistilSettings
     evaluate: EvaluateSettings = field(default_factory=EvaluateSettings)
     goal: Goal = field(default_factory=Goal)
     search: Section = field(default_factory=dict)
@@ -62,7 +64,8 @@ class Plain(CommonSettings):
 @dataclass(frozen=True, kw_only=True)
 class NetworkRecipe(CommonSettings):
     """One run's settings: `data` those of a source, `network` the config that the data completes, the problem of
-    a `kind`. `search` is what `hone-train tune` may try.
+    a `kind`. `distil` is how smaller networks learn from that one, with the same `fit` where it says no other. `search`
+    is what `hone-train tune` may try.
 
     `settings` are the plain values that all of it was read from.
     """
@@ -74,6 +77,7 @@ class NetworkRecipe(CommonSettings):
     task: Any
     augment: tuple[Section, ...]
     fit: FitSettings
+    distil: DistilSettings
     evaluate: EvaluateSettings
     goal: Goal
     search: Space
@@ -93,10 +97,11 @@ class NetworkRecipe(CommonSettings):
 
 def parse(settings: Mapping[str, Any], *, file: str, profile: str) -> NetworkRecipe:
     """The recipe from plain values. Raises SettingsError naming `file` and the key at fault."""
-    check_settings(Plain, settings, file=file, where="", decided=SAID)
+    whole = completed(settings)
+    check_settings(Plain, whole, file=file, where="", decided=SAID)
     name = Path(file).stem
     try:
-        plain = converted({**settings, "name": name, "profile": profile}, Plain)
+        plain = converted({**whole, "name": name, "profile": profile}, Plain)
     except msgspec.ValidationError as error:
         raise SettingsError(f"{file}: {error}") from error
     try:
@@ -123,6 +128,7 @@ def parse(settings: Mapping[str, Any], *, file: str, profile: str) -> NetworkRec
         task=section(problem.learns, plain.task, file=file, where="task", decided=BY_DATA),
         augment=augment,
         fit=plain.fit,
+        distil=plain.distil,
         evaluate=plain.evaluate,
         goal=plain.goal,
         search=searched,

@@ -15,7 +15,7 @@ from service.artifact.names import is_model_name
 from service.errors import SettingsError
 from training import network_recipe
 from training.common_settings import CommonSettings
-from training.compression.distillation.settings import DistilSettings
+from training.compression.distillation.settings import DistilSettings, completed
 from training.compression.pruning.settings import PruneSettings
 from training.compression.quantization.settings import QuantizeSettings
 from training.data.digits import DigitsSettings
@@ -114,7 +114,7 @@ def load_any(name: str, profile: str) -> AnyRecipe:
         if kind not in KINDS:
             raise SettingsError(f"{path.name}: no kind `{kind}`{suggestion(kind, KINDS)}")
         if kind == LANGUAGE:
-            return _parse(LanguageRecipe, merged, file=path.name, profile=profile)
+            return _parse(LanguageRecipe, completed(merged), file=path.name, profile=profile)
         return parse_recipe(merged, file=path.name, profile=profile)
     except RecursionError as error:
         raise SettingsError(f"{path.name}: is nested too deeply") from error

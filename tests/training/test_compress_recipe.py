@@ -11,11 +11,10 @@ from typer.testing import CliRunner, Result
 
 from training import checkpoint
 from training.__main__ import app
-from training.compression.search import explore
+from training.compression.search import design
 from training.data import catalogue
 from training.recipe import load_any
 from training.session import open_model
-from training.steps import shrinking
 
 
 def compress(runs: Path, *words: str) -> Result:
@@ -31,8 +30,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def told(runs: Path) -> dict[str, Any]:
     """What came of a search that tries networks of half the size, and what lies between them and the whole."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(explore, "SHARES", (0.5,))
-        patch.setattr(shrinking, "SHARES", (0.5,))
+        patch.setattr(design, "SHARES", (0.5,))
         result = compress(runs, "--objective", "size", "--max-drop", "0.03", "--json")
     assert 0 == result.exit_code, result.stderr
     found: dict[str, Any] = json.loads(result.stdout)
@@ -83,8 +81,7 @@ def test_the_chosen_is_measured_on_the_test_part(told: dict[str, Any]) -> None:
 def test_a_search_goes_on_where_it_was(runs: Path, told: dict[str, Any]) -> None:
     """What was made isn't made again, and comes to the same."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(explore, "SHARES", (0.5,))
-        patch.setattr(shrinking, "SHARES", (0.5,))
+        patch.setattr(design, "SHARES", (0.5,))
         again = compress(runs, "--objective", "size", "--max-drop", "0.03", "--json")
     assert told["rows"] == json.loads(again.stdout)["rows"]
     assert {"teacher", told["chosen"]} <= json.loads(again.stdout)["tested"].keys()

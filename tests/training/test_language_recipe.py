@@ -1,6 +1,6 @@
 """Recipes of language models: which kind a file is, and how a mistake in it is named."""
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, get_type_hints
 
@@ -9,6 +9,7 @@ import yaml
 
 from service.errors import SettingsError
 from training.language_recipe import LanguageRecipe
+from training.network_recipe import NetworkRecipe
 from training.recipe import RECIPES, load_any, load_recipe
 
 
@@ -27,6 +28,20 @@ def test_the_kind_decides_which_settings_there_are(tmp_path: Path) -> None:
     settings = yaml.safe_load((RECIPES / "topics.yaml").read_text())
     assert set(get_type_hints(LanguageRecipe)) - {"name", "profile"} == set(settings) - {"profiles", "kind"}
     assert settings["network"]["width"] == asdict(recipe)["network"]["width"]
+
+
+def test_smaller_networks_learn_as_the_recipe_does_but_for_what_is_said(tmp_path: Path) -> None:
+    """All of its fit is theirs, and what `distil.fit` names is another."""
+    recipe = load_any(variant_of_topics(tmp_path, distil={"soft": 0.5, "fit": {"epochs": 3}}), "quick")
+    assert isinstance(recipe, LanguageRecipe)
+    assert replace(recipe.fit, epochs=3) == recipe.distil.fit
+    assert (0.5, 4.0) == (recipe.distil.soft, recipe.distil.temperature)
+    recipe = load_any("pages", "tiny")
+    assert isinstance(recipe, NetworkRecipe)
+    assert recipe.fit.weight_decay == recipe.distil.fit.weight_decay
+    plain = load_any("wine", "tiny")
+    assert isinstance(plain, NetworkRecipe)
+    assert plain.fit == plain.distil.fit
 
 
 def test_what_needs_images_refuses_a_language_model() -> None:
@@ -55,6 +70,9 @@ def test_what_needs_images_refuses_a_language_model() -> None:
         ({"goal": {"max_bits_per_byte": 0}}, "must be positive"),
         ({"data": {"test": 0.6}}, "leave half of the text"),
         ({"task": {"label_smoothing": 1}}, "label_smoothing"),
+        ({"distil": {"fit": {"epochs": 0}}}, "epochs, .*: must be at least 1 - at `\\$.distil.fit`"),
+        ({"distil": {"fit": 3}}, "Expected `object`, got `int` - at `\\$.distil.fit`"),
+        ({"distil": {"sof": 1}}, "unknown key `distil.sof`, did you mean `soft`"),
         ({"noise": 1.0}, "noise: must be at least 0 and below 1"),
         ({"seed": -1}, "seed: must be between"),
         ({"threads": 0}, "threads: must be between"),

@@ -4,7 +4,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType
+from types import MappingProxyType, ModuleType
 from typing import Any
 
 import numpy as np
@@ -31,6 +31,7 @@ from training.serving import Served
 from training.session import Tensors, open_model
 from training.specimens.specimen import Part
 from training.statistics import Values
+from training.steps.integers import LearntIntegers
 from training.steps.journal import Journal
 from training.timing import EvaluateSettings, Predictor, predict
 
@@ -70,8 +71,9 @@ class FileSpecimen:
     headline = "fidelity"
     smaller = False
     runtimes: Sequence[Runtime] = (ONNX_RUNTIME, OPENVINO, OPENVINO_BF16)
-    routes: Sequence[str] = ()
+    routes: Mapping[str, Sequence[str]] = MappingProxyType({})
     settings = EvaluateSettings(rounds=12, requests=24, batch_sizes=(1, 8))
+    aware = False
     code: Sequence[ModuleType] = (sys.modules[__name__], imports, session, bootstrap)
 
     def __init__(self, journal: Journal[FileSettings]) -> None:
@@ -100,6 +102,10 @@ class FileSpecimen:
         if network != Network():
             raise SettingsError(f"{network.name}: a file has no training data that a smaller network could learn from")
         return self._model
+
+    def integers(self, network: Network) -> LearntIntegers:
+        """Raises SettingsError: there are none."""
+        raise SettingsError(f"{network.name}: a file has no training data, so no integers are learnt")
 
     def samples(self) -> Tensors:
         """See `Specimen`."""

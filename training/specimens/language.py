@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from service.errors import SettingsError
 from training import checkpoint, data, language_report, networks, stepwise, tasks, text_generator
 from training.bootstrap import Figure, Indices
 from training.comparison import difference
@@ -30,9 +31,10 @@ from training.serving import Served
 from training.session import Tensors, open_stepper
 from training.specimens.specimen import Part
 from training.statistics import Values
+from training.steps.integers import LearntIntegers
 from training.steps.journal import Journal
 from training.steps.reading import Corpus, export, windows_of
-from training.steps.shrinking import ROUTES, Schooling, Shrinking
+from training.steps.shrinking import Schooling, Shrinking
 from training.steps.teaching import LOOP
 from training.stepwise import INPUTS, empty
 from training.text_generator import TextGenerator
@@ -68,7 +70,7 @@ class LanguageSpecimen:
     headline = "bits per byte"
     smaller = True
     runtimes: Sequence[Runtime] = (ONNX_RUNTIME,)
-    routes: Sequence[str] = ROUTES
+    aware = False
     code: Sequence[ModuleType] = (sys.modules[__name__], language, stepwise, text_generator, language_report)
 
     def __init__(self, journal: Journal[LanguageRecipe], exported: Exported, *, end: float) -> None:
@@ -79,6 +81,11 @@ class LanguageSpecimen:
         self._configs: dict[Network, DecoderConfig] = {}
         schooling = _schooling(journal.recipe, exported.corpus)
         self._shrinking = Shrinking(journal, exported.learned.checkpoint, schooling, self._observe)
+
+    @property
+    def routes(self) -> Mapping[str, Sequence[str]]:
+        """See `Subject`."""
+        return self._shrinking.routes
 
     @property
     def settings(self) -> EvaluateSettings:
@@ -100,6 +107,10 @@ class LanguageSpecimen:
             model = export(self.journal, learned, self._corpus, step=f"export-{network.name}")
         self._configs[network] = checkpoint.load_network(learned, Decoder).config
         return model
+
+    def integers(self, network: Network) -> LearntIntegers:
+        """Raises SettingsError: there are none."""
+        raise SettingsError(f"{network.name}: steps of a decoder are floats, so no integers are learnt")
 
     def samples(self) -> Tensors:
         """Tokens [N, 16] of the training texts, with the cache of half a context before them."""
@@ -184,7 +195,7 @@ def _schooling(recipe: LanguageRecipe, corpus: Corpus) -> Schooling:
         task=recipe.task,
         batches=lambda size: windows_of(recipe, corpus, size=size),
         validation=windows.held_out(tokens.stream(corpus.validation), recipe.network.context),
-        fit=recipe.fit,
+        distil=recipe.distil,
         decides={"train": tokens.stream(corpus.train), "noise": recipe.noise},
         code=(*LOOP, data, networks, tasks),
     )

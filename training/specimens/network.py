@@ -9,10 +9,12 @@ from types import ModuleType
 from typing import Any
 
 import numpy as np
+from torch import nn
 
-from training import metrics, problems
+from training import export, metrics, problems, tracing
 from training.bootstrap import Figure
 from training.comparison import difference
+from training.compression.distillation.answers import teachable
 from training.compression.search.design import Design, Network
 from training.compression.search.explore import TimeUp
 from training.data.batches import Batches, sample
@@ -27,12 +29,13 @@ from training.runtime import ONNX_RUNTIME, OPENVINO, OPENVINO_BF16, Runtime
 from training.serving import Served
 from training.session import Tensors
 from training.specimens.specimen import Part
+from training.steps import viewing
 from training.steps.forming import Formed, export_all
+from training.steps.integers import LearntIntegers, learn_integers
 from training.steps.journal import Journal
 from training.steps.judging import first_rows, release_of
-from training.steps.shrinking import ROUTES, Schooling, Shrinking
+from training.steps.shrinking import Schooling, Shrinking
 from training.steps.teaching import lesson_of
-from training.tasks.task import Game
 from training.timing import EvaluateSettings, Predictor, predict
 
 CALIBRATED_ON = 512
@@ -47,6 +50,7 @@ class NetworkSpecimen:
     def __init__(self, journal: Journal[NetworkRecipe], exported: Exported, *, end: float) -> None:
         self.journal = journal
         self._end = end
+        exported = replace(exported, material=viewing.view(journal, exported.material))
         self._exported = exported
         self._problem: Problem = journal.recipe.problem
         self.headline = self._problem.headline
@@ -55,9 +59,14 @@ class NetworkSpecimen:
         self._shrinking = Shrinking(journal, exported.learned.checkpoint, schooling, self._observe)
 
     @property
-    def routes(self) -> Sequence[str]:
-        """All, unless parts of the network learn against each other: nobody teaches one of those."""
-        return () if isinstance(self.journal.recipe.task, Game) else ROUTES
+    def routes(self) -> Mapping[str, Sequence[str]]:
+        """See `Subject`."""
+        return self._shrinking.routes
+
+    @property
+    def aware(self) -> bool:
+        """If they are products that a network learns by with a teacher."""
+        return teachable(self.journal.recipe.task)
 
     @property
     def settings(self) -> EvaluateSettings:
@@ -81,6 +90,10 @@ class NetworkSpecimen:
         learned = self._shrinking.learned(network)
         forms = export_all(self.journal, learned, self._exported.material, step=f"export-{network.name}")
         return forms[0].model
+
+    def integers(self, network: Network) -> LearntIntegers:
+        """See `Specimen`."""
+        return learn_integers(self._shrinking, network, self._export, (export, problems, tracing))
 
     def samples(self) -> Tensors:
         """See `Specimen`."""
@@ -124,6 +137,10 @@ class NetworkSpecimen:
             return None
         return difference(own, rival, split.sources, self._problem.resampling(split))
 
+    def _export(self, network: nn.Module, path: Path) -> None:
+        form = next(iter(self._problem.forms(network, self._exported.material).values()))
+        export.export(form.module, form.samples, path, form.signature)
+
     def _formed(self, design: Design) -> Formed:
         return replace(self._exported.formed[0], variant=design.name, first=False, runtime=design.runtime)
 
@@ -152,7 +169,7 @@ def _schooling(recipe: NetworkRecipe, material: Material) -> Schooling:
         task=own.task,
         batches=batches,
         validation=dataset.validation,
-        fit=recipe.fit,
+        distil=recipe.distil,
         decides={"train": dataset.train, "validation": dataset.validation, "augment": list(recipe.augment)},
         code=own.code(recipe.problem),
     )

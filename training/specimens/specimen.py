@@ -11,6 +11,7 @@ from training.publish import Release
 from training.runtime import Runtime
 from training.serving import Served
 from training.session import Tensors
+from training.steps.integers import LearntIntegers
 from training.steps.journal import Journal
 from training.timing import EvaluateSettings, Predictor
 
@@ -42,8 +43,13 @@ class Specimen(Protocol):
         ...
 
     @property
-    def routes(self) -> Sequence[str]:
-        """How smaller networks can be had; none where nothing can be learnt."""
+    def routes(self) -> Mapping[str, Sequence[str]]:
+        """How smaller networks can be had, and the remedies of each route; none where nothing can be learnt."""
+        ...
+
+    @property
+    def aware(self) -> bool:
+        """Whether its networks can be trained for integers."""
         ...
 
     @property
@@ -62,6 +68,10 @@ class Specimen(Protocol):
 
     def floating(self, network: Network) -> Path:
         """The ONNX file of a network. Raises SettingsError if there is none of that size, Diverged, and TimeUp."""
+        ...
+
+    def integers(self, network: Network) -> LearntIntegers:
+        """A network trained for integers. Raises as `floating` does; `aware` says whether there are any."""
         ...
 
     def samples(self) -> Tensors:

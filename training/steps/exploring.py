@@ -24,6 +24,7 @@ from training.compression.search.budget import drop
 from training.compression.search.design import FLOAT, Design
 from training.compression.search.explore import TimeUp
 from training.compression.search.made import Made
+from training.compression.search.numbers import AWARE
 from training.compression.search.trial import Trial
 from training.compression_report import Tested
 from training.durable import put
@@ -72,9 +73,14 @@ class Exploration:
         self._files: dict[Design, Path] = {}
 
     @property
-    def routes(self) -> Sequence[str]:
+    def routes(self) -> Mapping[str, Sequence[str]]:
         """See `Subject`."""
         return self._specimen.routes
+
+    @property
+    def aware(self) -> bool:
+        """See `Subject`; what has no products has no integers that anything could be trained for."""
+        return self._specimen.aware and bool(graph.operators_in(self._file(Design())) & quantizing.PRODUCTS)
 
     @property
     def numbers(self) -> Sequence[str]:
@@ -129,6 +135,9 @@ class Exploration:
         if (known := _usual(design)) not in self._files:
             if known.numbers == FLOAT:
                 self._files[known] = self._specimen.floating(known.network)
+            elif known.numbers == AWARE:
+                learnt = self._specimen.integers(known.network)
+                self._files[known] = quantizing.learnt(self._journal, known, learnt, self._specimen.samples())
             else:
                 source = self._file(replace(known, numbers=FLOAT))
                 self._files[known] = quantizing.quantized(self._journal, known, source, self._specimen.samples())

@@ -14,6 +14,7 @@ from training.compression import evidence, quantization
 from training.compression.evidence.footprint import memory
 from training.compression.evidence.mates import influence
 from training.compression.evidence.reverting import RevertSettings, revert
+from training.compression.quantization.aware_training import with_learnt
 from training.compression.quantization.calibration import Ranges, calibrate
 from training.compression.quantization.dynamic import dynamic
 from training.compression.quantization.half import half
@@ -33,6 +34,7 @@ from training.durable import put
 from training.errors import ServingError
 from training.machine import machine
 from training.session import Tensors, open_model
+from training.steps.integers import LearntIntegers
 from training.steps.journal import Journal
 
 MODEL, MADE, ORDER, CACHE = "model.onnx", "made.json", "order.json", "calibration"
@@ -53,6 +55,8 @@ COMPARED_ON = 64
 ROWS = 8
 SENSITIVE = "it is among those that suffer most from integers"
 COSTLY = "in integers it costs more time than it saves"
+
+CODE = (sys.modules[__name__], quantization, evidence, graph, session, making, naming)
 
 Method = Callable[[Path, Collection[str]], Quantized]
 """Quantizes a prepared file into another one, but for nodes of these names."""
@@ -96,9 +100,7 @@ def quantized(journal: Journal[Any], design: Design, source: Path, samples: Tens
         if numbers.method == HALF:
             _check_loadable(quantized.model, shown)
         left = {node: kept.get(node, reason) for node, reason in quantized.left.items()}
-        left |= dict.fromkeys(order, SENSITIVE)
-        made = Made(left=left, mates=influence(open_model(quantized.model), shown))
-        put(folder / MADE, msgspec.json.format(msgspec.json.encode(made), indent=1))
+        _tell(folder, left | dict.fromkeys(order, SENSITIVE), quantized.model, samples)
 
     journal.do(
         design.name,
@@ -110,11 +112,34 @@ def quantized(journal: Journal[Any], design: Design, source: Path, samples: Tens
             "machine": msgspec.to_builtins(machine()) if numbers.reverted else None,
             **samples,
         },
-        (sys.modules[__name__], quantization, evidence, graph, session, making, naming),
+        CODE,
         action,
         lambda: f"{path.stat().st_size / 1e6:.2f} MB",
     )
     return path
+
+
+def learnt(journal: Journal[Any], design: Design, source: LearntIntegers, samples: Tensors) -> Path:
+    """The file of the integers that the network of a `design` was trained for; otherwise as `quantized`."""
+    path = journal.path(design.name, MODEL)
+
+    def action(folder: Path) -> None:
+        with tempfile.TemporaryDirectory() as scratch:
+            prepared = Path(scratch) / MODEL
+            prepare(source.model, prepared)
+            ranges = calibrate(prepared, samples, CalibrationSettings(), cache=journal.folder / CACHE)
+            found = static(prepared, folder / MODEL, with_learnt(ranges, source.ranges, prepared))
+        _tell(folder, found.left, found.model, samples)
+
+    inputs = {"model": source.model, "ranges": source.ranges, "reduce_range": reduced_range(), **samples}
+    journal.do(design.name, inputs, CODE, action, lambda: f"{path.stat().st_size / 1e6:.2f} MB")
+    return path
+
+
+def _tell(folder: Path, left: Mapping[str, str], model: Path, samples: Tensors) -> None:
+    shown = {name: array[:ROWS] for name, array in samples.items()}
+    made = Made(left=left, mates=influence(open_model(model), shown))
+    put(folder / MADE, msgspec.json.format(msgspec.json.encode(made), indent=1))
 
 
 def made_of(journal: Journal[Any], design: Design) -> Made:

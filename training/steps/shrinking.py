@@ -1,9 +1,10 @@
 """The steps that make smaller networks of a trained one: students, and the network pruned; both learn from it."""
 
+import math
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -11,51 +12,68 @@ from typing import Any
 import msgspec
 import torch
 from torch import nn
+from torch.nn import functional
 
+from service.errors import SettingsError
 from training import checkpoint, fit
 from training.compression import distillation, pruning
-from training.compression.distillation.exercise import exercise
-from training.compression.distillation.settings import DistilSettings
-from training.compression.distillation.student import inherit, student_of
-from training.compression.pruning.allocation import Rules
+from training.compression.distillation.answers import teachable
+from training.compression.distillation.exercise import Exercise, exercise
+from training.compression.distillation.settings import DistilSettings, HintSettings
+from training.compression.distillation.student import SHARES, inherit, smaller, student_of
+from training.compression.pruning.allocation import Ranking, suited
 from training.compression.pruning.catalogue import units_of
+from training.compression.pruning.contest import Cut, cut
 from training.compression.pruning.cost import Cost, Ledger, counts_of, measure
-from training.compression.pruning.importance import BATCH, estimate
-from training.compression.pruning.narrowing import prune
-from training.compression.search.design import TEACHER, Network
-from training.compression.search.explore import SHARES
-from training.data.batches import Batch, Epochs
+from training.compression.pruning.importance import BATCH
+from training.compression.search.design import Network
+from training.data.batches import Batch, Epochs, sample
 from training.data.split import Split
 from training.durable import put
 from training.fitted import Epoch
 from training.network_report import NetworkFacts
 from training.networks.catalogue import build, kind_of
-from training.optimization.settings import FitSettings
 from training.steps import fitting
 from training.steps.fitting import NETWORK
 from training.steps.journal import Journal
 from training.steps.teaching import FACTS
-from training.tasks.task import Task
+from training.tasks.task import LOSS, Game, Task
 
-STUDENT, PRUNED = "student", "pruned"
-ROUTES = (PRUNED, STUDENT)
+PRUNED, SHALLOW, STUDENT = "pruned", "shallow", "student"
+"""Cut, as Taylor or another measure says; a student with fewer layers, and one with narrower ones."""
+RANKINGS: Sequence[Ranking] = ("global", "layer")
+HINTED, ASSISTED, GRADUAL = "hinted", "assisted", "gradual"
 SHOWN = 512
-"""Training inputs that importance is estimated on."""
+"""Training inputs that importance is estimated on, and validation inputs that cuts are compared by."""
+HINT_WEIGHT = 0.3
+"""What did best for students of `digits-cnn`; see `distillation.chain`."""
+ATTENTIVE = {"decoder", "encoder"}
+"""Kinds of networks whose tokens look at each other."""
+TOLD = "cut.json"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Schooling:
-    """How the trained network learnt, and smaller ones do: the `task`, `batches` by how many inputs one has, and `fit`.
+    """How the trained network learnt, and by what smaller ones do: the `task`, `batches` by how many inputs one has.
 
-    `decides` is what else a fit depends on, for the key of a step, and `code` the modules.
+    `distil` says how they learn from the trained one. `decides` is what else a fit depends on, for the key of a step,
+    and `code` the modules.
     """
 
     task: Task
     batches: Callable[[int], Epochs]
     validation: Split
-    fit: FitSettings
+    distil: DistilSettings
     decides: Mapping[str, Any]
     code: Sequence[ModuleType]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lineage:
+    """A network is cut out of the one `above` it, or begins with its weights; the `teacher` teaches it."""
+
+    above: Network
+    teacher: Network
 
 
 class Shrinking:
@@ -64,48 +82,52 @@ class Shrinking:
     def __init__(
         self, journal: Journal[Any], teacher: Path, schooling: Schooling, observer: Callable[[Epoch], None]
     ) -> None:
-        self._journal = journal
+        self.journal = journal
         self._teacher = teacher
-        self._schooling = schooling
-        self._observer = observer
+        self.schooling = schooling
+        self.observer = observer
+        self._known: dict[Network, Path] = {Network(): teacher}
+
+    @property
+    def routes(self) -> Mapping[str, Sequence[str]]:
+        """See `routes_of`."""
+        return routes_of(self._network(Network()).config, self.schooling.task, self.schooling.distil)
 
     def learned(self, network: Network) -> Path:
         """The checkpoint of a smaller network, taught by the teacher. Raises SettingsError if there is none so small.
 
         And Diverged, and what the observer raises.
         """
-        if network.route == TEACHER:
-            return self._teacher
-        schooling, recipe = self._schooling, self._journal.recipe
-        settings = DistilSettings(fit=schooling.fit)
-        above = self.learned(_above(network))
+        if network not in self._known:
+            lineage = _lineage(network)
+            above, teacher = self.learned(lineage.above), self.learned(lineage.teacher)
+            self._known[network] = self._learn(network, above, teacher)
+        return self._known[network]
+
+    def _learn(self, network: Network, above: Path, teacher: Path) -> Path:
+        schooling, recipe = self.schooling, self.journal.recipe
+        settings = self._settings(network)
 
         def action(folder: Path) -> None:
             start = time.perf_counter()
             torch.set_num_threads(recipe.threads)
-            student = self._smaller(network, checkpoint.load_network(above, nn.Module))
-            given = exercise(
-                schooling.task,
-                student=student,
-                teacher=checkpoint.load_network(self._teacher, nn.Module),
-                settings=settings,
-                inputs=schooling.validation.inputs,
-                seed=recipe.seed,
-            )
-            batches = schooling.batches(schooling.fit.batch_size)
-            taught = fit.Fit(given.network, given.task, batches, schooling.validation, schooling.fit)
-            fitting.keep(folder, student, taught.run(folder, self._journal.console, observer=self._observer))
+            made = self._smaller(network, checkpoint.load_network(above, nn.Module), folder)
+            given = self.exercise(made, teacher, settings)
+            batches = schooling.batches(settings.fit.batch_size)
+            taught = fit.Fit(given.network, given.task, batches, schooling.validation, settings.fit)
+            fitting.keep(folder, made, taught.run(folder, self.journal.console, observer=self.observer))
             facts = NetworkFacts(
-                kind=kind_of(student.config),
-                config=asdict(student.config),
-                parameters=sum(weights.numel() for weights in student.parameters()),
+                kind=kind_of(made.config),
+                config=asdict(made.config),
+                parameters=sum(weights.numel() for weights in made.parameters()),
                 seconds=time.perf_counter() - start,
             )
             put(folder / FACTS, msgspec.json.format(msgspec.json.encode(facts, order="sorted"), indent=1))
 
         inputs = {
             **schooling.decides,
-            "teacher": self._teacher,
+            "whole": self._teacher,
+            "teacher": teacher,
             "above": above,
             "route": network.route,
             "share": network.share,
@@ -115,49 +137,162 @@ class Shrinking:
             "distil": settings,
         }
         code = (sys.modules[__name__], distillation, pruning, *schooling.code)
-        self._journal.do(network.name, inputs, code, action, lambda: self._told(network))
-        return self._journal.path(network.name, NETWORK)
+        self.journal.do(network.name, inputs, code, action, lambda: self._told(network))
+        return self.journal.path(network.name, NETWORK)
 
-    def _smaller(self, network: Network, above: Any) -> Any:
+    def exercise(self, student: nn.Module, teacher: Path, settings: DistilSettings) -> Exercise:
+        """How `student` learns from the network in the checkpoint `teacher`; alone where answers aren't compared."""
+        schooling = self.schooling
+        if not teachable(schooling.task):
+            return Exercise(network=student, task=schooling.task)
+        return exercise(
+            schooling.task,
+            student=student,
+            teacher=checkpoint.load_network(teacher, nn.Module),
+            settings=settings,
+            inputs=schooling.validation.inputs,
+            seed=self.journal.recipe.seed,
+        )
+
+    def _settings(self, network: Network) -> DistilSettings:
+        settings = self.schooling.distil
+        if network.remedy != HINTED:
+            return settings
+        attentive = kind_of(self._network(Network()).config) in ATTENTIVE
+        hint = HintSettings(kind="relations" if attentive else "features", weight=HINT_WEIGHT)
+        return replace(settings, hints=(hint,))
+
+    def _smaller(self, network: Network, above: Any, folder: Path) -> Any:
         """The network before it learns: with the weights it can take over of the one `above` it."""
-        seed = self._journal.recipe.seed
-        if network.route == STUDENT:
-            student = build(student_of(above.config, network.share, lambda one: self._adds(build(one, seed))), seed)
+        if network.route != PRUNED:
+            student = build(self._student(network), self.journal.recipe.seed)
             inherit(student, above)
             return student
-        whole = self._cost(self._ledger(checkpoint.load_network(self._teacher, nn.Module)))
+        ledger = self._ledger(self._network(Network()))
+        whole = self._cost(ledger)
         limit = Cost(multiply_adds=round(whole.multiply_adds * network.share), parameters=whole.parameters)
-        found = estimate(above, "taylor", task=self._schooling.task, batches=self._few)
-        return prune(above, found, ledger=self._ledger(above), limit=limit, rules=Rules())
+        # A player who costs nothing later isn't cut where units are ranked by what they save.
+        made = self._cut(above, limit, RANKINGS[:1] if isinstance(self.schooling.task, Game) else RANKINGS)
+        if not (left := self._cost(self._ledger(made.network))).fits(limit):
+            raise SettingsError(f"{network.name}: {left} are left where no more can be cut, asked are {limit}")
+        told = {"importance": made.importance, "ranking": made.ranking, "loss": made.loss}
+        put(folder / TOLD, msgspec.json.encode(told))
+        return made.network
+
+    def _cut(self, above: Any, limit: Cost, rankings: Sequence[Ranking]) -> Cut:
+        schooling = self.schooling
+        return cut(
+            above,
+            ledger=self._ledger(above),
+            limit=limit,
+            multiple=suited(units_of(above.config)),
+            rankings=rankings,
+            task=schooling.task,
+            batches=self._few,
+            loss=self._loss(above),
+        )
+
+    def _loss(self, above: Any) -> Callable[[nn.Module], float]:
+        """What cuts of a network are compared by: the validation loss.
+
+        That of a game says nothing of one player: there it is how far what is made of noise is from what was made.
+        """
+        task, validation, seed = self.schooling.task, self.schooling.validation, self.journal.recipe.seed
+        if not isinstance(task, Game):
+            few = validation.take(sample(len(validation), SHOWN, seed))
+            return lambda one: fit.assess(one, task, few)[LOSS]
+        noise = torch.randn((SHOWN, above.config.code), generator=torch.Generator().manual_seed(seed))
+
+        def apart(one: nn.Module) -> float:
+            with torch.inference_mode():
+                return float(functional.mse_loss(one.eval()(noise), above.eval()(noise)))
+
+        return apart
+
+    def _student(self, network: Network) -> Any:
+        """The config of a student. Raises SettingsError if that of one beside it comes to the same."""
+        teacher, seed = self._network(Network()).config, self.journal.recipe.seed
+        prices: dict[Any, int] = {}
+
+        def price(config: Any) -> float:
+            if config not in prices:
+                prices[config] = self._cost(self._ledger(build(config, seed))).multiply_adds
+            return prices[config]
+
+        def config(one: Network) -> Any:
+            return student_of(teacher, one.share, price, shallow=one.route == SHALLOW)
+
+        found, usual = config(network), replace(network, remedy="")
+        others = [usual.larger, *([usual.smaller] if usual.between else [])]
+        others += [replace(usual, route=SHALLOW)] if SHALLOW in self.routes and usual.route == STUDENT else []
+        for other in others:
+            if other is not None and other != Network() and config(other) == found:
+                raise SettingsError(f"{network.name}: would be the same network as {other.name}")
+        return found
 
     def _few(self) -> list[Batch]:
         """The first inputs of the first epoch, in small batches."""
         batches = []
-        for batch in self._schooling.batches(BATCH).epoch(0):
+        for batch in self.schooling.batches(BATCH).epoch(0):
             batches.append(batch)
             if len(batches) * BATCH >= SHOWN:
                 break
         return batches
 
+    def _network(self, network: Network) -> Any:
+        return checkpoint.load_network(self._known[network], nn.Module)
+
     def _ledger(self, network: Any) -> Ledger:
-        shown = torch.from_numpy(self._schooling.validation.inputs[:1])
+        if isinstance(self.schooling.task, Game):
+            shown = torch.zeros((1, network.config.code))
+        else:
+            shown = torch.from_numpy(self.schooling.validation.inputs[:1])
         return measure(network, units_of(network.config), lambda one: one(shown))
 
     def _cost(self, ledger: Ledger) -> Cost:
         return ledger.cost(counts_of(ledger.units))
 
-    def _adds(self, network: nn.Module) -> float:
-        return self._cost(self._ledger(network)).multiply_adds
-
     def _told(self, network: Network) -> str:
-        found = fitting.history(self._journal, network.name)
+        found = fitting.history(self.journal, network.name)
         figures = ", ".join(f"{name} {value:.4g}" for name, value in found.epochs[found.best].validation.items())
-        return fitting.summary(found, f"validation {figures}")
+        told = fitting.summary(found, f"validation {figures}", game=isinstance(self.schooling.task, Game))
+        path = self.journal.path(network.name, TOLD)
+        if not path.exists():
+            return told
+        made = msgspec.json.decode(path.read_bytes())
+        return f"cut by {made['importance']}, {made['ranking']}, to a loss of {made['loss']:.4g}; {told}"
 
 
-def _above(network: Network) -> Network:
-    """What a network begins with: the teacher, or, if it is pruned, the next larger one that is pruned."""
-    larger = [share for share in SHARES if share > network.share]
-    if network.route == STUDENT or not larger:
-        return Network()
-    return Network(route=network.route, share=min(larger))
+def routes_of(config: Any, task: Task, distil: DistilSettings) -> Mapping[str, Sequence[str]]:
+    """How a network of this `config` can be made smaller, with the remedies of each route; see `Subject`.
+
+    Who learns in a game isn't taught: it is cut, and plays on.
+    """
+    if isinstance(task, Game):
+        return {PRUNED: ()}
+    try:
+        units_of(config)
+        students = (STUDENT,) if smaller(config, depth=min(SHARES)) == config else (SHALLOW, STUDENT)
+    except SettingsError:  # nothing is known of it, which is told when it is tried
+        return {PRUNED: ()}
+    shown = distil.fit.acceleration not in {"compiled", "both"}
+    hinted = (HINTED,) if shown and not distil.hints and teachable(task) else ()
+    return {PRUNED: (*hinted, GRADUAL), **dict.fromkeys(students, (*hinted, ASSISTED))}
+
+
+def _lineage(network: Network) -> Lineage:
+    """Students begin with weights of who teaches them, pruned networks with those of the next larger one.
+
+    A remedy begins where what is usual does; if pruning is to be gradual, there is one more network between.
+    Raises SettingsError where no larger student could assist.
+    """
+    usual = replace(network, remedy="")
+    larger = usual.larger
+    if network.route == PRUNED:
+        halfway = replace(usual, share=round(math.sqrt(larger.share * network.share), 2))
+        return Lineage(above=halfway if network.remedy == GRADUAL else larger, teacher=Network())
+    if network.remedy != ASSISTED:
+        return Lineage(above=Network(), teacher=Network())
+    if larger == Network():
+        raise SettingsError(f"{network.name}: there is no larger student to assist")
+    return Lineage(above=larger, teacher=larger)

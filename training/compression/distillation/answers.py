@@ -67,9 +67,14 @@ def weights_of(task: Task, batch: Batch) -> Weights:
     return torch.ones(len(batch.inputs), device=batch.inputs.device)
 
 
+def teachable(task: Task) -> bool:
+    """Whether answers to `task` can be compared with a teacher's."""
+    return type(task) in _MEASURES
+
+
 def check_task(task: Task) -> None:
     """Raise SettingsError unless answers to `task` can be compared with a teacher's."""
-    if type(task) not in _MEASURES:
+    if not teachable(task):
         known = ", ".join(sorted(one.__name__ for one in _MEASURES))
         raise SettingsError(f"task: {type(task).__name__} can't be learnt from a teacher; what can is {known}")
 

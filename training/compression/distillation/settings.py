@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 from training.optimization.settings import FitSettings
 
@@ -43,3 +43,15 @@ class DistilSettings:
             raise ValueError("temperature: must be positive; soft: must be a share")
         if self.hints and self.fit.acceleration in {"compiled", "both"}:
             raise ValueError("hints: a compiled network doesn't show its layers; set fit.acceleration to none or mixed")
+
+
+def completed(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """The plain values of a recipe, with a section `distil` whose `fit` is the recipe's own but for what it says.
+
+    What isn't a mapping is left to be refused by who reads it.
+    """
+    distil, fit = settings.get("distil", {}), settings.get("fit", {})
+    if not isinstance(distil, Mapping) or not isinstance(fit, Mapping):
+        return dict(settings)
+    changes = distil.get("fit", {})
+    return {**settings, "distil": {**distil, "fit": {**fit, **changes} if isinstance(changes, Mapping) else changes}}

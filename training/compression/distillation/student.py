@@ -17,11 +17,16 @@ from service.errors import SettingsError
 from training.compression.distillation.layers import spread
 from training.compression.pruning.allocation import STEP
 from training.networks.catalogue import kind_of
+from training.networks.layers import WIDENING
 
 SHARES = tuple(part / 16 for part in range(1, 17))
 """Of the width, and of the depth, that students are looked for with."""
+FEEDS = (1.0, 0.5, 0.25)
+"""Of the width of a transformer's feed-forward part."""
 ALIKE = 1.1
 """Of costs that are nearer to each other than by this factor none is the better one."""
+NEAR = 1.25
+"""What a shallow student's cost may miss its share by: there are fewer of them to choose from."""
 NUMBERED: Mapping[str, str] = {
     "decoder": r"layers\.(\d+)\.",
     "depthwise": r"stages\.(\d+)\.",
@@ -35,8 +40,10 @@ NEVER = r"(?!)"
 Weights: TypeAlias = Mapping[str, torch.Tensor]
 
 
-def smaller(config: Any, *, width: float = 1.0, depth: float = 1.0) -> Any:
+def smaller(config: Any, *, width: float = 1.0, depth: float = 1.0, feed: float = 1.0) -> Any:
     """The config of a network of the same kind with these shares of its width and of the number of its layers.
+
+    A transformer has the share `feed` of the feed-forward part that goes with its width.
 
     Widths are rounded to multiples of 16, below that of 8. Heads keep their size, and there are fewer.
     Where layers differ from each other, as the stages of a network for images do, all of them stay.
@@ -56,39 +63,41 @@ def smaller(config: Any, *, width: float = 1.0, depth: float = 1.0) -> Any:
             return replace(config, **narrow, blocks=blocks)
         case "encoder":
             heads = _fewer(config.heads, width)
-            return replace(config, **_headed(config, heads), layers=_fewer(config.layers, depth))
+            return replace(config, **_transformer(config, heads, _fewer(config.layers, depth), feed))
         case "decoder":
             heads = _fewer(config.heads, width)
             cached = max(one for one in range(1, config.cache_heads + 1) if heads % one == 0)
             induction = min(config.induction_heads, cached)
-            layers = _fewer(config.layers, depth)
-            return replace(
-                config, **_headed(config, heads), cache_heads=cached, induction_heads=induction, layers=layers
-            )
+            rest = _transformer(config, heads, _fewer(config.layers, depth), feed)
+            return replace(config, **rest, cache_heads=cached, induction_heads=induction)
         case "recurrent":
             return replace(config, width=_narrow(config.width, width), layers=_fewer(config.layers, depth))
         case kind:
             raise SettingsError(f"student: how a network of kind {kind} is made smaller isn't known; name its config")
 
 
-def student_of(config: Any, share: float, cost: Callable[[Any], float]) -> Any:
+def student_of(config: Any, share: float, cost: Callable[[Any], float], *, shallow: bool = False) -> Any:
     """The smaller config whose `cost` is nearest to the `share` of that of `config`, as a ratio.
 
-    Of those that are alike the deepest is taken, as thin and deep students did best in FitNets. Raises SettingsError
-    as `smaller` does, also where there is none that costs less.
+    Of those that are alike the deepest is taken, as thin and deep students did best in FitNets; if it is to be
+    `shallow`, that with the fewest layers of those that are near. Raises SettingsError as `smaller` does, also where
+    there is none that costs less.
     """
     if not 0 < share < 1:
         raise SettingsError("student: its share of the cost must be above 0 and below 1")
     whole = cost(config)
-    offers = {}
-    for depth, width in product(reversed(SHARES), repeat=2):
-        offer = smaller(config, width=width, depth=depth)
+    offers: dict[Any, tuple[float, float]] = {}
+    for depth, width, feed in product(reversed(SHARES), reversed(SHARES), FEEDS):
+        offer = smaller(config, width=width, depth=depth, feed=feed)
         if offer not in offers and (now := cost(offer)) < whole:
-            offers[offer] = abs(math.log(now / (share * whole)))
+            offers[offer] = abs(math.log(now / (share * whole))), depth
     if not offers:
         raise SettingsError("student: there is no smaller network of this kind")
-    nearest = min(offers.values())
-    return next(offer for offer, miss in offers.items() if miss <= nearest + math.log(ALIKE))
+    nearest, _ = min(offers.values())
+    if shallow:
+        near = [one for one, (miss, _) in offers.items() if miss <= max(nearest, math.log(NEAR))]
+        return min(near, key=lambda one: offers[one][::-1])
+    return next(offer for offer, (miss, _) in offers.items() if miss <= nearest + math.log(ALIKE))
 
 
 def inherit(student: nn.Module, teacher: nn.Module) -> tuple[str, ...]:
@@ -143,5 +152,7 @@ def _narrowed(widths: tuple[int, ...], share: float) -> tuple[int, ...]:
     return tuple(_narrow(width, share) for width in widths)
 
 
-def _headed(config: Any, heads: int) -> dict[str, int]:
-    return {"heads": heads, "width": heads * (config.width // config.heads)}
+def _transformer(config: Any, heads: int, layers: int, feed: float) -> dict[str, Any]:
+    width = heads * (config.width // config.heads)
+    feeds = (_narrow(WIDENING * width, feed),) * layers if feed < 1 else ()
+    return {"heads": heads, "width": width, "layers": layers, "feeds": feeds}

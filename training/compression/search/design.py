@@ -6,19 +6,45 @@ from training.runtime import ONNX_RUNTIME, Runtime
 
 TEACHER = "teacher"
 FLOAT = "f32"
+SHARES = (0.5, 0.25, 0.12, 0.06, 0.03, 0.015)
+"""What is kept of the teacher's multiply-adds, one after the other."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Network:
-    """A network: the teacher, or one made of it by a `route`, of that `share` of the teacher's multiply-adds."""
+    """A network: the teacher, or one made of it by a `route`, of that `share` of the teacher's multiply-adds.
+
+    A `remedy` is how it learns where what is usual wasn't quite enough.
+    """
 
     route: str = TEACHER
     share: float = 1.0
+    remedy: str = ""
 
     @property
     def name(self) -> str:
-        """As models are named: `student25` has a quarter of the teacher's multiply-adds."""
-        return self.route if self.route == TEACHER else f"{self.route}{100 * self.share:.3g}".replace(".", "_")
+        """As models are named: `student25` has a quarter of the multiply-adds, `student25-hinted` a remedy besides."""
+        if self.route == TEACHER:
+            return self.route
+        made = f"{self.route}{100 * self.share:.3g}".replace(".", "_")
+        return f"{made}-{self.remedy}" if self.remedy else made
+
+    @property
+    def between(self) -> bool:
+        """Whether its share is none of those that are tried first."""
+        return self.share not in (1.0, *SHARES)
+
+    @property
+    def larger(self) -> "Network":
+        """The next larger one, made and taught in the same way; the teacher where there is none."""
+        above = [share for share in SHARES if share > self.share]
+        return replace(self, share=above[-1]) if above else Network()
+
+    @property
+    def smaller(self) -> "Network | None":
+        """The next smaller one that is tried, if there is one."""
+        below = [share for share in SHARES if share < self.share]
+        return replace(self, share=below[0]) if below else None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,20 +4,18 @@ Every trial is the subject's to make and measure; it keeps what it did, so that 
 the same trials again without doing them again, and comes to what is new. What is tried next depends on nothing else.
 """
 
-import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 from training.compression.search.budget import Budget, gained
-from training.compression.search.design import FLOAT, Design, Network
+from training.compression.search.descent import Descent
+from training.compression.search.design import FLOAT, Design
 from training.compression.search.numbers import HALF, Numbers
 from training.compression.search.refinement import Refinement
 from training.compression.search.trial import Trial
 from training.runtime import Runtime
 
-SHARES = (0.5, 0.25, 0.12, 0.06)
-"""What is kept of the teacher's multiply-adds, one after the other, until too much is lost."""
 WAYS = 2
 """Combinations of numbers and runtime, of those that did best for the teacher, that every network is tried in."""
 HOPELESS = 3.0
@@ -33,8 +31,16 @@ class Subject(Protocol):
     """What is compressed: it makes variants, and says what they are worth."""
 
     @property
-    def routes(self) -> Sequence[str]:
-        """How a smaller network can be had; none where nothing can be learnt."""
+    def routes(self) -> Mapping[str, Sequence[str]]:
+        """How a smaller network can be had, and the remedies for one that loses a little too much, cheapest first.
+
+        None where nothing can be learnt.
+        """
+        ...
+
+    @property
+    def aware(self) -> bool:
+        """Whether networks can be trained for integers (`AWARE`)."""
         ...
 
     @property
@@ -85,27 +91,14 @@ class Search:
         Refinement(budget=self.budget, runtime=usual, trials=self.trials, attempt=self._try).run()
         files = [FLOAT, *self._promising(usual)]
         self._try([Design(numbers=numbers, runtime=one) for one in others for numbers in files if _fits(numbers, one)])
-        ways = self._ways()
-        for route in self.subject.routes:
-            for network in self._networks(route):
-                self._try([Design(network=network, numbers=numbers, runtime=runtime) for numbers, runtime in ways])
-
-    def _networks(self, route: str) -> Iterator[Network]:
-        """Networks of a route: smaller and smaller, until one loses too much, then one between the last two."""
-        good = 1.0
-        for share in SHARES:
-            network = Network(route=route, share=share)
-            yield network
-            if self._drop(network) > self.budget.max_drop:
-                yield Network(route=route, share=round(math.sqrt(good * share), 2))
-                return
-            good = share
-
-    def _drop(self, network: Network) -> float:
-        """The least that any form of a network loses."""
-        return min(
-            (one.drop for one in self.trials if one.design.network == network and not one.failed), default=math.inf
-        )
+        Descent(
+            routes=self.subject.routes,
+            aware=self.subject.aware,
+            budget=self.budget,
+            ways=self._ways(),
+            trials=self.trials,
+            attempt=self._try,
+        ).run()
 
     def _ways(self) -> Sequence[tuple[str, Runtime]]:
         """Floating point by the usual runtime, and what gained most of the teacher's other forms."""

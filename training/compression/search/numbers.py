@@ -10,6 +10,8 @@ from typing import Self
 
 HALF = "half"
 """16-bit floats: half the size, and as slow as 32 bits or slower."""
+AWARE = "qat"
+"""Integers that the network was trained for."""
 STATIC, DYNAMIC = "static", "dynamic"
 """What the names of all methods begin with whose ranges are learnt from samples, and are those of each batch."""
 

@@ -88,12 +88,29 @@ def test_of_students_that_cost_the_same_the_deepest_is_taken() -> None:
     assert (8, (32,)) == (found.blocks, found.widths)
 
 
+def test_a_shallow_student_has_the_fewest_layers_of_those_that_are_near() -> None:
+    """One block for a quarter of the weights; where a layer alone is more than the share, it is narrower too."""
+    resnet = ResNetConfig(widths=(64,), blocks=8)
+    found = student_of(resnet, 0.25, parameters, shallow=True)
+    assert (2, (64,)) == (found.blocks, found.widths)
+    encoder = EncoderConfig(layers=2, width=64, heads=4)
+    found = student_of(encoder, 0.12, weights, shallow=True)
+    assert found.layers == 1
+    assert found.width < 64
+
+
+def test_a_transformers_feed_forward_part_may_be_narrower_than_its_width_says() -> None:
+    """In every layer, by the share that is asked."""
+    found = smaller(EncoderConfig(layers=2, width=64, heads=4), width=0.5, feed=0.25)
+    assert (32, (32, 32)) == (found.width, found.feeds)
+
+
 def test_students_that_can_not_be_are_refused() -> None:
     """No share, nothing smaller, and a kind of which nothing is known."""
     with pytest.raises(SettingsError, match="student: its share of the cost must be above 0 and below 1"):
         student_of(ENCODER, 1.0, weights)
     with pytest.raises(SettingsError, match="student: there is no smaller network of this kind"):
-        student_of(EncoderConfig(layers=1, width=8, heads=1), 0.5, weights)
+        student_of(MLPConfig(widths=(1,)), 0.5, weights)
     with pytest.raises(SettingsError, match="student: how a network of kind gan is made smaller isn't known; name its"):
         smaller(GANConfig(), width=0.5)
 

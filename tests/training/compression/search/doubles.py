@@ -1,10 +1,11 @@
 """A subject whose variants are worth what a formula says."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from training.compression.search.design import FLOAT, Design
 from training.compression.search.explore import TimeUp
+from training.compression.search.numbers import Numbers
 from training.compression.search.trial import Trial
 from training.gain import ITSELF, Gain
 from training.runtime import ONNX_RUNTIME, OPENVINO, OPENVINO_BF16, Runtime
@@ -16,7 +17,8 @@ class DoubleSubject:
 
     lost: Callable[[Design], float]
     faster: Callable[[Design], float]
-    routes: Sequence[str] = ("student",)
+    routes: Mapping[str, Sequence[str]] = field(default_factory=lambda: {"student": ()})
+    aware: bool = False
     numbers: Sequence[str] = ("static", "dynamic")
     runtimes: Sequence[Runtime] = (ONNX_RUNTIME, OPENVINO, OPENVINO_BF16)
     failing: Callable[[Design], bool] = lambda _: False
@@ -42,3 +44,10 @@ class DoubleSubject:
             drop=self.lost(design),
             gain=Gain(compute=faster, latency=faster, throughput=faster, size=1 if design.numbers == FLOAT else 4),
         )
+
+
+def numbers_gain(design: Design) -> float:
+    """Static integers double the speed, dynamic ones halve it, and a share of the network is as much faster."""
+    numbers = Numbers.of(design.numbers)
+    by = {FLOAT: 1.0, "static": 2.0, "qat": 2.0, "dynamic": 0.5}[numbers.method] * (0.5 if numbers.reverted else 1)
+    return by / design.network.share

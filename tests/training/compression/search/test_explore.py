@@ -1,34 +1,25 @@
 """What a search tries, in which order, and that it ends with the best that it saw."""
 
-import math
 from collections.abc import Sequence
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.training.compression.search.doubles import DoubleSubject
+from tests.training.compression.search.doubles import DoubleSubject, numbers_gain
 from training.compression.search.budget import Budget
-from training.compression.search.design import FLOAT, Design, Network
-from training.compression.search.explore import SHARES, Search
+from training.compression.search.design import Design
+from training.compression.search.explore import Search
 from training.compression.search.front import choose, front
-from training.compression.search.numbers import Numbers
 from training.compression.search.trial import Trial
 from training.runtime import ONNX_RUNTIME, OPENVINO, OPENVINO_BF16
 
 BUDGET = Budget(max_drop=0.01)
 
 
-def numbers_gain(design: Design) -> float:
-    """Static integers double the speed, dynamic ones halve it, and a share of the network is as much faster."""
-    numbers = Numbers.of(design.numbers)
-    by = {FLOAT: 1.0, "static": 2.0, "dynamic": 0.5}[numbers.method] * (0.5 if numbers.reverted else 1)
-    return by / design.network.share
-
-
 def test_what_costs_nothing_is_tried_first() -> None:
     """The teacher, its other numbers, then the other runtimes for floats and the best of those; no bf16 of integers."""
-    subject = DoubleSubject(lost=lambda _: 0.0, faster=numbers_gain, routes=())
+    subject = DoubleSubject(lost=lambda _: 0.0, faster=numbers_gain, routes={})
     assert "done" == Search(subject, BUDGET).run()
     assert [
         Design(),
@@ -41,31 +32,10 @@ def test_what_costs_nothing_is_tried_first() -> None:
     ] == subject.asked
 
 
-def test_networks_become_smaller_until_too_much_is_lost() -> None:
-    """Each in floating point and in what did best; after the first that loses too much, one between."""
-    subject = DoubleSubject(lost=lambda one: 0.0 if one.network.share > 0.3 else 0.02, faster=numbers_gain)
-    search = Search(subject, BUDGET)
-    search.run()
-    shares = [one.network.share for one in subject.asked if one.network.route == "student" and one.numbers == FLOAT]
-    assert [0.5, 0.25, round(math.sqrt(0.5 * 0.25), 2)] == list(dict.fromkeys(shares))
-    small = {(one.numbers, one.runtime) for one in subject.asked if one.network != Network()}
-    assert {(FLOAT, ONNX_RUNTIME), ("static", ONNX_RUNTIME), ("static", OPENVINO)} == small
-    choice = choose(search.trials, BUDGET)
-    assert ("student35-static", True) == (choice.chosen.name, choice.met)
-
-
-def test_a_network_that_never_loses_is_made_as_small_as_there_are_shares() -> None:
-    """By every route, the first one whole before the next."""
-    subject = DoubleSubject(lost=lambda _: -0.01, faster=numbers_gain, routes=("prune", "student"))
-    Search(subject, BUDGET).run()
-    networks = list(dict.fromkeys(one.network for one in subject.asked))
-    assert [Network(), *(Network(route=route, share=share) for route in subject.routes for share in SHARES)] == networks
-
-
 def test_what_cant_be_made_is_told_and_passed_over() -> None:
     """It is a trial that failed, and never chosen."""
     subject = DoubleSubject(
-        lost=lambda _: 0.0, faster=numbers_gain, failing=lambda one: one.numbers == "static", routes=()
+        lost=lambda _: 0.0, faster=numbers_gain, failing=lambda one: one.numbers == "static", routes={}
     )
     search = Search(subject, BUDGET)
     assert "done" == search.run()
@@ -112,7 +82,7 @@ def test_choice_and_front_keep_their_promises(table: dict[str, tuple[float, floa
     subject = DoubleSubject(
         lost=lambda one: table.get(one.numbers, (0.0, 1.0))[0],
         faster=lambda one: table.get(one.numbers, (0.0, 1.0))[1],
-        routes=(),
+        routes={},
         numbers=list(table),
         runtimes=(ONNX_RUNTIME,),
     )

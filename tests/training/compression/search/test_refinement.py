@@ -36,7 +36,7 @@ def subject(
         return own.kept >= layers or (own.reverted and reverting is None)
 
     return DoubleSubject(
-        lost=lost, faster=faster, failing=failing, routes=(), numbers=numbers, runtimes=(ONNX_RUNTIME,)
+        lost=lost, faster=faster, failing=failing, routes={}, numbers=numbers, runtimes=(ONNX_RUNTIME,)
     )
 
 

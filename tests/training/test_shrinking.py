@@ -1,0 +1,157 @@
+"""Smaller networks of recipes: by every route and remedy they are made, learn, and are the size that is asked."""
+
+import math
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from rich.console import Console
+from torch import nn
+
+from service.errors import SettingsError
+from training import checkpoint, network
+from training.compression.distillation.settings import DistilSettings, HintSettings
+from training.compression.pruning.catalogue import units_of
+from training.compression.pruning.cost import counts_of, measure
+from training.compression.search.design import Design, Network
+from training.compression.search.numbers import AWARE
+from training.network_recipe import NetworkRecipe
+from training.networks.encoder import EncoderConfig
+from training.networks.gan import GANConfig
+from training.networks.variational import VariationalConfig
+from training.optimization.settings import FitSettings
+from training.recipe import RECIPES, load_any
+from training.session import open_model
+from training.specimens.network import NetworkSpecimen
+from training.steps.exploring import Exploration
+from training.steps.journal import Journal
+from training.steps.shrinking import routes_of
+from training.tasks.adversarial import Adversarial
+from training.tasks.tagging import Tagging
+from training.tasks.variational import Variational
+
+ALL = {
+    "pruned": ("hinted", "gradual"),
+    "shallow": ("hinted", "assisted"),
+    "student": ("hinted", "assisted"),
+}
+
+
+class Recipe:
+    """A specimen of a recipe's tiny profile, whose steps lie in `folder`."""
+
+    def __init__(self, name: str, folder: Path) -> None:
+        recipe = load_any(name, "tiny")
+        assert isinstance(recipe, NetworkRecipe)
+        self.journal = Journal(recipe, folder, Console(quiet=True))
+        self.specimen = NetworkSpecimen(self.journal, network.export(self.journal), end=math.inf)
+
+    def made(self, one: Network) -> Any:
+        """A network that has learnt."""
+        self.specimen.floating(one)
+        step = "fit" if one == Network() else one.name
+        return checkpoint.load_network(self.journal.path(step, "network.safetensors"), nn.Module)
+
+    def multiply_adds(self, one: Network) -> int:
+        """What it takes for one input."""
+        made = self.made(one)
+        inputs = self.specimen.requests("validation")
+        (shown,) = (array[:1] for array in inputs.values())
+        ledger = measure(made, units_of(made.config), lambda each: each(torch.from_numpy(shown)))
+        return ledger.cost(counts_of(ledger.units)).multiply_adds
+
+
+@pytest.fixture(scope="module")
+def digits(tmp_path_factory: pytest.TempPathFactory) -> Recipe:
+    return Recipe("digits-mlp", tmp_path_factory.mktemp("digits"))
+
+
+@pytest.mark.parametrize("route", ["pruned", "shallow"])
+def test_networks_take_the_share_that_is_asked(route: str, digits: Recipe) -> None:
+    """At most that, or for a student about that."""
+    whole = digits.multiply_adds(Network())
+    for share in (0.5, 0.25):
+        found = digits.multiply_adds(Network(route=route, share=share)) / whole
+        assert found <= share * 1.25
+        assert found > share / 2
+
+
+def test_remedies_learn_the_same_network_in_other_ways(digits: Recipe) -> None:
+    """By hints, from a larger student, and from a network that was cut by less before."""
+    for route, remedy, beside in (
+        ("shallow", "hinted", "shallow25"),
+        ("shallow", "assisted", "shallow50"),
+        ("pruned", "hinted", "pruned25"),
+        ("pruned", "gradual", "pruned35"),
+    ):
+        one = Network(route=route, share=0.25, remedy=remedy)
+        made = digits.made(one).config
+        assert remedy == "gradual" or made == digits.made(Network(route=route, share=0.25)).config
+        assert f"{route}25-{remedy}" == one.name
+        assert digits.journal.path(beside, "network.safetensors").exists()
+
+
+def test_networks_that_can_not_be_are_refused(digits: Recipe) -> None:
+    """Who is the same as another, or has nobody between itself and the teacher; or so small that nothing is left."""
+    with pytest.raises(SettingsError, match="student50: would be the same network as shallow50"):
+        digits.specimen.floating(Network(route="student", share=0.5))
+    with pytest.raises(SettingsError, match="student50-assisted: there is no larger student to assist"):
+        digits.specimen.floating(Network(route="student", share=0.5, remedy="assisted"))
+    with pytest.raises(SettingsError, match=r"pruned0_01: .* multiplications .* are left where no more can be cut"):
+        digits.specimen.floating(Network(route="pruned", share=0.0001))
+
+
+def test_a_network_is_trained_for_its_integers(digits: Recipe) -> None:
+    """Its file answers nearly as the network in floating point does, and is measured like others."""
+    assert digits.specimen.aware
+    exploration = Exploration(digits.specimen, end=math.inf)
+    assert exploration.aware
+    _, trial = exploration.tried([Design(), Design(numbers=AWARE)])
+    assert not trial.failed
+    assert trial.gain.size > 3
+    file = digits.journal.path("teacher-qat", "model.onnx")
+    answers = open_model(file)(digits.specimen.requests("validation"))
+    floats = open_model(digits.specimen.floating(Network()))(digits.specimen.requests("validation"))
+    found, expected = (next(iter(one.values())).argmax(axis=1) for one in (answers, floats))
+    assert np.mean(found == expected) > 0.9
+
+
+def test_a_generator_is_cut_and_plays_on(tmp_path: Path) -> None:
+    """Its code stays, as clients send it, and so does who it plays against."""
+    it = Recipe("digits-gan", tmp_path)
+    assert {"pruned": ()} == it.specimen.routes
+    assert not it.specimen.aware
+    teacher, cut = it.made(Network()), it.made(Network(route="pruned", share=0.5))
+    assert teacher.config.code == cut.config.code
+    assert teacher.config.discriminator_widths == cut.config.discriminator_widths
+    assert sum(cut.config.generator_widths) < sum(teacher.config.generator_widths)
+    noise = np.zeros((2, cut.config.code), np.float32)
+    file = it.specimen.floating(Network(route="pruned", share=0.5))
+    assert (2, 1, 16, 16) == open_model(file)({"noise": noise})["image"].shape
+
+
+def test_students_are_of_two_shapes(tmp_path: Path) -> None:
+    """One with fewer layers, one with narrower ones."""
+    settings = yaml.safe_load((RECIPES / "code-tags.yaml").read_text())
+    settings["profiles"]["tiny"]["network"] = {"layers": 2, "width": 32}
+    (tmp_path / "two.yaml").write_text(yaml.safe_dump(settings))
+    it = Recipe(str(tmp_path / "two.yaml"), tmp_path)
+    shallow, narrow = (it.made(Network(route=route, share=0.25)).config for route in ("shallow", "student"))
+    assert (1, 2) == (shallow.layers, narrow.layers)
+    assert shallow.width > narrow.width
+
+
+def test_routes_are_those_that_the_network_has() -> None:
+    """Layers go first where there are some to choose from; hints are a remedy where they aren't what is usual."""
+    encoder = EncoderConfig(layers=2, width=32, heads=2)
+    plain = DistilSettings(fit=FitSettings(epochs=1))
+    assert routes_of(encoder, Tagging(), plain) == ALL
+    assert list(routes_of(replace(encoder, layers=1), Tagging(), plain)) == ["pruned", "student"]
+    hinted = replace(plain, hints=(HintSettings(kind="relations"),))
+    assert routes_of(encoder, Tagging(), hinted)["student"] == ("assisted",)
+    assert routes_of(VariationalConfig(), Variational(), plain)["pruned"] == ("gradual",)
+    assert routes_of(GANConfig(), Adversarial(), plain) == {"pruned": ()}
