@@ -4,6 +4,7 @@ HoneError                   (service.errors)
   TrainingError             a run can't go on
     Diverged                the loss is no number any more
     ServingError            the service that figures are taken from can't be had
+      Unanswered            it refused a request
     Immeasurable            a figure can't be said of these predictions and targets
   ArtifactError             (service.errors)
     Damaged                 a file that a run keeps isn't what it wrote; it is made anew only if asked
@@ -28,6 +29,16 @@ class ServingError(TrainingError):
     """The service didn't start, didn't become ready, or lacks a model; the text says what it said last."""
 
     reason = "not_serving"
+
+
+class Unanswered(ServingError):
+    """The service refused a request to `model`; the text has its words."""
+
+    reason = "unanswered"
+
+    def __init__(self, model: str, said: str) -> None:
+        super().__init__(f"{model}: the service answered {said}")
+        self.model = model
 
 
 class Immeasurable(TrainingError):

@@ -3,10 +3,8 @@
 import http.client
 import os
 import secrets
-import shutil
 import socket
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,14 +15,14 @@ from typing import IO, Any
 import numpy as np
 import tritonclient.http
 from prometheus_client.parser import text_string_to_metric_families
-from tritonclient.utils import np_to_triton_dtype
+from tritonclient.utils import InferenceServerException, np_to_triton_dtype
 
-from training.errors import ServingError
+from training.child import ROOT, bound
+from training.errors import ServingError, Unanswered, one_line
 from training.session import Tensors
 from training.timing import Request
 
 HOST = "127.0.0.1"
-ROOT = Path(__file__).resolve().parents[1]
 START_SECONDS = 60.0
 STOP_SECONDS = 15.0
 CANT_BIND = 3
@@ -43,7 +41,7 @@ class Served:
 
     def request(self, model: str, inputs: Tensors, parameters: Mapping[str, Any] | None = None) -> Request:
         """A request with `inputs` [N, ...] to `model`, made ready: each call sends it, in binary, and returns all
-        outputs by their names.
+        outputs by their names, or raises Unanswered.
         """
         tensors = []
         for name, array in inputs.items():
@@ -51,7 +49,10 @@ class Served:
             tensors.append(tensor.set_data_from_numpy(np.ascontiguousarray(array)))
 
         def send() -> Tensors:
-            answer = self._client.infer(model, tensors, parameters=parameters)
+            try:
+                answer = self._client.infer(model, tensors, parameters=parameters)
+            except InferenceServerException as error:
+                raise Unanswered(model, one_line(error)) from error
             names = [output["name"] for output in answer.get_response()["outputs"]]
             return {name: answer.as_numpy(name) for name in names}
 
@@ -117,7 +118,7 @@ def _start(repository: Path, log: IO[bytes], stack: ExitStack) -> tuple[int, int
     raise ServingError(f"the service didn't become ready; it said:\n{_tail(log)}")
 
 
-def _command(repository: Path, ports: tuple[int, int], name: str) -> list[str]:
+def _command(repository: Path, ports: tuple[int, int], name: str) -> Sequence[str]:
     http_port, metrics_port = (str(port) for port in ports)
     flags = {
         "--model-repository": str(repository.resolve()),
@@ -127,10 +128,7 @@ def _command(repository: Path, ports: tuple[int, int], name: str) -> list[str]:
         "--server-name": name,
     }
     words = [word for pair in flags.items() for word in pair]
-    # Where util-linux is there: the kernel ends the service if this process is killed and can't do so itself.
-    setpriv = shutil.which("setpriv")
-    bound = [setpriv, "--pdeathsig", "TERM"] if setpriv else []
-    return [*bound, sys.executable, "-m", "service", "run", "--no-allow-grpc", *words]
+    return bound("service", "run", "--no-allow-grpc", *words)
 
 
 def _environment() -> dict[str, str]:

@@ -16,6 +16,7 @@ from tests.stack.stack import PROFILES, ROOT, Stack
 
 FILE = ROOT / "docker-compose.yml"
 GPU = "deploy/docker/compose.gpu.yml"
+SIGNED = "deploy/docker/compose.signed.yml"
 COMPOSED: dict[str, Any] = yaml.safe_load(FILE.read_text())
 SERVICES: dict[str, Any] = COMPOSED["services"]
 EXAMPLE = (ROOT / ".env.example").read_text()
@@ -37,6 +38,18 @@ def test_the_gpu_file_is_read() -> None:
     assert "gpu" == hone["build"]["args"]["EXTRA"]
     assert "hone-serve:gpu" == hone["image"]
     assert ("nvidia", ["gpu"]) == (reserved["driver"], reserved["capabilities"])
+    assert hone["read_only"]
+
+
+def test_the_file_for_signed_models_is_read() -> None:
+    """Laid over the file it has Hone demand signatures by keys that it can't change; all else is as before."""
+    said = Stack("read", HONE_KEYS="./deploy").compose("-f", str(FILE), "-f", SIGNED, "config")
+    hone = yaml.safe_load(said)["services"]["hone"]
+    (keys,) = [volume for volume in hone["volumes"] if volume["target"] == "/keys"]
+
+    assert "/keys" == hone["environment"]["HONE_REQUIRE_SIGNATURE"]
+    assert ("bind", str(ROOT / "deploy"), True) == (keys["type"], keys["source"], keys["read_only"])
+    assert {"/models", "/trained", "/keys"} == {volume["target"] for volume in hone["volumes"]}
     assert hone["read_only"]
 
 
@@ -114,8 +127,8 @@ def test_what_is_mounted_is_there() -> None:
 
 
 def test_the_example_names_every_variable() -> None:
-    """.env.example has every variable that the file reads, with the value that it has otherwise, and no other."""
-    text = FILE.read_text()
+    """.env.example has every variable that the files read, with the value that it has otherwise, and no other."""
+    text = FILE.read_text() + (ROOT / SIGNED).read_text()
     read = dict(re.findall(r"\$\{(\w+):-([^}]*)\}", text))
     read |= dict.fromkeys(re.findall(r"^ {6}- (HONE_\w+)$", text, re.MULTILINE), None)
     read |= dict.fromkeys(COMPOSED["x-build"]["args"], None)

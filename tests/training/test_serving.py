@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from training import release, serving
+from training.child import ROOT
 from training.data.split import Dataset
 from training.errors import ServingError
 from training.export import INPUT, OUTPUT
@@ -70,7 +71,7 @@ with serving.serving(Path({str(repository)!r}), ["digits-int8"]):
     print(Path("/proc/thread-self/children").read_text(), flush=True)
     time.sleep(60)
 """
-    measuring = subprocess.Popen([sys.executable, "-c", program], cwd=serving.ROOT, stdout=subprocess.PIPE, text=True)
+    measuring = subprocess.Popen([sys.executable, "-c", program], cwd=ROOT, stdout=subprocess.PIPE, text=True)
     assert measuring.stdout is not None
     children = [Path("/proc", pid) for pid in measuring.stdout.readline().split()]
     measuring.kill()

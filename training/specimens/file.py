@@ -8,17 +8,18 @@ from types import MappingProxyType, ModuleType
 from typing import Any
 
 import numpy as np
+import onnx
 
 from service.artifact.names import is_model_name
 from service.errors import ArtifactError, SettingsError
-from training import bootstrap, imports, session
+from training import bootstrap, imports, rehearsal, session
 from training.bootstrap import DRAWS, Figure, Indices
 from training.common_settings import LONGEST_VARIANT
 from training.compression.quantization.preparation import check_batched
 from training.compression.quantization.samples import check_samples
 from training.compression.search.design import Design, Network
 from training.graph import Tensors as Graph
-from training.graph import tensors_of
+from training.graph import nodes_of, tensors_of
 from training.imports import onnx_file, samples
 from training.imports.converted import Converted
 from training.imports.proving import SEED, prove
@@ -80,9 +81,11 @@ class FileSpecimen:
         """Raises ArtifactError that names what about the file can't be, and SettingsError about the samples."""
         self.journal = journal
         given, source = journal.recipe.samples, journal.recipe.source
+        rehearsal.check_survived(source, {})
         converted = onnx_file.load(source)
         self._graph: Graph = tensors_of(converted.model)
         check_batched(self._graph, source.name)
+        _check_numbers(self._graph, source.name)
         arrays = samples.draw(self._graph, SEED) if given is None else samples.read(given, self._graph)
         names = [one.name for one in self._graph.inputs]
         check_samples(self._graph, dict(zip(names, arrays, strict=True)))
@@ -175,7 +178,7 @@ class FileSpecimen:
 
         def action(folder: Path) -> None:
             if why := prove(converted, folder / MODEL, samples=settings.samples, batched=False).unbatched:
-                raise ArtifactError(f"{settings.source.name}: has no batch, {why}; rows have to be answered each alone")
+                raise ArtifactError(f"{settings.source.name}: has no batch, {why}; {_remedy(converted.model)}")
 
         given = {} if settings.samples is None else {"samples": settings.samples}
         # Weights may lie in files beside it, so what was read of it is what counts.
@@ -184,6 +187,23 @@ class FileSpecimen:
         code = (sys.modules[__name__], imports, session)
         self.journal.do("import", inputs, code, action, lambda: f"{path.stat().st_size / 1e6:.2f} MB")
         return path
+
+
+def _check_numbers(tensors: Graph, name: str) -> None:
+    if texts := [one.name for one in (*tensors.inputs, *tensors.outputs) if one.dtype == object]:
+        raise ArtifactError(
+            f"{name}: takes or answers texts ({', '.join(texts)}); how near answers are is known of numbers"
+        )
+
+
+def _remedy(model: onnx.ModelProto) -> str:
+    """What to do about rows that depend on each other, by what they may depend on each other for."""
+    nodes = list(nodes_of(model))
+    if dynamic := sorted({node.op_type for node in nodes if node.op_type.startswith("DynamicQuantize")}):
+        return f"it is quantized by the ranges of each batch ({', '.join(dynamic)}): give the float model it is from"
+    if any(node.op_type == "BatchNormalization" and len(node.output) > 1 for node in nodes):
+        return "its batch norms are being trained: export it in evaluation mode"
+    return "rows have to be answered each alone"
 
 
 def fidelities(answers: Tensors, teacher: Tensors) -> Values:

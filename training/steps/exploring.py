@@ -4,7 +4,6 @@ What is made and measured is kept as any step is, so a search that was killed go
 """
 
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -16,7 +15,7 @@ import service
 from service.artifact.digest import sha256_file
 from service.errors import ArtifactError, SettingsError
 from training import gain as gaining
-from training import graph, model_config, serving, session, timing
+from training import graph, model_config, rehearsal, serving, session, timing
 from training import publish as publishing
 from training.comparison import difference as differing
 from training.comparison import verdict
@@ -29,12 +28,12 @@ from training.compression.search.trial import Trial
 from training.compression_report import Tested
 from training.durable import put
 from training.errors import Diverged
-from training.gain import Gain, gain
+from training.gain import Gain
 from training.machine import machine
 from training.runtime import ONNX_RUNTIME, Runtime
-from training.session import Tensors
 from training.specimens.specimen import Part, Specimen
-from training.steps import quantizing
+from training.steps import asking, quantizing
+from training.steps.asking import Found, ask
 from training.steps.explaining import Evidence, explain
 
 TRIALS = "trials.json"
@@ -47,20 +46,6 @@ class Tried:
     score: float = 0.0
     gain: Gain | None = None
     failed: str = ""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Found:
-    """What one service answered and took, by variant; those that it `refused` to serve have a reason instead."""
-
-    answers: Mapping[str, Tensors]
-    times: timing.Timings
-    refused: Mapping[str, str]
-    sizes: Mapping[str, int]
-
-    def gain(self, one: str, other: str) -> Gain:
-        """That of a variant over another one."""
-        return gain(self.times[one], self.times[other], size=self.sizes[other] / self.sizes[one])
 
 
 class Exploration:
@@ -183,7 +168,7 @@ class Exploration:
         """Measure all of them in one service, and keep what that is `told` as."""
 
         def action(folder: Path) -> None:
-            found = self._through_service(files, part)
+            found = ask(self._specimen, files, part, self._journal.console)
             put(folder / TRIALS, msgspec.json.format(msgspec.json.encode(told(found)), indent=1))
 
         inputs = {
@@ -192,37 +177,21 @@ class Exploration:
             "machine": msgspec.to_builtins(machine()),
             **{one.name: [str(one.runtime), sha256_file(model)] for one, model in files.items()},
         }
-        own = (sys.modules[__name__], timing, serving, publishing, model_config, graph, session, gaining)
+        own = (
+            sys.modules[__name__],
+            asking,
+            timing,
+            serving,
+            rehearsal,
+            publishing,
+            model_config,
+            graph,
+            session,
+            gaining,
+        )
         compared = (sys.modules[differing.__module__], service)
         code = (*own, *compared, *self._specimen.code)
         self._journal.do(step, inputs, code, action, lambda: f"{len(files)} side by side, through the service")
-
-    def _through_service(self, files: Mapping[Design, Path], part: Part) -> Found:
-        """The answers and times of all of them; the teacher has to be served."""
-        specimen = self._specimen
-        with tempfile.TemporaryDirectory() as scratch:
-            names = {}
-            for design, model in files.items():
-                release = specimen.release(design, model)
-                publishing.publish(Path(scratch), release)
-                names[design] = release.name
-            with serving.serving(Path(scratch), [names[Design()]]) as served:
-                refused = {one: served.refusal(name) for one, name in names.items() if not served.is_ready(name)}
-                ready = {one: name for one, name in names.items() if one not in refused}
-                answers = {one.name: specimen.answers(served, one, files[one], part) for one in ready}
-                times = timing.time_side_by_side(
-                    specimen.predictor(served),
-                    list(ready.values()),
-                    specimen.requests(part),
-                    specimen.settings,
-                    self._journal.console,
-                )
-        return Found(
-            answers=answers,
-            times={one.name: times[name] for one, name in ready.items()},
-            refused={one.name: reason for one, reason in refused.items()},
-            sizes={one.name: model.stat().st_size for one, model in files.items()},
-        )
 
 
 def _usual(design: Design) -> Design:

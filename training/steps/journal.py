@@ -2,6 +2,8 @@
 
 import fcntl
 import os
+import shutil
+import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
@@ -20,6 +22,7 @@ from training.optimization.distributed import Ranks
 from training.recipe import Recipe
 
 BEGIN = "begin"
+SCRATCH = ".scratch"
 
 
 class Named(Protocol):
@@ -50,6 +53,9 @@ class StepTime:
 class Journal(Generic[R]):
     """One run of `recipe` in the folder `runs/<recipe>/<profile>`, and the only one there while it is entered.
 
+    What is needed for a moment lies there, too, meanwhile: what a run that was killed has left of it is removed by the
+    next one.
+
     `retrain` allows a step whose files were damaged to be done again; otherwise the run stops there. Of the processes
     that torchrun has started, the first does the steps, the others help with those that are shared and wait for the
     rest; all find the files in the same folder.
@@ -78,7 +84,17 @@ class Journal(Generic[R]):
             self._held.close()
             text = f"another run is at work in {self.folder}; wait for it, or name another folder with --runs"
             raise TrainingError(text) from error
+        self._held.callback(setattr, tempfile, "tempdir", tempfile.tempdir)
+        tempfile.tempdir = str(self._scratch())
         return self
+
+    def _scratch(self) -> Path:
+        """An empty folder, which is removed in the end."""
+        scratch = self.folder.resolve() / SCRATCH
+        shutil.rmtree(scratch, ignore_errors=True)
+        scratch.mkdir()
+        self._held.callback(shutil.rmtree, scratch, ignore_errors=True)
+        return scratch
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

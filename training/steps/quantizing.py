@@ -11,7 +11,6 @@ import msgspec
 from service.errors import ArtifactError
 from training import graph, session
 from training.compression import evidence, quantization
-from training.compression.evidence.footprint import memory
 from training.compression.evidence.mates import influence
 from training.compression.evidence.reverting import RevertSettings, revert
 from training.compression.quantization.aware_training import with_learnt
@@ -31,8 +30,8 @@ from training.compression.search.design import Design
 from training.compression.search.made import Made
 from training.compression.search.numbers import HALF, Numbers
 from training.durable import put
-from training.errors import ServingError
 from training.machine import machine
+from training.rehearsal import check_survived
 from training.session import Tensors, open_model
 from training.steps.integers import LearntIntegers
 from training.steps.journal import Journal
@@ -98,7 +97,7 @@ def quantized(journal: Journal[Any], design: Design, source: Path, samples: Tens
                 kept |= dict.fromkeys(_costly(prepared, method, order, shown), COSTLY)
             quantized = method(folder / MODEL, kept)
         if numbers.method == HALF:
-            _check_loadable(quantized.model, shown)
+            check_survived(quantized.model, shown)
         left = {node: kept.get(node, reason) for node, reason in quantized.left.items()}
         _tell(folder, left | dict.fromkeys(order, SENSITIVE), quantized.model, samples)
 
@@ -212,11 +211,3 @@ def _costly(prepared: Path, method: Method, kept: Collection[str], shown: Tensor
     if not found.keep_float:
         raise ArtifactError("no layer costs more time in integers than it saves")
     return found.keep_float
-
-
-def _check_loadable(model: Path, shown: Tensors) -> None:
-    """Raise ArtifactError unless a process of its own can compute with a file: some bring the runtime down."""
-    try:
-        memory(model, shown)
-    except ServingError as error:
-        raise ArtifactError(f"a process that was to compute it on this CPU failed ({error})") from error

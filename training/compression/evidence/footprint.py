@@ -2,7 +2,6 @@
 
 import json
 import subprocess
-import sys
 import tempfile
 import zlib
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from training.child import ROOT, bound
 from training.errors import ServingError, one_line
 from training.session import Tensors
 
@@ -56,11 +56,11 @@ def memory(model: Path, inputs: Tensors, *, runs: int = 3, threads: int = 1) -> 
         arrays: Any = dict(inputs)
         np.savez(samples, **arrays)
         module = "training.compression.evidence.memory_probe"
-        command = [sys.executable, "-m", module, str(model), str(samples), str(runs), str(threads)]
+        command = bound(module, str(model), str(samples), str(runs), str(threads))
         try:
             done = subprocess.run(
                 command,
-                cwd=Path(__file__).parents[3],
+                cwd=ROOT,
                 capture_output=True,
                 text=True,
                 check=False,

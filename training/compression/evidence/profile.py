@@ -33,6 +33,11 @@ _PRECISIONS: Mapping[str, Precision] = {
 }
 _TIMED = "_kernel_time"
 _BLOCKED = "com.microsoft.nchwc"
+_WEIGHTS_AT = {
+    **dict.fromkeys(("Conv", "FusedConv", "NhwcFusedConv", "ConvInteger", "ConvTranspose"), 1),
+    "QLinearConv": 3,
+}
+"""Which input of a convolution its weights are."""
 _INTEGERS = 4
 """The `accuracy_level` at which MatMulNBits makes integers of its data too."""
 
@@ -130,6 +135,7 @@ class _Graph:
 
     def __init__(self, model: onnx.ModelProto) -> None:
         self._weights = {one.name: _size(one) for one in model.graph.initializer}
+        self._kernels = {one.name: list(one.dims[2:]) for one in model.graph.initializer}
         self._left: dict[tuple[str, str], deque[onnx.NodeProto]] = defaultdict(deque)
         for node in model.graph.node:
             self._left[node.name, node.op_type].append(node)
@@ -140,6 +146,9 @@ class _Graph:
         operator = told["op_name"]
         node = (self._left.get((name, operator)) or self._left["", operator]).popleft()
         attributes = {one.name: onnx.helper.get_attribute_value(one) for one in node.attribute}
+        if operator in _WEIGHTS_AT and (weights := node.input[_WEIGHTS_AT[operator]]) in self._kernels:
+            # It may be left out, and of weights that were packed beforehand an event has no shape.
+            attributes.setdefault("kernel_shape", self._kernels[weights])
         inputs, outputs = _shapes(told["input_type_shape"]), _shapes(told["output_type_shape"])
         dtypes = tuple(kind for one in told["input_type_shape"] for kind in one)
         return Node(

@@ -138,6 +138,8 @@ def _observer(model: onnx.ModelProto, watched: Collection[str], samples: Tensors
         for start in range(0, length_of(samples), BATCH):
             batch = {name: array[start : start + BATCH] for name, array in samples.items()}
             yield from ((name, batch[name]) for name in watched if name in given)
+            if not inside:
+                continue  # of no names the runtime would answer all outputs
             try:
                 yield from zip(inside, session.run(inside, batch), strict=True)
             except onnxruntime.capi.onnxruntime_pybind11_state.Fail as error:

@@ -17,9 +17,8 @@ from onnxruntime.quantization import QuantType, quantize_dynamic
 from training.compression.quantization.operators import (
     KEPT,
     NO_KERNEL,
-    TWO_ACTIVATIONS,
     check_names,
-    multiplies_activations,
+    unsuited,
     weights_of,
 )
 from training.compression.quantization.preparation import load_prepared
@@ -48,9 +47,7 @@ def dynamic(
     """
     proto = load_prepared(model)
     check_names(proto, keep_float)
-    weights = weights_of(proto)
-    excluded = {node.name: TWO_ACTIVATIONS for node in proto.graph.node if multiplies_activations(node, weights)}
-    excluded |= dict.fromkeys(keep_float, KEPT)
+    excluded = {**unsuited(proto), **dict.fromkeys(keep_float, KEPT)}
     _give_own_weights(proto)
     quantized = _quantized(proto, excluded, reduce_range=reduced_range(reduce_range), per_channel=per_channel)
     integers = weights_of(quantized).keys()

@@ -70,6 +70,26 @@ def multiplies_activations(node: onnx.NodeProto, weights: Weights) -> bool:
     return node.op_type in PRODUCTS and not weights.keys() & set(node.input[:2])
 
 
+def unsuited(model: onnx.ModelProto) -> dict[str, str]:
+    """The nodes that multiply by what no method makes integers of, with the reason."""
+    weights = weights_of(model)
+    reasons = {node.name: _unsuited(node, weights) for node in model.graph.node if node.op_type in MULTIPLYING}
+    return {name: reason for name, reason in reasons.items() if reason}
+
+
+def _unsuited(node: onnx.NodeProto, weights: Weights) -> str:
+    if multiplies_activations(node, weights):
+        return TWO_ACTIVATIONS
+    if len(node.input) < 2 or (factor := weights.get(node.input[1])) is None:
+        return ""
+    if factor.data_type != onnx.TensorProto.FLOAT:
+        return f"its weights are {onnx.TensorProto.DataType.Name(factor.data_type).lower()}, and not float32"
+    if 0 in factor.dims:
+        return "its weights are empty"
+    # With a scale for each column the runtime refuses to compute those.
+    return "its weights are several matrices" if node.op_type == "MatMul" and len(factor.dims) > 2 else ""
+
+
 def check_names(model: onnx.ModelProto, names: Collection[str]) -> None:
     """Raise ArtifactError, with the nearest there is, for a name that no node has."""
     known = [node.name for node in model.graph.node]

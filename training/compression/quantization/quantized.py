@@ -1,6 +1,6 @@
 """What became of a file: which nodes were quantized, and which were left in float and why."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +10,7 @@ from service.errors import ArtifactError
 from training.compression.quantization.operators import MULTIPLYING
 from training.compression.quantization.short_names import shorten
 from training.durable import put
+from training.graph import nodes_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,6 +57,7 @@ def write_quantized(
             nodes[node.op_type] = (*nodes.get(node.op_type, ()), node.name)
         elif node.op_type in MULTIPLYING:
             left[node.name] = reasons.get(node.name) or reasons.get(node.op_type) or "the runtime's tool left it out"
+    left |= dict.fromkeys(_nested(source), "it is in a branch or a loop, and those stay as they are")
     if not nodes.keys() & MULTIPLYING:
         told = "; ".join(f"{name}: {reason}" for name, reason in left.items()) or "it multiplies nothing"
         raise ArtifactError(f"{source.name}: nothing was quantized ({told})")
@@ -69,3 +71,11 @@ def write_quantized(
         bytes_before=source.stat().st_size,
         bytes_after=target.stat().st_size,
     )
+
+
+def _nested(source: Path) -> Sequence[str]:
+    """What multiplies in branches and bodies of the file's nodes."""
+    model = onnx.load(source)
+    outside = {node.name for node in model.graph.node}
+    inside = (node for node in nodes_of(model) if node.op_type in MULTIPLYING and node.name not in outside)
+    return [node.name or node.output[0] for node in inside]

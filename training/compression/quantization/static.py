@@ -20,9 +20,8 @@ from training.compression.quantization.operators import (
     KEPT,
     NO_KERNEL,
     PRODUCTS,
-    TWO_ACTIVATIONS,
     check_names,
-    multiplies_activations,
+    unsuited,
     weights_of,
     worth_quantizing,
 )
@@ -131,15 +130,15 @@ def _give_floats(quantized: onnx.ModelProto, nodes: Collection[str]) -> None:
 
 def _excluded(model: onnx.ModelProto, keep_float: Collection[str], ranges: Ranges) -> dict[str, str]:
     """Nodes that could be quantized but aren't to be, with the reason."""
-    weights, floats = weights_of(model), _floats(model)
+    wrong, floats = unsuited(model), _floats(model)
     excluded = dict.fromkeys(keep_float, KEPT)
     worth = worth_quantizing(model)
     for node in model.graph.node:
         if node.name not in worth or node.name in excluded:
             continue
         unknown = [name for name in (*node.input, *node.output) if name in floats and name not in ranges]
-        if multiplies_activations(node, weights):
-            excluded[node.name] = TWO_ACTIVATIONS
+        if node.name in wrong:
+            excluded[node.name] = wrong[node.name]
         elif unknown:
             excluded[node.name] = f"{', '.join(unknown)} isn't finite on the samples"
     return excluded

@@ -10,13 +10,7 @@ from pathlib import Path
 import onnx
 from onnxruntime.quantization.matmul_nbits_quantizer import MatMulNBitsQuantizer
 
-from training.compression.quantization.operators import (
-    KEPT,
-    TWO_ACTIVATIONS,
-    check_names,
-    multiplies_activations,
-    weights_of,
-)
+from training.compression.quantization.operators import KEPT, check_names, unsuited
 from training.compression.quantization.preparation import load_prepared
 from training.compression.quantization.quantized import Quantized, write_quantized
 from training.compression.quantization.quiet import quiet
@@ -36,9 +30,7 @@ def weight_only(
     """
     proto = load_prepared(model)
     check_names(proto, keep_float)
-    weights = weights_of(proto)
-    excluded = {node.name: TWO_ACTIVATIONS for node in proto.graph.node if multiplies_activations(node, weights)}
-    excluded |= dict.fromkeys(keep_float, KEPT)
+    excluded = {**unsuited(proto), **dict.fromkeys(keep_float, KEPT)}
     with quiet():
         quantizer = MatMulNBitsQuantizer(
             load_prepared(model),
