@@ -7,10 +7,11 @@ import msgspec
 
 from service.artifact.card import Machine
 from training.bootstrap import Figure
-from training.comparison import Verdict
-from training.compression.search.budget import Budget, Objective, gained
+from training.comparison import Against
+from training.compression.search.budget import Budget, Objective, gained, sure
 from training.compression.search.explore import Ended
 from training.gain import Gain
+from training.publish import Published
 from training.steps.explaining import Evidence
 from training.timing import Speed
 
@@ -38,17 +39,26 @@ class Row:
 class Tested:
     """What a variant is worth on the test part, which had no say, through the service beside the teacher.
 
-    `difference` is by how much its headline figure exceeds the teacher's on the same inputs, and `verdict` what that
-    says; None where answers aren't to inputs. `drop` is as in `Row`; `size` is the file's, in bytes.
+    `figure` is the headline one of all `figures`, which are also told `by` class and the like, where there are such;
+    `drop` is as in `Row`. Beside the teacher, and what it was made from, nothing is said of the teacher itself, nor
+    where answers aren't to inputs, or a variant's parent couldn't be served. `size` is the file's, in bytes.
     """
 
     figure: Figure
     drop: float
-    difference: Figure | None
-    verdict: Verdict | None
+    figures: Mapping[str, Figure]
+    by: Mapping[str, Mapping[str, Figure]]
+    against_teacher: Against | None
+    against_parent: Against | None
     gain: Gain
+    over_parent: Gain | None
     speed: Speed
     size: int
+
+    def worst(self, figure: str, *, smaller: bool) -> str:
+        """The class, or the like, whose `figure` is the worst; `smaller` ones are the better ones or not."""
+        each = self.by[figure]
+        return (max if smaller else min)(each, key=lambda name: each[name].value)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,7 +69,7 @@ class CompressionReport:
     variants that nothing beats in both what is lost and what is gained; `tested` has them and the `chosen` one, and
     `evidence` says what ran of them.
     `met` says whether as much is gained as is asked, and `nearest` what gains that and loses least. `ended` is why no
-    more was tried.
+    more was tried. `seed` is the recipe's, None of a file, and `minutes` is what all steps took when they were done.
     """
 
     name: str
@@ -76,8 +86,11 @@ class CompressionReport:
     tested: Mapping[str, Tested]
     evidence: Mapping[str, Evidence]
     ended: Ended
+    seed: int | None
+    minutes: float
     commit: str | None
     machine: Machine
+    published: tuple[Published, ...] = ()
 
     @property
     def verdict(self) -> str:
@@ -87,17 +100,31 @@ class CompressionReport:
         chosen = rows[self.chosen]
         found = f"{self.chosen}: {_times(chosen, objective)} by {objective}, {self._told(chosen)}"
         if self.met:
-            return f"goal met by {found}"
+            return f"goal met by {found}{self._warning()}"
         asked = f"asked is {budget.at_least:.2f}x at no more than {budget.max_drop:.2%} lost"
         if self.nearest is None:
-            return f"goal missed; best within the budget is {found}; {asked}; nothing gains that"
+            return f"goal missed; best within the budget is {found}; {asked}; nothing gains that{self._warning()}"
         miss = rows[self.nearest]
         cost = f"{_times(miss, objective)} would cost {self._told(miss)}, by {self.nearest}"
-        return f"goal missed; best within the budget is {found}; {asked}; {cost}"
+        return f"goal missed; best within the budget is {found}; {asked}; {cost}{self._warning()}"
 
     def _told(self, row: Row) -> str:
         assert row.drop is not None  # of those that failed nothing is said
         return f"{self.headline} {row.score:.4g}, {lost(row.drop)}"
+
+    def _warning(self) -> str:
+        """What the headline figure doesn't say of the chosen one."""
+        tested = self.tested.get(self.chosen)
+        against = tested.against_teacher if tested else None
+        fallen = against.fallen(smaller=self.smaller) if against else ()
+        if tested is None or against is None or not fallen:
+            return ""
+        name = fallen[0]
+        now, apart = tested.by[against.sliced][name].value, against.slices[name].value
+        told = (
+            f"; but {against.sliced} of {name} went from {now - apart:.3g} to {now:.3g} on the test part, beyond chance"
+        )
+        return told + (f", and {len(fallen) - 1} more" if fallen[1:] else "")
 
     def to_json(self) -> bytes:
         """All of it as indented JSON."""
@@ -106,7 +133,16 @@ class CompressionReport:
 
 def _times(row: Row, objective: Objective) -> str:
     assert row.gain is not None  # of those that failed nothing is said
-    return f"{gained(row.gain, objective):.2f}x"
+    return times(row.gain, objective)
+
+
+def times(gain: Gain, objective: Objective) -> str:
+    """What is gained, with its interval where it was timed; of what may be nothing, that."""
+    between = sure(gain, objective)
+    if between.low == between.high:
+        return f"{gained(gain, objective):.2f}x"
+    doubtful = ", which may be nothing" if between.low <= 1 <= between.high else ""
+    return f"{gained(gain, objective):.2f}x [{between.low:.2f}-{between.high:.2f}]{doubtful}"
 
 
 def lost(drop: float) -> str:

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from training.errors import ServingError, one_line
+from training.runtime import ONNX_RUNTIME, Runtime
 from training.session import Tensors
 
 LIMIT = 600.0
@@ -46,8 +47,8 @@ def size(model: Path) -> Size:
     return Size(stored=stored, zipped=zipped + len(press.flush()))
 
 
-def memory(model: Path, inputs: Tensors, *, runs: int = 3, threads: int = 1) -> Memory:
-    """What a process of its own takes that loads the file `model` by ONNX Runtime and runs it on `inputs` [N, ...].
+def memory(model: Path, inputs: Tensors, *, runtime: Runtime = ONNX_RUNTIME, runs: int = 3, threads: int = 1) -> Memory:
+    """What a process of its own takes that loads the file `model` by `runtime` and runs it on `inputs` [N, ...].
 
     Raises ServingError with what it said last, if it can't.
     """
@@ -57,6 +58,7 @@ def memory(model: Path, inputs: Tensors, *, runs: int = 3, threads: int = 1) -> 
         np.savez(samples, **arrays)
         module = "training.compression.evidence.memory_probe"
         command = [sys.executable, "-m", module, str(model), str(samples), str(runs), str(threads)]
+        command.append(f"{runtime.backend} {runtime.precision}")
         try:
             done = subprocess.run(
                 command,

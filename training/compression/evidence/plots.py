@@ -13,9 +13,9 @@ MOST_LAYERS = 24
 SAVED, COST = SERIES[2], SERIES[3]
 
 
-def waterfall(found: Waterfall) -> Markup:
-    """Bars from the float model's time down, or up, to the compressed one's."""
-    with drawing("waterfall"):
+def waterfall(found: Waterfall, name: str = "waterfall") -> Markup:
+    """Bars from the float model's time down, or up, to the compressed one's; a page has one of a `name`."""
+    with drawing(name):
         names = ["float", *(step.name for step in found.steps), "compressed"]
         figure = blank(400, 40 + 30 * len(names))
         axes = figure.add_subplot()
@@ -30,7 +30,7 @@ def waterfall(found: Waterfall) -> Markup:
         axes.invert_yaxis()
         axes.set_xlim(0, 1.2 * max(found.float_us, found.compressed_us, level))
         axes.set_xlabel("one run, microseconds")
-        return inline(figure, "waterfall")
+        return inline(figure, name)
 
 
 def layers(rows: Sequence[LayerRow]) -> Markup:
