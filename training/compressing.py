@@ -56,6 +56,8 @@ def compress(
     ended = search.run()
     choice, kept = choose(search.trials, budget), front(search.trials, budget.objective)
     wanted = tuple({one.name: one.design for one in (search.trials[0], *kept, choice.chosen)}.values())
+    tested = subject.tested(wanted)
+    refuted = choice.chosen.name in tested and tested[choice.chosen.name].refutes(budget)
     report = CompressionReport(
         name=recipe.name,
         profile=recipe.profile,
@@ -66,9 +68,9 @@ def compress(
         rows=_rows(search.trials),
         front=tuple(one.name for one in kept),
         chosen=choice.chosen.name,
-        met=choice.met,
+        met=choice.met and not refuted,
         nearest=None if choice.nearest is None else choice.nearest.name,
-        tested=subject.tested(wanted),
+        tested=tested,
         evidence=subject.explained(wanted),
         ended=ended,
         seed=getattr(recipe, "seed", None),

@@ -1,6 +1,6 @@
 """What a search for variants came to, as data (compress.json)."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import msgspec
@@ -55,6 +55,11 @@ class Tested:
     speed: Speed
     size: int
 
+    def refutes(self, budget: Budget) -> bool:
+        """Whether more is lost than may be, beyond chance, whatever validation inputs said."""
+        worse = self.against_teacher is not None and self.against_teacher.verdict == "worse"
+        return worse and self.drop > budget.max_drop
+
     def worst(self, figure: str, *, smaller: bool) -> str:
         """The class, or the like, whose `figure` is the worst; `smaller` ones are the better ones or not."""
         each = self.by[figure]
@@ -68,8 +73,9 @@ class CompressionReport:
     `headline` is the figure that decides, `smaller` whether the smaller of two values is the better. `front` are the
     variants that nothing beats in both what is lost and what is gained; `tested` has them and the `chosen` one, and
     `evidence` says what ran of them.
-    `met` says whether as much is gained as is asked, and `nearest` what gains that and loses least. `ended` is why no
-    more was tried. `seed` is the recipe's, None of a file, and `minutes` is what all steps took when they were done.
+    `met` says whether as much is gained as is asked, and the test part doesn't refute that no more is lost than may be;
+    `nearest` is what gains that and loses least. `ended` is why no more was tried. `seed` is the recipe's,
+    None of a file, and `minutes` is what all steps took when they were done.
     """
 
     name: str
@@ -100,31 +106,37 @@ class CompressionReport:
         chosen = rows[self.chosen]
         found = f"{self.chosen}: {_times(chosen, objective)} by {objective}, {self._told(chosen)}"
         if self.met:
-            return f"goal met by {found}{self._warning()}"
+            return "; but ".join((f"goal met by {found}", *self._warnings()))
+        tested = self.tested.get(self.chosen)
+        if tested and tested.refutes(budget):
+            return "; but ".join((f"goal missed by {found}", *self._warnings()))
         asked = f"asked is {budget.at_least:.2f}x at no more than {budget.max_drop:.2%} lost"
-        if self.nearest is None:
-            return f"goal missed; best within the budget is {found}; {asked}; nothing gains that{self._warning()}"
-        miss = rows[self.nearest]
-        cost = f"{_times(miss, objective)} would cost {self._told(miss)}, by {self.nearest}"
-        return f"goal missed; best within the budget is {found}; {asked}; {cost}{self._warning()}"
+        cost = "nothing gains that"
+        if self.nearest is not None:
+            miss = rows[self.nearest]
+            cost = f"{_times(miss, objective)} would cost {self._told(miss)}, by {self.nearest}"
+        best = f"goal missed; best within the budget is {found}; {asked}; {cost}"
+        return "; but ".join((best, *self._warnings()))
 
     def _told(self, row: Row) -> str:
         assert row.drop is not None  # of those that failed nothing is said
         return f"{self.headline} {row.score:.4g}, {lost(row.drop)}"
 
-    def _warning(self) -> str:
-        """What the headline figure doesn't say of the chosen one."""
+    def _warnings(self) -> Iterator[str]:
+        """What the headline figure on validation inputs doesn't say of the chosen one."""
         tested = self.tested.get(self.chosen)
-        against = tested.against_teacher if tested else None
-        fallen = against.fallen(smaller=self.smaller) if against else ()
-        if tested is None or against is None or not fallen:
-            return ""
-        name = fallen[0]
-        now, apart = tested.by[against.sliced][name].value, against.slices[name].value
-        told = (
-            f"; but {against.sliced} of {name} went from {now - apart:.3g} to {now:.3g} on the test part, beyond chance"
-        )
-        return told + (f", and {len(fallen) - 1} more" if fallen[1:] else "")
+        if tested is None or tested.against_teacher is None:
+            return
+        against = tested.against_teacher
+        if tested.drop > self.budget.max_drop:
+            chance = "beyond chance" if tested.refutes(self.budget) else "which may be chance"
+            yield f"on the test part {lost(tested.drop)}, {chance}"
+        fallen = against.fallen(smaller=self.smaller)
+        if fallen:
+            name, more = fallen[0], f", and {len(fallen) - 1} more" if fallen[1:] else ""
+            now, apart = tested.by[against.sliced][name].value, against.slices[name].value
+            changed = f"{against.sliced} of {name} went from {now - apart:.3g} to {now:.3g}{more}"
+            yield f"on the test part the {changed}, beyond chance"
 
     def to_json(self) -> bytes:
         """All of it as indented JSON."""

@@ -3,6 +3,7 @@
 import io
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -46,7 +47,7 @@ def test_what_was_chosen_comes_first_with_what_it_costs(root: Node) -> None:
     header = root.find("header").text
     assert "teacher-static gains most of those that lose at most 1.00 %" in header
     assert "goal met by teacher-static: 2.50x [2.30-2.70] by latency, accuracy 0.8964, 0.40% lost" in header
-    assert "; but recall of <owl> went from 0.9 to 0.65 on the test part, beyond chance." in header
+    assert "; but on the test part the recall of <owl> went from 0.9 to 0.65, beyond chance." in header
     assert "The time was up" in header
 
 
@@ -54,6 +55,22 @@ def test_no_warning_where_nothing_fell_beyond_chance() -> None:
     """An interval that touches zero says nothing."""
     assert "beyond chance" in report(fell=0.03).verdict
     assert "beyond chance" not in report(fell=0.02).verdict
+
+
+def test_the_test_part_may_refute_what_validation_said() -> None:
+    """Where more is lost than may be: by chance, which is told, or beyond it, and then the goal is missed."""
+    found = report(fell=0.0)
+    chosen = replace(found.tested[found.chosen], drop=0.03)
+    unsure = replace(found, tested={**found.tested, found.chosen: chosen})
+    assert not chosen.refutes(found.budget)
+    assert unsure.verdict.endswith("; but on the test part 3.00% lost, which may be chance")
+    assert chosen.against_teacher is not None
+    worse = replace(chosen, against_teacher=replace(chosen.against_teacher, verdict="worse"))
+    assert worse.refutes(found.budget)
+    assert not replace(worse, drop=0.01).refutes(found.budget)
+    missed = replace(found, tested={**found.tested, found.chosen: worse}, met=False)
+    assert missed.verdict.startswith("goal missed by teacher-static: 2.50x")
+    assert missed.verdict.endswith("; but on the test part 3.00% lost, beyond chance")
 
 
 def test_a_miss_is_told_with_what_it_would_cost() -> None:
