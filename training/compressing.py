@@ -78,7 +78,7 @@ def compress(
         commit=current_commit(),
         machine=machine(),
     )
-    if repository is not None:
+    if repository is not None and ended != "interrupted":
         published = _publish(journal, repository, report, subject, wanted, keep=keep, key=key)
         report = replace(report, published=published)
     folder = journal.folder / FOLDER
@@ -102,7 +102,7 @@ def _publish(
         told = [one for one in designs if one.name in report.tested]
         return releases(report, {one.name: subject.release(one) for one in told}, told)
 
-    met = report.met and report.ended != "interrupted" and report.chosen in report.tested
+    met = report.met and report.chosen in report.tested
     return releasing.release(journal, repository, made, goal_met=met, keep=keep, key=key)
 
 

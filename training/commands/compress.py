@@ -62,7 +62,6 @@ def compress(  # noqa: PLR0913 - each is a flag
     and gain under names of their own; nothing if the goal is missed, which is exit code 4.
     """
     with exit_codes():
-        from training import compressing
         from training.compression.search.budget import Budget
         from training.durable import check_creatable
         from training.recipe import Recipe, load_any
@@ -91,6 +90,8 @@ def compress(  # noqa: PLR0913 - each is a flag
             if isinstance(chosen, Recipe):
                 _descend(journal, json=json)
             else:
+                from training import compressing  # slow to import, and a wrong flag is told before
+
                 _tell(compressing.compress(journal, budget, repository=repository, keep=keep, key=key), json=json)
 
 
