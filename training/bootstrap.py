@@ -65,12 +65,13 @@ def bootstrap(
     *,
     bounds: tuple[float, float] = (0.0, 1.0),
     moved: bool = True,
+    confidence: float = 0.95,
 ) -> Values:
-    """The figures [...] of a test part with their 95 % intervals: [..., 3], which are value, low, high.
+    """The figures [...] of a test part with their intervals of `confidence`: [..., 3], which are value, low, high.
 
     Sources are drawn with replacement, each with all its views, as often as there are sources; of a series, blocks
-    of those that follow each other by their numbers, wherever they begin. The interval is the middle 95 % of what
-    the draws say, moved so that their mean lies on the value (drawing with replacement shifts figures like a
+    of those that follow each other by their numbers, wherever they begin. The interval is the middle share of
+    what the draws say, moved so that their mean lies on the value (drawing with replacement shifts figures like a
     calibration error upwards) unless that isn't asked (`moved`), and cut at `bounds`, which no figure of the kind
     can pass. So it says how far chance moves the figure of a test part of this size. Few sources (below 30 or so)
     make it somewhat narrow, and where all sources say the same it has no width. A figure that is NaN in a draw (a
@@ -99,7 +100,7 @@ def bootstrap(
     found = np.stack([value, value, value], axis=-1)
     said = ~np.isnan(value)
     centre = np.nanmean(draws[:, said], axis=0) if moved else value[said]
-    spread = np.nanpercentile(draws[:, said], (2.5, 97.5), axis=0) - centre
+    spread = np.nanpercentile(draws[:, said], (50 * (1 - confidence), 50 * (1 + confidence)), axis=0) - centre
     low, high = np.clip(value[said] + spread, *bounds)
     found[said, 1], found[said, 2] = np.minimum(low, value[said]), np.maximum(high, value[said])
     return found

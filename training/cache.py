@@ -6,6 +6,7 @@ is done, the digests of the files it made, so that a file that was changed or br
 
 import json
 import shutil
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, is_dataclass
 from pathlib import Path
@@ -79,9 +80,11 @@ class Cache:
         folder.mkdir(parents=True, exist_ok=True)
         _sweep(folder)
         _write_stamp(folder, {"key": key})
+        start = time.perf_counter()
         try:
             action(folder)
-            _write_stamp(folder, {"key": key, "files": _digests(folder)})
+            seconds = round(time.perf_counter() - start, 3)
+            _write_stamp(folder, {"key": key, "files": _digests(folder), "seconds": seconds})
         except OSError as error:
             if error.errno is None or error.filename is not None:
                 raise
@@ -121,6 +124,10 @@ class Cache:
     def _places(self, step: str) -> tuple[Path, Path, Path]:
         """Where the output of a step lies, that of the settings before, and the one that is being moved."""
         return self._folder / step, self._folder / f".{step}.before", self._folder / f".{step}.between"
+
+    def seconds(self, step: str) -> float:
+        """How long `step` took when it was done, the last time that it was begun; 0 if nobody wrote that down."""
+        return float(_read_stamp(self._folder / step).get("seconds", 0.0))
 
     def discard(self, step: str) -> None:
         """Forget what `step` made, finished or not. Raises OSError if something stays: nothing may resume from it."""

@@ -2,34 +2,50 @@
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from training import compression_page, language, network
 from training.compression.search.budget import Budget
+from training.compression.search.design import Design
 from training.compression.search.explore import Search
 from training.compression.search.front import choose, front
 from training.compression.search.trial import Trial
+from training.compression_release import releases
 from training.compression_report import CompressionReport, Row
 from training.compression_table import print_trial
 from training.durable import put
 from training.language_recipe import LanguageRecipe
 from training.machine import current_commit, machine
+from training.publish import Published, Release
+from training.signing_key import SigningKey
 from training.specimens.file import FileSettings, FileSpecimen
 from training.specimens.language import LanguageSpecimen
 from training.specimens.network import NetworkSpecimen
 from training.specimens.specimen import Specimen
+from training.steps import releasing
 from training.steps.exploring import Exploration
 from training.steps.journal import Journal
 
 FOLDER, JSON, HTML = "compress", "compress.json", "compress.html"
 
 
-def compress(journal: Journal[Any], budget: Budget) -> CompressionReport:
+def compress(
+    journal: Journal[Any],
+    budget: Budget,
+    *,
+    repository: Path | None = None,
+    keep: int | None = None,
+    key: SigningKey | None = None,
+) -> CompressionReport:
     """The variants of a recipe's network that were tried under `budget`, and the one to have.
 
     Trials are judged on validation inputs; those that are worth having are measured on the test part in the end. What
-    an interrupted search did isn't done again. Raises what the acts of `training.network` raise.
+    an interrupted search did isn't done again. With a `repository` they are published there, the chosen one under the
+    family's name too, unless the goal is missed, or somebody interrupted it; `keep` is how many versions of each stay,
+    and `key` signs their cards. Raises what the acts of `training.network` raise.
     """
     recipe = journal.recipe
     end = math.inf if budget.minutes is None else time.monotonic() + 60 * budget.minutes
@@ -39,7 +55,9 @@ def compress(journal: Journal[Any], budget: Budget) -> CompressionReport:
     search = Search(subject, budget, lambda one: print_trial(one, headline, budget, journal.console))
     ended = search.run()
     choice, kept = choose(search.trials, budget), front(search.trials, budget.objective)
-    wanted = {one.name: one.design for one in (search.trials[0], *kept, choice.chosen)}
+    wanted = tuple({one.name: one.design for one in (search.trials[0], *kept, choice.chosen)}.values())
+    tested = subject.tested(wanted)
+    refuted = choice.chosen.name in tested and tested[choice.chosen.name].refutes(budget)
     report = CompressionReport(
         name=recipe.name,
         profile=recipe.profile,
@@ -50,19 +68,42 @@ def compress(journal: Journal[Any], budget: Budget) -> CompressionReport:
         rows=_rows(search.trials),
         front=tuple(one.name for one in kept),
         chosen=choice.chosen.name,
-        met=choice.met,
+        met=choice.met and not refuted,
         nearest=None if choice.nearest is None else choice.nearest.name,
-        tested=subject.tested(tuple(wanted.values())),
-        evidence=subject.explained(tuple(wanted.values())),
+        tested=tested,
+        evidence=subject.explained(wanted),
         ended=ended,
+        seed=getattr(recipe, "seed", None),
+        minutes=round(journal.spent / 60, 2),
         commit=current_commit(),
         machine=machine(),
     )
+    if repository is not None and ended != "interrupted":
+        published = _publish(journal, repository, report, subject, wanted, keep=keep, key=key)
+        report = replace(report, published=published)
     folder = journal.folder / FOLDER
     folder.mkdir(parents=True, exist_ok=True)
     put(folder / JSON, report.to_json())
     put(folder / HTML, compression_page.render(report).encode())
     return report
+
+
+def _publish(
+    journal: Journal[Any],
+    repository: Path,
+    report: CompressionReport,
+    subject: Exploration,
+    designs: Sequence[Design],
+    *,
+    keep: int | None,
+    key: SigningKey | None,
+) -> tuple[Published, ...]:
+    def made() -> Iterable[Release]:
+        told = [one for one in designs if one.name in report.tested]
+        return releases(report, {one.name: subject.release(one) for one in told}, told)
+
+    met = report.met and report.chosen in report.tested
+    return releasing.release(journal, repository, made, goal_met=met, keep=keep, key=key)
 
 
 def _specimen(journal: Journal[Any], end: float) -> Specimen:

@@ -1,17 +1,18 @@
 """What a search for variants came to, as data (compress.json)."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import msgspec
 
 from service.artifact.card import Machine
 from training.bootstrap import Figure
-from training.comparison import Verdict
-from training.compression.search.budget import Budget, Objective, gained
+from training.comparison import Against
+from training.compression.search.budget import Budget, Objective, gained, sure
 from training.compression.search.explore import Ended
 from training.compression.search.made import Made
 from training.gain import Gain
+from training.publish import Published
 from training.steps.explaining import Evidence
 from training.timing import Speed
 
@@ -40,17 +41,31 @@ class Row:
 class Tested:
     """What a variant is worth on the test part, which had no say, through the service beside the teacher.
 
-    `difference` is by how much its headline figure exceeds the teacher's on the same inputs, and `verdict` what that
-    says; None where answers aren't to inputs. `drop` is as in `Row`; `size` is the file's, in bytes.
+    `figure` is the headline one of all `figures`, which are also told `by` class and the like, where there are such;
+    `drop` is as in `Row`. Beside the teacher, and what it was made from, nothing is said of the teacher itself, nor
+    where answers aren't to inputs, or a variant's parent couldn't be served. `size` is the file's, in bytes.
     """
 
     figure: Figure
     drop: float
-    difference: Figure | None
-    verdict: Verdict | None
+    figures: Mapping[str, Figure]
+    by: Mapping[str, Mapping[str, Figure]]
+    against_teacher: Against | None
+    against_parent: Against | None
     gain: Gain
+    over_parent: Gain | None
     speed: Speed
     size: int
+
+    def refutes(self, budget: Budget) -> bool:
+        """Whether more is lost than may be, beyond chance, whatever validation inputs said."""
+        worse = self.against_teacher is not None and self.against_teacher.verdict == "worse"
+        return worse and self.drop > budget.max_drop
+
+    def worst(self, figure: str, *, smaller: bool) -> str:
+        """The class, or the like, whose `figure` is the worst; `smaller` ones are the better ones or not."""
+        each = self.by[figure]
+        return (max if smaller else min)(each, key=lambda name: each[name].value)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,8 +75,9 @@ class CompressionReport:
     `headline` is the figure that decides, `smaller` whether the smaller of two values is the better. `front` are the
     variants that nothing beats in both what is lost and what is gained; `tested` has them and the `chosen` one, and
     `evidence` says what ran of them.
-    `met` says whether as much is gained as is asked, and `nearest` what gains that and loses least. `ended` is why no
-    more was tried.
+    `met` says whether as much is gained as is asked, and the test part doesn't refute that no more is lost than may be;
+    `nearest` is what gains that and loses least. `ended` is why no more was tried. `seed` is the recipe's,
+    None of a file, and `minutes` is what all steps took when they were done.
     """
 
     name: str
@@ -78,8 +94,11 @@ class CompressionReport:
     tested: Mapping[str, Tested]
     evidence: Mapping[str, Evidence]
     ended: Ended
+    seed: int | None
+    minutes: float
     commit: str | None
     machine: Machine
+    published: tuple[Published, ...] = ()
 
     @property
     def verdict(self) -> str:
@@ -89,17 +108,37 @@ class CompressionReport:
         chosen = rows[self.chosen]
         found = f"{self.chosen}: {_times(chosen, objective)} by {objective}, {self._told(chosen)}"
         if self.met:
-            return f"goal met by {found}"
+            return "; but ".join((f"goal met by {found}", *self._warnings()))
+        tested = self.tested.get(self.chosen)
+        if tested and tested.refutes(budget):
+            return "; but ".join((f"goal missed by {found}", *self._warnings()))
         asked = f"asked is {budget.at_least:.2f}x at no more than {budget.max_drop:.2%} lost"
-        if self.nearest is None:
-            return f"goal missed; best within the budget is {found}; {asked}; nothing gains that"
-        miss = rows[self.nearest]
-        cost = f"{_times(miss, objective)} would cost {self._told(miss)}, by {self.nearest}"
-        return f"goal missed; best within the budget is {found}; {asked}; {cost}"
+        cost = "nothing gains that"
+        if self.nearest is not None:
+            miss = rows[self.nearest]
+            cost = f"{_times(miss, objective)} would cost {self._told(miss)}, by {self.nearest}"
+        best = f"goal missed; best within the budget is {found}; {asked}; {cost}"
+        return "; but ".join((best, *self._warnings()))
 
     def _told(self, row: Row) -> str:
         assert row.drop is not None  # of those that failed nothing is said
         return f"{self.headline} {row.score:.4g}, {lost(row.drop)}"
+
+    def _warnings(self) -> Iterator[str]:
+        """What the headline figure on validation inputs doesn't say of the chosen one."""
+        tested = self.tested.get(self.chosen)
+        if tested is None or tested.against_teacher is None:
+            return
+        against = tested.against_teacher
+        if tested.drop > self.budget.max_drop:
+            chance = "beyond chance" if tested.refutes(self.budget) else "which may be chance"
+            yield f"on the test part {lost(tested.drop)}, {chance}"
+        fallen = against.fallen(smaller=self.smaller)
+        if fallen:
+            name, more = fallen[0], f", and {len(fallen) - 1} more" if fallen[1:] else ""
+            now, apart = tested.by[against.sliced][name].value, against.slices[name].value
+            changed = f"{against.sliced} of {name} went from {now - apart:.3g} to {now:.3g}{more}"
+            yield f"on the test part the {changed}, beyond chance"
 
     def to_json(self) -> bytes:
         """All of it as indented JSON."""
@@ -108,7 +147,16 @@ class CompressionReport:
 
 def _times(row: Row, objective: Objective) -> str:
     assert row.gain is not None  # of those that failed nothing is said
-    return f"{gained(row.gain, objective):.2f}x"
+    return times(row.gain, objective)
+
+
+def times(gain: Gain, objective: Objective) -> str:
+    """What is gained, with its interval where it was timed; of what may be nothing, that."""
+    between = sure(gain, objective)
+    if between.low == between.high:
+        return f"{gained(gain, objective):.2f}x"
+    doubtful = ", which may be nothing" if between.low <= 1 <= between.high else ""
+    return f"{gained(gain, objective):.2f}x [{between.low:.2f}-{between.high:.2f}]{doubtful}"
 
 
 def lost(drop: float) -> str:

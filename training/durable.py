@@ -64,6 +64,11 @@ def check_writable(folder: Path) -> None:
         raise OSError(f"{folder}: isn't a folder that can be written to")
 
 
+def check_creatable(folder: Path) -> None:
+    """The same of a folder that there needn't be yet: of the nearest above it that there is."""
+    check_writable(next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists()))
+
+
 @contextmanager
 def opened(folder: Path) -> Iterator[int]:
     """A descriptor of a folder."""

@@ -84,6 +84,13 @@ def keep_states(config: pb.ModelConfig, tensors: Tensors, states: Mapping[str, s
         state.initial_state.add(name="zero", zero_data=True, **shape)
 
 
+def renamed(config: str, name: str) -> str:
+    """The text of a config, of a model that is published as `name` too."""
+    model = text_format.Parse(config, pb.ModelConfig())
+    model.name = name
+    return written(model)
+
+
 def written(config: pb.ModelConfig) -> str:
     """The config as text."""
     return text_format.MessageToString(config, as_utf8=True)

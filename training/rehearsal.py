@@ -43,7 +43,7 @@ def fatal(models: Sequence[Path], inputs: Tensors) -> dict[Path, str]:
 
 
 def check_survived(model: Path, inputs: Tensors) -> None:
-    """Raise ArtifactError if the file ends the process that loads it and computes `inputs` [N, ...]; none only loads."""
+    """Raise ArtifactError if the file ends the process that loads it and computes `inputs` [N, ...]."""
     if how := fatal([model], inputs).get(model):
         text = f"ONNX Runtime {how}, which is a fault of the runtime; export the model otherwise, as float32 or newer"
         raise ArtifactError(f"{model.name}: {text}")

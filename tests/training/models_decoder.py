@@ -64,6 +64,7 @@ def publish_speaker(repository: Path, *, name: str = "speaker", seed: int = 1, c
             folder / "model.onnx",
             folder / TOKENIZER,
             name=name,
+            family=name,
             variant="random",
             golden=texts[0],
             metrics={},

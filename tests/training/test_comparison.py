@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from training.bootstrap import Figure, Resampling, Statistic
-from training.comparison import difference, verdict
+from training.comparison import Against, difference, differences, verdict, verdict_of_pairs
 from training.data.material import Material
 from training.data.split import Dataset, Split
 from training.metrics.retrieval import Episodes
@@ -19,13 +19,17 @@ from training.problems.regression import Regression
 from training.problems.retrieval import Retrieval
 from training.problems.segmentation import Segmentation
 from training.problems.tagging import Tagging
-from training.statistics import Z_95, Values
+from training.statistics import Z_95, Values, compare
 
 FEW = Resampling(rounds=200)
 
 
 def mean_of(values: Values) -> Statistic:
     return lambda chosen: np.asarray(values[chosen].mean())
+
+
+def means_of(values: Values) -> Statistic:
+    return lambda chosen: values[chosen].mean(axis=0)
 
 
 def test_the_interval_is_that_of_the_pairs() -> None:
@@ -85,6 +89,51 @@ def test_what_touches_zero_is_equal(low: float, high: float, said: str, *, small
     assert said == verdict(Figure(value=(low + high) / 2, low=low, high=high), smaller=smaller)
 
 
+def test_of_many_slices_none_is_worse_by_chance() -> None:
+    """Of forty pairs of twelve slices that are all alike, at most a few say that one differs; alone, half would."""
+    random = np.random.default_rng(4)
+    names = [f"slice {number}" for number in range(12)]
+    once, alone = 0, 0
+    for _ in range(40):
+        values = random.normal(size=(80, 12))
+        found = differences(means_of(values), means_of(0 * values), names, np.arange(80), FEW)
+        assert names == list(found)
+        once += any(verdict(one, smaller=False) != "equal within the interval" for one in found.values())
+        each = [difference(mean_of(column), mean_of(0 * column), np.arange(80), FEW) for column in values.T]
+        alone += any(verdict(one, smaller=False) != "equal within the interval" for one in each)
+    assert (once <= 8, alone >= 12) == (True, True)
+
+
+def test_a_slice_that_a_part_lacks_is_left_out() -> None:
+    """Its figure is no number in the whole part."""
+
+    def figures(chosen: Any) -> Values:
+        return np.array([np.nan, len(chosen)])
+
+    assert ["there"] == list(differences(figures, figures, ["missing", "there"], np.arange(9), FEW))
+
+
+def test_what_fell_beyond_chance_is_named_worst_first() -> None:
+    """By the side on which an interval lies, whichever value is the better one."""
+    slices = {
+        "a": Figure(value=-0.1, low=-0.2, high=-0.05),
+        "b": Figure(value=-0.3, low=-0.4, high=0.0),
+        "c": Figure(value=-0.2, low=-0.3, high=-0.1),
+        "d": Figure(value=0.5, low=0.4, high=0.6),
+    }
+    against = Against(difference=slices["a"], verdict="worse", sliced="recall", slices=slices)
+    assert (["c", "a"], ["d"]) == (against.fallen(smaller=False), against.fallen(smaller=True))
+
+
+@pytest.mark.parametrize(
+    "won, lost, said", [(0, 5, "equal within the interval"), (0, 6, "worse"), (6, 0, "better"), (20, 20, "equal")]
+)
+def test_pairs_are_judged_by_who_was_right(won: int, lost: int, said: str) -> None:
+    """Six of six have a chance of 3 %, five of five one of 6 %."""
+    own, rival = (np.repeat([first, not first, True], [won, lost, 40]) for first in (True, False))
+    assert verdict_of_pairs(compare(own, rival, np.arange(len(own)))).startswith(said)
+
+
 COUNT = 90
 NAMES = ("a", "b", "c")
 
@@ -135,6 +184,34 @@ def test_what_is_compared_is_the_figure_that_decides(kind: type[Any]) -> None:
     chosen = np.random.default_rng(1).integers(0, COUNT, COUNT)
     assert deciding(chosen) != pytest.approx(told, abs=1e-9)
     assert deciding(chosen) == pytest.approx(told, rel=0.5)
+
+
+SLICED = {Classification: "recall", Regression: "rmse", Tagging: "f1", Segmentation: "iou", Detection: "map50"}
+
+
+@pytest.mark.parametrize("kind", PROBLEMS)
+def test_slices_are_the_figures_that_are_told_by_class(kind: type[Any]) -> None:
+    """Under the same names; a problem that tells none has none."""
+    answers, material = made(kind)
+    problem, test = PROBLEMS[kind], material.dataset.test
+    slices = problem.slices(answers, test, material)
+    assert SLICED.get(kind) == (slices.figure if slices else None)
+    if slices:
+        told = problem.measure(answers, test, material).by[slices.figure]
+        found = dict(zip(slices.names, slices.statistic(np.arange(COUNT)).tolist(), strict=True))
+        assert {name: one.value for name, one in told.items()} == pytest.approx(found)
+
+
+def test_only_classes_are_right_or_wrong() -> None:
+    """Then the share that is right is the headline figure."""
+    for kind, problem in PROBLEMS.items():
+        answers, material = made(kind)
+        right = problem.right(answers, material.dataset.test)
+        assert (right is not None) == (kind is Classification)
+    answers, material = made(Classification)
+    right = Classification().right(answers, material.dataset.test)
+    told = Classification().measure(answers, material.dataset.test, material)
+    assert right.mean() == told.figures["accuracy"].value
 
 
 def test_images_that_are_drawn_are_no_pairs() -> None:

@@ -102,16 +102,16 @@ def wait_until(reached: Callable[[], bool], process: subprocess.Popen[bytes]) ->
 def digests(folder: Path) -> dict[str, str]:
     """Every file of the run, by content; what an interruption may leave beside the results isn't hidden either.
 
-    Records hold times, so they aren't looked at here, nor where a stamp names their digests.
+    Records hold times, so they aren't looked at here, nor where a stamp names their digests or says how long it took.
     """
     found = {}
     for path in folder.rglob("*"):
-        if path.is_file() and path.name not in {LOG, EVENTS}:
+        if path.is_file() and path.name not in {LOG, EVENTS, STAMP}:
             found[str(path.relative_to(folder))] = sha256_file(path)
         if path.name == STAMP:
             stamp = json.loads(path.read_text())
             kept = {name: digest for name, digest in stamp["files"].items() if name not in {LOG, EVENTS}}
-            found[str(path.relative_to(folder))] = json.dumps({**stamp, "files": kept}, sort_keys=True)
+            found[str(path.relative_to(folder))] = json.dumps({"key": stamp["key"], "files": kept}, sort_keys=True)
     return found
 
 

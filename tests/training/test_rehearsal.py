@@ -18,7 +18,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A sound file, one of which nothing can be loaded, and one that ends whoever loads it."""
     folder = tmp_path_factory.mktemp("rehearsed")
     prepare(saved(odd_graphs.recurrent(), folder, "sound.onnx"), folder / "prepared.onnx")
-    half(folder / "prepared.onnx", folder / "fatal.onnx", {})
+    half(folder / "prepared.onnx", folder / "fatal.onnx")
     (folder / "broken.onnx").write_bytes(b"no model")
     return folder
 

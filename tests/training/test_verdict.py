@@ -1,7 +1,6 @@
 """The verdict: what is served under the family's name is proved to be good enough, or nothing is."""
 
 import math
-from dataclasses import replace
 
 import pytest
 from hypothesis import example, given
@@ -191,7 +190,7 @@ def test_a_missed_goal_names_the_nearest_miss() -> None:
 @pytest.mark.parametrize("field", ["size", "compute", "throughput"])
 def test_a_gain_that_could_not_be_measured_is_none(field: str) -> None:
     """A figure that is no number meets no demand, and doesn't make a near miss either."""
-    unmeasured = child(950, over_teacher=replace(gain(), **{field: math.nan}))
+    unmeasured = child(950, over_teacher=gain(**{field: math.nan}))
     verdict = choose(pair(unmeasured), Budget(min_shrink=1.5, min_speedup=1.5))
     assert not verdict.goal_met
     assert choose(pair(unmeasured), Budget()).chosen == TEACHER

@@ -2,17 +2,20 @@
 
 import sys
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from service.errors import SettingsError
-from training.commands.flags import RUNS, Json, Profile, Retrain, Runs
+from training.commands.flags import RUNS, Json, Keep, Profile, Retrain, Runs, Sign
 from training.commands.outcome import GOAL_MISSED, exit_codes
 from training.commands.screen import console, open_journal, print_json
 
+if TYPE_CHECKING:
+    from training.compression_report import CompressionReport
 
-def compress(
+
+def compress(  # noqa: PLR0913 - each is a flag
     recipe: Annotated[
         str, typer.Argument(help="A recipe's name (see `list`), a .yaml file, or a .onnx file.", metavar="RECIPE|MODEL")
     ],
@@ -35,6 +38,14 @@ def compress(
         float | None,
         typer.Option(help="End after so long, with the best so far; a further call goes on.  [default: never]"),
     ] = None,
+    repository: Annotated[
+        Path | None,
+        typer.Option(
+            help="Publish what is worth having into this model repository.  [default: nowhere]", file_okay=False
+        ),
+    ] = None,
+    keep: Keep = None,
+    sign: Sign = None,
     profile: Profile = "quick",
     runs: Runs = RUNS,
     retrain: Retrain = False,
@@ -46,12 +57,22 @@ def compress(
     through the service beside it, on validation inputs; those worth having then on test inputs. An interrupted search
     goes on where it stopped. A .onnx file has no training data, so nothing of it learns; what it loses is how far its
     answers are from those before. What is made of `digits` its recipe says.
+
+    With --repository the chosen variant is published under the family's name, and all that nothing beats in both loss
+    and gain under names of their own; nothing if the goal is missed, which is exit code 4.
     """
     with exit_codes():
         from training.compression.search.budget import Budget
+        from training.durable import check_creatable
         from training.recipe import Recipe, load_any
+        from training.signing_key import read_signing_key
         from training.specimens.file import FileSettings
 
+        if repository is None and (keep is not None or sign is not None):
+            raise SettingsError("--keep, --sign: are for what is published: name a --repository")
+        if repository is not None:
+            check_creatable(repository)
+        key = read_signing_key(sign) if sign else None
         try:
             budget = Budget(max_drop=max_drop, objective=objective, at_least=at_least, minutes=minutes)
         except ValueError as error:
@@ -63,18 +84,21 @@ def compress(
             raise SettingsError("--samples: a recipe has its own data; this is for .onnx files")
         else:
             chosen = load_any(recipe, profile)
+        if isinstance(chosen, Recipe) and repository is not None:
+            raise SettingsError(f"--repository: what is made of {recipe} is published by `hone-train publish {recipe}`")
         with open_journal(chosen, runs, retrain=retrain, json=json) as journal:
             if isinstance(chosen, Recipe):
                 _descend(journal, json=json)
             else:
-                _search(journal, budget, json=json)
+                from training import compressing  # slow to import, and a wrong flag is told before
+
+                _tell(compressing.compress(journal, budget, repository=repository, keep=keep, key=key), json=json)
 
 
-def _search(journal: Any, budget: Any, *, json: bool) -> None:
-    from training.compressing import compress as search
+def _tell(report: "CompressionReport", *, json: bool) -> None:
+    """Show what was found. Raises KeyboardInterrupt if that was cut short, and typer.Exit if the goal was missed."""
     from training.compression_table import print_compression
 
-    report = search(journal, budget)
     if json:
         sys.stdout.buffer.write(report.to_json())
     else:

@@ -21,12 +21,12 @@ def publish(
     If no variant meets the recipe's budget, nothing is published and the exit code is 4.
     """
     with exit_codes():
-        from training.durable import check_writable
+        from training.durable import check_creatable
         from training.recipe import load_any
         from training.signing_key import read_signing_key
         from training.stories import story_of
 
-        check_writable(next(path for path in (repository.absolute(), *repository.absolute().parents) if path.exists()))
+        check_creatable(repository)
         key = read_signing_key(sign) if sign else None
         chosen = load_any(recipe, profile)
         with open_journal(chosen, runs, retrain=retrain, json=json) as journal:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
+from numpy.typing import NDArray
 from torch import nn
 
 from service.errors import SettingsError
@@ -17,9 +18,10 @@ from training.data.split import Array, Split
 from training.export import BATCH, OUTPUT, Probabilities, Signature
 from training.metrics import classification
 from training.problems.inputs import SAMPLES, axes_of, check_targets, decided_by_inputs, name_of, named, pictures_of
-from training.problems.problem import Example, Form, Independent, Scores, figure_of
+from training.problems.problem import Example, Form, Independent, Scores, Slices, figure_of
 from training.problems.sizing import Answer
 from training.session import Tensors
+from training.statistics import scores, tally
 from training.tasks.classification import Classification as Task
 from training.tasks.classification import balanced
 from training.tasks.task import Better
@@ -98,8 +100,20 @@ class Classification(Independent):
 
     def deciding(self, answers: Tensors, split: Split, material: Material) -> Statistic:  # noqa: ARG002
         """The share that is right."""
-        right = answers[OUTPUT].argmax(axis=1) == split.targets
+        right = self.right(answers, split)
         return lambda chosen: np.asarray(right[chosen].mean())
+
+    def right(self, answers: Tensors, split: Split) -> NDArray[np.bool_]:
+        """Whose likeliest class is the true one."""
+        right: NDArray[np.bool_] = answers[OUTPUT].argmax(axis=1) == split.targets
+        return right
+
+    def slices(self, answers: Tensors, split: Split, material: Material) -> Slices:
+        """What is right of each class."""
+        classes = material.dataset.classes
+        said = answers[OUTPUT].argmax(axis=1).astype(np.int64)
+        tallies = tally(said[:, None], split.targets[:, None], len(classes))
+        return Slices(figure="recall", names=classes, statistic=lambda chosen: scores(*tallies[chosen].sum(axis=0))[1])
 
     def baselines(self, material: Material) -> Mapping[str, Tensors]:
         """The commonest class, and the best that a linear model can do."""

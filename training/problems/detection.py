@@ -19,7 +19,7 @@ from training.metrics.detection import overlaps
 from training.networks.detector import STRIDE, Boxes, Detector
 from training.pictures import of_boxes
 from training.problems.inputs import SAMPLES, check_targets, decided_by_inputs, name_of
-from training.problems.problem import Example, Form, Independent, Scores
+from training.problems.problem import Example, Form, Independent, Scores, Slices
 from training.problems.sizing import Answer
 from training.session import Tensors
 from training.tasks.detection import Detection as Task
@@ -88,9 +88,15 @@ class Detection(Independent):
 
     def deciding(self, answers: Tensors, split: Split, material: Material) -> Statistic:
         """The mean over classes at an overlap of 0.5."""
-        half = detection.OVERLAPS[:1]
-        precisions = detection.precisions(answers[BOXES], split.targets, material.dataset.classes, half)
+        precisions = _precisions(answers, split, material)
         return lambda chosen: precisions(chosen)[0, 0]
+
+    def slices(self, answers: Tensors, split: Split, material: Material) -> Slices:
+        """Each class at that overlap."""
+        precisions = _precisions(answers, split, material)
+        return Slices(
+            figure="map50", names=material.dataset.classes, statistic=lambda chosen: precisions(chosen)[0, 1:]
+        )
 
     def baselines(self, material: Material) -> Mapping[str, Tensors]:
         """What is found without a network."""
@@ -118,6 +124,10 @@ class Detection(Independent):
             )
             for place in np.argsort(-errors, kind="stable")[:MOST_EXAMPLES]
         )
+
+
+def _precisions(answers: Tensors, split: Split, material: Material) -> Statistic:
+    return detection.precisions(answers[BOXES], split.targets, material.dataset.classes, detection.OVERLAPS[:1])
 
 
 def _apart(wanted: Array, found: Array) -> float:

@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Protocol
 
+import numpy as np
+from numpy.typing import NDArray
 from torch import nn
 
 from training.bootstrap import DRAWS, Figure, Resampling, Statistic
@@ -53,6 +55,18 @@ class Scores:
 def figure_of(share: Share) -> Figure:
     """A share as one figure among others."""
     return Figure(value=share.value, low=share.low, high=share.high)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Slices:
+    """What a test part consists of, by `names`: classes, tags, horizons; and their `figure` [K] of any draw of it.
+
+    The same as `Scores.by` has it.
+    """
+
+    figure: str
+    names: tuple[str, ...]
+    statistic: Statistic
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,6 +129,14 @@ class Problem(Protocol):
         """
         ...
 
+    def right(self, answers: Tensors, split: Split) -> NDArray[np.bool_] | None:
+        """Which inputs of `split` are answered rightly, [N]; None where answers aren't right or wrong."""
+        ...
+
+    def slices(self, answers: Tensors, split: Split, material: Material) -> Slices | None:
+        """The figure of each class or the like, for two models to be compared in each; None where there is one."""
+        ...
+
     def resampling(self, split: Split) -> Resampling:
         """How `split` is drawn anew for intervals."""
         ...
@@ -129,7 +151,15 @@ class Problem(Protocol):
 
 
 class Independent:
-    """A problem, one source of which says nothing of another."""
+    """A problem, one source of which says nothing of another; what else most problems have in common."""
+
+    def right(self, answers: Tensors, split: Split) -> NDArray[np.bool_] | None:  # noqa: ARG002 - classifiers know
+        """See `Problem`: answers are more or less good."""
+        return None
+
+    def slices(self, answers: Tensors, split: Split, material: Material) -> Slices | None:  # noqa: ARG002 - as above
+        """See `Problem`: there is one."""
+        return None
 
     def resampling(self, split: Split) -> Resampling:  # noqa: ARG002 - where neighbours are alike it decides
         """Source by source."""

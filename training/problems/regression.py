@@ -18,7 +18,7 @@ from training.data.split import Array, Split
 from training.export import BATCH, Signature
 from training.metrics import regression
 from training.problems.inputs import SAMPLES, axes_of, check_targets, decided_by_inputs, name_of
-from training.problems.problem import Example, Form, Independent, Scores
+from training.problems.problem import Example, Form, Independent, Scores, Slices
 from training.problems.sizing import Answer
 from training.session import Tensors
 from training.tasks.regression import Regression as Task
@@ -89,6 +89,14 @@ class Regression(Independent):
         """The mean over outputs."""
         errors = regression.errors(answers[VALUES], split.targets)
         return lambda chosen: errors(chosen)[1, 0]
+
+    def slices(self, answers: Tensors, split: Split, material: Material) -> Slices | None:
+        """Each output, where there are several."""
+        outputs = self.outputs(material)
+        errors = regression.errors(answers[VALUES], split.targets)
+        if len(outputs) == 1:
+            return None
+        return Slices(figure="rmse", names=outputs, statistic=lambda chosen: errors(chosen)[1, 1:])
 
     def baselines(self, material: Material) -> Mapping[str, Tensors]:
         """The mean, and the best that a linear model can do."""

@@ -19,7 +19,7 @@ from training.export import BATCH, Signature
 from training.metrics import segmentation
 from training.pictures import of_image, of_mask
 from training.problems.inputs import SAMPLES, check_targets, decided_by_inputs, name_of, named
-from training.problems.problem import Example, Form, Independent, Scores
+from training.problems.problem import Example, Form, Independent, Scores, Slices
 from training.problems.sizing import Answer
 from training.session import Tensors
 from training.statistics import Values, tally
@@ -96,8 +96,13 @@ class Segmentation(Independent):
 
     def deciding(self, answers: Tensors, split: Split, material: Material) -> Statistic:
         """The mean over classes."""
-        shared = segmentation.shared(answers[MASK].astype(np.int64), split.targets, material.dataset.classes)
+        shared = _overlaps(answers, split, material)
         return lambda chosen: shared(chosen)[0, 0]
+
+    def slices(self, answers: Tensors, split: Split, material: Material) -> Slices:
+        """Each class."""
+        shared = _overlaps(answers, split, material)
+        return Slices(figure="iou", names=material.dataset.classes, statistic=lambda chosen: shared(chosen)[0, 1:])
 
     def baselines(self, material: Material) -> Mapping[str, Tensors]:
         """The commonest class everywhere, and a linear model of what is around each pixel."""
@@ -127,6 +132,10 @@ class Segmentation(Independent):
             )
             for place in np.argsort(-errors, kind="stable")[:MOST_EXAMPLES]
         )
+
+
+def _overlaps(answers: Tensors, split: Split, material: Material) -> Statistic:
+    return segmentation.shared(answers[MASK].astype(np.int64), split.targets, material.dataset.classes)
 
 
 def _shared(found: Labels, wanted: Labels, classes: int) -> Values:

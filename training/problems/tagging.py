@@ -18,10 +18,10 @@ from training.data.tokenized import TOKENIZER
 from training.export import OUTPUT, Probabilities, Signature
 from training.metrics import tagging
 from training.problems.inputs import SAMPLES, axes_of, check_targets, decided_by_inputs, name_of, named
-from training.problems.problem import Example, Form, Independent, Scores, figure_of
+from training.problems.problem import Example, Form, Independent, Scores, Slices, figure_of
 from training.problems.sizing import Answer
 from training.session import Tensors
-from training.statistics import confusion
+from training.statistics import confusion, scores, tally
 from training.tasks.tagging import Tagging as Task
 from training.tasks.task import Better
 
@@ -101,6 +101,12 @@ class Tagging(Independent):
         counted = split.targets != NO_TAG
         right, all_of_it = ((answers[TAGS] == split.targets) & counted).sum(axis=1), counted.sum(axis=1)
         return lambda chosen: np.asarray(right[chosen].sum() / all_of_it[chosen].sum())
+
+    def slices(self, answers: Tensors, split: Split, material: Material) -> Slices:
+        """Each tag."""
+        tags = material.dataset.classes
+        tallies = tally(answers[TAGS], split.targets, len(tags))
+        return Slices(figure="f1", names=tags, statistic=lambda chosen: scores(*tallies[chosen].sum(axis=0))[2])
 
     def baselines(self, material: Material) -> Mapping[str, Tensors]:
         """The tag that each token has most often, whatever stands around it."""

@@ -13,7 +13,7 @@ import onnx
 from service.artifact.names import is_model_name
 from service.errors import ArtifactError, SettingsError
 from training import bootstrap, imports, rehearsal, session
-from training.bootstrap import DRAWS, Figure, Indices
+from training.bootstrap import DRAWS, Indices
 from training.common_settings import LONGEST_VARIANT
 from training.compression.quantization.preparation import check_batched
 from training.compression.quantization.samples import check_samples
@@ -26,6 +26,7 @@ from training.imports.proving import SEED, prove
 from training.imports.release import VARIANT, seen
 from training.machine import machine
 from training.model_config import model_config
+from training.problems.problem import Scores
 from training.publish import Golden, Release
 from training.runtime import ONNX_RUNTIME, OPENVINO, OPENVINO_BF16, Runtime
 from training.serving import Served
@@ -157,7 +158,7 @@ class FileSpecimen:
         """See `Specimen`."""
         return float(fidelities(answers, teacher).mean())
 
-    def figure(self, answers: Tensors, teacher: Tensors) -> Figure:
+    def scores(self, answers: Tensors, teacher: Tensors) -> Scores:
         """See `Specimen`."""
         found = fidelities(answers, teacher)
 
@@ -165,10 +166,10 @@ class FileSpecimen:
             return np.asarray(found[chosen].mean())
 
         told = bootstrap.bootstrap(mean, np.arange(len(found)), DRAWS, bounds=(-np.inf, 1.0))
-        return bootstrap.figure(told)
+        return Scores(figures={self.headline: bootstrap.figure(told)})
 
-    def difference(self, answers: Tensors, teacher: Tensors) -> None:
-        """None: the file is what it is compared with already."""
+    def against(self, answers: Tensors, rival: Tensors) -> None:
+        """None: each is compared with the file already."""
 
     def _name(self, design: Design) -> str:
         return f"{self.journal.recipe.name}-{design.name}"

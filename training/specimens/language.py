@@ -13,8 +13,8 @@ import numpy as np
 
 from service.errors import SettingsError
 from training import checkpoint, data, language_report, networks, stepwise, tasks, text_generator
-from training.bootstrap import Figure, Indices
-from training.comparison import difference
+from training.bootstrap import Indices
+from training.comparison import Against, difference, verdict
 from training.compression.search.design import Design, Network
 from training.compression.search.explore import TimeUp
 from training.data import tokens, windows
@@ -25,6 +25,7 @@ from training.language_recipe import LanguageRecipe
 from training.metrics import language
 from training.metrics.language import Surprise, nats
 from training.networks.decoder import Decoder, DecoderConfig
+from training.problems.problem import Scores
 from training.publish import Release
 from training.runtime import ONNX_RUNTIME, Runtime
 from training.serving import Served
@@ -130,6 +131,7 @@ class LanguageSpecimen:
             model,
             self._corpus.tokenizer,
             name=f"{self.journal.recipe.family}-{design.name}",
+            family=self.journal.recipe.family,
             variant=design.name,
             golden=self._corpus.validation[0].ids,
             metrics={},
@@ -157,18 +159,20 @@ class LanguageSpecimen:
         """See `Specimen`."""
         return language.total(_surprises(answers, self._part(part))).bits_per_byte
 
-    def figure(self, answers: Tensors, teacher: Tensors) -> Figure:  # noqa: ARG002 - texts are known
+    def scores(self, answers: Tensors, teacher: Tensors) -> Scores:  # noqa: ARG002 - texts are known
         """See `Specimen`."""
-        return language.measure(_surprises(answers, self._part("test"))).bits_per_byte
+        found = language.measure(_surprises(answers, self._part("test")))
+        return Scores(figures={self.headline: found.bits_per_byte, "perplexity": found.perplexity})
 
-    def difference(self, answers: Tensors, teacher: Tensors) -> Figure:
+    def against(self, answers: Tensors, rival: Tensors) -> Against:
         """See `Specimen`; a text is a source."""
         lengths = np.array([one.bytes for one in self._part("test")], np.float64)
 
         def bits(found: Tensors) -> Callable[[Indices], Values]:
             return lambda chosen: np.asarray(found["nats"][chosen].sum() / math.log(2) / lengths[chosen].sum())
 
-        return difference(bits(answers), bits(teacher), np.arange(len(lengths)))
+        apart = difference(bits(answers), bits(rival), np.arange(len(lengths)))
+        return Against(difference=apart, verdict=verdict(apart, smaller=self.smaller))
 
     def _part(self, part: Part) -> Sequence[Passage]:
         return self._corpus.test if part == "test" else self._corpus.validation

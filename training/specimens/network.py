@@ -12,8 +12,7 @@ import numpy as np
 from torch import nn
 
 from training import export, metrics, problems, tracing
-from training.bootstrap import Figure
-from training.comparison import difference
+from training.comparison import Against, difference, differences, verdict, verdict_of_pairs
 from training.compression.distillation.answers import teachable
 from training.compression.search.design import Design, Network
 from training.compression.search.explore import TimeUp
@@ -23,12 +22,13 @@ from training.data.split import Split
 from training.fitted import Epoch
 from training.network import Exported
 from training.network_recipe import NetworkRecipe
-from training.problems.problem import Problem
+from training.problems.problem import Problem, Scores
 from training.publish import Release
 from training.runtime import ONNX_RUNTIME, OPENVINO, OPENVINO_BF16, Runtime
 from training.serving import Served
 from training.session import Tensors
 from training.specimens.specimen import Part
+from training.statistics import compare
 from training.steps import viewing
 from training.steps.forming import Formed, export_all
 from training.steps.integers import LearntIntegers, learn_integers
@@ -125,17 +125,31 @@ class NetworkSpecimen:
             return float(deciding(np.arange(len(split))))
         return self._problem.measure(answers, split, material).figures[self.headline].value
 
-    def figure(self, answers: Tensors, teacher: Tensors) -> Figure:  # noqa: ARG002 - targets are known
+    def scores(self, answers: Tensors, teacher: Tensors) -> Scores:  # noqa: ARG002 - targets are known
         """See `Specimen`."""
-        return self._problem.measure(answers, self._part("test"), self._exported.material).figures[self.headline]
+        return self._problem.measure(answers, self._part("test"), self._exported.material)
 
-    def difference(self, answers: Tensors, teacher: Tensors) -> Figure | None:
+    def against(self, answers: Tensors, rival: Tensors) -> Against | None:
         """See `Specimen`."""
-        split, material = self._part("test"), self._exported.material
-        own, rival = (self._problem.deciding(one, split, material) for one in (answers, teacher))
-        if own is None or rival is None:
+        split, material, problem = self._part("test"), self._exported.material, self._problem
+        own, other = (problem.deciding(one, split, material) for one in (answers, rival))
+        if own is None or other is None:
             return None
-        return difference(own, rival, split.sources, self._problem.resampling(split))
+        drawn = problem.resampling(split)
+        apart = difference(own, other, split.sources, drawn)
+        said = verdict(apart, smaller=self.smaller)
+        mine, theirs = (problem.right(one, split) for one in (answers, rival))
+        pairs = None if mine is None or theirs is None else compare(mine, theirs, split.sources)
+        first, second = (problem.slices(one, split, material) for one in (answers, rival))
+        return Against(
+            difference=apart,
+            verdict=said if pairs is None else verdict_of_pairs(pairs),
+            pairs=pairs,
+            sliced=first.figure if first else "",
+            slices=differences(first.statistic, second.statistic, first.names, split.sources, drawn)
+            if first and second
+            else {},
+        )
 
     def _export(self, network: nn.Module, path: Path) -> None:
         form = next(iter(self._problem.forms(network, self._exported.material).values()))

@@ -5,8 +5,9 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, Literal, Protocol, TypeAlias
 
-from training.bootstrap import Figure
+from training.comparison import Against
 from training.compression.search.design import Design, Network
+from training.problems.problem import Scores
 from training.publish import Release
 from training.runtime import Runtime
 from training.serving import Served
@@ -98,10 +99,10 @@ class Specimen(Protocol):
         """The headline figure, where the teacher's answers are known."""
         ...
 
-    def figure(self, answers: Tensors, teacher: Tensors) -> Figure:
-        """The headline figure on the test part, with its interval."""
+    def scores(self, answers: Tensors, teacher: Tensors) -> Scores:
+        """What answers to the test part come to, the headline figure among it, with intervals."""
         ...
 
-    def difference(self, answers: Tensors, teacher: Tensors) -> Figure | None:
-        """By how much that exceeds the teacher's, input by input; None where answers aren't to inputs."""
+    def against(self, answers: Tensors, rival: Tensors) -> Against | None:
+        """The same beside those of another variant, input by input; None where answers aren't to inputs."""
         ...

@@ -5,6 +5,7 @@ That is told of the runtime alone, in this process, on one thread: what the serv
 
 import math
 import sys
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -15,18 +16,21 @@ import msgspec
 
 from training import session
 from training.compression import evidence
+from training.compression.evidence import openvino_session
 from training.compression.evidence.breakdown import LayerRow, Waterfall, rows, waterfall
 from training.compression.evidence.causes import Cause, why
+from training.compression.evidence.energy import Energy, energy
 from training.compression.evidence.execution import Execution, execution
 from training.compression.evidence.footprint import Memory, Size, memory, size
 from training.compression.evidence.openvino_execution import compiled
-from training.compression.evidence.parity import parity
+from training.compression.evidence.openvino_layers import layered
+from training.compression.evidence.parity import Model, parity
 from training.compression.evidence.side_by_side import ComparisonSettings, side_by_side
 from training.compression.search.design import FLOAT, Design
 from training.compression.search.made import Made
 from training.durable import put
 from training.machine import machine
-from training.runtime import ONNX_RUNTIME
+from training.runtime import ONNX_RUNTIME, OPENVINO, Runtime
 from training.session import Tensors, open_model
 from training.steps.journal import Journal
 
@@ -34,6 +38,7 @@ EVIDENCE = "evidence.json"
 ROWS = 8
 """Inputs at once."""
 COMPARED_ON = 256
+ENERGY_SECONDS = 2.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,17 +57,19 @@ class Likeness:
 class Evidence:
     """What is known of a variant's file. `shares` are those of the multiply-accumulates by what they were computed in.
 
-    `missed` are layers that were to be in integers and aren't, with the reason; `made` says which weren't to be,
-    and whether batch-mates matter. The rest is beside the same network in floating point, by ONNX Runtime, and isn't
-    there for that one, nor for another runtime: `speed_up` at eight inputs at once, `cause` and `why` where that is
+    `missed` are layers that were to be in integers and aren't, with the reason; `made` says which weren't to be, and
+    whether batch-mates matter. `memory` is that of a process that runs it, and `energy` that of an input, at eight at
+    once, on all that the processor did meanwhile. The rest is beside the same network in floating point by the same
+    runtime, and isn't there for that one itself: `speed_up` at eight inputs at once, `cause` and `why` where that is
     none, `layers`, `waterfall` and `likeness` by output.
     """
 
     shares: Mapping[str, float]
     missed: Mapping[str, str]
     size: Size
+    memory: Memory
+    energy: Energy
     made: Made = field(default_factory=Made)
-    memory: Memory | None = None
     speed_up: float | None = None
     cause: Cause | None = None
     why: str = ""
@@ -87,13 +94,14 @@ def explain(journal: Journal[Any], design: Design, model: Path, original: Path, 
     shown = {name: array[:ROWS] for name, array in samples.items()}
 
     def action(folder: Path) -> None:
-        if design.runtime != ONNX_RUNTIME:
-            ran = compiled(model, shown, precision=design.runtime.precision).execution
-            told = _of(ran, model)
-        elif design.numbers == FLOAT:
-            told = replace(_of(execution(model, shown), model), memory=memory(model, shown))
-        else:
-            told = _beside(model, original, shown, {name: array[:COMPARED_ON] for name, array in samples.items()})
+        run = _opened(model, design.runtime)
+        told = Evidence(
+            **_ran(design, model, original, shown),
+            size=size(model),
+            memory=memory(model, shown, runtime=design.runtime),
+            energy=_energy(run, shown),
+            likeness=None if _is_float(design) else _likeness(open_model(original), run, samples),
+        )
         put(folder / EVIDENCE, msgspec.json.format(msgspec.json.encode(told), indent=1))
 
     inputs = {
@@ -113,27 +121,59 @@ def _read(path: Path) -> Evidence:
     return msgspec.json.decode(path.read_bytes(), type=Evidence)
 
 
-def _of(ran: Execution, model: Path) -> Evidence:
-    shares = {str(precision): share for precision, share in ran.shares.items()}
-    return Evidence(shares=shares, missed=dict(ran.missed), size=size(model))
+def _is_float(design: Design) -> bool:
+    return design.numbers == FLOAT and design.runtime.precision == ONNX_RUNTIME.precision
 
 
-def _beside(model: Path, original: Path, shown: Tensors, samples: Tensors) -> Evidence:
+def _opened(model: Path, runtime: Runtime) -> Model:
+    if runtime.backend == OPENVINO.backend:
+        return openvino_session.open_model(model, precision=runtime.precision)
+    return open_model(model)
+
+
+def _ran(design: Design, model: Path, original: Path, shown: Tensors) -> dict[str, Any]:
+    """What ran, and, unless it is in floating point itself, what each layer took beside that."""
+    openvino, precision = design.runtime.backend == OPENVINO.backend, design.runtime.precision
+    if _is_float(design):
+        return _shares(compiled(model, shown).execution if openvino else execution(model, shown))
+    if openvino:
+        found = layered(original, model, shown, precision=precision)
+        told = {"speed_up": found.speed_up, "cause": found.cause, "why": found.why}
+        return {**_shares(found.execution), **told, "layers": found.rows, "waterfall": found.waterfall}
     compared = side_by_side(original, model, shown, ComparisonSettings())
-    found = why(compared)
-    alike = parity(open_model(original), open_model(model), samples)
-    return replace(
-        _of(compared.execution, model),
-        memory=memory(model, shown),
-        speed_up=compared.speed_up,
-        cause=found.cause,
-        why=found.text,
-        layers=tuple(rows(compared, found)),
-        waterfall=waterfall(compared),
-        likeness={
-            name: Likeness(
-                relative=one.relative_error if math.isfinite(one.relative_error) else None, largest=one.largest_error
-            )
-            for name, one in alike.items()
-        },
-    )
+    reason = why(compared)
+    told = {"speed_up": compared.speed_up, "cause": reason.cause, "why": reason.text}
+    layers = tuple(rows(compared, reason))
+    return {**_shares(compared.execution), **told, "layers": layers, "waterfall": waterfall(compared)}
+
+
+def _shares(ran: Execution) -> dict[str, Any]:
+    shares = {str(precision): share for precision, share in ran.shares.items()}
+    return {"shares": shares, "missed": dict(ran.missed)}
+
+
+def _likeness(original: Model, run: Model, samples: Tensors) -> dict[str, Likeness]:
+    alike = parity(original, run, {name: array[:COMPARED_ON] for name, array in samples.items()})
+    return {
+        name: Likeness(
+            relative=one.relative_error if math.isfinite(one.relative_error) else None, largest=one.largest_error
+        )
+        for name, one in alike.items()
+    }
+
+
+def _energy(run: Model, shown: Tensors) -> Energy:
+    """That of an input, and its seconds."""
+    answered = 0
+
+    def work() -> None:
+        nonlocal answered
+        end = time.monotonic() + ENERGY_SECONDS
+        while time.monotonic() < end:
+            run(shown)
+            answered += ROWS
+
+    used = energy(work)
+    if used.joules is None:
+        return used
+    return replace(used, joules=used.joules / answered, seconds=used.seconds / answered)

@@ -14,11 +14,9 @@ import msgspec
 import service
 from service.artifact.digest import sha256_file
 from service.errors import ArtifactError, SettingsError
+from training import comparison, graph, model_config, rehearsal, serving, session, timing
 from training import gain as gaining
-from training import graph, model_config, rehearsal, serving, session, timing
 from training import publish as publishing
-from training.comparison import difference as differing
-from training.comparison import verdict
 from training.compression.search.budget import drop
 from training.compression.search.design import FLOAT, Design
 from training.compression.search.explore import TimeUp
@@ -30,6 +28,7 @@ from training.durable import put
 from training.errors import Diverged
 from training.gain import Gain
 from training.machine import machine
+from training.publish import Release
 from training.runtime import ONNX_RUNTIME, Runtime
 from training.specimens.specimen import Part, Specimen
 from training.steps import asking, quantizing
@@ -91,10 +90,15 @@ class Exploration:
         return [self._trial(one, told[one], told[Design()].score) for one in designs]
 
     def tested(self, designs: Sequence[Design]) -> Mapping[str, Tested]:
-        """What these variants are worth on the test part, the teacher first."""
-        files = {one: self._file(one) for one in designs}
-        self._measure("tested", files, "test", lambda found: self._told(found, files))
+        """What these variants are worth on the test part, beside the teacher and what they were made from."""
+        parents = [one.parent for one in designs if one.parent is not None]
+        files = {one: self._file(one) for one in dict.fromkeys((*designs, *parents))}
+        self._measure("tested", files, "test", lambda found: self._told(found, designs))
         return msgspec.json.decode(self._journal.path("tested", TRIALS).read_bytes(), type=dict[str, Tested])
+
+    def release(self, design: Design) -> Release:
+        """A variant as a model version, of which nothing is told yet."""
+        return self._specimen.release(design, self._file(design))
 
     def explained(self, designs: Sequence[Design]) -> Mapping[str, Evidence]:
         """What ran of these variants, and why they are as fast as they are."""
@@ -143,22 +147,27 @@ class Exploration:
         kept = msgspec.json.decode(self._journal.path(step, TRIALS).read_bytes(), type=dict[str, Tried])
         return {design: kept[design.name] for design in files}
 
-    def _told(self, found: Found, files: Mapping[Design, Path]) -> Mapping[str, Tested]:
-        specimen = self._specimen
-        teacher = found.answers[Design().name]
-        usual = specimen.figure(teacher, teacher).value
+    def _told(self, found: Found, designs: Sequence[Design]) -> Mapping[str, Tested]:
+        specimen, answers, usual = self._specimen, found.answers, Design().name
+        present = [one for one in designs if one.name in answers]
+        scores = {one.name: specimen.scores(answers[one.name], answers[usual]) for one in present}
+        figures = {name: one.figures[specimen.headline] for name, one in scores.items()}
         told = {}
-        for one in (design.name for design in files if design.name in found.answers):
-            figure = specimen.figure(found.answers[one], teacher)
-            apart = None if one == Design().name else specimen.difference(found.answers[one], teacher)
-            told[one] = Tested(
-                figure=figure,
-                drop=drop(usual, figure.value, smaller=specimen.smaller),
-                difference=apart,
-                verdict=None if apart is None else verdict(apart, smaller=specimen.smaller),
-                gain=found.gain(one, Design().name),
-                speed=timing.speed(found.times[one]),
-                size=found.sizes[one],
+        for design in present:
+            name, parent = design.name, design.parent.name if design.parent else ""
+            rivals = {usual, parent} & answers.keys() - {name}
+            against = {rival: specimen.against(answers[name], answers[rival]) for rival in rivals}
+            told[name] = Tested(
+                figure=figures[name],
+                drop=drop(figures[usual].value, figures[name].value, smaller=specimen.smaller),
+                figures=scores[name].figures,
+                by=scores[name].by,
+                against_teacher=against.get(usual),
+                against_parent=against.get(parent),
+                gain=found.gain(name, usual),
+                over_parent=found.gain(name, parent) if parent in rivals else None,
+                speed=timing.speed(found.times[name]),
+                size=found.sizes[name],
             )
         return told
 
@@ -189,7 +198,7 @@ class Exploration:
             session,
             gaining,
         )
-        compared = (sys.modules[differing.__module__], service)
+        compared = (comparison, service)
         code = (*own, *compared, *self._specimen.code)
         self._journal.do(step, inputs, code, action, lambda: f"{len(files)} side by side, through the service")
 

@@ -146,6 +146,11 @@ class Journal(Generic[R]):
             action(self._cache.folder(name))
         return bool(said)
 
+    @property
+    def spent(self) -> float:
+        """Seconds of all steps that this run has come by, when they were done, be it now or before."""
+        return sum(self._cache.seconds(name) for name in self.times)
+
     def warn(self, text: str) -> None:
         """Show what isn't as it was asked for, but is no reason to stop."""
         self.console.print(f"  {text}", style="yellow", highlight=False, soft_wrap=True)

@@ -146,6 +146,7 @@ def _release(
         model,
         corpus.tokenizer,
         name=recipe.family,
+        family=recipe.family,
         variant=DECODER,
         golden=corpus.test[0].ids,
         metrics=metrics,

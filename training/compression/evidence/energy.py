@@ -24,16 +24,17 @@ class Energy:
 def energy(work: Callable[[], None], *, folder: Path = POWERCAP) -> Energy:
     """What is used while `work` runs once: let it take seconds, as a counter is renewed every millisecond or so.
 
-    A counter that begins anew within is noticed, once.
+    A counter that begins anew within is noticed, once. Where nothing can be read, nothing is done.
     """
     before = _read(folder)
+    if isinstance(before, str):
+        return Energy(joules=None, seconds=0.0, reason=before)
     begun = time.perf_counter()
     work()
     seconds = time.perf_counter() - begun
     after = _read(folder)
-    if isinstance(before, str) or isinstance(after, str):
-        reason = before if isinstance(before, str) else str(after)
-        return Energy(joules=None, seconds=seconds, reason=reason)
+    if isinstance(after, str):
+        return Energy(joules=None, seconds=seconds, reason=after)
     used = sum(_used(before[zone], after[zone]) for zone in before)
     return Energy(joules=used * 1e-6, seconds=seconds)
 

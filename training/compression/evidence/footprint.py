@@ -12,6 +12,7 @@ import numpy as np
 
 from training.child import ROOT, bound
 from training.errors import ServingError, one_line
+from training.runtime import ONNX_RUNTIME, Runtime
 from training.session import Tensors
 
 LIMIT = 600.0
@@ -46,8 +47,8 @@ def size(model: Path) -> Size:
     return Size(stored=stored, zipped=zipped + len(press.flush()))
 
 
-def memory(model: Path, inputs: Tensors, *, runs: int = 3, threads: int = 1) -> Memory:
-    """What a process of its own takes that loads the file `model` by ONNX Runtime and runs it on `inputs` [N, ...].
+def memory(model: Path, inputs: Tensors, *, runtime: Runtime = ONNX_RUNTIME, runs: int = 3, threads: int = 1) -> Memory:
+    """What a process of its own takes that loads the file `model` by `runtime` and runs it on `inputs` [N, ...].
 
     Raises ServingError with what it said last, if it can't.
     """
@@ -56,7 +57,8 @@ def memory(model: Path, inputs: Tensors, *, runs: int = 3, threads: int = 1) -> 
         arrays: Any = dict(inputs)
         np.savez(samples, **arrays)
         module = "training.compression.evidence.memory_probe"
-        command = bound(module, str(model), str(samples), str(runs), str(threads))
+        of = f"{runtime.backend} {runtime.precision}"
+        command = bound(module, str(model), str(samples), str(runs), str(threads), of)
         try:
             done = subprocess.run(
                 command,

@@ -6,27 +6,37 @@ with that of the process which started it.
 
 import json
 import sys
+from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from training.durable import naming
-from training.session import open_model
+from training.session import Tensors, open_model
 
 _OWN = Path("/proc/self")
 _FORGET = "5"
 """Written to `clear_refs`, it makes the high-water mark begin anew."""
 
 
-def main(model: str, samples: str, runs: str, threads: str) -> None:
-    """Print peak and own bytes as JSON."""
+def main(model: str, samples: str, runs: str, threads: str, runtime: str) -> None:
+    """Print peak and own bytes as JSON; `runtime` is a backend and a precision, with a space between."""
+    backend, precision = runtime.split()
     with np.load(samples, allow_pickle=False) as file:
         inputs = {name: file[name] for name in file.files}
+    opened: Callable[..., Callable[[Tensors], Tensors]]
+    if backend == "openvino":
+        from training.compression.evidence import openvino_session  # an extra, and slow to import
+
+        opened = partial(openvino_session.open_model, precision=precision)
+    else:
+        opened = open_model
     with suppress(OSError), naming(_OWN):
         (_OWN / "clear_refs").write_text(_FORGET)
     before = _bytes("VmRSS")
-    run = open_model(Path(model), threads=int(threads))
+    run = opened(Path(model), threads=int(threads))
     for _ in range(int(runs)):
         run(inputs)
     peak = _bytes("VmHWM")

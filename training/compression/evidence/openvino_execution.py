@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import onnx
-import openvino
 
 from training.compression.evidence.execution import Asked, Execution, Kernel
 from training.compression.evidence.node import Precision
+from training.compression.evidence.openvino_session import compile_model
 from training.session import Tensors
 
 Shapes = Sequence[tuple[int, ...]]
@@ -76,15 +76,7 @@ def compiled(
 
     As in the service, but that it counts. `asked` as in `execution`.
     """
-    properties = {
-        "INFERENCE_PRECISION_HINT": precision,
-        "INFERENCE_NUM_THREADS": threads,
-        "NUM_STREAMS": 1,
-        "ENABLE_CPU_PINNING": False,
-        "PERF_COUNT": True,
-    }
-    core = openvino.Core()
-    loaded = core.compile_model(core.read_model(str(model)), "CPU", properties)
+    loaded = compile_model(model, precision=precision, threads=threads, counting=True)
     request = loaded.create_infer_request()
     for _ in range(WARM_UP):
         request.infer(dict(inputs))
@@ -156,12 +148,10 @@ def _node(node: Any, file: Asked, seconds: float) -> CompiledNode:
 
 def _layer(name: str, file: Asked) -> str:
     """The node of the file that a name was made of: what OpenVINO splits it into has the rest behind a slash."""
-    while name not in file.layers and "/" in name.lstrip("/"):
-        shorter = name.rpartition("/")[0]
-        if shorter in file.layers:
-            return shorter
-        name = shorter
-    return name
+    shorter = name
+    while shorter not in file.layers and "/" in shorter.lstrip("/"):
+        shorter = shorter.rpartition("/")[0]
+    return shorter if shorter in file.layers else name
 
 
 def _told(node: Any, what: str) -> str:

@@ -59,10 +59,14 @@ class Origins:
         """The layer that a node which ran is of; None for one that the runtime or the quantization has added."""
         if node.operator in ADDED:
             return None
-        for name in (*_stripped(node.name), *(one for output in node.outputs for one in _stripped(output))):
-            if name in self.layers:
-                return self.layers[name]
-            if (made := self._producers.get(name)) is not None:
+        return next((found for name in (node.name, *node.outputs) if (found := self.named(name)) is not None), None)
+
+    def named(self, name: str) -> str | None:
+        """The layer of a node or tensor that has this name here, or had it before the runtime changed it."""
+        for one in _stripped(name):
+            if one in self.layers:
+                return self.layers[one]
+            if (made := self._producers.get(one)) is not None:
                 return self.layers[key(made)]
         return None
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-from training.gain import Gain
+from training.gain import Gain, Interval
 
 Objective: TypeAlias = Literal["latency", "throughput", "size"]
 OBJECTIVES: Mapping[Objective, str] = {
@@ -12,6 +12,12 @@ OBJECTIVES: Mapping[Objective, str] = {
     "throughput": "times as many inputs a second, each at its best batch size",
     "size": "times as small",
 }
+COUNTED: Mapping[Objective, Literal["compute", "throughput", "size"]] = {
+    "latency": "compute",
+    "throughput": "throughput",
+    "size": "size",
+}
+"""What of a gain counts."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,5 +58,10 @@ def drop(teacher: float, variant: float, *, smaller: bool) -> float:
 
 def gained(gain: Gain, objective: Objective) -> float:
     """What of a gain counts."""
-    by: Mapping[Objective, float] = {"latency": gain.compute, "throughput": gain.throughput, "size": gain.size}
-    return by[objective]
+    counted: float = getattr(gain, COUNTED[objective])
+    return counted
+
+
+def sure(gain: Gain, objective: Objective) -> Interval:
+    """Between what and what that is."""
+    return gain.interval(COUNTED[objective])

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from training.compression.search.budget import Budget, Objective, gained
+from training.compression.search.budget import Budget, Objective, gained, sure
 from training.compression.search.trial import Trial
 
 ALIKE = 0.95
@@ -26,7 +26,7 @@ def front(trials: Sequence[Trial], objective: Objective) -> tuple[Trial, ...]:
 
 @dataclass(frozen=True, kw_only=True)
 class Choice:
-    """The variant that gains most of those `within` the budget, and whether it gains as much as is asked.
+    """The variant to have of those `within` the budget (see `choose`), and whether it gains as much as is asked.
 
     Where it doesn't, or even without: `nearest` gains as much as is asked and loses least, None if nothing does.
     """
@@ -37,11 +37,17 @@ class Choice:
 
 
 def choose(trials: Sequence[Trial], budget: Budget) -> Choice:
-    """The choice among `trials`, the teacher's among them, which loses nothing."""
+    """The choice among `trials`, the teacher's among them, which loses nothing.
+
+    Of those within the budget it is the one that gains most, or whatever can't be told from it, as their intervals
+    overlap, and loses less; of those that lose the same the first that was tried, as what is simpler is tried before.
+    """
     objective = budget.objective
     within = [one for one in trials if one.within(budget)]
-    chosen = max(within, key=lambda one: (gained(one.gain, objective), -one.drop))
-    chosen = _steady(chosen, within, objective)
+    most = max(within, key=lambda one: gained(one.gain, objective))
+    least = sure(most.gain, objective).low
+    alike = [one for one in within if sure(one.gain, objective).high >= least]
+    chosen = _steady(min(alike, key=lambda one: one.drop), within, objective)
     enough = [one for one in trials if not one.failed and gained(one.gain, objective) >= budget.at_least]
     nearest = min(enough, key=lambda one: (one.drop, -gained(one.gain, objective)), default=None)
     return Choice(chosen=chosen, met=chosen.meets(budget), nearest=nearest)

@@ -11,6 +11,11 @@ from training.gain import ITSELF, Gain
 from training.runtime import ONNX_RUNTIME, OPENVINO, OPENVINO_BF16, Runtime
 
 
+def trial(numbers: str, drop: float, gain: Gain) -> Trial:
+    """A variant of the teacher that loses and gains so much."""
+    return Trial(design=Design(numbers=numbers), score=0.9 - 0.9 * drop, drop=drop, gain=gain)
+
+
 @dataclass
 class DoubleSubject:
     """Loses `lost(design)` and is `faster(design)` times as fast; the time is up after `most` trials."""

@@ -1,0 +1,155 @@
+"""The page of a search, and what is said of it in a line."""
+
+import io
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from tests.training.compression_reports import CLASSES, UNREADABLE, report
+from tests.training.page_reader import Node, Reader, check_references, check_self_contained, seen
+from training import compression_page
+from training.compression_table import print_compression
+
+
+@pytest.fixture(scope="module")
+def source() -> str:
+    return compression_page.render(report())
+
+
+@pytest.fixture(scope="module")
+def root(source: str) -> Node:
+    return Reader(source).root
+
+
+def cells(root: Node, section: str) -> list[list[str]]:
+    return [
+        [cell.text for cell in row.inside if isinstance(cell, Node)]
+        for row in root.find("section", id=section).all("tr")
+    ]
+
+
+def test_it_stands_alone(source: str) -> None:
+    """Nothing is fetched, whatever texts are in it, and the same report gives the same page."""
+    check_self_contained(source)
+    check_references(source)
+    assert source == compression_page.render(report())
+    (text,) = Reader(source).root.find("script", id="report").inside
+    assert isinstance(text, str)
+    assert json.loads(report().to_json()) == json.loads(text)
+
+
+def test_what_was_chosen_comes_first_with_what_it_costs(root: Node) -> None:
+    """And a warning of the class that fell, though the headline is within the budget."""
+    header = root.find("header").text
+    assert "teacher-static gains most of those that lose at most 1.00 %" in header
+    assert "goal met by teacher-static: 2.50x [2.30-2.70] by latency, accuracy 0.8964, 0.40% lost" in header
+    assert "; but on the test part the recall of <owl> went from 0.9 to 0.65, beyond chance." in header
+    assert "The time was up" in header
+
+
+def test_no_warning_where_nothing_fell_beyond_chance() -> None:
+    """An interval that touches zero says nothing."""
+    assert "beyond chance" in report(fell=0.03).verdict
+    assert "beyond chance" not in report(fell=0.02).verdict
+
+
+def test_the_test_part_may_refute_what_validation_said() -> None:
+    """Where more is lost than may be: by chance, which is told, or beyond it, and then the goal is missed."""
+    found = report(fell=0.0)
+    chosen = replace(found.tested[found.chosen], drop=0.03)
+    unsure = replace(found, tested={**found.tested, found.chosen: chosen})
+    assert not chosen.refutes(found.budget)
+    assert unsure.verdict.endswith("; but on the test part 3.00% lost, which may be chance")
+    assert chosen.against_teacher is not None
+    worse = replace(chosen, against_teacher=replace(chosen.against_teacher, verdict="worse"))
+    assert worse.refutes(found.budget)
+    assert not replace(worse, drop=0.01).refutes(found.budget)
+    missed = replace(found, tested={**found.tested, found.chosen: worse}, met=False)
+    assert missed.verdict.startswith("goal missed by teacher-static: 2.50x")
+    assert missed.verdict.endswith("; but on the test part 3.00% lost, beyond chance")
+
+
+def test_a_miss_is_told_with_what_it_would_cost() -> None:
+    """In the verdict, and in its row."""
+    missed = report(met=False)
+    told = "asked is 5.00x at no more than 1.00% lost; 6.00x [5.80-6.20] would cost accuracy 0.855, 5.00% lost"
+    assert told in missed.verdict
+    page = Reader(compression_page.render(missed)).root
+    assert ["student25 * nearest miss"] == [
+        " ".join(one[0].split()) for one in cells(page, "trials") if "nearest" in one[0]
+    ]
+    assert "published" not in page.find("section", id="method").text
+
+
+def test_gains_have_their_intervals(root: Node) -> None:
+    """In the row of each trial; what failed is apart, with the reason."""
+    rows = {one[0].split()[0]: one for one in cells(root, "trials")[1:]}
+    assert {"teacher", "teacher-static", "teacher-dynamic", "student25"} == rows.keys()
+    assert "2.50 (2.30 to 2.70)" == rows["teacher-static"][4]
+    assert "4.00" == rows["teacher-static"][6]
+    failed = root.find("section", id="failed").text
+    assert "teacher-weights4" in failed
+    assert "the <service> refused it" in failed
+
+
+def test_each_is_held_against_the_teacher_and_its_parent(root: Node) -> None:
+    """With the inputs that only one got right, and the calibration error."""
+    head, *rows = cells(root, "tested")
+    assert ["accuracy", "lost, %", "beside the teacher", "beside its parent", "calibration error"] == head[1:]
+    static = rows[1]
+    assert "3 won, 7 lost, p = 0.340" in static[3]
+    assert static[3].startswith("-0.08333")
+    assert static[4].startswith("-0.04167")
+    assert "0.031" == static[5]
+
+
+def test_classes_are_there_and_what_fell_is_marked(root: Node) -> None:
+    """Of every variant the worst too."""
+    head, *rows = cells(root, "slices")
+    assert ["recall", "teacher", "teacher-static", "student25"] == head
+    assert list(CLASSES) == [one[0] for one in rows]
+    assert "0.65 -0.25 worst" == " ".join(rows[2][2].split())
+    assert "0.9" == rows[1][2]
+
+
+def test_latency_memory_and_energy_are_there(root: Node) -> None:
+    """By batch size; where energy can't be read, why."""
+    section = root.find("section", id="speed").text
+    head, *rows = cells(root, "speed")
+    assert ["1 at once, ms", "32 at once, ms"] == head[1:3]
+    assert ["0.80", "6.25", "5120"] == rows[1][1:4]
+    assert ["12.00", "0.25"] == rows[1][-2:]
+    assert f"t told: {UNREADABLE}." in section
+
+
+def test_how_it_ended_is_told(root: Node) -> None:
+    """With minutes, seed and what was published."""
+    method = root.find("section", id="method").text
+    assert "the time was up; all steps took 12.5 minutes, by seed 7" in method
+    assert "animals 3" in method
+    assert "From those of floating point its answers are apart by 1.23" in root.find("section", id="evidence").text
+
+
+def test_a_browser_shows_it_at_phone_width(source: str, tmp_path: Path, require_tool: Callable[[str], str]) -> None:
+    """In a real browser, 360 pixels wide, nothing sticks out, and the console stays silent."""
+    found = seen(source, tmp_path, require_tool("chromium"), labels="^teacher")
+    assert 360 >= found["visible"] == found["width"]
+    assert found["height"] > 2000
+    assert found["overlaps"] == 0
+
+
+def test_the_terminal_has_it_too() -> None:
+    """In few lines for each variant."""
+    console = Console(file=io.StringIO(), width=120, markup=False)
+    print_compression(report(), console)
+    assert isinstance(console.file, io.StringIO)
+    text = console.file.getvalue()
+    assert "equal within the interval (3 won, 7 lost, p = 0.34) beside the teacher" in text
+    assert "worst recall is that of <owl>: 0.65; calibration error 0.031" in text
+    assert "p50 0.80 ms at 1, 6.25 ms at 32; 12 MB of memory" in text
+    assert "published animals version 3" in text
+    assert "2.30-2.70" in text
