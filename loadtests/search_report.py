@@ -170,7 +170,7 @@ def _asked(entry: Entry) -> Sequence[str]:
         f"{found['gain']['size']:.1f}",
         f"{found['drop']:.2%}",
         found["verdict"] or "",
-        f"{entry['minutes']:.0f}",
+        f"{entry['minutes']:.1f}",
         judged(entry),
     )
 

@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -44,10 +45,11 @@ class Searched:
     def file(self, variant: str) -> File:
         """That of a variant which was measured on the test part. Raises SearchError if it isn't there."""
         row = next(one for one in self.report.rows if one.variant == variant)
-        path, expected = _path(self.folder, row), self.report.tested[variant].size
-        if not path.exists() or path.stat().st_size != expected:
-            raise SearchError(f"{path}: isn't the file of {expected} bytes that was measured as {variant}")
-        return File(path=path, runtime=RUNTIMES[row.runtime])
+        expected = self.report.tested[variant].size
+        for path in _paths(self.folder, row):
+            if path.exists() and path.stat().st_size == expected:
+                return File(path=path, runtime=RUNTIMES[row.runtime])
+        raise SearchError(f"{self.folder}: holds no file of {expected} bytes that was measured as {variant}")
 
 
 def search(case: Case, folder: Path, *, profile: str = "quick", minutes: float | None = None) -> Searched:
@@ -58,7 +60,7 @@ def search(case: Case, folder: Path, *, profile: str = "quick", minutes: float |
         case.write(folder)
         model, words = str(folder / MODEL), ["--samples", str(folder / SAMPLES)]
     if case.wanted is not None:
-        words += ["--max-drop", str(case.wanted.max_drop)]
+        words += ["--max-drop", str(case.wanted.max_drop), "--at-least", str(case.wanted.faster)]
     if minutes is not None:
         words += ["--minutes", str(minutes)]
     report, seconds = compress(model, ["--objective", case.objective, *words], folder)
@@ -82,11 +84,12 @@ def compress(model: str, words: list[str], folder: Path) -> tuple[CompressionRep
         raise SearchError(f"hone-train compress {model} told something else: {error}") from error
 
 
-def _path(folder: Path, row: Row) -> Path:
+def _paths(folder: Path, row: Row) -> Iterator[Path]:
     """Where steps of a search keep a variant's file: one of its numbers, or the first form of a network in float."""
     if row.numbers != FLOAT:
-        return folder / f"{row.network}-{row.numbers}" / MODEL
-    names = [f"export-{row.network}", *(["export", "import"] if row.network == TEACHER else [])]
-    step = next((folder / name for name in names if (folder / name).exists()), folder / names[0])
-    formed = step / FORMED
-    return step / (f"{next(iter(json.loads(formed.read_text())))}.onnx" if formed.exists() else MODEL)
+        yield folder / f"{row.network}-{row.numbers}" / MODEL
+        return
+    for step in (f"export-{row.network}", *(("export", "import") if row.network == TEACHER else ())):
+        formed = folder / step / FORMED
+        name = f"{next(iter(json.loads(formed.read_text())))}.onnx" if formed.exists() else MODEL
+        yield folder / step / name
