@@ -84,10 +84,10 @@ def section(searches: Mapping[str, Entry], rivals: Mapping[str, Entry]) -> str:
 
 last measured {results.told(about)}, {peers} · `python -m loadtests.bench_search`
 
-{results.table(ASKED, [_asked(one) for one in searches.values()])}
-{results.table(SERVED, [row for one in searches.values() for row in _served(one)])}
-{results.table(ALONE, [row for one in searches.values() for row in _alone(one)])}
-{results.table(FORMS, [row for one in searches.values() if one["met"] is None for row in _forms(one)])}
+{_if_any(ASKED, [_asked(one) for one in searches.values()])}
+{_if_any(SERVED, [row for one in searches.values() for row in _served(one)])}
+{_if_any(ALONE, [row for one in searches.values() for row in _alone(one)])}
+{_if_any(FORMS, [row for one in searches.values() if one["met"] is None for row in _forms(one)])}
 {verdicts}
 
 Each row is a search by `hone-train compress` for variants that lose at most what is asked of the headline figure, as a
@@ -98,7 +98,7 @@ or each at its best. That is what is judged, with what is lost on the test part,
 service: the search's own figures beside the teacher, served too: the worker's time at batch 1, inputs a second each at
 its best batch, the file's size, whole requests; CPU: the processor's time of the file alone for one row.
 
-{results.table(RIVALS, [row for one in rivals.values() for row in _rivals(one)])}
+{_if_any(RIVALS, [row for one in rivals.values() for row in _rivals(one)])}
 The same ONNX files and training samples, given to whoever compresses without training. Hone's search and Olive's learn
 ranges from one half of the samples and ask the other; Olive's goes through all settings of its quantization for the
 least latency with at most 1 % of classes changed, Hone's for the least latency with at most 1 % of the fidelity lost,
@@ -106,7 +106,8 @@ and with as much lost as by another tool, where that loses more. optimum-onnx by
 less the distance to the float file's answers as a share of their length, here on test inputs. Times as fast as the
 float file by ONNX Runtime, all in turns in one process, one thread each; of others than Hone, in brackets, how many
 times as fast Hone's is that may lose no more. Seconds are those of whole commands; a second search by Hone finds what
-the first did."""
+the first did. Said of speed: by Hone its verdict, by others whether what they printed has a latency or a warning. Olive
+hands over the fastest of its quantized files, and the float one isn't among them."""
 
 
 def write(searches: Mapping[str, Entry], rivals: Mapping[str, Entry]) -> None:
@@ -263,6 +264,10 @@ def _beside(entry: Entry, given: Entry, one: Entry, batch: str) -> str:
 def _allowed(one: Entry) -> float:
     """What Hone may lose beside another tool: as much, or a hundredth where that is less."""
     return max(round(float(one["lost"]), 3), MAX_DROP)
+
+
+def _if_any(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    return results.table(header, rows) if rows else ""
 
 
 def _range(ratios: NDArray[np.float64]) -> str:
