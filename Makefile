@@ -43,7 +43,7 @@ COMPOSE  ?= $(shell docker compose version >/dev/null 2>&1 && echo docker compos
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: help setup demo serve train test check fuzz bench bench-peers bench-overload bench-swap bench-compression soak capacity loadtest up down test-stack test-tensorflow test-triton models recipes test-recipes results dashboards lock clean
+.PHONY: help setup demo serve train test check fuzz bench bench-peers bench-overload bench-swap bench-compression bench-search soak capacity loadtest up down test-stack test-tensorflow test-triton models recipes test-recipes results dashboards lock clean
 .PHONY: engine
 
 help: ## list the verbs
@@ -92,6 +92,9 @@ bench-swap: $(STAMPS)/all ## replace a model again and again under load: latenci
 
 bench-compression: $(STAMPS)/all ## compressed models against float, beside other tools, into training/RESULTS.md (parts merge: ARGS="lstm gru")
 	$(BIN)/python -m loadtests.bench_compression $(ARGS)
+
+bench-search: $(STAMPS)/all ## what compression searches come to, beside Olive's, into training/RESULTS.md (parts merge: ARGS="topics rivals-mlp")
+	$(BIN)/python -m loadtests.bench_search $(ARGS)
 
 soak: $(STAMPS)/all ## ten minutes of swaps, kills and bad clients; fails if anything is lost, wrong or grows (ARGS="--minutes 60")
 	$(BIN)/python -m loadtests.soak $(ARGS)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from loadtests import compression_report, results
-from loadtests.compression.race import errors, opened, race
+from loadtests.compression.race import batched, errors, opened, race
 from loadtests.compression.subjects import SUBJECTS, Subject
 from loadtests.compression.variants import VARIANTS, Made, Task, make, remark
 from loadtests.peers.environment import add_option
@@ -49,7 +49,7 @@ def measure(subject: Subject, environments: Path, *, threads: int, rounds: int) 
         rows = subject.rows(max(BATCHES), ASKED)
         answers, failed = opened(made, rows, threads)
         apart = errors(answers, rows)
-        seconds = race(answers, rows, BATCHES, rounds=rounds, seconds=TURN_SECONDS)
+        turns = race(batched(answers, [rows], BATCHES), rounds=rounds, seconds=TURN_SECONDS)
         found = [
             {
                 "name": one.name,
@@ -57,7 +57,7 @@ def measure(subject: Subject, environments: Path, *, threads: int, rounds: int) 
                 **_of_file(made[one.of]),
                 "failed": failed.get(one.name, ""),
                 "error": apart.get(one.name),
-                "seconds": {str(size): turns for size, turns in seconds.get(one.name, {}).items()},
+                "seconds": {str(size): [turn.seconds for turn in own] for size, own in turns.get(one.name, {}).items()},
             }
             for one in VARIANTS
         ]

@@ -9,7 +9,7 @@ import pytest
 
 from loadtests import bench_compression, compression_report
 from loadtests.compression import variants
-from loadtests.compression.race import race
+from loadtests.compression.race import batched, race
 from loadtests.compression.subjects import SUBJECTS, Subject
 from loadtests.compression.target import Target
 from loadtests.compression.variants import remark
@@ -107,9 +107,9 @@ def test_all_take_turns() -> None:
     heard: list[str] = []
 
     def answer(name: str) -> Any:
-        return lambda batch: heard.append(f"{name}{len(batch)}")
+        return lambda arrays: heard.append(f"{name}{len(arrays[0])}")
 
-    found = race({"a": answer("a"), "b": answer("b")}, np.zeros((1, 3)), [1, 2], rounds=2, seconds=0)
+    found = race(batched({"a": answer("a"), "b": answer("b")}, [np.zeros((1, 3))], [1, 2]), rounds=2, seconds=0)
     assert heard == ["a1", "a1", "b1", "b1", "b1", "b1", "a1", "a1", "a2", "a2", "b2", "b2", "b2", "b2", "a2", "a2"]
     assert all(len(turns) == 2 for sizes in found.values() for turns in sizes.values())
 
