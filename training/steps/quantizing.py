@@ -95,10 +95,9 @@ def quantized(journal: Journal[Any], design: Design, source: Path, samples: Tens
             quantized = method(folder / MODEL, kept)
         if numbers.method == HALF:
             _check_loadable(quantized.model, shown)
-        left = {node: kept.get(node, reason) for node, reason in quantized.left.items()}
-        left |= dict.fromkeys(order, SENSITIVE)
-        made = Made(left=left, mates=influence(open_model(quantized.model), shown))
-        put(folder / MADE, msgspec.json.format(msgspec.json.encode(made), indent=1))
+        # Tables multiply nothing, so that of them only these are told.
+        told = {node: reason for node, reason in kept.items() if node in quantized.left or reason == SENSITIVE}
+        tell(folder, {**quantized.left, **told}, quantized.model, shown)
 
     journal.do(
         design.name,
@@ -117,8 +116,14 @@ def quantized(journal: Journal[Any], design: Design, source: Path, samples: Tens
     return path
 
 
+def tell(folder: Path, left: Mapping[str, str], model: Path, shown: Tensors) -> None:
+    """Leave in a step's folder what became of the file `model`: see `Made`; `shown` [N, ...] are some of its inputs."""
+    made = Made(left=left, mates=influence(open_model(model), shown))
+    put(folder / MADE, msgspec.json.format(msgspec.json.encode(made), indent=1))
+
+
 def made_of(journal: Journal[Any], design: Design) -> Made:
-    """What became of the network when `quantized` made its file."""
+    """What became of the network when its file was made, as it was left by `tell`."""
     return msgspec.json.decode(journal.path(design.name, MADE).read_bytes(), type=Made)
 
 
