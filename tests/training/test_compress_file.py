@@ -121,6 +121,9 @@ def test_the_page_has_all_of_it(folder: Path, told: dict[str, Any]) -> None:
     assert all(row["variant"] in text for row in told["rows"])
     assert f"{told['chosen']} gains most of those that lose at most 10.00" in text
     assert "multiplied in: 100% float" in text
+    moved = [row for row in told["rows"] if row["made"]["mates"] > 1e-3]
+    assert {"dynamic", "dynamic_tensor"} == {row["numbers"] for row in moved if row["runtime"] == "onnxruntime"}
+    assert all(f"{row['variant']} : batch-mates move an answer by up to" in text for row in moved)
     integers = [name for name, one in told["evidence"].items() if one["waterfall"]]
     assert page.count("<svg") == 1 + len(integers)
 

@@ -98,8 +98,9 @@ def quantized(journal: Journal[Any], design: Design, source: Path, samples: Tens
             quantized = method(folder / MODEL, kept)
         if numbers.method == HALF:
             check_survived(quantized.model, shown)
-        left = {node: kept.get(node, reason) for node, reason in quantized.left.items()}
-        _tell(folder, left | dict.fromkeys(order, SENSITIVE), quantized.model, samples)
+        # Tables multiply nothing, so that of them only these are told.
+        told = {node: reason for node, reason in kept.items() if node in quantized.left or reason == SENSITIVE}
+        _tell(folder, {**quantized.left, **told}, quantized.model, shown)
 
     journal.do(
         design.name,
@@ -128,21 +129,21 @@ def learnt(journal: Journal[Any], design: Design, source: LearntIntegers, sample
             prepare(source.model, prepared)
             ranges = calibrate(prepared, samples, CalibrationSettings(), cache=journal.folder / CACHE)
             found = static(prepared, folder / MODEL, with_learnt(ranges, source.ranges, prepared))
-        _tell(folder, found.left, found.model, samples)
+        _tell(folder, found.left, found.model, {name: array[:ROWS] for name, array in samples.items()})
 
     inputs = {"model": source.model, "ranges": source.ranges, "reduce_range": reduced_range(), **samples}
     journal.do(design.name, inputs, CODE, action, lambda: f"{path.stat().st_size / 1e6:.2f} MB")
     return path
 
 
-def _tell(folder: Path, left: Mapping[str, str], model: Path, samples: Tensors) -> None:
-    shown = {name: array[:ROWS] for name, array in samples.items()}
+def _tell(folder: Path, left: Mapping[str, str], model: Path, shown: Tensors) -> None:
+    """Leave in a step's folder what became of the file `model`: see `Made`; `shown` [N, ...] are some of its inputs."""
     made = Made(left=left, mates=influence(open_model(model), shown))
     put(folder / MADE, msgspec.json.format(msgspec.json.encode(made), indent=1))
 
 
 def made_of(journal: Journal[Any], design: Design) -> Made:
-    """What became of the network when `quantized` made its file."""
+    """What became of the network when its file was made, as it was left by `tell`."""
     return msgspec.json.decode(journal.path(design.name, MADE).read_bytes(), type=Made)
 
 

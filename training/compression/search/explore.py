@@ -5,7 +5,7 @@ the same trials again without doing them again, and comes to what is new. What i
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal, Protocol
 
 from training.compression.search.budget import Budget, gained
@@ -104,7 +104,11 @@ class Search:
         """Floating point by the usual runtime, and what gained most of the teacher's other forms."""
         usual = (FLOAT, self.subject.runtimes[0])
         best = sorted(
-            (one for one in self.trials if not one.failed and self._gain(one) > 1 and _way(one) != usual),
+            (
+                one
+                for one in self.trials
+                if not one.failed and self._gain(one) > self._plain(one) and _way(one) != usual
+            ),
             key=lambda one: (not one.drop <= HOPELESS * self.budget.max_drop, -self._gain(one)),
         )
         return [usual, *(_way(one) for one in best[:WAYS])]
@@ -118,6 +122,11 @@ class Search:
         ranked = sorted(found, key=lambda one: -self._gain(one))
         within = [one for one in ranked if one.within(self.budget)]
         return list(dict.fromkeys(one.design.numbers for one in (*ranked[:1], *within[:1])))
+
+    def _plain(self, trial: Trial) -> float:
+        """What has to be beaten: where integers were reverted, what they gained before, and else the teacher."""
+        plain = replace(trial.design, numbers=str(replace(Numbers.of(trial.design.numbers), reverted=False)))
+        return max((1.0, *(self._gain(one) for one in self.trials if one.design == plain != trial.design)))
 
     def _gain(self, trial: Trial) -> float:
         return gained(trial.gain, self.budget.objective)

@@ -91,6 +91,17 @@ def test_the_best_is_tried_without_what_costs_time() -> None:
     assert "teacher-static_mixed2_reverted" == choose(search.trials, BUDGET).chosen.name
 
 
+@pytest.mark.parametrize("faster, way", [(1.2, "static_reverted"), (0.9, "static")])
+def test_networks_are_tried_in_it_where_it_is_faster(faster: float, way: str) -> None:
+    """Otherwise it would only take the place of another way."""
+    double = subject(0, reverting=faster)
+    double.routes = ("student",)
+    searched(double)
+    ways = {one.numbers for one in double.asked if one.network.route == "student"}
+    assert way in ways
+    assert ("static_reverted" in ways) == (faster > 1)
+
+
 def test_another_runtime_is_asked_for_what_its_own_times_speak_for() -> None:
     """Not for what was reverted, by the times of the usual one; for what gains most, and within the budget."""
     double = subject(1, reverting=1.2)
