@@ -48,9 +48,9 @@ def parameters(one: nn.Module) -> int:
 def test_networks_of_half_the_size_are_made_by_each_route(runs: Path, told: dict[str, Any]) -> None:
     """Each learns; an MLP has about half of the weights where it has half of the multiplications."""
     names = {row["network"] for row in told["rows"]}
-    assert {"teacher", "pruned50", "student50"} <= names
+    assert {"teacher", "pruned50", "shallow50"} <= names
     whole = parameters(network(runs, "fit"))
-    for name in ("pruned50", "student50"):
+    for name in ("pruned50", "shallow50"):
         assert 0.3 < parameters(network(runs, name)) / whole < 0.65
         assert {row["parent"] for row in told["rows"] if row["variant"] == name} == {"teacher"}
 
@@ -60,7 +60,7 @@ def test_scores_are_those_of_the_files_on_validation_inputs(runs: Path, told: di
     recipe = load_any("digits-mlp", "tiny")
     validation = catalogue.gather(recipe.data, recipe.seed).dataset.validation
     rows = {row["variant"]: row for row in told["rows"]}
-    for name, step in (("teacher", "export"), ("pruned50", "export-pruned50"), ("student50", "export-student50")):
+    for name, step in (("teacher", "export"), ("pruned50", "export-pruned50"), ("shallow50", "export-shallow50")):
         answers = open_model(runs / "digits-mlp" / "tiny" / step / "classifier.onnx")({"image": validation.inputs})
         right = np.mean(answers["probabilities"].argmax(axis=1) == validation.targets)
         assert rows[name]["score"] == pytest.approx(right)
