@@ -56,9 +56,9 @@ def parameters(one: nn.Module) -> int:
 def test_networks_of_half_the_size_are_made_by_each_route(runs: Path, told: dict[str, Any]) -> None:
     """Each learns; an MLP has about half of the weights where it has half of the multiplications."""
     names = {row["network"] for row in told["rows"]}
-    assert {"teacher", "pruned50", "student50"} <= names
+    assert {"teacher", "pruned50", "shallow50"} <= names
     whole = parameters(network(runs, "fit"))
-    for name in ("pruned50", "student50"):
+    for name in ("pruned50", "shallow50"):
         assert 0.3 < parameters(network(runs, name)) / whole < 0.65
         assert {row["parent"] for row in told["rows"] if row["variant"] == name} == {"teacher"}
 
