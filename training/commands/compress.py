@@ -9,7 +9,7 @@ import typer
 from service.errors import SettingsError
 from training.commands.flags import RUNS, Json, Profile, Retrain, Runs
 from training.commands.outcome import GOAL_MISSED, exit_codes
-from training.commands.screen import console, open_journal, print_json
+from training.commands.screen import console, open_journal
 
 
 def compress(
@@ -45,11 +45,11 @@ def compress(
     Other numbers and runtimes are tried first, then smaller networks that learn from the trained one. Each is measured
     through the service beside it, on validation inputs; those worth having then on test inputs. An interrupted search
     goes on where it stopped. A .onnx file has no training data, so nothing of it learns; what it loses is how far its
-    answers are from those before. What is made of `digits` its recipe says.
+    answers are from those before.
     """
     with exit_codes():
         from training.compression.search.budget import Budget
-        from training.recipe import Recipe, load_any
+        from training.recipe import load_any
         from training.specimens.file import FileSettings
 
         try:
@@ -64,10 +64,7 @@ def compress(
         else:
             chosen = load_any(recipe, profile)
         with open_journal(chosen, runs, retrain=retrain, json=json) as journal:
-            if isinstance(chosen, Recipe):
-                _descend(journal, json=json)
-            else:
-                _search(journal, budget, json=json)
+            _search(journal, budget, json=json)
 
 
 def _search(journal: Any, budget: Any, *, json: bool) -> None:
@@ -83,17 +80,3 @@ def _search(journal: Any, budget: Any, *, json: bool) -> None:
         raise KeyboardInterrupt
     if not report.met:
         raise typer.Exit(GOAL_MISSED)
-
-
-def _descend(journal: Any, *, json: bool) -> None:
-    from training import run
-    from training.table import print_networks
-
-    family = run.compress(journal)
-    sizes = {variant.variant: variant.model.stat().st_size for variant in family.variants}
-    networks = {one.variant: one.facts for one in family.networks}
-    if json:
-        files = {one.variant: {"path": str(one.model), "bytes": sizes[one.variant]} for one in family.variants}
-        print_json({"networks": networks, "files": files})
-    else:
-        print_networks(networks, sizes, journal.console)

@@ -47,7 +47,8 @@ SHOWN = 512
 class Schooling:
     """How the trained network learnt, and smaller ones do: the `task`, `batches` by how many inputs one has, and `fit`.
 
-    `decides` is what else a fit depends on, for the key of a step, and `code` the modules.
+    `decides` is what else a fit depends on, for the key of a step, and `code` the modules. `students` are configs that
+    somebody found to be good for their cost.
     """
 
     task: Task
@@ -56,6 +57,7 @@ class Schooling:
     fit: FitSettings
     decides: Mapping[str, Any]
     code: Sequence[ModuleType]
+    students: Sequence[Any] = ()
 
 
 class Shrinking:
@@ -109,6 +111,7 @@ class Shrinking:
             "above": above,
             "route": network.route,
             "share": network.share,
+            "students": [asdict(one) for one in schooling.students],
             "task": schooling.task,
             "seed": recipe.seed,
             "threads": recipe.threads,
@@ -122,7 +125,9 @@ class Shrinking:
         """The network before it learns: with the weights it can take over of the one `above` it."""
         seed = self._journal.recipe.seed
         if network.route == STUDENT:
-            student = build(student_of(above.config, network.share, lambda one: self._adds(build(one, seed))), seed)
+            named = self._schooling.students
+            config = student_of(above.config, network.share, lambda one: self._adds(build(one, seed)), named=named)
+            student = build(config, seed)
             inherit(student, above)
             return student
         whole = self._cost(self._ledger(checkpoint.load_network(self._teacher, nn.Module)))

@@ -5,9 +5,9 @@ Source of layers that are taken over: V. Sanh et al., "DistilBERT", 2019, arXiv 
 
 import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from itertools import product
+from itertools import chain, product
 from typing import Any, TypeAlias
 
 import torch
@@ -71,18 +71,18 @@ def smaller(config: Any, *, width: float = 1.0, depth: float = 1.0) -> Any:
             raise SettingsError(f"student: how a network of kind {kind} is made smaller isn't known; name its config")
 
 
-def student_of(config: Any, share: float, cost: Callable[[Any], float]) -> Any:
+def student_of(config: Any, share: float, cost: Callable[[Any], float], *, named: Sequence[Any] = ()) -> Any:
     """The smaller config whose `cost` is nearest to the `share` of that of `config`, as a ratio.
 
-    Of those that are alike the deepest is taken, as thin and deep students did best in FitNets. Raises SettingsError
-    as `smaller` does, also where there is none that costs less.
+    Of those that are alike one that is `named` is taken, or the deepest, as thin and deep students did best in FitNets.
+    Raises SettingsError as `smaller` does, also where there is none that costs less.
     """
     if not 0 < share < 1:
         raise SettingsError("student: its share of the cost must be above 0 and below 1")
     whole = cost(config)
     offers = {}
-    for depth, width in product(reversed(SHARES), repeat=2):
-        offer = smaller(config, width=width, depth=depth)
+    made = (smaller(config, width=width, depth=depth) for depth, width in product(reversed(SHARES), repeat=2))
+    for offer in chain(named, made):
         if offer not in offers and (now := cost(offer)) < whole:
             offers[offer] = abs(math.log(now / (share * whole)))
     if not offers:
