@@ -20,8 +20,10 @@ from training.durable import put
 from training.language_recipe import LanguageRecipe
 from training.machine import current_commit, machine
 from training.publish import Published, Release
+from training.recipe import Recipe
 from training.signing_key import SigningKey
 from training.specimens.file import FileSettings, FileSpecimen
+from training.specimens.images import ImageSpecimen
 from training.specimens.language import LanguageSpecimen
 from training.specimens.network import NetworkSpecimen
 from training.specimens.specimen import Specimen
@@ -111,6 +113,8 @@ def _specimen(journal: Journal[Any], end: float) -> Specimen:
         return LanguageSpecimen(journal, language.export(journal), end=end)
     if isinstance(journal.recipe, FileSettings):
         return FileSpecimen(journal)
+    if isinstance(journal.recipe, Recipe):
+        return ImageSpecimen(journal, end=end)
     return NetworkSpecimen(journal, network.export(journal), end=end)
 
 

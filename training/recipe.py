@@ -32,17 +32,22 @@ from training.verdict import Budget
 
 LEAST_KEPT = 1e-3
 RECIPES = Path(__file__).parent / "recipes"
+NETWORKS = ("network", "student", "compress.students")
 DECIDED = {
     **SAID,
     "network.vocabulary": "tokenizer.vocabulary",
-    **{
-        f"{network}.{key}": "the data"
-        for network in ("network", "student")
-        for key in ("channels", "classes", "mean", "deviation")
-    },
-    **{f"{network}.embedding": "the kind of recipe, which answers classes," for network in ("network", "student")},
+    **{f"{network}.{key}": "the data" for network in NETWORKS for key in ("channels", "classes", "mean", "deviation")},
+    **{f"{network}.embedding": "the kind of recipe, which answers classes," for network in NETWORKS},
 }
 """What no recipe may set, and what decides it instead."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CompressSettings:
+    """How smaller networks learn in a search for variants, and the shapes of `students` that it takes at their size."""
+
+    distil: DistilSettings
+    students: tuple[ResNetConfig, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,7 +55,8 @@ class Recipe(CommonSettings):
     """One run's settings.
 
     `network` is the teacher, which learns `task` by `fit`; `student` learns from it as `distil` says. The teacher is
-    also pruned, and then fine-tuned. The rest says how to quantize, what to measure, and what to demand.
+    also pruned, and then fine-tuned. The rest says how to quantize, what to measure, and what to demand; `compress`
+    is for the search, which has no plan.
     """
 
     data: DigitsSettings
@@ -62,6 +68,7 @@ class Recipe(CommonSettings):
     prune: PruneSettings
     fine_tune: FitSettings
     quantize: QuantizeSettings
+    compress: CompressSettings
     evaluate: EvaluateSettings
     budget: Budget
 
@@ -71,8 +78,9 @@ class Recipe(CommonSettings):
             raise ValueError(f"prune: keep and keep_parameters below {LEAST_KEPT} leave nothing of a network")
         if max(self.evaluate.batch_sizes) > MAX_BATCH:
             raise ValueError(f"evaluate.batch_sizes: a model takes at most {MAX_BATCH} images at once")
-        if multiply_adds(self.student, self.data.size) >= multiply_adds(self.network, self.data.size):
-            raise ValueError("student: must take fewer multiplications than the network it learns from")
+        whole = multiply_adds(self.network, self.data.size)
+        if any(multiply_adds(one, self.data.size) >= whole for one in (self.student, *self.compress.students)):
+            raise ValueError("student, compress.students: must take fewer multiplications than what they learn from")
 
 
 AnyRecipe: TypeAlias = Recipe | LanguageRecipe | NetworkRecipe

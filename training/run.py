@@ -35,8 +35,8 @@ def train(journal: Journal) -> tuple[Dataset, Trained]:
     return dataset, learning.teach(journal, dataset)
 
 
-def compress(journal: Journal) -> Family:
-    """The teacher's descendants, each as a model file: a student, a pruned network, and the best of them in INT8."""
+def descend(journal: Journal) -> Family:
+    """The teacher, a student, the teacher pruned, and the best of the latter in INT8, each as a model file."""
     dataset, teacher = train(journal)
     student = learning.distil(journal, teacher, dataset)
     narrower = learning.prune(journal, teacher, dataset)
@@ -50,7 +50,7 @@ def compress(journal: Journal) -> Family:
 
 def evaluate(journal: Journal) -> tuple[Family, Report]:
     """All variants, measured side by side through the service, judged, and told on a page."""
-    family = compress(journal)
+    family = descend(journal)
     evaluation = proving.evaluate(journal, family.variants, family.dataset)
     report = Report(
         recipe=journal.recipe,
@@ -79,4 +79,4 @@ def publish(journal: Journal, repository: Path, *, keep: int | None = None, key:
 
 def model_of(journal: Journal, variant: str) -> tuple[str, Path]:
     """The name and the file of one of the `VARIANTS`."""
-    return next((one.name, one.model) for one in compress(journal).variants if one.variant == variant)
+    return next((one.name, one.model) for one in descend(journal).variants if one.variant == variant)

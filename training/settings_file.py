@@ -17,6 +17,8 @@ from service.errors import SettingsError
 from training.suggestion import suggestion
 
 PROFILE_NAME = re.compile(r"[A-Za-z0-9_-]+")
+PLACE = re.compile(r"\.\d+\.")
+"""Where in a list something stands, in its path: what is decided of one is decided of all."""
 NOTHING: Mapping[str, str] = {}
 Settings = TypeVar("Settings")
 
@@ -97,11 +99,12 @@ def check_settings(kind: type, settings: Any, *, file: str, where: str, decided:
         return  # a wrong type is named by the conversion
     every = get_type_hints(kind)
     keys = [field.name for field in dataclasses.fields(kind) if field.init]
-    hints = {key: every[key] for key in keys if f"{where}{key}" not in decided}
+    anywhere = PLACE.sub(".", where)
+    hints = {key: every[key] for key in keys if f"{anywhere}{key}" not in decided}
     for key, value in settings.items():
         path = f"{where}{key}"
-        if path in decided:
-            raise SettingsError(f"{file}: `{path}` is decided by {decided[path]} and can't be set")
+        if by := decided.get(f"{anywhere}{key}"):
+            raise SettingsError(f"{file}: `{path}` is decided by {by} and can't be set")
         if key not in hints:
             raise SettingsError(f"{file}: unknown key `{path}`{suggestion(str(key), list(hints))}")
         for number in value if isinstance(value, list) else [value]:

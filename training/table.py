@@ -1,6 +1,6 @@
 """What a person reads on the terminal at the end of a step."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 
 from rich import box
 from rich.console import Console
@@ -9,20 +9,9 @@ from rich.table import Table
 from training.evaluate import Measured
 from training.publish import Published
 from training.report import Report
-from training.steps.learning import Facts
 
 UNBOUNDED = 10_000
 """Columns: more than any table has."""
-
-
-def print_networks(networks: Mapping[str, Facts], sizes: Mapping[str, int], console: Console) -> None:
-    """What was made: each network, and the size in bytes of each model file by its variant."""
-    table = framed("Networks and model files", ("parameters", "M multiply-adds", "validation %", "MB"), first="variant")
-    for variant, size in sizes.items():
-        facts = networks.get(variant)
-        made = ("", "", "") if facts is None else _made(facts)
-        table.add_row(variant, *made, f"{size / 1e6:.2f}")
-    print_whole(table, console)
 
 
 def print_report(report: Report, console: Console) -> None:
@@ -70,10 +59,6 @@ def framed(title: str, columns: tuple[str, ...], *, first: str) -> Table:
     for column in columns:
         table.add_column(column, justify="right", no_wrap=True)
     return table
-
-
-def _made(facts: Facts) -> tuple[str, ...]:
-    return f"{facts.parameters:,}", f"{facts.multiply_adds / 1e6:.2f}", f"{facts.validation_accuracy * 100:.2f}"
 
 
 def print_whole(table: Table, console: Console) -> None:

@@ -77,9 +77,10 @@ def recipe_file(tmp_path: Path) -> Path:
 
 
 @contextmanager
-def compressing(recipe: Path, runs: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """`hone-train compress` as a process of its own, gone at the end."""
-    command = [sys.executable, "-m", "training", "compress", str(recipe), "--profile", "tiny", "--runs", str(runs)]
+def exporting(recipe: Path, runs: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """`hone-train export` of the last file that is made, as a process of its own, gone at the end."""
+    command = [sys.executable, "-m", "training", "export", str(recipe), "int8", "--to", str(runs.with_suffix(".onnx"))]
+    command += ["--profile", "tiny", "--runs", str(runs)]
     # One thread: on a machine that others use too, two that wait for each other are slower than one.
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     with runs.with_suffix(".log").open("ab") as log:
@@ -131,14 +132,14 @@ def test_a_run_that_was_killed_again_and_again_ends_with_the_same_bytes(recipe_f
     """SIGKILL in every kind of step, then the same command: all files are those of a run that never stopped."""
     late = random.Random(2026)
     folder = tmp_path / "killed" / "digits" / "tiny"
-    with compressing(recipe_file, tmp_path / "whole") as whole:
+    with exporting(recipe_file, tmp_path / "whole") as whole:
         for moment, delay in MOMENTS:
-            with compressing(recipe_file, tmp_path / "killed") as process:
+            with exporting(recipe_file, tmp_path / "killed") as process:
                 wait_until(lambda moment=moment: moment(folder), process)  # type: ignore[misc]
                 time.sleep(delay * late.uniform(0.5, 1.5))
                 process.send_signal(signal.SIGKILL)
                 assert -signal.SIGKILL == process.wait()
-        with compressing(recipe_file, tmp_path / "killed") as process:
+        with exporting(recipe_file, tmp_path / "killed") as process:
             assert 0 == process.wait(PATIENCE)
         assert 0 == whole.wait(PATIENCE)
 

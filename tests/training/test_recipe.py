@@ -138,6 +138,14 @@ def test_a_recipe_can_be_any_yaml_file(tmp_path: Path) -> None:
         ({"name": "mine"}, "`name` is decided by the file's name"),
         ({"profile": "quick"}, "`profile` is decided by the flag --profile"),
         ({"student": {"embedding": 8}}, "`student.embedding` is decided by the kind of recipe"),
+        (
+            {"compress": {"distil": {"fit": {"epochs": 1}}, "students": [{"widths": [16], "embedding": 8}]}},
+            "`compress.students.0.embedding` is decided by the kind of recipe",
+        ),
+        (
+            {"compress": {"distil": {"fit": {"epochs": 1}}, "students": [{"widths": [16]}, {"widths": [512]}]}},
+            "compress.students: must take fewer multiplications",
+        ),
         ({"profiles": {"quick": {"name": "mine"}}}, "`name` is decided by the file's name"),
         ({"profiles": {"quick": {"fit": 1}}}, "fit"),
         ({"profiles": {"quick": 1}}, "profiles.quick: must map"),

@@ -161,7 +161,7 @@ def test_a_step_that_is_stale_is_done_again_and_what_stands_on_the_same_files_is
     """An export that was thrown away comes out byte for byte the same, so nothing after it is done again."""
     shutil.rmtree(step(copied, "export-student"))
     journal = Journal(recipe, copied / "runs", quiet)
-    run.compress(journal)
+    run.descend(journal)
     assert {"data", "export-student"} == {name for name, time in journal.times.items() if not time.cached}
 
 

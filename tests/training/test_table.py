@@ -9,7 +9,7 @@ from rich.console import Console
 from tests.training import reports
 from training.recipe import Recipe
 from training.report import Report
-from training.table import print_networks, print_report
+from training.table import print_report
 
 QUALITY = [
     "digits-teacher 97.6 (97.0-98.0) 1,203",
@@ -87,13 +87,3 @@ def test_long_names_are_not_cut(report: Report) -> None:
     lines = words(shown(replace(report, variants=variants, verdict=verdict), 80))
 
     assert [] == [row for row in QUALITY + SPEED if f"{long}{row}" not in lines]
-
-
-def test_networks_are_told_with_their_files() -> None:
-    """A network has its size and accuracy, and a file that is another form of one has its size alone."""
-    console = Console(file=StringIO(), width=80)
-    print_networks(reports.networks(), {"teacher": 1_203_114, "int8": 131_072}, console)
-    lines = words(written(console))
-
-    assert "teacher 301,450 14.91 97.60 1.20" in lines
-    assert "int8 0.13" in lines

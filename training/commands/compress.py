@@ -9,7 +9,7 @@ import typer
 from service.errors import SettingsError
 from training.commands.flags import RUNS, Json, Keep, Profile, Retrain, Runs, Sign
 from training.commands.outcome import GOAL_MISSED, exit_codes
-from training.commands.screen import console, open_journal, print_json
+from training.commands.screen import console, open_journal
 
 if TYPE_CHECKING:
     from training.compression_report import CompressionReport
@@ -56,7 +56,7 @@ def compress(  # noqa: PLR0913 - each is a flag
     Other numbers and runtimes are tried first, then smaller networks that learn from the trained one. Each is measured
     through the service beside it, on validation inputs; those worth having then on test inputs. An interrupted search
     goes on where it stopped. A .onnx file has no training data, so nothing of it learns; what it loses is how far its
-    answers are from those before. What is made of `digits` its recipe says.
+    answers are from those before.
 
     With --repository the chosen variant is published under the family's name, and all that nothing beats in both loss
     and gain under names of their own; nothing if the goal is missed, which is exit code 4.
@@ -64,7 +64,7 @@ def compress(  # noqa: PLR0913 - each is a flag
     with exit_codes():
         from training.compression.search.budget import Budget
         from training.durable import check_creatable
-        from training.recipe import Recipe, load_any
+        from training.recipe import load_any
         from training.signing_key import read_signing_key
         from training.specimens.file import FileSettings
 
@@ -84,15 +84,10 @@ def compress(  # noqa: PLR0913 - each is a flag
             raise SettingsError("--samples: a recipe has its own data; this is for .onnx files")
         else:
             chosen = load_any(recipe, profile)
-        if isinstance(chosen, Recipe) and repository is not None:
-            raise SettingsError(f"--repository: what is made of {recipe} is published by `hone-train publish {recipe}`")
         with open_journal(chosen, runs, retrain=retrain, json=json) as journal:
-            if isinstance(chosen, Recipe):
-                _descend(journal, json=json)
-            else:
-                from training import compressing  # slow to import, and a wrong flag is told before
+            from training import compressing  # slow to import, and a wrong flag is told before
 
-                _tell(compressing.compress(journal, budget, repository=repository, keep=keep, key=key), json=json)
+            _tell(compressing.compress(journal, budget, repository=repository, keep=keep, key=key), json=json)
 
 
 def _tell(report: "CompressionReport", *, json: bool) -> None:
@@ -107,17 +102,3 @@ def _tell(report: "CompressionReport", *, json: bool) -> None:
         raise KeyboardInterrupt
     if not report.met:
         raise typer.Exit(GOAL_MISSED)
-
-
-def _descend(journal: Any, *, json: bool) -> None:
-    from training import run
-    from training.table import print_networks
-
-    family = run.compress(journal)
-    sizes = {variant.variant: variant.model.stat().st_size for variant in family.variants}
-    networks = {one.variant: one.facts for one in family.networks}
-    if json:
-        files = {one.variant: {"path": str(one.model), "bytes": sizes[one.variant]} for one in family.variants}
-        print_json({"networks": networks, "files": files})
-    else:
-        print_networks(networks, sizes, journal.console)

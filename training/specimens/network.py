@@ -47,7 +47,9 @@ class NetworkSpecimen:
 
     runtimes: Sequence[Runtime] = (ONNX_RUNTIME, OPENVINO, OPENVINO_BF16)
 
-    def __init__(self, journal: Journal[NetworkRecipe], exported: Exported, *, end: float) -> None:
+    def __init__(
+        self, journal: Journal[NetworkRecipe], exported: Exported, *, end: float, students: Sequence[Any] = ()
+    ) -> None:
         self.journal = journal
         self._end = end
         exported = replace(exported, material=viewing.view(journal, exported.material))
@@ -55,7 +57,7 @@ class NetworkSpecimen:
         self._problem: Problem = journal.recipe.problem
         self.headline = self._problem.headline
         self.smaller = self._problem.better[self.headline] == "smaller"
-        schooling = _schooling(journal.recipe, exported.material)
+        schooling = replace(_schooling(journal.recipe, exported.material), students=students)
         self._shrinking = Shrinking(journal, exported.learned.checkpoint, schooling, self._observe)
 
     @property

@@ -1,5 +1,6 @@
 """What the steps of one run share: the recipe, what is done already, the screen, and the times for the report."""
 
+import copy
 import fcntl
 import os
 import shutil
@@ -10,7 +11,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType, TracebackType
-from typing import Any, Generic, Protocol, Self
+from typing import Any, Generic, Protocol, Self, cast
 
 from rich.console import Console
 from typing_extensions import TypeVar
@@ -40,6 +41,7 @@ class Named(Protocol):
 
 
 R = TypeVar("R", bound=Named, default=Recipe)
+Other = TypeVar("Other", bound=Named)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,6 +102,12 @@ class Journal(Generic[R]):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._held.close()
+
+    def of(self, recipe: Other) -> "Journal[Other]":
+        """The same run, whose further steps go by another `recipe`."""
+        same = cast("Journal[Other]", copy.copy(self))
+        same.recipe = recipe
+        return same
 
     def path(self, step: str, file: str) -> Path:
         """Where `step` keeps `file`."""

@@ -57,7 +57,7 @@ class Schooling:
     """How the trained network learnt, and by what smaller ones do: the `task`, `batches` by how many inputs one has.
 
     `distil` says how they learn from the trained one. `decides` is what else a fit depends on, for the key of a step,
-    and `code` the modules.
+    and `code` the modules. `students` are configs that somebody found to be good for their cost.
     """
 
     task: Task
@@ -66,6 +66,7 @@ class Schooling:
     distil: DistilSettings
     decides: Mapping[str, Any]
     code: Sequence[ModuleType]
+    students: Sequence[Any] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -131,6 +132,7 @@ class Shrinking:
             "above": above,
             "route": network.route,
             "share": network.share,
+            "students": [asdict(one) for one in schooling.students],
             "task": schooling.task,
             "seed": recipe.seed,
             "threads": recipe.threads,
@@ -211,7 +213,7 @@ class Shrinking:
 
     def _student(self, network: Network) -> Any:
         """The config of a student. Raises SettingsError if that of one beside it comes to the same."""
-        teacher, seed = self._network(Network()).config, self.journal.recipe.seed
+        teacher, seed, students = self._network(Network()).config, self.journal.recipe.seed, self.schooling.students
         prices: dict[Any, int] = {}
 
         def price(config: Any) -> float:
@@ -220,7 +222,7 @@ class Shrinking:
             return prices[config]
 
         def config(one: Network) -> Any:
-            return student_of(teacher, one.share, price, shallow=one.route == SHALLOW)
+            return student_of(teacher, one.share, price, shallow=one.route == SHALLOW, named=students)
 
         found, usual = config(network), replace(network, remedy="")
         others = [usual.larger, *([usual.smaller] if usual.between else [])]

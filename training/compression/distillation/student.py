@@ -5,9 +5,9 @@ Source of layers that are taken over: V. Sanh et al., "DistilBERT", 2019, arXiv 
 
 import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from itertools import product
+from itertools import chain, product
 from typing import Any, TypeAlias
 
 import torch
@@ -76,19 +76,22 @@ def smaller(config: Any, *, width: float = 1.0, depth: float = 1.0, feed: float 
             raise SettingsError(f"student: how a network of kind {kind} is made smaller isn't known; name its config")
 
 
-def student_of(config: Any, share: float, cost: Callable[[Any], float], *, shallow: bool = False) -> Any:
+def student_of(
+    config: Any, share: float, cost: Callable[[Any], float], *, shallow: bool = False, named: Sequence[Any] = ()
+) -> Any:
     """The smaller config whose `cost` is nearest to the `share` of that of `config`, as a ratio.
 
-    Of those that are alike the deepest is taken, as thin and deep students did best in FitNets; if it is to be
-    `shallow`, that with the fewest layers of those that are near. Raises SettingsError as `smaller` does, also where
-    there is none that costs less.
+    Of those that are alike one that is `named` is taken, or the deepest, as thin and deep students did best in FitNets;
+    if it is to be `shallow`, that with the fewest layers of those that are near. Raises SettingsError as `smaller`
+    does, also where there is none that costs less.
     """
     if not 0 < share < 1:
         raise SettingsError("student: its share of the cost must be above 0 and below 1")
     whole = cost(config)
     offers: dict[Any, tuple[float, float]] = {}
-    for depth, width, feed in product(reversed(SHARES), reversed(SHARES), FEEDS):
-        offer = smaller(config, width=width, depth=depth, feed=feed)
+    sizes = product(reversed(SHARES), reversed(SHARES), FEEDS)
+    made = ((smaller(config, width=width, depth=depth, feed=feed), depth) for depth, width, feed in sizes)
+    for offer, depth in chain(((one, 1.0) for one in named), made):
         if offer not in offers and (now := cost(offer)) < whole:
             offers[offer] = abs(math.log(now / (share * whole))), depth
     if not offers:

@@ -105,6 +105,14 @@ def test_a_transformers_feed_forward_part_may_be_narrower_than_its_width_says() 
     assert (32, (32, 32)) == (found.width, found.feeds)
 
 
+def test_a_shape_that_is_named_is_taken_at_its_own_cost() -> None:
+    """And nowhere else; of those that cost as much it comes first."""
+    whole, named = ResNetConfig(widths=(64, 64, 96)), ResNetConfig(widths=(16, 32, 48), inner=(16, 32, 32))
+    share = parameters(named) / parameters(whole)
+    assert named == student_of(whole, share, parameters, named=[named])
+    assert student_of(whole, 0.5, parameters) == student_of(whole, 0.5, parameters, named=[named]) != named
+
+
 def test_students_that_can_not_be_are_refused() -> None:
     """No share, nothing smaller, and a kind of which nothing is known."""
     with pytest.raises(SettingsError, match="student: its share of the cost must be above 0 and below 1"):

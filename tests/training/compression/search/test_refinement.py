@@ -95,7 +95,7 @@ def test_the_best_is_tried_without_what_costs_time() -> None:
 def test_networks_are_tried_in_it_where_it_is_faster(faster: float, way: str) -> None:
     """Otherwise it would only take the place of another way."""
     double = subject(0, reverting=faster)
-    double.routes = ("student",)
+    double.routes = {"student": ()}
     searched(double)
     ways = {one.numbers for one in double.asked if one.network.route == "student"}
     assert way in ways
