@@ -67,7 +67,7 @@ def empty() -> onnx.ModelProto:
 
 def branched(*, also: bool = False) -> onnx.ModelProto:
     """A product in either branch, and `also` one behind them."""
-    branches = {
+    branches: dict[str, Any] = {
         f"{name}_branch": helper.make_graph(
             [helper.make_node("MatMul", ["x", name], [f"{name}_y"], name=f"{name}_product")],
             name,

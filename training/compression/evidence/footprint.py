@@ -56,7 +56,7 @@ def memory(model: Path, inputs: Tensors, *, runs: int = 3, threads: int = 1) -> 
         arrays: Any = dict(inputs)
         np.savez(samples, **arrays)
         module = "training.compression.evidence.memory_probe"
-        command = bound(module, str(model), str(samples), str(runs), str(threads))
+        command = bound(module, str(model.resolve()), str(samples), str(runs), str(threads))
         try:
             done = subprocess.run(
                 command,
