@@ -51,7 +51,7 @@ def check_survived(model: Path, inputs: Tensors) -> None:
 
 def _attempt(samples: Path, models: Sequence[Path]) -> tuple[int, str]:
     """How many of the files were survived, one after the other, and what ended the process."""
-    command = bound("training.rehearsal", str(samples), *map(str, models))
+    command = bound("training.rehearsal", str(samples), *(str(model.resolve()) for model in models))
     try:
         done = subprocess.run(
             command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=False, timeout=LIMIT
@@ -65,7 +65,7 @@ def _attempt(samples: Path, models: Sequence[Path]) -> tuple[int, str]:
 
 def main(samples: str, *models: str) -> None:
     """Load and compute each file, and write a dot when that is survived."""
-    with np.load(samples, allow_pickle=True) as file:
+    with np.load(samples, allow_pickle=False) as file:
         inputs = {name: file[name] for name in file.files}
     for model in models:
         with suppress(Exception):  # whoever asks for the file hears of it

@@ -109,7 +109,14 @@ def _start(repository: Path, log: IO[bytes], stack: ExitStack) -> tuple[int, int
         ports = _free_ports()
         name = f"measured-{secrets.token_hex(8)}"
         command = _command(repository, ports, name)
-        process = subprocess.Popen(command, cwd=ROOT, env=_environment(), stdout=log, stderr=subprocess.STDOUT)
+        process = subprocess.Popen(
+            command,
+            cwd=ROOT,
+            env=_environment(),
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            process_group=0,  # Ctrl-C is for who measures, and ends the service in its turn
+        )
         stack.callback(_stop, process)
         if _wait_ready(process, ports[0], name):
             return ports

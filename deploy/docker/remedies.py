@@ -18,10 +18,7 @@ REMEDIES = (
     ),
     (
         r"bind source path does not exist|no model folder in the repository",  # some docker-compose make an empty one
-        (
-            "HONE_MODEL_REPOSITORY has to be a folder of models, and HONE_KEYS one of public keys where only signed"
-            " models are served; they are absolute, or begin with a dot."
-        ),
+        "HONE_MODEL_REPOSITORY has to be a folder of models, HONE_KEYS one of keys; absolute, or beginning with a dot.",
     ),
 )
 """A pattern, and what helps."""

@@ -32,6 +32,8 @@ STANDARD = {"", "ai.onnx"}
 
 def load(path: Path) -> Converted:
     """The model in the file `path`. Raises ArtifactError that names what about it can't be served."""
+    if not path.exists():
+        raise ArtifactError(f"{path}: isn't there")
     model = _read(path)
     _check_operators(model, path.name)
     _check_sound(model, path.name)

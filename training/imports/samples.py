@@ -31,6 +31,8 @@ def read(path: Path, tensors: Tensors) -> Arrays:
 
     Fewer than eight rows are repeated. Raises SettingsError that names the array.
     """
+    if path.is_file() and not zipfile.is_zipfile(path):
+        raise SettingsError(f"{path}: isn't an NPZ file; `np.savez` writes one")
     try:
         with np.load(path, allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
@@ -44,7 +46,8 @@ def read(path: Path, tensors: Tensors) -> Arrays:
     if not tensors.batched:
         return samples
     if len({len(array) for array in samples}) > 1 or not len(samples[0]):
-        raise SettingsError(f"{path}: all inputs must have as many rows, at least one")
+        counts = ", ".join(f"{len(array)} of {one.name}" for one, array in zip(tensors.inputs, samples, strict=True))
+        raise SettingsError(f"{path}: all inputs must have as many rows, at least one; there are {counts}")
     return [array[np.arange(max(ROWS, len(array))) % len(array)] for array in samples]
 
 

@@ -58,7 +58,7 @@ def memory(model: Path, inputs: Tensors, *, runtime: Runtime = ONNX_RUNTIME, run
         np.savez(samples, **arrays)
         module = "training.compression.evidence.memory_probe"
         of = f"{runtime.backend} {runtime.precision}"
-        command = bound(module, str(model), str(samples), str(runs), str(threads), of)
+        command = bound(module, str(model.resolve()), str(samples), str(runs), str(threads), of)
         try:
             done = subprocess.run(
                 command,

@@ -1,5 +1,6 @@
 """What may be lost, and what is to be gained by it."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
@@ -38,9 +39,9 @@ class Budget:
             raise ValueError("max_drop: must be a share, at least 0 and below 1")
         if self.objective not in OBJECTIVES:
             raise ValueError(f"objective: must be one of {', '.join(OBJECTIVES)}")
-        if self.at_least <= 0:
-            raise ValueError("at_least: must be positive")
-        if self.minutes is not None and self.minutes <= 0:
+        if not 0 < self.at_least < math.inf:
+            raise ValueError("at_least: must be a positive number")
+        if self.minutes is not None and not self.minutes > 0:
             raise ValueError("minutes: must be positive")
 
 

@@ -11,8 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from onnx import helper
 
+from tests.training import odd_graphs
 from tests.training.compression.evidence.graphs import write
 from tests.training.compression.evidence.models import Models, batch
+from tests.training.imports.graphs import saved
 from training.compression.evidence.arithmetic import multiply_accumulates
 from training.compression.evidence.profile import profile
 
@@ -111,3 +113,11 @@ def test_channels_of_zeros_arent_counted(tmp_path: Path) -> None:
     found = profile(path, {"x": np.ones((1, 4, 8, 8), np.float32)}).nodes
 
     assert sum(one.macs or 0 for one in found) == 6 * 8 * 8 * 4 * 3 * 3
+
+
+def test_a_kernel_is_known_by_its_weights_too(tmp_path: Path) -> None:
+    """Also where a node doesn't say how large it is, and the runtime has packed the weights."""
+    made = odd_graphs.transposed()
+    rows = odd_graphs.samples_of(made)
+    (node,) = [one for one in profile(saved(made, tmp_path), rows).nodes if one.macs]
+    assert math.prod(rows["x"].shape) * 3 * 3 * 3 == node.macs
