@@ -76,7 +76,9 @@ def test_the_test_part_may_refute_what_validation_said() -> None:
 def test_a_miss_is_told_with_what_it_would_cost() -> None:
     """In the verdict, and in its row."""
     missed = report(met=False)
-    told = "asked is 5.00x at no more than 1.00% lost; 6.00x [5.80-6.20] would cost accuracy 0.855, 5.00% lost"
+    told = (
+        "asked is 5.00x at no more than 1.00% lost; 6.00x [5.80-6.20] by latency would cost accuracy 0.855, 5.00% lost"
+    )
     assert told in missed.verdict
     page = Reader(compression_page.render(missed)).root
     assert ["student25 * nearest miss"] == [
