@@ -155,3 +155,12 @@ def test_the_terminal_has_it_too() -> None:
     assert "p50 0.80 ms at 1, 6.25 ms at 32; 12 MB of memory" in text
     assert "published animals version 3" in text
     assert "2.30-2.70" in text
+
+
+def test_answers_that_are_no_pairs_have_no_tests() -> None:
+    """As of images that are drawn: the figures stand alone, and there are no slices."""
+    made = report()
+    bare = {name: replace(one, against_teacher=None, against_parent=None, by={}) for name, one in made.tested.items()}
+    page = Reader(compression_page.render(replace(made, tested=bare))).root
+    assert [] == [one for one in page.all("section") if one.attributes["id"] == "slices"]
+    assert {"-"} == {text.strip() for one in cells(page, "tested")[1:] for text in one[3:5]}
