@@ -8,7 +8,7 @@ import msgspec
 from service.artifact.card import Machine
 from training.bootstrap import Figure
 from training.comparison import Against
-from training.compression.search.budget import Budget, Objective, gained, sure
+from training.compression.search.budget import Budget, Objective, drop, gained, sure
 from training.compression.search.explore import Ended
 from training.compression.search.made import Made
 from training.gain import Gain
@@ -106,7 +106,7 @@ class CompressionReport:
         rows = {one.variant: one for one in self.rows}
         objective, budget = self.budget.objective, self.budget
         chosen = rows[self.chosen]
-        found = f"{self.chosen}: {_times(chosen, objective)} by {objective}, {self._told(chosen)}"
+        found = f"{self.chosen}: {_times(chosen, objective)}, {self._told(chosen)}"
         if self.met:
             return "; but ".join((f"goal met by {found}", *self._warnings()))
         tested = self.tested.get(self.chosen)
@@ -133,11 +133,17 @@ class CompressionReport:
         if tested.drop > self.budget.max_drop:
             chance = "beyond chance" if tested.refutes(self.budget) else "which may be chance"
             yield f"on the test part {lost(tested.drop)}, {chance}"
-        fallen = against.fallen(smaller=self.smaller)
+        now = {name: one.value for name, one in tested.by.get(against.sliced, {}).items()}
+        before = {name: now[name] - one.value for name, one in against.slices.items()}
+        most = self.budget.max_drop
+        fallen = [
+            name
+            for name in against.fallen(smaller=self.smaller)
+            if drop(before[name], now[name], smaller=self.smaller) > most
+        ]
         if fallen:
             name, more = fallen[0], f", and {len(fallen) - 1} more" if fallen[1:] else ""
-            now, apart = tested.by[against.sliced][name].value, against.slices[name].value
-            changed = f"{against.sliced} of {name} went from {now - apart:.3g} to {now:.3g}{more}"
+            changed = f"{against.sliced} of {name} went from {before[name]:.3g} to {now[name]:.3g}{more}"
             yield f"on the test part the {changed}, beyond chance"
 
     def to_json(self) -> bytes:
@@ -151,12 +157,12 @@ def _times(row: Row, objective: Objective) -> str:
 
 
 def times(gain: Gain, objective: Objective) -> str:
-    """What is gained, with its interval where it was timed; of what may be nothing, that."""
-    between = sure(gain, objective)
+    """What is gained by the objective, with its interval where it was timed; of what may be nothing, that."""
+    between, value = sure(gain, objective), f"{gained(gain, objective):.2f}x"
     if between.low == between.high:
-        return f"{gained(gain, objective):.2f}x"
+        return f"{value} by {objective}"
     doubtful = ", which may be nothing" if between.low <= 1 <= between.high else ""
-    return f"{gained(gain, objective):.2f}x [{between.low:.2f}-{between.high:.2f}]{doubtful}"
+    return f"{value} [{between.low:.2f}-{between.high:.2f}] by {objective}{doubtful}"
 
 
 def lost(drop: float) -> str:

@@ -22,7 +22,7 @@ def print_trial(trial: Trial, headline: str, budget: Budget, console: Console) -
         told = f"couldn't be: {trial.failed[:MOST_FAILED]}"
     else:
         told = f"{headline} {trial.score:.4g} ({lost(trial.drop)}), "
-        told += f"{times(trial.gain, budget.objective)} by {budget.objective}"
+        told += times(trial.gain, budget.objective)
         told += "" if trial.within(budget) else ", loses too much"
         told += f", batch-mates move answers by {trial.made.mates:.2%}" if trial.made.depends else ""
     console.print(f"    {trial.name:<28} {told}", highlight=False, soft_wrap=True)

@@ -76,7 +76,9 @@ def test_the_test_part_may_refute_what_validation_said() -> None:
 def test_a_miss_is_told_with_what_it_would_cost() -> None:
     """In the verdict, and in its row."""
     missed = report(met=False)
-    told = "asked is 5.00x at no more than 1.00% lost; 6.00x [5.80-6.20] would cost accuracy 0.855, 5.00% lost"
+    told = (
+        "asked is 5.00x at no more than 1.00% lost; 6.00x [5.80-6.20] by latency would cost accuracy 0.855, 5.00% lost"
+    )
     assert told in missed.verdict
     page = Reader(compression_page.render(missed)).root
     assert ["student25 * nearest miss"] == [
@@ -153,3 +155,12 @@ def test_the_terminal_has_it_too() -> None:
     assert "p50 0.80 ms at 1, 6.25 ms at 32; 12 MB of memory" in text
     assert "published animals version 3" in text
     assert "2.30-2.70" in text
+
+
+def test_answers_that_are_no_pairs_have_no_tests() -> None:
+    """As of images that are drawn: the figures stand alone, and there are no slices."""
+    made = report()
+    bare = {name: replace(one, against_teacher=None, against_parent=None, by={}) for name, one in made.tested.items()}
+    page = Reader(compression_page.render(replace(made, tested=bare))).root
+    assert [] == [one for one in page.all("section") if one.attributes["id"] == "slices"]
+    assert {"-"} == {text.strip() for one in cells(page, "tested")[1:] for text in one[3:5]}

@@ -14,7 +14,7 @@ from service.artifact.config import read_config
 from service.errors import ArtifactError
 from training.export import OUTPUT
 from training.graph import Tensor, Tensors, tensors_in
-from training.model_config import model_config
+from training.model_config import model_config, renamed
 
 MODELS = Path(__file__).resolve().parents[2] / "models"
 NAMES: dict[str, Any] = {"name": "mine", "family": "family", "variant": "variant"}
@@ -84,6 +84,13 @@ def test_states_go_round_and_begin_as_zeros() -> None:
         state.initial_state[0].zero_data,
     )
     assert not found.HasField("dynamic_batching")
+
+
+def test_a_config_under_another_name_says_nothing_else_new() -> None:
+    """Whatever is in it."""
+    tensors = Tensors(inputs=(tensor("row", -1, 4),), outputs=(tensor(OUTPUT, -1, 3),), batched=True)
+    made = {name: model_config(tensors, **{**NAMES, "name": name}, labels=(OUTPUT,)) for name in ("mine", "theirs")}
+    assert parsed(made["theirs"]) == parsed(renamed(made["mine"], "theirs"))
 
 
 def test_any_name_can_be_read_back(tmp_path: Path) -> None:

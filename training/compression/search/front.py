@@ -39,14 +39,19 @@ class Choice:
 def choose(trials: Sequence[Trial], budget: Budget) -> Choice:
     """The choice among `trials`, the teacher's among them, which loses nothing.
 
-    Of those within the budget it is the one that gains most, or whatever can't be told from it, as their intervals
-    overlap, and loses less; of those that lose the same the first that was tried, as what is simpler is tried before.
+    Of those within the budget it is the one that gains most, or what can't be told from it, since the interval of that
+    has its gain, and loses less; of those that lose the same the first that was tried, as what is simpler is tried
+    before. What may be slower than the teacher isn't as good as what surely isn't.
     """
     objective = budget.objective
     within = [one for one in trials if one.within(budget)]
     most = max(within, key=lambda one: gained(one.gain, objective))
     least = sure(most.gain, objective).low
-    alike = [one for one in within if sure(one.gain, objective).high >= least]
+    alike = [
+        one
+        for one in within
+        if gained(one.gain, objective) >= least and sure(one.gain, objective).low >= min(least, 1.0)
+    ]
     chosen = _steady(min(alike, key=lambda one: one.drop), within, objective)
     enough = [one for one in trials if not one.failed and gained(one.gain, objective) >= budget.at_least]
     nearest = min(enough, key=lambda one: (one.drop, -gained(one.gain, objective)), default=None)
