@@ -170,7 +170,7 @@ def _asked(entry: Entry) -> Sequence[str]:
         _range(ratios(entry, batch)),
         f"{found['gain']['size']:.1f}",
         f"{found['drop']:.2%}",
-        found["verdict"] or "",
+        (found["against_teacher"] or {}).get("verdict", ""),
         f"{entry['minutes']:.1f}",
         judged(entry),
     )
