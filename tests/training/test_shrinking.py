@@ -69,6 +69,15 @@ def digits(tmp_path_factory: pytest.TempPathFactory) -> Recipe:
     return Recipe("digits-mlp", tmp_path_factory.mktemp("digits"))
 
 
+def test_who_is_small_enough_is_not_cut_and_the_next_begins_with_who_there_is(tmp_path: Path) -> None:
+    """Widths go by steps: who may have half of the multiplications of a GRU has less than 45 % of them."""
+    it = Recipe("co2-gru", tmp_path)
+    assert it.made(Network(route="pruned", share=0.5)).config.width == 5
+    with pytest.raises(SettingsError, match="pruned45: what it would be cut from is small enough already"):
+        it.specimen.floating(Network(route="pruned", share=0.45))
+    assert it.made(Network(route="pruned", share=0.4, remedy="gradual")).config.width == 4
+
+
 @pytest.mark.parametrize("route", ["pruned", "shallow"])
 def test_networks_take_the_share_that_is_asked(route: str, digits: Recipe) -> None:
     """At most that, or for a student about that."""

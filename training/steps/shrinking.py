@@ -100,9 +100,16 @@ class Shrinking:
         """
         if network not in self._known:
             lineage = _lineage(network)
-            above, teacher = self.learned(lineage.above), self.learned(lineage.teacher)
+            above, teacher = self._there(lineage.above), self._there(lineage.teacher)
             self._known[network] = self._learn(network, above, teacher)
         return self._known[network]
+
+    def _there(self, network: Network) -> Path:
+        """The checkpoint of a network, or of the next larger one that can be."""
+        try:
+            return self.learned(network)
+        except SettingsError:
+            return self._there(network.larger)
 
     def _learn(self, network: Network, above: Path, teacher: Path) -> Path:
         schooling, recipe = self.schooling, self.journal.recipe
@@ -173,6 +180,8 @@ class Shrinking:
         limit = Cost(multiply_adds=round(whole.multiply_adds * network.share), parameters=whole.parameters)
         # A player who costs nothing later isn't cut where units are ranked by what they save.
         made = self._cut(above, limit, RANKINGS[:1] if isinstance(self.schooling.task, Game) else RANKINGS)
+        if made.network.config == above.config:
+            raise SettingsError(f"{network.name}: what it would be cut from is small enough already")
         if not (left := self._cost(self._ledger(made.network))).fits(limit):
             raise SettingsError(f"{network.name}: {left} are left where no more can be cut, asked are {limit}")
         told = {"importance": made.importance, "ranking": made.ranking, "loss": made.loss}
