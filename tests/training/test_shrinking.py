@@ -28,7 +28,7 @@ from training.session import open_model
 from training.specimens.network import NetworkSpecimen
 from training.steps.exploring import Exploration
 from training.steps.journal import Journal
-from training.steps.shrinking import routes_of
+from training.steps.routes import routes_of
 from training.tasks.adversarial import Adversarial
 from training.tasks.tagging import Tagging
 from training.tasks.variational import Variational
