@@ -29,7 +29,7 @@ from training.session import open_model
 from training.specimens.network import NetworkSpecimen
 from training.steps.exploring import Exploration
 from training.steps.journal import Journal
-from training.steps.shrinking import routes_of
+from training.steps.routes import routes_of
 from training.tasks.adversarial import Adversarial
 from training.tasks.tagging import Tagging
 from training.tasks.variational import Variational
@@ -68,6 +68,15 @@ class Recipe:
 @pytest.fixture(scope="module")
 def digits(tmp_path_factory: pytest.TempPathFactory) -> Recipe:
     return Recipe("digits-mlp", tmp_path_factory.mktemp("digits"))
+
+
+def test_who_is_small_enough_is_not_cut_and_the_next_begins_with_who_there_is(tmp_path: Path) -> None:
+    """Widths go by steps: who may have half of the multiplications of a GRU has less than 45 % of them."""
+    it = Recipe("co2-gru", tmp_path)
+    assert it.made(Network(route="pruned", share=0.5)).config.width == 5
+    with pytest.raises(SettingsError, match="pruned45: what it would be cut from is small enough already"):
+        it.specimen.floating(Network(route="pruned", share=0.45))
+    assert it.made(Network(route="pruned", share=0.4, remedy="gradual")).config.width == 4
 
 
 @pytest.mark.parametrize("route", ["pruned", "shallow"])

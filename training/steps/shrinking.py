@@ -1,6 +1,5 @@
 """The steps that make smaller networks of a trained one: students, and the network pruned; both learn from it."""
 
-import math
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -20,7 +19,7 @@ from training.compression import distillation, pruning
 from training.compression.distillation.answers import teachable
 from training.compression.distillation.exercise import Exercise, exercise
 from training.compression.distillation.settings import DistilSettings, HintSettings
-from training.compression.distillation.student import SHARES, inherit, smaller, student_of
+from training.compression.distillation.student import inherit, student_of
 from training.compression.pruning.allocation import Ranking, suited
 from training.compression.pruning.catalogue import units_of
 from training.compression.pruning.contest import Cut, cut
@@ -36,13 +35,11 @@ from training.networks.catalogue import build, kind_of
 from training.steps import fitting
 from training.steps.fitting import NETWORK
 from training.steps.journal import Journal
+from training.steps.routes import HINTED, PRUNED, SHALLOW, STUDENT, lineage_of, routes_of
 from training.steps.teaching import FACTS
 from training.tasks.task import LOSS, Game, Task
 
-PRUNED, SHALLOW, STUDENT = "pruned", "shallow", "student"
-"""Cut, as Taylor or another measure says; a student with fewer layers, and one with narrower ones."""
 RANKINGS: Sequence[Ranking] = ("global", "layer")
-HINTED, ASSISTED, GRADUAL = "hinted", "assisted", "gradual"
 SHOWN = 512
 """Training inputs that importance is estimated on, and validation inputs that cuts are compared by."""
 HINT_WEIGHT = 0.3
@@ -69,14 +66,6 @@ class Schooling:
     students: Sequence[Any] = ()
 
 
-@dataclass(frozen=True, kw_only=True)
-class Lineage:
-    """A network is cut out of the one `above` it, or begins with its weights; the `teacher` teaches it."""
-
-    above: Network
-    teacher: Network
-
-
 class Shrinking:
     """Makes smaller networks of the one in the checkpoint `teacher`; the `observer` is told every epoch of a fit."""
 
@@ -100,10 +89,17 @@ class Shrinking:
         And Diverged, and what the observer raises.
         """
         if network not in self._known:
-            lineage = _lineage(network)
-            above, teacher = self.learned(lineage.above), self.learned(lineage.teacher)
+            lineage = lineage_of(network)
+            above, teacher = self._there(lineage.above), self._there(lineage.teacher)
             self._known[network] = self._learn(network, above, teacher)
         return self._known[network]
+
+    def _there(self, network: Network) -> Path:
+        """The checkpoint of a network, or of the next larger one that can be."""
+        try:
+            return self.learned(network)
+        except SettingsError:
+            return self._there(network.larger)
 
     def _learn(self, network: Network, above: Path, teacher: Path) -> Path:
         schooling, recipe = self.schooling, self.journal.recipe
@@ -175,6 +171,8 @@ class Shrinking:
         limit = Cost(multiply_adds=round(whole.multiply_adds * network.share), parameters=whole.parameters)
         # A player who costs nothing later isn't cut where units are ranked by what they save.
         made = self._cut(above, limit, RANKINGS[:1] if isinstance(self.schooling.task, Game) else RANKINGS)
+        if made.network.config == above.config:
+            raise SettingsError(f"{network.name}: what it would be cut from is small enough already")
         if not (left := self._cost(self._ledger(made.network))).fits(limit):
             raise SettingsError(f"{network.name}: {left} are left where no more can be cut, asked are {limit}")
         told = {"importance": made.importance, "ranking": made.ranking, "loss": made.loss}
@@ -263,38 +261,3 @@ class Shrinking:
             return told
         made = msgspec.json.decode(path.read_bytes())
         return f"cut by {made['importance']}, {made['ranking']}, to a loss of {made['loss']:.4g}; {told}"
-
-
-def routes_of(config: Any, task: Task, distil: DistilSettings) -> Mapping[str, Sequence[str]]:
-    """How a network of this `config` can be made smaller, with the remedies of each route; see `Subject`.
-
-    Who learns in a game isn't taught: it is cut, and plays on.
-    """
-    if isinstance(task, Game):
-        return {PRUNED: ()}
-    try:
-        units_of(config)
-        students = (STUDENT,) if smaller(config, depth=min(SHARES)) == config else (SHALLOW, STUDENT)
-    except SettingsError:  # nothing is known of it, which is told when it is tried
-        return {PRUNED: ()}
-    shown = distil.fit.acceleration not in {"compiled", "both"}
-    hinted = (HINTED,) if shown and not distil.hints and teachable(task) else ()
-    return {PRUNED: (*hinted, GRADUAL), **dict.fromkeys(students, (*hinted, ASSISTED))}
-
-
-def _lineage(network: Network) -> Lineage:
-    """Students begin with weights of who teaches them, pruned networks with those of the next larger one.
-
-    A remedy begins where what is usual does; if pruning is to be gradual, there is one more network between.
-    Raises SettingsError where no larger student could assist.
-    """
-    usual = replace(network, remedy="")
-    larger = usual.larger
-    if network.route == PRUNED:
-        halfway = replace(usual, share=round(math.sqrt(larger.share * network.share), 2))
-        return Lineage(above=halfway if network.remedy == GRADUAL else larger, teacher=Network())
-    if network.remedy != ASSISTED:
-        return Lineage(above=Network(), teacher=Network())
-    if larger == Network():
-        raise SettingsError(f"{network.name}: there is no larger student to assist")
-    return Lineage(above=larger, teacher=larger)

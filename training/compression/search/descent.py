@@ -18,7 +18,7 @@ from training.runtime import Runtime
 GAINS = 1.05
 """How many times as much a network has to gain as another one for that to be more."""
 PATIENCE = 2
-"""Networks of a route in a row that may gain nothing: where time goes by steps, a smaller one may yet have fewer."""
+"""Networks of a route in a row that may gain nothing, or not be: a smaller one may yet have fewer steps, or exist."""
 NEAR = 4.0
 """Times what may be lost, up to which remedies are tried."""
 
@@ -56,7 +56,7 @@ class Descent:
         while network is not None and idle < PATIENCE:
             gain = self._gain(network.larger)
             self._try(network)
-            if self._drop(network) > self.budget.max_drop:
+            if self.budget.max_drop < self._drop(network) < math.inf:
                 if not network.remedy and self._promises(network):
                     self._try(replace(network, share=round(math.sqrt(network.larger.share * network.share), 2)))
                 return
