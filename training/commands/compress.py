@@ -15,35 +15,38 @@ if TYPE_CHECKING:
     from training.compression_report import CompressionReport
 
 
+Given = Annotated[
+    str, typer.Argument(help="A recipe's name (see `list`), a .yaml file, or a .onnx file.", metavar="RECIPE|MODEL")
+]
+Samples = Annotated[
+    Path | None, typer.Option(help="For a .onnx file: an NPZ with its inputs.  [default: random numbers]")
+]
+MaxDrop = Annotated[
+    float, typer.Option(help="What may be lost of the headline figure, as a share of the trained network's.")
+]
+By = Annotated[Literal["latency", "throughput", "size"], typer.Option(help="What is to be gained by it.")]
+AtLeast = Annotated[
+    float, typer.Option(help="How many times as good as the trained network it has to become, or the exit code is 4.")
+]
+Minutes = Annotated[
+    float | None,
+    typer.Option(help="End after so long, with the best so far; a further call goes on.  [default: never]"),
+]
+Into = Annotated[
+    Path | None,
+    typer.Option(help="Publish what is worth having into this model repository.  [default: nowhere]", file_okay=False),
+]
+
+
 def compress(  # noqa: PLR0913 - each is a flag
-    recipe: Annotated[
-        str, typer.Argument(help="A recipe's name (see `list`), a .yaml file, or a .onnx file.", metavar="RECIPE|MODEL")
-    ],
+    recipe: Given,
     *,
-    samples: Annotated[
-        Path | None,
-        typer.Option(help="For a .onnx file: an NPZ with its inputs.  [default: random numbers]"),
-    ] = None,
-    max_drop: Annotated[
-        float, typer.Option(help="What may be lost of the headline figure, as a share of the trained network's.")
-    ] = 0.01,
-    objective: Annotated[
-        Literal["latency", "throughput", "size"], typer.Option(help="What is to be gained by it.")
-    ] = "latency",
-    at_least: Annotated[
-        float,
-        typer.Option(help="How many times as good as the trained network it has to become, or the exit code is 4."),
-    ] = 1.0,
-    minutes: Annotated[
-        float | None,
-        typer.Option(help="End after so long, with the best so far; a further call goes on.  [default: never]"),
-    ] = None,
-    repository: Annotated[
-        Path | None,
-        typer.Option(
-            help="Publish what is worth having into this model repository.  [default: nowhere]", file_okay=False
-        ),
-    ] = None,
+    samples: Samples = None,
+    max_drop: MaxDrop = 0.01,
+    objective: By = "latency",
+    at_least: AtLeast = 1.0,
+    minutes: Minutes = None,
+    repository: Into = None,
     keep: Keep = None,
     sign: Sign = None,
     profile: Profile = "quick",
@@ -64,9 +67,7 @@ def compress(  # noqa: PLR0913 - each is a flag
     with exit_codes():
         from training.compression.search.budget import Budget
         from training.durable import check_creatable
-        from training.recipe import load_any
         from training.signing_key import read_signing_key
-        from training.specimens.file import FileSettings
 
         if repository is None and (keep is not None or sign is not None):
             raise SettingsError("--keep, --sign: are for what is published: name a --repository")
@@ -77,17 +78,23 @@ def compress(  # noqa: PLR0913 - each is a flag
             budget = Budget(max_drop=max_drop, objective=objective, at_least=at_least, minutes=minutes)
         except ValueError as error:
             raise SettingsError(f"--{str(error).replace('_', '-', 1)}") from error
-        chosen: Any
-        if recipe.endswith(".onnx"):
-            chosen = FileSettings(name=Path(recipe).stem, source=Path(recipe), samples=samples)
-        elif samples is not None:
-            raise SettingsError("--samples: a recipe has its own data; this is for .onnx files")
-        else:
-            chosen = load_any(recipe, profile)
+        chosen = _given(recipe, samples, profile)
         with open_journal(chosen, runs, retrain=retrain, json=json) as journal:
             from training import compressing  # slow to import, and a wrong flag is told before
 
             _tell(compressing.compress(journal, budget, repository=repository, keep=keep, key=key), json=json)
+
+
+def _given(recipe: str, samples: Path | None, profile: str) -> Any:
+    """A recipe, or what is known of a file."""
+    from training.recipe import load_any
+    from training.specimens.file import FileSettings
+
+    if recipe.endswith(".onnx"):
+        return FileSettings(name=Path(recipe).stem, source=Path(recipe), samples=samples)
+    if samples is not None:
+        raise SettingsError("--samples: a recipe has its own data; this is for .onnx files")
+    return load_any(recipe, profile)
 
 
 def _tell(report: "CompressionReport", *, json: bool) -> None:
