@@ -17,7 +17,7 @@ from training.recipe import Recipe
 from training.session import open_session
 from training.specimens.images import ImageSpecimen
 from training.steps.journal import Journal
-from training.steps.shrinking import STUDENT
+from training.steps.routes import STUDENT
 
 
 @pytest.fixture
