@@ -45,7 +45,7 @@ def told(case: Case, searched: Searched, turns: Mapping[str, Turns]) -> dict[str
         "wanted": msgspec.to_builtins(case.wanted),
         "headline": report.headline,
         "chosen": report.chosen,
-        "minutes": searched.seconds / 60,
+        "minutes": report.minutes,
         "ended": report.ended,
         "verdict": report.verdict,
         "tested": msgspec.to_builtins(tested),
@@ -91,7 +91,7 @@ last measured {results.told(about)}, {peers} · `python -m loadtests.bench_searc
 {verdicts}
 
 Each row is a search by `hone-train compress` for variants that lose at most what is asked of the headline figure, as a
-share of the teacher's; minutes are those of the whole command, the teacher's own fit among them. Times as fast:
+share of the teacher's; minutes are those of all its steps, the teacher's own fit among them. Times as fast:
 the file that was chosen, in its runtime, over the teacher's in ONNX Runtime, both in float 32 outside: in turns in one
 process, one thread each, the median over rounds of ratios within a round [least, largest]; at the batch that is named,
 or each at its best. That is what is judged, with what is lost on the test part, which had no say in the search. In the

@@ -125,7 +125,7 @@ def _hone(folder: Path, max_drop: float, minutes: float | None) -> Contender:
     words = ["--samples", str(folder / SAMPLES), "--objective", "latency", "--max-drop", str(max_drop)]
     words += [] if minutes is None else ["--minutes", str(minutes)]
     report, seconds = compress(str(folder / MODEL), words, folder)
-    found = Searched(report=report, folder=folder / "runs" / report.name / FILE, seconds=seconds)
+    found = Searched(report=report, folder=folder / "runs" / report.name / FILE)
     return Contender(
         tool=HONE,
         name=f"{HONE}, {max_drop:.1%} allowed: {report.chosen}",

@@ -18,7 +18,7 @@ from training.compression_report import CompressionReport, Row
 from training.runtime import ONNX_RUNTIME, OPENVINO, OPENVINO_BF16, Runtime
 
 RUNTIMES = {str(one): one for one in (ONNX_RUNTIME, OPENVINO, OPENVINO_BF16)}
-FORMED, SECONDS = "formed.json", "seconds.json"
+FORMED = "formed.json"
 LIMIT_SECONDS = 4 * 3600
 
 
@@ -36,11 +36,10 @@ class File:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Searched:
-    """What a search came to in its `folder`, and how many `seconds` all calls took that had a part in it."""
+    """What a search came to in its `folder`."""
 
     report: CompressionReport
     folder: Path
-    seconds: float
 
     def file(self, variant: str) -> File:
         """That of a variant which was measured on the test part. Raises SearchError if it isn't there."""
@@ -63,11 +62,8 @@ def search(case: Case, folder: Path, *, profile: str = "quick", minutes: float |
         words += ["--max-drop", str(case.wanted.max_drop), "--at-least", str(case.wanted.faster)]
     if minutes is not None:
         words += ["--minutes", str(minutes)]
-    report, seconds = compress(model, ["--objective", case.objective, *words], folder)
-    kept = folder / SECONDS
-    seconds += json.loads(kept.read_text()) if kept.exists() else 0
-    kept.write_text(json.dumps(seconds))
-    return Searched(report=report, folder=folder / "runs" / report.name / report.profile, seconds=seconds)
+    report, _ = compress(model, ["--objective", case.objective, *words], folder)
+    return Searched(report=report, folder=folder / "runs" / report.name / report.profile)
 
 
 def compress(model: str, words: list[str], folder: Path) -> tuple[CompressionReport, float]:

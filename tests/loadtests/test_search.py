@@ -149,7 +149,7 @@ def test_another_file_than_was_measured_is_refused(tmp_path: Path) -> None:
     """Its size is known from the search; the first form of a network is what was exported."""
     row = SimpleNamespace(variant="pruned25", network="pruned25", numbers="f32", runtime="openvino")
     report: Any = SimpleNamespace(rows=[row], tested={"pruned25": SimpleNamespace(size=3)})
-    found = Searched(report=report, folder=tmp_path, seconds=0.0)
+    found = Searched(report=report, folder=tmp_path)
     folder = tmp_path / "export-pruned25"
     folder.mkdir()
     (folder / "formed.json").write_text('{"tagger": {}, "other": {}}')
