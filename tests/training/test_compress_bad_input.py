@@ -112,8 +112,8 @@ def test_samples_of_several_inputs() -> None:
         ("--minutes", "nan", "must be positive"),
         ("--max-drop", "nan", "must be a share"),
         ("--max-drop", "-0.1", "must be a share"),
-        ("--at-least", "nan", "must be a positive number"),
-        ("--at-least", "inf", "must be a positive number"),
+        ("--at-least", "nan", "must be positive and finite"),
+        ("--at-least", "inf", "must be positive and finite"),
         ("--profile", "huge", "no profile `huge`; there are tiny, quick, full"),
     ],
 )

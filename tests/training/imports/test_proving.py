@@ -146,7 +146,7 @@ def test_samples_that_cannot_be_read_are_named(tmp_path: Path) -> None:
     """No file, and one of something else."""
     (tmp_path / "text.npz").write_text("no archive")
     for name in ("nothing.npz", "text.npz"):
-        with pytest.raises(SettingsError, match=f"{name}: isn't an NPZ file"):
+        with pytest.raises(SettingsError, match=f"{name}: isn't a(n| readable) NPZ file"):
             proved(linear(), tmp_path, samples=tmp_path / name)
 
 

@@ -40,7 +40,7 @@ class Budget:
         if self.objective not in OBJECTIVES:
             raise ValueError(f"objective: must be one of {', '.join(OBJECTIVES)}")
         if not 0 < self.at_least < math.inf:
-            raise ValueError("at_least: must be a positive number")
+            raise ValueError("at_least: must be positive and finite")
         if self.minutes is not None and not self.minutes > 0:
             raise ValueError("minutes: must be positive")
 
