@@ -77,20 +77,13 @@ def _session(model: Path | bytes, threads: int) -> onnxruntime.InferenceSession:
 
 
 def _compiled(path: Path, threads: int, runtime: Runtime) -> Callable[[Tensors], Tensors]:
-    import openvino  # takes a while, and few need it
+    from training.openvino_session import compile_model  # slow to import, and few need it
 
-    properties = {
-        "INFERENCE_PRECISION_HINT": runtime.precision,
-        "INFERENCE_NUM_THREADS": threads,
-        "NUM_STREAMS": 1,
-        "ENABLE_CPU_PINNING": False,
-    }
-    core = openvino.Core()
-    loaded = core.compile_model(core.read_model(str(path)), "CPU", properties)
-    names = [one.any_name for one in loaded.outputs]
+    request = compile_model(path, precision=runtime.precision, threads=threads).create_infer_request()
+    names = [one.any_name for one in request.model_outputs]
 
     def run(inputs: Tensors) -> Tensors:
-        found = loaded(dict(inputs))
-        return {name: np.array(found[number]) for number, name in enumerate(names)}
+        found = request.infer(dict(inputs))
+        return {name: found[index].copy() for index, name in enumerate(names)}
 
     return run

@@ -16,7 +16,6 @@ import msgspec
 
 from training import session
 from training.compression import evidence
-from training.compression.evidence import openvino_session
 from training.compression.evidence.breakdown import LayerRow, Waterfall, rows, waterfall
 from training.compression.evidence.causes import Cause, why
 from training.compression.evidence.energy import Energy, energy
@@ -30,7 +29,7 @@ from training.compression.search.design import FLOAT, Design
 from training.compression.search.made import Made
 from training.durable import put
 from training.machine import machine
-from training.runtime import ONNX_RUNTIME, OPENVINO, Runtime
+from training.runtime import ONNX_RUNTIME, OPENVINO
 from training.session import Tensors, open_model
 from training.steps.journal import Journal
 
@@ -94,7 +93,7 @@ def explain(journal: Journal[Any], design: Design, model: Path, original: Path, 
     shown = {name: array[:ROWS] for name, array in samples.items()}
 
     def action(folder: Path) -> None:
-        run = _opened(model, design.runtime)
+        run = open_model(model, runtime=design.runtime)
         told = Evidence(
             **_ran(design, model, original, shown),
             size=size(model),
@@ -123,12 +122,6 @@ def _read(path: Path) -> Evidence:
 
 def _is_float(design: Design) -> bool:
     return design.numbers == FLOAT and design.runtime.precision == ONNX_RUNTIME.precision
-
-
-def _opened(model: Path, runtime: Runtime) -> Model:
-    if runtime.backend == OPENVINO.backend:
-        return openvino_session.open_model(model, precision=runtime.precision)
-    return open_model(model)
 
 
 def _ran(design: Design, model: Path, original: Path, shown: Tensors) -> dict[str, Any]:

@@ -6,15 +6,17 @@ with that of the process which started it.
 
 import json
 import sys
-from collections.abc import Callable
 from contextlib import suppress
-from functools import partial
+from importlib import import_module
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 
+from service.artifact.parameters import Precision
 from training.durable import naming
-from training.session import Tensors, open_model
+from training.runtime import Runtime
+from training.session import open_model
 
 _OWN = Path("/proc/self")
 _FORGET = "5"
@@ -26,17 +28,13 @@ def main(model: str, samples: str, runs: str, threads: str, runtime: str) -> Non
     backend, precision = runtime.split()
     with np.load(samples, allow_pickle=False) as file:
         inputs = {name: file[name] for name in file.files}
-    opened: Callable[..., Callable[[Tensors], Tensors]]
-    if backend == "openvino":
-        from training.compression.evidence import openvino_session  # an extra, and slow to import
-
-        opened = partial(openvino_session.open_model, precision=precision)
-    else:
-        opened = open_model
+    import_module(backend)  # its code isn't the model's
     with suppress(OSError), naming(_OWN):
         (_OWN / "clear_refs").write_text(_FORGET)
     before = _bytes("VmRSS")
-    run = opened(Path(model), threads=int(threads))
+    run = open_model(
+        Path(model), threads=int(threads), runtime=Runtime(backend=backend, precision=cast("Precision", precision))
+    )
     for _ in range(int(runs)):
         run(inputs)
     peak = _bytes("VmHWM")

@@ -5,7 +5,6 @@ import pytest
 from onnx import TensorProto, helper
 
 from tests.training.compression.evidence.models import CNN_OPERATORS, SAMPLES, Models
-from training.compression.evidence import openvino_session
 from training.compression.evidence.execution import Execution, Kernel
 from training.compression.evidence.footprint import memory
 from training.compression.evidence.openvino_execution import CompiledNode
@@ -16,6 +15,9 @@ from training.session import open_model
 
 EIGHT = {name: {key: array[:8] for key, array in samples.items()} for name, samples in SAMPLES.items()}
 
+LEAST_MACS = 100_000
+"""What takes less may be told as nothing, in whole microseconds."""
+
 
 @pytest.mark.parametrize("name", ["cnn", "encoder"])
 def test_layers_of_integers_stand_beside_those_of_floats(models: Models, name: str) -> None:
@@ -25,7 +27,7 @@ def test_layers_of_integers_stand_beside_those_of_floats(models: Models, name: s
     counted = [row for row in found.rows if row.macs]
     assert sum(row.share for row in counted) == pytest.approx(1)
     assert sum(row.share for row in counted if row.precision == "integer") > 0.9
-    assert all(row.float_us > 0 for row in counted)
+    assert all(row.float_us > 0 for row in counted if row.macs > LEAST_MACS)
     fall = found.waterfall
     assert fall.float_us == pytest.approx(sum(row.float_us for row in found.rows))
     assert fall.compressed_us == pytest.approx(sum(row.kernel_us + row.conversions_us for row in found.rows))
@@ -87,7 +89,7 @@ def test_it_answers_as_the_other_runtime(models: Models) -> None:
     """The same outputs by the same names, and memory of its own process."""
     for name in ("cnn", "mlp"):
         path, inputs = models.path(name), EIGHT[name]
-        expected, found = open_model(path)(inputs), openvino_session.open_model(path)(inputs)
+        expected, found = open_model(path)(inputs), open_model(path, runtime=OPENVINO)(inputs)
         assert list(expected) == list(found)
         assert all(np.allclose(expected[key], found[key], atol=1e-4) for key in expected)
     assert 0 < memory(models.path("mlp"), EIGHT["mlp"], runtime=OPENVINO).own < 400_000_000

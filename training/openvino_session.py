@@ -3,11 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-import onnx
 import openvino
-
-from training.compression.evidence.parity import Model
-from training.session import Tensors
 
 
 def compile_model(model: Path, *, precision: str, threads: int, counting: bool = False) -> openvino.CompiledModel:
@@ -24,15 +20,3 @@ def compile_model(model: Path, *, precision: str, threads: int, counting: bool =
     }
     core = openvino.Core()
     return core.compile_model(core.read_model(str(model)), "CPU", properties)
-
-
-def open_model(model: Path, *, precision: str = "f32", threads: int = 1) -> Model:
-    """A function from arrays by the names of all inputs to those of all outputs, as `training.session` has it."""
-    request = compile_model(model, precision=precision, threads=threads).create_infer_request()
-    names = [one.name for one in onnx.load(model, load_external_data=False).graph.output]
-
-    def run(inputs: Tensors) -> Tensors:
-        found = request.infer(dict(inputs))
-        return {name: found[index].copy() for index, name in enumerate(names)}
-
-    return run
