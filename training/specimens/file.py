@@ -75,6 +75,7 @@ class FileSpecimen:
     runtimes: Sequence[Runtime] = (ONNX_RUNTIME, OPENVINO, OPENVINO_BF16)
     routes: Mapping[str, Sequence[str]] = MappingProxyType({})
     settings = EvaluateSettings(rounds=12, requests=24, batch_sizes=(1, 8))
+    first: Sequence[Network] = ()
     aware = False
     code: Sequence[ModuleType] = (sys.modules[__name__], imports, session, bootstrap)
 

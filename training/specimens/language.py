@@ -89,6 +89,11 @@ class LanguageSpecimen:
         return self._shrinking.routes
 
     @property
+    def first(self) -> Sequence[Network]:
+        """See `Subject`."""
+        return self._shrinking.first
+
+    @property
     def settings(self) -> EvaluateSettings:
         """A text is written for one client at a time; as many requests in all as the recipe times steps."""
         return EvaluateSettings(

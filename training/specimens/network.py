@@ -66,6 +66,11 @@ class NetworkSpecimen:
         return self._shrinking.routes
 
     @property
+    def first(self) -> Sequence[Network]:
+        """See `Subject`."""
+        return self._shrinking.first
+
+    @property
     def aware(self) -> bool:
         """If they are products that a network learns by with a teacher."""
         return teachable(self.journal.recipe.task)

@@ -49,6 +49,11 @@ class Specimen(Protocol):
         ...
 
     @property
+    def first(self) -> Sequence[Network]:
+        """See `Subject`."""
+        ...
+
+    @property
     def aware(self) -> bool:
         """Whether its networks can be trained for integers."""
         ...

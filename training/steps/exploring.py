@@ -18,7 +18,7 @@ from training import comparison, graph, model_config, rehearsal, serving, sessio
 from training import gain as gaining
 from training import publish as publishing
 from training.compression.search.budget import drop
-from training.compression.search.design import FLOAT, Design
+from training.compression.search.design import FLOAT, Design, Network
 from training.compression.search.explore import TimeUp
 from training.compression.search.made import Made
 from training.compression.search.numbers import AWARE
@@ -60,6 +60,11 @@ class Exploration:
     def routes(self) -> Mapping[str, Sequence[str]]:
         """See `Subject`."""
         return self._specimen.routes
+
+    @property
+    def first(self) -> Sequence[Network]:
+        """See `Subject`."""
+        return self._specimen.first
 
     @property
     def aware(self) -> bool:

@@ -19,7 +19,7 @@ from training.compression import distillation, pruning
 from training.compression.distillation.answers import teachable
 from training.compression.distillation.exercise import Exercise, exercise
 from training.compression.distillation.settings import DistilSettings, HintSettings
-from training.compression.distillation.student import inherit, student_of
+from training.compression.distillation.student import inherit
 from training.compression.pruning.allocation import Ranking, suited
 from training.compression.pruning.catalogue import units_of
 from training.compression.pruning.contest import Cut, cut
@@ -35,7 +35,8 @@ from training.networks.catalogue import build, kind_of
 from training.steps import fitting
 from training.steps.fitting import NETWORK
 from training.steps.journal import Journal
-from training.steps.routes import HINTED, PRUNED, SHALLOW, STUDENT, lineage_of, routes_of
+from training.steps.routes import HINTED, PRUNED, SHALLOW, lineage_of, routes_of
+from training.steps.students import Students
 from training.steps.teaching import FACTS
 from training.tasks.task import LOSS, Game, Task
 
@@ -77,6 +78,11 @@ class Shrinking:
         self.schooling = schooling
         self.observer = observer
         self._known: dict[Network, Path] = {Network(): teacher}
+
+    @property
+    def first(self) -> Sequence[Network]:
+        """Those that somebody found to be good for what they take."""
+        return self._students.first if self.schooling.students else ()
 
     @property
     def routes(self) -> Mapping[str, Sequence[str]]:
@@ -163,7 +169,7 @@ class Shrinking:
     def _smaller(self, network: Network, above: Any, folder: Path) -> Any:
         """The network before it learns: with the weights it can take over of the one `above` it."""
         if network.route != PRUNED:
-            student = build(self._student(network), self.journal.recipe.seed)
+            student = build(self._students.config(network), self.journal.recipe.seed)
             inherit(student, above)
             return student
         ledger = self._ledger(self._network(Network()))
@@ -209,26 +215,15 @@ class Shrinking:
 
         return apart
 
-    def _student(self, network: Network) -> Any:
-        """The config of a student. Raises SettingsError if that of one beside it comes to the same."""
-        teacher, seed, students = self._network(Network()).config, self.journal.recipe.seed, self.schooling.students
-        prices: dict[Any, int] = {}
-
-        def price(config: Any) -> float:
-            if config not in prices:
-                prices[config] = self._cost(self._ledger(build(config, seed))).multiply_adds
-            return prices[config]
-
-        def config(one: Network) -> Any:
-            return student_of(teacher, one.share, price, shallow=one.route == SHALLOW, named=students)
-
-        found, usual = config(network), replace(network, remedy="")
-        others = [usual.larger, *([usual.smaller] if usual.between else [])]
-        others += [replace(usual, route=SHALLOW)] if SHALLOW in self.routes and usual.route == STUDENT else []
-        for other in others:
-            if other is not None and other != Network() and config(other) == found:
-                raise SettingsError(f"{network.name}: would be the same network as {other.name}")
-        return found
+    @property
+    def _students(self) -> Students:
+        seed = self.journal.recipe.seed
+        return Students(
+            teacher=self._network(Network()).config,
+            cost=lambda config: self._cost(self._ledger(build(config, seed))).multiply_adds,
+            named=self.schooling.students,
+            shallow=SHALLOW in self.routes,
+        )
 
     def _few(self) -> list[Batch]:
         """The first inputs of the first epoch, in small batches."""

@@ -27,10 +27,11 @@ NEAR = 4.0
 class Descent:
     """Tries networks by `attempt`, which adds to `trials`, in `ways` of numbers and runtime.
 
-    `routes` have the remedies of each; with `aware`, networks can be trained for integers. What is tried depends on the
-    trials alone.
+    `first` are networks that come before others. `routes` have the remedies of each; with `aware`, networks can be
+    trained for integers. What is tried depends on the trials alone.
     """
 
+    first: Sequence[Network]
     routes: Mapping[str, Sequence[str]]
     aware: bool
     budget: Budget
@@ -41,6 +42,8 @@ class Descent:
     def run(self) -> None:
         """All routes; then, for the network of each that came nearest, remedies until one is enough."""
         self._learn_integers(Network())
+        for network in self.first:
+            self._try(network)
         for route in self.routes:
             # What is larger than a network that keeps to the budget would gain less.
             reached = Network(route=route, share=self._reached())
@@ -64,6 +67,8 @@ class Descent:
             network = network.smaller
 
     def _try(self, network: Network) -> None:
+        if any(one.design.network == network for one in self.trials):
+            return  # it was one of the first
         self.attempt([Design(network=network, numbers=numbers, runtime=runtime) for numbers, runtime in self.ways])
         self._learn_integers(network)
 

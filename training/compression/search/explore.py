@@ -10,7 +10,7 @@ from typing import Literal, Protocol
 
 from training.compression.search.budget import Budget, gained
 from training.compression.search.descent import Descent
-from training.compression.search.design import FLOAT, Design
+from training.compression.search.design import FLOAT, Design, Network
 from training.compression.search.numbers import HALF, Numbers
 from training.compression.search.refinement import Refinement
 from training.compression.search.trial import Trial
@@ -36,6 +36,11 @@ class Subject(Protocol):
 
         None where nothing can be learnt.
         """
+        ...
+
+    @property
+    def first(self) -> Sequence[Network]:
+        """Networks that somebody found to be good for what they take: they are tried before others."""
         ...
 
     @property
@@ -92,6 +97,7 @@ class Search:
         files = [FLOAT, *self._promising(usual)]
         self._try([Design(numbers=numbers, runtime=one) for one in others for numbers in files if _fits(numbers, one)])
         Descent(
+            first=self.subject.first,
             routes=self.subject.routes,
             aware=self.subject.aware,
             budget=self.budget,

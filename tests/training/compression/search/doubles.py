@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from training.compression.search.design import FLOAT, Design
+from training.compression.search.design import FLOAT, Design, Network
 from training.compression.search.explore import TimeUp
 from training.compression.search.numbers import Numbers
 from training.compression.search.trial import Trial
@@ -23,6 +23,7 @@ class DoubleSubject:
     lost: Callable[[Design], float]
     faster: Callable[[Design], float]
     routes: Mapping[str, Sequence[str]] = field(default_factory=lambda: {"student": ()})
+    first: Sequence[Network] = ()
     aware: bool = False
     numbers: Sequence[str] = ("static", "dynamic")
     runtimes: Sequence[Runtime] = (ONNX_RUNTIME, OPENVINO, OPENVINO_BF16)

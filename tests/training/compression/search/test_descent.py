@@ -108,3 +108,16 @@ def test_integers_are_learnt_where_they_lose_and_would_gain() -> None:
     subject.aware = True
     assert ["teacher", "student50", "student71", "teacher-static"] == searched(subject)
     assert not [one for one in subject.asked if one.numbers == "qat"]
+
+
+def test_what_somebody_found_to_be_good_comes_first() -> None:
+    """Once; if it keeps to the budget, routes begin with its share, and else where they would."""
+    subject = losing({"student6": 0.02, "student8": 0.02})
+    subject.first = (Network(route="student", share=0.12),)
+    searched(subject)
+    names = list(dict.fromkeys(one.network.name for one in subject.asked))
+    assert ["teacher", "student12", "student6"] == names[:3]
+    assert len(subject.asked) == len(set(subject.asked))
+    subject = losing({"student12": 0.02, "student50": 0.02})
+    subject.first = (Network(route="student", share=0.12),)
+    assert ["teacher", "student12", "student50"] == searched(subject)[:3]
