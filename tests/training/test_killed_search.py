@@ -140,7 +140,7 @@ def told(report: Any) -> Any:
         for row in report["rows"]
     ]
     tested = {
-        name: {key: one[key] for key in ("figure", "drop", "difference", "verdict", "size")}
+        name: {key: one[key] for key in ("figure", "figures", "by", "drop", "against_teacher", "size")}
         for name, one in report["tested"].items()
     }
     evidence = {name: {key: one[key] for key in ("shares", "likeness")} for name, one in report["evidence"].items()}
