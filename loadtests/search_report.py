@@ -98,6 +98,14 @@ or each at its best. That is what is judged, with what is lost on the test part,
 service: the search's own figures beside the teacher, served too: the worker's time at batch 1, inputs a second each at
 its best batch, the file's size, whole requests; CPU: the processor's time of the file alone for one row.
 
+{_contests(rivals)}"""
+
+
+def _contests(rivals: Mapping[str, Entry]) -> str:
+    """Hone beside others, if that was measured."""
+    if not rivals:
+        return ""
+    return f"""\
 {_if_any(RIVALS, [row for one in rivals.values() for row in _rivals(one)])}
 The same ONNX files and training samples, given to whoever compresses without training. Hone's search and Olive's learn
 ranges from one half of the samples and ask the other; Olive's goes through all settings of its quantization for the

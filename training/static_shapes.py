@@ -38,8 +38,16 @@ def _said(model: onnx.ModelProto) -> bool:
             name = f"{node.output[0]}_shape"
             model.graph.initializer.append(numpy_helper.from_array(np.array(target, np.int64), name))
             node.input[1] = name
+            _copying_zeros(node)
             found = True
     return found
+
+
+def _copying_zeros(node: onnx.NodeProto) -> None:
+    """Let 0 in a Reshape be what was there before; torch.export takes it for a size, and none of 0 is said here."""
+    kept = [one for one in node.attribute if one.name != "allowzero"]
+    del node.attribute[:]
+    node.attribute.extend(kept)
 
 
 def _dims(graph: onnx.GraphProto) -> Mapping[str, Dims]:

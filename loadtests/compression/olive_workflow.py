@@ -86,7 +86,7 @@ def _search(model: Path, arrays: dict[str, Any]) -> dict[str, Any]:
     answers = dict(zip(names, session.run(names, asked), strict=True))
     scores = next(name for name, answer in answers.items() if answer.dtype.kind == "f")  # others are classes already
 
-    @Registry.register_post_process("classes")  # type: ignore[untyped-decorator]
+    @Registry.register_post_process("classes")  # type: ignore[untyped-decorator] # Olive ships no types
     def classes(output: Any, **_: Any) -> Any:
         return (output[scores] if isinstance(output, dict) else output).argmax(-1)
 
@@ -114,7 +114,7 @@ def _search(model: Path, arrays: dict[str, Any]) -> dict[str, Any]:
 
 
 def _data(name: str, rows: Rows, post_process: str = "skip_post_process") -> dict[str, Any]:
-    @Registry.register_dataset(name)  # type: ignore[untyped-decorator]
+    @Registry.register_dataset(name)  # type: ignore[untyped-decorator] # Olive ships no types
     def dataset(**_: Any) -> Rows:
         return rows
 

@@ -159,7 +159,7 @@ def test_a_search_that_was_killed_ends_as_one_that_was_not(tmp_path: Path) -> No
     done: dict[str, bytes] = {}
     for moment, delay in MOMENTS:
         with searching(tmp_path, *COMPRESS, "--runs", "killed") as search:
-            search.wait_until(lambda moment=moment: moment(folder))  # type: ignore[misc]
+            search.wait_until(lambda moment=moment: moment(folder))  # type: ignore[misc] # mypy infers no default
             time.sleep(delay * late.uniform(0.5, 1.5))
             search.process.kill()
             search.process.wait()

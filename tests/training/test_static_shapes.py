@@ -65,6 +65,15 @@ def test_a_reshape_keeps_what_varies() -> None:
         assert np.array_equal(answered(plain, *shape), answered(static, *shape))
 
 
+def test_a_zero_is_what_was_there_whatever_was_said_of_zeros() -> None:
+    """torch.export says of every Reshape that 0 is a size."""
+    plain = graph(like("a b", "Reshape", 2, 4), ["batch", "length", 8], a=[0], b=[1], tail_2=[2], tail_4=[4])
+    plain.graph.node[-1].attribute.append(helper.make_attribute("allowzero", 1))
+    static = with_static_shapes(plain)
+    assert operators(static) == ["Reshape"]
+    assert np.array_equal(answered(plain, 3, 5, 8), answered(static, 3, 5, 8))
+
+
 def test_a_reshape_may_join_one_axis_that_varies_with_others() -> None:
     """What is left over is the one axis that isn't as it was."""
     plain = graph(like("a", "Reshape", -1), ["batch", "length", 4], a=[0], **{"tail_-1": [-1]})

@@ -33,7 +33,7 @@ def made(share: float, *rankings: Ranking, losses: list[float] | None = None) ->
 
     task = Classification()
     rest = {"task": task, "batches": lambda: [BATCH], "loss": loss}
-    return cut(network, ledger=ledger, limit=limit, multiple=16, rankings=rankings, **rest), judged  # type: ignore[arg-type]
+    return cut(network, ledger=ledger, limit=limit, multiple=16, rankings=rankings, **rest), judged  # type: ignore[arg-type] # any that are left
 
 
 def test_every_importance_is_tried_with_every_ranking() -> None:
