@@ -57,7 +57,8 @@ class LanguageRecipe(CommonSettings):
 
     `noise` is the share of tokens that are exchanged in training. `network` learns `task` by `fit`, on tokens that
     `tokenizer` makes of `data`. `distil` is how smaller networks learn from that one, with the same `fit` where it says
-    no other. The rest says what to compare with, what to time and show, and what to demand.
+    no other, and `students` are shapes of some that are good for what they take, like the network's in all that they
+    don't say. The rest says what to compare with, what to time and show, and what to demand.
     """
 
     data: TopicsSettings
@@ -67,6 +68,7 @@ class LanguageRecipe(CommonSettings):
     task: NextToken
     fit: FitSettings
     distil: DistilSettings
+    students: tuple[DecoderConfig, ...] = ()
     baseline: BaselineSettings
     evaluate: ContinueSettings
     goal: Goal

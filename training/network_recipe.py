@@ -4,7 +4,7 @@ Its sections name what they hold: `data` a source, `problem` and `network` a kin
 itself. What further keys a section may have is theirs to say.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -30,7 +30,10 @@ SECTIONS = ("data", "problem", "network", "task", "fit", "distil", "evaluate", "
 """The sections that are read into a dataclass each."""
 SAID = {"name": "the file's name", "profile": "the flag --profile"}
 """What no recipe of any kind may set, and what decides it instead."""
-BY_DATA = {"task.unit": "the data", **{f"network.{key}": "the data" for key in DECIDED}}
+BY_DATA = {
+    "task.unit": "the data",
+    **{f"{section}.{key}": "the data" for section in ("network", "students") for key in DECIDED},
+}
 """What no recipe of a network may set besides, and what decides it instead."""
 
 
@@ -56,6 +59,7 @@ class Plain(CommonSettings):
     augment: tuple[Section, ...] = ()
     fit: FitSettings
     distil: DistilSettings
+    students: tuple[Section, ...] = ()
     evaluate: EvaluateSettings = field(default_factory=EvaluateSettings)
     goal: Goal = field(default_factory=Goal)
     search: Section = field(default_factory=dict)
@@ -64,8 +68,9 @@ class Plain(CommonSettings):
 @dataclass(frozen=True, kw_only=True)
 class NetworkRecipe(CommonSettings):
     """One run's settings: `data` those of a source, `network` the config that the data completes, the problem of
-    a `kind`. `distil` is how smaller networks learn from that one, with the same `fit` where it says no other. `search`
-    is what `hone-train tune` may try.
+    a `kind`. `distil` is how smaller networks learn from that one, with the same `fit` where it says no other, and
+    `students` are shapes of some that are good for what they take, like the network's in all that they don't say.
+    `search` is what `hone-train tune` may try.
 
     `settings` are the plain values that all of it was read from.
     """
@@ -78,6 +83,7 @@ class NetworkRecipe(CommonSettings):
     augment: tuple[Section, ...]
     fit: FitSettings
     distil: DistilSettings
+    students: tuple[Any, ...]
     evaluate: EvaluateSettings
     goal: Goal
     search: Space
@@ -129,6 +135,10 @@ def parse(settings: Mapping[str, Any], *, file: str, profile: str) -> NetworkRec
         augment=augment,
         fit=plain.fit,
         distil=plain.distil,
+        students=tuple(
+            section(config_class, rest, file=file, where=f"students.{place}", decided=BY_DATA)
+            for place, rest in enumerate(_of_kind(plain.students, network, file=file))
+        ),
         evaluate=plain.evaluate,
         goal=plain.goal,
         search=searched,
@@ -140,6 +150,16 @@ def parse(settings: Mapping[str, Any], *, file: str, profile: str) -> NetworkRec
         except SettingsError as error:
             raise SettingsError(f"{error} (`search.{key}` would try {value})") from error
     return recipe
+
+
+def _of_kind(students: Sequence[Section], kind: str, *, file: str) -> Iterator[Section]:
+    """What is said of the shape of each."""
+    for place, (own, rest) in enumerate(_named(one, "kind", ()) for one in students):
+        if own != kind:
+            raise SettingsError(
+                f"{file}: students.{place}: is of the kind `{own}`, and what it learns from is `{kind}`"
+            )
+        yield rest
 
 
 def _named(settings: Section, key: str, known: Any) -> tuple[str, Section]:

@@ -35,7 +35,7 @@ RECIPES = Path(__file__).parent / "recipes"
 NETWORKS = ("network", "student", "compress.students")
 DECIDED = {
     **SAID,
-    "network.vocabulary": "tokenizer.vocabulary",
+    **{f"{network}.vocabulary": "tokenizer.vocabulary" for network in ("network", "students")},
     **{f"{network}.{key}": "the data" for network in NETWORKS for key in ("channels", "classes", "mean", "deviation")},
     **{f"{network}.embedding": "the kind of recipe, which answers classes," for network in NETWORKS},
 }

@@ -48,6 +48,22 @@ def test_padding_changes_no_answer(head: str, seed: int, length: int, longer: in
     assert torch.allclose(alone, together[:length] if head == "tokens" else together, atol=1e-5)
 
 
+def test_without_layers_a_text_is_the_mean_of_its_tokens() -> None:
+    """Only layers know of rotary places, so their order means nothing."""
+    network = build(replace(CONFIG, layers=0, places="rotary"), seed=1).eval()
+    ids = text(3)
+    with torch.inference_mode():
+        told, turned = network(ids), network(ids.flip(1))
+    assert (1, CONFIG.classes) == told.shape
+    torch.testing.assert_close(told, turned)
+
+
+def test_layers_can_not_be_less_than_none() -> None:
+    """The error names the field."""
+    with pytest.raises(ValueError, match="layers: must not be below 0"):
+        replace(CONFIG, layers=-1)
+
+
 @settings(max_examples=20, deadline=None)
 @given(seed=st.integers(0, 99), at=st.integers(0, CONFIG.length - 1))
 def test_every_token_sees_every_other(seed: int, at: int) -> None:

@@ -26,7 +26,7 @@ def test_the_kind_decides_which_settings_there_are(tmp_path: Path) -> None:
     recipe = load_any(variant_of_topics(tmp_path), "quick")
     assert isinstance(recipe, LanguageRecipe)
     settings = yaml.safe_load((RECIPES / "topics.yaml").read_text())
-    assert set(get_type_hints(LanguageRecipe)) - {"name", "profile"} == set(settings) - {"profiles", "kind"}
+    assert set(get_type_hints(LanguageRecipe)) - {"name", "profile", "students"} == set(settings) - {"profiles", "kind"}
     assert settings["network"]["width"] == asdict(recipe)["network"]["width"]
 
 
@@ -42,6 +42,40 @@ def test_smaller_networks_learn_as_the_recipe_does_but_for_what_is_said(tmp_path
     plain = load_any("wine", "tiny")
     assert isinstance(plain, NetworkRecipe)
     assert plain.fit == plain.distil.fit
+
+
+def test_a_student_is_like_its_network_but_for_what_is_said(tmp_path: Path) -> None:
+    """Whatever kind of recipe it stands in; there are none where none is named."""
+    recipe = load_any(variant_of_topics(tmp_path, students=[{"layers": 1, "feeds": [64]}]), "quick")
+    assert isinstance(recipe, LanguageRecipe)
+    assert (replace(recipe.network, layers=1, feeds=(64,)),) == recipe.students
+    settings = yaml.safe_load((RECIPES / "code-tags.yaml").read_text())
+    (tmp_path / "own.yaml").write_text(yaml.safe_dump({**settings, "students": [{"width": 32}, {"heads": 1}]}))
+    own = load_any(str(tmp_path / "own.yaml"), "quick")
+    assert isinstance(own, NetworkRecipe)
+    assert (replace(own.network, width=32), replace(own.network, heads=1)) == own.students
+    plain = load_any("wine", "tiny")
+    assert isinstance(plain, NetworkRecipe)
+    assert () == plain.students
+
+
+@pytest.mark.parametrize(
+    "students, text",
+    [
+        ([{"widht": 8}], "unknown key `students.0.widht`, did you mean `width`"),
+        ([{"width": 32}, {"classes": 3}], "`students.1.classes` is decided by the data"),
+        ([{"width": 30}], "students.0: .*width must be a multiple of heads"),
+        ([{"kind": "mlp"}], "students.0: is of the kind `mlp`, and what it learns from is `encoder`"),
+        ({"width": 32}, "students"),
+        ([7], "students"),
+    ],
+)
+def test_students_that_are_refused(tmp_path: Path, students: object, text: str) -> None:
+    """By their place in the list."""
+    settings = yaml.safe_load((RECIPES / "code-tags.yaml").read_text())
+    (tmp_path / "own.yaml").write_text(yaml.safe_dump({**settings, "students": students}))
+    with pytest.raises(SettingsError, match=rf"^own.yaml: .*{text}"):
+        load_any(str(tmp_path / "own.yaml"), "quick")
 
 
 def test_what_needs_images_refuses_a_language_model() -> None:
@@ -72,6 +106,8 @@ def test_what_needs_images_refuses_a_language_model() -> None:
         ({"task": {"label_smoothing": 1}}, "label_smoothing"),
         ({"distil": {"fit": {"epochs": 0}}}, "epochs, .*: must be at least 1 - at `\\$.distil.fit`"),
         ({"distil": {"fit": 3}}, "Expected `object`, got `int` - at `\\$.distil.fit`"),
+        ({"students": [{"width": 64, "vocabulary": 9}]}, "`students.0.vocabulary` is decided by tokenizer.vocabulary"),
+        ({"students": [{"layer": 1}]}, "unknown key `students.0.layer`"),
         ({"distil": {"sof": 1}}, "unknown key `distil.sof`, did you mean `soft`"),
         ({"noise": 1.0}, "noise: must be at least 0 and below 1"),
         ({"seed": -1}, "seed: must be between"),

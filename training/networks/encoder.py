@@ -32,6 +32,9 @@ class EncoderConfig:
     neighbour is learnt once, and not at every place. `vocabulary` and `length`, the most tokens of a text, are the
     data's to decide; token 0 is padding.
 
+    Without `layers`, a text is the mean of its tokens (M. Iyyer et al., "Deep Unordered Composition Rivals Syntactic
+    Methods for Text Classification", 2015).
+
     A network that was made smaller says more: `head_size` numbers of each head, where 0 is the `width` over `heads`,
     and for each layer its heads, `layer_heads`, and the width of its feed-forward part, `feeds`; empty means `heads`
     for all, and four times the `width`.
@@ -51,7 +54,9 @@ class EncoderConfig:
     classes: int = 2
 
     def __post_init__(self) -> None:
-        check_counts(layers=self.layers, width=self.width, heads=self.heads, length=self.length, classes=self.classes)
+        check_counts(width=self.width, heads=self.heads, length=self.length, classes=self.classes)
+        if self.layers < 0:
+            raise ValueError("layers: must not be below 0; 0 answers by what each token is alone")
         check_choice("head", self.head, get_args(Head))
         check_dropout(self.dropout)
         if self.vocabulary < 2:
@@ -60,13 +65,18 @@ class EncoderConfig:
             raise ValueError("width, heads: width must be a multiple of heads")
         check_layers(self.layers, layer_heads=self.layer_heads, feeds=self.feeds)
         check_choice("places", self.places, get_args(Places))
-        if self.places == "rotary" and self.shapes[0].head_size % 2:
+        if self.places == "rotary" and self.size_of_head % 2:
             raise ValueError("width, heads: width must be an even multiple of heads where places are rotary")
+
+    @property
+    def size_of_head(self) -> int:
+        """How many numbers a query, a key or a value has."""
+        return self.head_size or self.width // self.heads
 
     @property
     def shapes(self) -> tuple["LayerShape", ...]:
         """The layers in order."""
-        size = self.head_size or self.width // self.heads
+        size = self.size_of_head
         heads = self.layer_heads or (self.heads,) * self.layers
         feeds = self.feeds or (WIDENING * self.width,) * self.layers
         return tuple(
@@ -143,7 +153,7 @@ class Encoder(nn.Module):
         if self.places is not None:
             x = x + self.places(places)
         x = self.dropout(x)
-        turn = None if self.places is not None else turn_at(places, self.config.shapes[0].head_size)
+        turn = None if self.places is not None else turn_at(places, self.config.size_of_head)
         for layer in self.layers:
             x = layer(x, mask, turn)
         x = self.norm(x)

@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from types import ModuleType
 
 import msgspec
@@ -15,7 +15,7 @@ from training.network import Exported
 from training.network_recipe import Goal, NetworkRecipe
 from training.network_report import NetworkFacts
 from training.networks.catalogue import kind_of
-from training.networks.resnet import ResNet, ResNetConfig
+from training.networks.resnet import ResNet
 from training.problems.classification import Classification
 from training.recipe import Recipe
 from training.session import Tensors
@@ -47,8 +47,7 @@ class ImageSpecimen(NetworkSpecimen):
         )
         formed = forming.export_all(own, teacher.checkpoint, material)
         exported = Exported(material=material, findings=(), learned=learned, formed=formed)
-        students = [_decided_as(config, one) for one in recipe.compress.students]
-        super().__init__(own, exported, end=end, students=students)
+        super().__init__(own, exported, end=end)
         self._shown = batches(journal, TEACHER, dataset, recipe.fit).sample(recipe.quantize.samples)
 
     @property
@@ -78,19 +77,9 @@ def as_network(recipe: Recipe) -> NetworkRecipe:
         augment=({"name": "jitter", **asdict(recipe.data.jitter)},),
         fit=recipe.fit,
         distil=recipe.compress.distil,
+        students=recipe.compress.students,
         evaluate=recipe.evaluate,
         goal=Goal(),
         search={},
         settings=msgspec.to_builtins(recipe),
-    )
-
-
-def _decided_as(teacher: ResNetConfig, config: ResNetConfig) -> ResNetConfig:
-    """A config with what the data decided of the teacher's."""
-    return replace(
-        config,
-        channels=teacher.channels,
-        classes=teacher.classes,
-        mean=teacher.mean,
-        deviation=teacher.deviation,
     )

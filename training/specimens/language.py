@@ -4,7 +4,7 @@ import math
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -207,4 +207,5 @@ def _schooling(recipe: LanguageRecipe, corpus: Corpus) -> Schooling:
         distil=recipe.distil,
         decides={"train": tokens.stream(corpus.train), "noise": recipe.noise},
         code=(*LOOP, data, networks, tasks),
+        students=[replace(one, vocabulary=corpus.vocabulary) for one in recipe.students],
     )

@@ -23,6 +23,7 @@ from training.fitted import Epoch
 from training.network import Exported
 from training.network_recipe import NetworkRecipe
 from training.problems.problem import Problem, Scores
+from training.problems.sizing import sized_as
 from training.publish import Release
 from training.runtime import ONNX_RUNTIME, OPENVINO, OPENVINO_BF16, Runtime
 from training.serving import Served
@@ -47,9 +48,7 @@ class NetworkSpecimen:
 
     runtimes: Sequence[Runtime] = (ONNX_RUNTIME, OPENVINO, OPENVINO_BF16)
 
-    def __init__(
-        self, journal: Journal[NetworkRecipe], exported: Exported, *, end: float, students: Sequence[Any] = ()
-    ) -> None:
+    def __init__(self, journal: Journal[NetworkRecipe], exported: Exported, *, end: float) -> None:
         self.journal = journal
         self._end = end
         exported = replace(exported, material=viewing.view(journal, exported.material))
@@ -57,6 +56,8 @@ class NetworkSpecimen:
         self._problem: Problem = journal.recipe.problem
         self.headline = self._problem.headline
         self.smaller = self._problem.better[self.headline] == "smaller"
+        teacher = exported.learned.load().config
+        students = [sized_as(one, teacher) for one in journal.recipe.students]
         schooling = replace(_schooling(journal.recipe, exported.material), students=students)
         self._shrinking = Shrinking(journal, exported.learned.checkpoint, schooling, self._observe)
 

@@ -4,6 +4,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -19,7 +20,7 @@ from training.compression import distillation, pruning
 from training.compression.distillation.answers import teachable
 from training.compression.distillation.exercise import Exercise, exercise
 from training.compression.distillation.settings import DistilSettings, HintSettings
-from training.compression.distillation.student import inherit
+from training.compression.distillation.student import inherit, without_layers
 from training.compression.pruning.allocation import Ranking, suited
 from training.compression.pruning.catalogue import units_of
 from training.compression.pruning.contest import Cut, cut
@@ -82,7 +83,7 @@ class Shrinking:
     @property
     def first(self) -> Sequence[Network]:
         """Those that somebody found to be good for what they take."""
-        return self._students.first if self.schooling.students else ()
+        return list(self._students.first)
 
     @property
     def routes(self) -> Mapping[str, Sequence[str]]:
@@ -215,13 +216,14 @@ class Shrinking:
 
         return apart
 
-    @property
+    @cached_property
     def _students(self) -> Students:
-        seed = self.journal.recipe.seed
+        seed, teacher = self.journal.recipe.seed, self._network(Network()).config
+        bare = without_layers(teacher)
         return Students(
-            teacher=self._network(Network()).config,
+            teacher=teacher,
             cost=lambda config: self._cost(self._ledger(build(config, seed))).multiply_adds,
-            named=self.schooling.students,
+            named=[*self.schooling.students, *([bare] if bare else [])],
             shallow=SHALLOW in self.routes,
         )
 

@@ -1,13 +1,13 @@
 """Which students there are of a teacher: the shape of each, and those that somebody found to be good for their cost."""
 
-import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 from service.errors import SettingsError
 from training.compression.distillation.student import student_of
-from training.compression.search.design import SHARES, Network
+from training.compression.search.design import Network, usual
 from training.steps.routes import SHALLOW, STUDENT
 
 
@@ -26,23 +26,37 @@ class Students:
 
     def config(self, network: Network) -> Any:
         """That of a student. Raises SettingsError if that of one beside it comes to the same."""
-        found, usual = self._config(network), replace(network, remedy="")
-        others = [usual.larger, *([usual.smaller] if usual.between else [])]
-        others += [replace(usual, route=SHALLOW)] if self.shallow and usual.route == STUDENT else []
-        for other in others:
-            if other is not None and other != Network() and self._config(other) == found:
+        plain = replace(network, remedy="")
+        if plain in self.first:
+            return self.first[plain]
+        found = self._config(plain)
+        for other in self._beside(plain):
+            if found == (self.first[other] if other in self.first else self._config(other)):
                 raise SettingsError(f"{network.name}: would be the same network as {other.name}")
         return found
 
-    @property
-    def first(self) -> Sequence[Network]:
-        """Networks whose share is nearest to that of a config that is named, the largest first."""
+    @cached_property
+    def first(self) -> Mapping[Network, Any]:
+        """The configs that are named, the largest first, as networks of the share that is tried, or else of their own.
+
+        Raises SettingsError if one takes no less than the teacher.
+        """
         whole = self._price(self.teacher)
-        shares = {min(SHARES, key=lambda one: abs(math.log(self._price(own) / (one * whole)))) for own in self.named}
-        return [Network(route=STUDENT, share=share) for share in sorted(shares, reverse=True)]
+        found: dict[Network, Any] = {}
+        for own in self.named:
+            if (share := self._price(own) / whole) >= 1:
+                raise SettingsError("students: must take fewer multiplications than the network they learn from")
+            found.setdefault(Network(route=STUDENT, share=usual(share)), own)
+        return dict(sorted(found.items(), key=lambda one: -one[0].share))
+
+    def _beside(self, plain: Network) -> Sequence[Network]:
+        """Those that it must not be the same as."""
+        near = [plain.larger, *([plain.smaller] if plain.between else []), *self.first]
+        near += [replace(plain, route=SHALLOW)] if self.shallow and plain.route == STUDENT else []
+        return [one for one in near if one not in {None, Network()}]
 
     def _config(self, network: Network) -> Any:
-        return student_of(self.teacher, network.share, self._price, shallow=network.route == SHALLOW, named=self.named)
+        return student_of(self.teacher, network.share, self._price, shallow=network.route == SHALLOW)
 
     def _price(self, config: Any) -> float:
         if config not in self._prices:

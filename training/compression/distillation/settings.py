@@ -48,10 +48,16 @@ class DistilSettings:
 def completed(settings: Mapping[str, Any]) -> dict[str, Any]:
     """The plain values of a recipe, with a section `distil` whose `fit` is the recipe's own but for what it says.
 
-    What isn't a mapping is left to be refused by who reads it.
+    So are its `students`, beside its network. What isn't a mapping is left to be refused by who reads it.
     """
-    distil, fit = settings.get("distil", {}), settings.get("fit", {})
-    if not isinstance(distil, Mapping) or not isinstance(fit, Mapping):
-        return dict(settings)
-    changes = distil.get("fit", {})
-    return {**settings, "distil": {**distil, "fit": {**fit, **changes} if isinstance(changes, Mapping) else changes}}
+    whole, distil = dict(settings), settings.get("distil", {})
+    if isinstance(distil, Mapping):
+        whole["distil"] = {**distil, "fit": _changed(settings.get("fit", {}), distil.get("fit", {}))}
+    if isinstance(students := settings.get("students"), list):
+        whole["students"] = [_changed(settings.get("network", {}), one) for one in students]
+    return whole
+
+
+def _changed(settings: Any, changes: Any) -> Any:
+    """A section with `changes`, if both are mappings, and else what is said last."""
+    return {**settings, **changes} if isinstance(settings, Mapping) and isinstance(changes, Mapping) else changes

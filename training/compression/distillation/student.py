@@ -5,9 +5,9 @@ Source of layers that are taken over: V. Sanh et al., "DistilBERT", 2019, arXiv 
 
 import math
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import replace
-from itertools import chain, product
+from itertools import product
 from typing import Any, TypeAlias
 
 import torch
@@ -76,22 +76,20 @@ def smaller(config: Any, *, width: float = 1.0, depth: float = 1.0, feed: float 
             raise SettingsError(f"student: how a network of kind {kind} is made smaller isn't known; name its config")
 
 
-def student_of(
-    config: Any, share: float, cost: Callable[[Any], float], *, shallow: bool = False, named: Sequence[Any] = ()
-) -> Any:
+def student_of(config: Any, share: float, cost: Callable[[Any], float], *, shallow: bool = False) -> Any:
     """The smaller config whose `cost` is nearest to the `share` of that of `config`, as a ratio.
 
-    Of those that are alike one that is `named` is taken, or the deepest, as thin and deep students did best in FitNets;
-    if it is to be `shallow`, that with the fewest layers of those that are near. Raises SettingsError as `smaller`
-    does, also where there is none that costs less.
+    Of those that are alike the deepest is taken, as thin and deep students did best in FitNets; if it is to be
+    `shallow`, that with the fewest layers of those that are near. Raises SettingsError as `smaller` does, also where
+    there is none that costs less.
     """
     if not 0 < share < 1:
         raise SettingsError("student: its share of the cost must be above 0 and below 1")
     whole = cost(config)
     offers: dict[Any, tuple[float, float]] = {}
     sizes = product(reversed(SHARES), reversed(SHARES), FEEDS)
-    made = ((smaller(config, width=width, depth=depth, feed=feed), depth) for depth, width, feed in sizes)
-    for offer, depth in chain(((one, 1.0) for one in named), made):
+    for depth, width, feed in sizes:
+        offer = smaller(config, width=width, depth=depth, feed=feed)
         if offer not in offers and (now := cost(offer)) < whole:
             offers[offer] = abs(math.log(now / (share * whole))), depth
     if not offers:
@@ -101,6 +99,17 @@ def student_of(
         near = [one for one, (miss, _) in offers.items() if miss <= max(nearest, math.log(NEAR))]
         return min(near, key=lambda one: offers[one][::-1])
     return next(offer for offer, (miss, _) in offers.items() if miss <= nearest + math.log(ALIKE))
+
+
+def without_layers(config: Any) -> Any | None:
+    """The config of a network that takes a text for the mean of its tokens, in whatever order; None for other kinds.
+
+    What a text is about is often told by its words, as in "Deep Unordered Composition Rivals Syntactic Methods for Text
+    Classification" (M. Iyyer et al., 2015), at a thousandth of the multiplications.
+    """
+    if kind_of(config) != "encoder" or config.head == "tokens" or not config.layers:
+        return None
+    return replace(config, layers=0, layer_heads=(), feeds=())
 
 
 def inherit(student: nn.Module, teacher: nn.Module) -> tuple[str, ...]:

@@ -47,7 +47,7 @@ class Descent:
         for route in self.routes:
             # What is larger than a network that keeps to the budget would gain less.
             reached = Network(route=route, share=self._reached())
-            self._descend(reached.smaller if reached.share == 1 else reached)
+            self._descend(reached.smaller if reached.share == 1 or reached.between else reached)
         for network in self._nearest():
             for remedy in self.routes[network.route]:
                 if self._promises(network):
@@ -97,7 +97,7 @@ class Descent:
     def _reached(self) -> float:
         """The smallest share of which a network keeps to the budget; the teacher always does."""
         held = [one.design.network for one in self.trials if one.within(self.budget)]
-        return min(one.share for one in held if not one.between)
+        return min(one.share for one in held if not one.between or one in self.first)
 
     def _promises(self, network: Network) -> bool:
         """Whether it would be more than all that keep to the budget."""

@@ -1,5 +1,6 @@
 """What a variant is: which network, in which numbers, computed by which runtime."""
 
+import math
 from dataclasses import dataclass, replace
 
 from training.runtime import ONNX_RUNTIME, Runtime
@@ -8,6 +9,8 @@ TEACHER = "teacher"
 FLOAT = "f32"
 SHARES = (0.5, 0.25, 0.12, 0.06, 0.03, 0.015)
 """What is kept of the teacher's multiply-adds, one after the other."""
+NEAR = 1.25
+"""A share that is so many times another one, or less, is about the same."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,6 +48,12 @@ class Network:
         """The next smaller one that is tried, if there is one."""
         below = [share for share in SHARES if share < self.share]
         return replace(self, share=below[0]) if below else None
+
+
+def usual(share: float) -> float:
+    """The one of those which are tried that is near to `share`, or, as there is none, the share itself, rounded."""
+    nearest = min(SHARES, key=lambda one: abs(math.log(share / one)))
+    return nearest if max(nearest / share, share / nearest) <= NEAR else float(f"{share:.3g}")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from service.errors import SettingsError
 from tests.training.architectures import ARCHITECTURES
 from tests.training.compression.distillation.kinds import DECODER, ENCODER
-from training.compression.distillation.student import SHARES, inherit, smaller, student_of
+from training.compression.distillation.student import SHARES, inherit, smaller, student_of, without_layers
 from training.networks.autoencoder import AutoencoderConfig
 from training.networks.catalogue import build, kind_of
 from training.networks.decoder import DecoderConfig
@@ -105,12 +105,26 @@ def test_a_transformers_feed_forward_part_may_be_narrower_than_its_width_says() 
     assert (32, (32, 32)) == (found.width, found.feeds)
 
 
-def test_a_shape_that_is_named_is_taken_at_its_own_cost() -> None:
-    """And nowhere else; of those that cost as much it comes first."""
-    whole, named = ResNetConfig(widths=(64, 64, 96)), ResNetConfig(widths=(16, 32, 48), inner=(16, 32, 32))
-    share = parameters(named) / parameters(whole)
-    assert named == student_of(whole, share, parameters, named=[named])
-    assert student_of(whole, 0.5, parameters) == student_of(whole, 0.5, parameters, named=[named]) != named
+def test_a_text_may_be_the_mean_of_its_tokens() -> None:
+    """With the width and the words of its teacher, whatever that one's layers were cut to; the order tells nothing."""
+    cut = EncoderConfig(layers=2, width=32, heads=2, layer_heads=(2, 1), feeds=(32, 16), places="rotary")
+    bare = without_layers(cut)
+    assert bare is not None
+    assert (0, 32, ()) == (bare.layers, bare.width, bare.feeds)
+    student, teacher = build(bare, 0).eval(), build(cut, 1).eval()
+    assert "tokens.weight" in inherit(student, teacher)
+    ids = torch.tensor([[5, 6, 7, 0], [7, 5, 6, 0]])
+    told, other = student(ids)
+    torch.testing.assert_close(told, other)
+    torch.testing.assert_close(told, student(ids[:, :3])[0])
+    assert not torch.allclose(*teacher(ids))
+
+
+def test_what_each_token_is_takes_those_around_it() -> None:
+    """There is no such network of a tagger, of other kinds, or of itself."""
+    assert without_layers(replace(ENCODER, head="tokens")) is None
+    assert without_layers(KINDS["decoder"]) is None
+    assert without_layers(replace(ENCODER, head="text", layers=0)) is None
 
 
 def test_students_that_can_not_be_are_refused() -> None:

@@ -121,3 +121,13 @@ def test_what_somebody_found_to_be_good_comes_first() -> None:
     subject = losing({"student12": 0.02, "student50": 0.02})
     subject.first = (Network(route="student", share=0.12),)
     assert ["teacher", "student12", "student50"] == searched(subject)[:3]
+
+
+def test_a_share_of_its_own_is_where_routes_go_on_from() -> None:
+    """Nothing larger than a named network that keeps to the budget is tried; below the least there is none."""
+    subject = losing({"student6": 0.02, "pruned6": 0.02})
+    subject.first = (Network(route="student", share=0.08),)
+    assert ["teacher", "student8", "student6"] == searched(subject)[:3]
+    subject = losing({})
+    subject.first = (Network(route="student", share=0.001),)
+    assert ["teacher", "student0_1", "student0_1-static"] == searched(subject)

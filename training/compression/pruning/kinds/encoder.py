@@ -45,7 +45,7 @@ def resized(config: EncoderConfig, counts: Mapping[str, int]) -> EncoderConfig:
         config,
         layers=len(left),
         width=counts.get("width", config.width),
-        head_size=config.shapes[0].head_size,
+        head_size=config.size_of_head,
         layer_heads=tuple(counts[f"heads{index}"] for index in left),
         feeds=tuple(counts[f"feed{index}"] for index in left),
     )
