@@ -1,7 +1,7 @@
 """What a graph reshapes to, said once instead of worked out in every run.
 
-Who records a call writes down where each size came from: of the step of a small decoder, a third of all nodes did
-nothing but that.
+Who records a call writes down where each size came from, by nodes that do nothing but that. What leaving them out gains
+is measured by `python -m loadtests.bench_graphs`.
 """
 
 from collections.abc import Callable, Mapping, Sequence

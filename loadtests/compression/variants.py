@@ -21,7 +21,6 @@ from loadtests.compression.target import Numbers
 from loadtests.peers import environment
 from loadtests.peers.environment import PeerError
 from loadtests.served import ROOT
-from service.artifact.cpu import cpu_flags
 from training.compression.quantization.calibration import calibrate
 from training.compression.quantization.dynamic import dynamic
 from training.compression.quantization.preparation import prepare
@@ -33,8 +32,6 @@ from training.runtime import ONNX_RUNTIME, OPENVINO, OPENVINO_BF16, Runtime
 FLOAT = "float"
 HONE, PLAIN, OLIVE = "Hone", "onnxruntime.quantization", "Olive"
 LIMIT_SECONDS = 900
-VNNI = frozenset({"avx512_vnni", "avx_vnni"})
-"""Instructions that add products of bytes in 32 bits, so that weights may have all 8."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -94,13 +91,12 @@ VARIANTS = (
 
 def make(task: Task, folder: Path, environments: Path) -> dict[str, Made]:
     """All files of a model, in `folder`, by what they are. Olive has an environment of its own in `environments`."""
-    reduce_range = not VNNI & cpu_flags()
     ways: Mapping[str, tuple[str, Callable[[Task, Path], Any]]] = {
-        "static": (HONE, partial(_static, reduce_range=reduce_range)),
+        "static": (HONE, _static),
         "static, 7-bit weights": (HONE, partial(_static, reduce_range=True)),
-        "static, one scale": (HONE, partial(_static, reduce_range=reduce_range, per_channel=False)),
-        "dynamic": (HONE, partial(_dynamic, reduce_range=reduce_range)),
-        "dynamic, one scale": (HONE, partial(_dynamic, reduce_range=reduce_range, per_channel=False)),
+        "static, one scale": (HONE, partial(_static, per_channel=False)),
+        "dynamic": (HONE, _dynamic),
+        "dynamic, one scale": (HONE, partial(_dynamic, per_channel=False)),
         f"{PLAIN} static": (PLAIN, _plain_static),
         f"{PLAIN} dynamic": (PLAIN, _plain_dynamic),
     }
@@ -134,17 +130,17 @@ def _made(tool: str, way: Callable[[Task, Path], Any], task: Task, path: Path) -
     return Made(tool=tool, path=path, seconds=time.perf_counter() - started, said=heard.getvalue())
 
 
-def _static(task: Task, path: Path, *, reduce_range: bool, per_channel: bool = True) -> object:
+def _static(task: Task, path: Path, *, reduce_range: bool | None = None, per_channel: bool = True) -> object:
     prepared = path.with_suffix(".prepared.onnx")
     prepare(task.model, prepared)
     ranges = calibrate(prepared, {task.input: task.samples}, CalibrationSettings())
     return static(prepared, path, ranges, reduce_range=reduce_range, per_channel=per_channel)
 
 
-def _dynamic(task: Task, path: Path, *, reduce_range: bool, per_channel: bool = True) -> object:
+def _dynamic(task: Task, path: Path, *, per_channel: bool = True) -> object:
     prepared = path.with_suffix(".prepared.onnx")
     prepare(task.model, prepared)
-    return dynamic(prepared, path, reduce_range=reduce_range, per_channel=per_channel)
+    return dynamic(prepared, path, per_channel=per_channel)
 
 
 class _Rows(CalibrationDataReader):  # type: ignore[misc] # the runtime ships no types

@@ -45,7 +45,7 @@ RANKINGS: Sequence[Ranking] = ("global", "layer")
 SHOWN = 512
 """Training inputs that importance is estimated on, and validation inputs that cuts are compared by."""
 HINT_WEIGHT = 0.3
-"""What did best for students of `digits-cnn`; see `distillation.chain`."""
+"""By which hints helped students of `digits-cnn`; see `distillation.chain`."""
 ATTENTIVE = {"decoder", "encoder"}
 """Kinds of networks whose tokens look at each other."""
 TOLD = "cut.json"

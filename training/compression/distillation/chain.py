@@ -1,8 +1,7 @@
 """Chains: who is much smaller than the teacher learns from one in between, which has learnt from the teacher.
 
-Whether that helps has to be tried. Students of `digits-cnn` with 8 % of the teacher's weights, after 20 epochs from
-six seeds, had a mean validation loss of 0.160 by labels, of 0.149 by the teacher, of 0.156 by an assistant in between,
-and of 0.146 by the teacher with hints (features, weighing 0.3).
+Whether that helps has to be tried. Small students of `digits-cnn` had a lower validation loss by an assistant than by
+labels, a lower one by the teacher, and the lowest by the teacher with hints (measured once, over seeds).
 
 Source: S. Mirzadeh et al., "Improved Knowledge Distillation via Teacher Assistant", AAAI 2020, arXiv 1902.03393.
 """

@@ -24,7 +24,7 @@ Quantize = Callable[[frozenset[str]], Path]
 
 
 GAIN = 1.02
-"""By how much a trial has to be faster: two sessions of one file were seen to differ by 1.2 % in nine of ten rounds."""
+"""How many times as fast a trial has to be: two sessions of one file differ by a little in nearly all rounds, too."""
 
 
 @dataclass(frozen=True, kw_only=True)

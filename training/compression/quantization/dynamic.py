@@ -3,8 +3,8 @@
 No samples are needed, and it is what gives an LSTM integers. But ranges are those of the whole batch, so that rows
 change each other's answers: the service finds that out when it loads the model, and computes each request by itself
 unless the config's `hone.batch_tolerance` allows for it. Where requests are to share batches a file is better quantized
-statically. A convolution with dynamic ranges took 1.06 times as long as in float with unsigned weights, and 6 times as
-long with signed ones, so it is left alone.
+statically. A convolution with dynamic ranges takes longer than in float, with signed weights many times as long (see
+`onnxruntime.quantization dynamic` of ResNet-18 in training/RESULTS.md), so it is left alone.
 """
 
 import tempfile

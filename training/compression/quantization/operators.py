@@ -26,8 +26,8 @@ CONVOLUTIONAL = (
 conversions to and from float.
 
 Relu needs none: what it cuts off lies below the range of the uint8 that follows. Left out, each convolution's result
-would become a float and an integer again, which was measured at a quarter of a small network's time. ConvTranspose
-has no kernel: between integers a generator of four took 1.6 times as long.
+would become a float and an integer again. ConvTranspose has no kernel: between integers a generator was slower than in
+float (measured once).
 """
 OTHERWISE = ("Gemm", "MatMul", "Relu")
 """Operators of any other graph. Between the products of an encoder are sums and normalisations of floats."""

@@ -1,8 +1,7 @@
 """Short names for what quantization has added to a file, and for its weights: of a small network a good part is names.
 
 The float file's nodes and what they answer are called as they were, and so are inputs and outputs: by those clients
-know a model, and evidence knows which layer a kernel is of. The INT8 digits have 99.6 KB instead of 111.1, a
-pruned tagger 77.3 instead of 108.3.
+know a model, and evidence knows which layer a kernel is of.
 """
 
 from collections.abc import Collection, Iterator

@@ -1,10 +1,10 @@
 """Static quantization: weights and activations become 8-bit integers, with ranges learnt from samples.
 
 Activations are asymmetric uint8, weights symmetric int8 with a scale per output channel (U8S8). That is the one
-format for which the CPU has a fast integer kernel: the runtime's own default (S8S8) was measured at 1.1x where this
-gives 2.8x. Products of matrices answer floats, and those of two activations stay floats, since sums and normalisations
-of floats are what surrounds them: an encoder of width 384 was 2.45 times as fast as in float by that, and 2.24 times
-where all of it was quantized. An MLP gains too, its products are still joined.
+format for which the CPU has a fast integer kernel; by the runtime's own default (S8S8) a ResNet-18 gains little, as
+`make bench-compression` shows. Products of matrices answer floats, and those of two activations stay floats, since sums
+and normalisations of floats are what surrounds them: an encoder gained more by that than where all of it was quantized
+(measured once). An MLP gains too, its products are still joined.
 """
 
 from collections.abc import Collection
@@ -51,9 +51,8 @@ def static(
 
     Nodes named in `keep_float` stay as they are. With `reduce_range` weights have 7 bits: a CPU without VNNI adds two
     products of bytes in 16 bits, which would overflow; where nothing is said, this CPU decides. Without
-    `per_channel` the weights of a product share one scale: answers are coarser, but small products are faster; an MLP
-    64-256-256-10 was 1.12 times as fast as in float instead of 0.88, with a relative error of 2.3 % instead of 1.6 %.
-    Raises ArtifactError if nothing was quantized, or a name isn't there.
+    `per_channel` the weights of a product share one scale: answers are coarser, but small products are faster, as
+    `make bench-compression` shows of an MLP. Raises ArtifactError if nothing was quantized, or a name isn't there.
     """
     proto = load_prepared(model)
     check_names(proto, keep_float)
