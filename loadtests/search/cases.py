@@ -69,7 +69,7 @@ CASES = {
         ),
         Case(
             name="code-tags",
-            title="encoder of 2 layers, tags of 128 tokens",
+            title="encoder of 4 layers, tags of 128 tokens",
             model="code-tags",
             wanted=Wanted(faster=6),
         ),
