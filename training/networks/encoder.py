@@ -32,9 +32,6 @@ class EncoderConfig:
     neighbour is learnt once, and not at every place. `vocabulary` and `length`, the most tokens of a text, are the
     data's to decide; token 0 is padding.
 
-    Without `layers`, a text is the mean of its tokens (M. Iyyer et al., "Deep Unordered Composition Rivals Syntactic
-    Methods for Text Classification", 2015).
-
     A network that was made smaller says more: `head_size` numbers of each head, where 0 is the `width` over `heads`,
     and for each layer its heads, `layer_heads`, and the width of its feed-forward part, `feeds`; empty means `heads`
     for all, and four times the `width`.
@@ -56,7 +53,7 @@ class EncoderConfig:
     def __post_init__(self) -> None:
         check_counts(width=self.width, heads=self.heads, length=self.length, classes=self.classes)
         if self.layers < 0:
-            raise ValueError("layers: must not be below 0; 0 answers by what each token is alone")
+            raise ValueError("layers: must not be below 0; 0 answers by the tokens alone")
         check_choice("head", self.head, get_args(Head))
         check_dropout(self.dropout)
         if self.vocabulary < 2:

@@ -57,12 +57,6 @@ def sized(config: Any, decided: Mapping[str, Any]) -> Any:
         raise SettingsError(f"network: {error}") from error
 
 
-def sized_as(config: Any, other: Any) -> Any:
-    """`config` with what the data decided of one of its kind."""
-    known = [field.name for field in fields(config) if field.name in DECIDED]
-    return replace(config, **{name: getattr(other, name) for name in known})
-
-
 def check_fit(network: nn.Module, task: Task, batch: Batch, wanted: Answer | None) -> None:
     """Raise SettingsError unless `network` takes what is in `batch` and answers what is `wanted`, and `task` judges.
 

@@ -3,7 +3,7 @@
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -23,7 +23,7 @@ from training.fitted import Epoch
 from training.network import Exported
 from training.network_recipe import NetworkRecipe
 from training.problems.problem import Problem, Scores
-from training.problems.sizing import sized_as
+from training.problems.sizing import DECIDED
 from training.publish import Release
 from training.runtime import ONNX_RUNTIME, OPENVINO, OPENVINO_BF16, Runtime
 from training.serving import Served
@@ -57,7 +57,7 @@ class NetworkSpecimen:
         self.headline = self._problem.headline
         self.smaller = self._problem.better[self.headline] == "smaller"
         teacher = exported.learned.load().config
-        students = [sized_as(one, teacher) for one in journal.recipe.students]
+        students = [_decided_as(teacher, one) for one in journal.recipe.students]
         schooling = replace(_schooling(journal.recipe, exported.material), students=students)
         self._shrinking = Shrinking(journal, exported.learned.checkpoint, schooling, self._observe)
 
@@ -179,6 +179,12 @@ class NetworkSpecimen:
     def _observe(self, _: Epoch) -> None:
         if time.monotonic() > self._end:
             raise TimeUp
+
+
+def _decided_as(teacher: Any, config: Any) -> Any:
+    """A config with what the data decided of the teacher's."""
+    known = [field.name for field in fields(config) if field.name in DECIDED]
+    return replace(config, **{name: getattr(teacher, name) for name in known})
 
 
 def _schooling(recipe: NetworkRecipe, material: Material) -> Schooling:
