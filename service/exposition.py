@@ -163,6 +163,11 @@ class Exposition(Collector):
         size = GaugeMetricFamily("hone_model_size_bytes", "Bytes of the model file", labels=_MODEL)
         info = GaugeMetricFamily("hone_model_info", "What the model is; always 1", labels=[*_MODEL, *labels])
         metric = GaugeMetricFamily("hone_model_metric", "Metrics on the model's card", labels=[*_MODEL, "metric"])
+        missing = GaugeMetricFamily(
+            "hone_model_missing_instructions",
+            "1 for each instruction set that the metrics on the card were taken with, and this CPU lacks",
+            labels=[*_MODEL, "instructions"],
+        )
         for key, numbers in models.items():
             load.add_metric(key, numbers.load_seconds)
             if numbers.loaded_at:
@@ -172,12 +177,15 @@ class Exposition(Collector):
             info.add_metric([*key, *(numbers.info.get(label, "") for label in labels)], 1)
             for name, value in numbers.card_metrics.items():
                 metric.add_metric([*key, name], value)
+            for name in numbers.missing_instructions:
+                missing.add_metric([*key, name], 1)
         yield load
         yield loaded
         yield independent
         yield size
         yield info
         yield metric
+        yield missing
 
 
 def _histogram(name: str, text: str, models: dict[tuple[str, str], ModelMetrics], attribute: str) -> Metric:

@@ -71,6 +71,7 @@ class ModelMetrics:
     size_bytes: int = 0
     info: dict[str, str] = field(default_factory=dict)
     card_metrics: dict[str, float] = field(default_factory=dict)
+    missing_instructions: tuple[str, ...] = ()
     statistics: Statistics = field(default_factory=Statistics)
 
     def computed(self, requests: int, rows: int, phases: tuple[float, float, float]) -> None:
@@ -122,7 +123,7 @@ class ModelMetrics:
         return left
 
 
-_DESCRIPTION = ("batch_independent", "load_seconds", "size_bytes", "info", "card_metrics")
+_DESCRIPTION = ("batch_independent", "load_seconds", "size_bytes", "info", "card_metrics", "missing_instructions")
 
 
 def _sum(one: Any, other: Any) -> Any:

@@ -102,7 +102,12 @@ def _publish(
 ) -> tuple[Published, ...]:
     def made() -> Iterable[Release]:
         told = [one for one in designs if one.name in report.tested]
-        return releases(report, {one.name: subject.release(one) for one in told}, told)
+        forms = {network: subject.forms(network) for network in dict.fromkeys(one.network for one in told)}
+        for one in told:
+            if forms[one.network] and one != Design(network=one.network):
+                names = ", ".join(forms[one.network])
+                journal.warn(f"{one.name}: was measured alone; what else is served ({names}) is in floating point")
+        return releases(report, {one.name: subject.release(one) for one in told}, forms, told)
 
     met = report.met and report.chosen in report.tested
     return releasing.release(journal, repository, made, goal_met=met, keep=keep, key=key)

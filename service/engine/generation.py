@@ -57,6 +57,7 @@ class Generation:
         self.state, self.reason = READY, ""
         self.files, self.config = files, config
         model.metrics.loaded_at = time.time()
+        model.metrics.missing_instructions = files.missing_instructions
         if files.warning:
             _log.warning("answers and times may differ", model=self.name, version=self.version, reason=files.warning)
         return old

@@ -29,10 +29,15 @@ class VersionFolder:
     mark: Mark | None = None
 
     @property
+    def missing_instructions(self) -> tuple[str, ...]:
+        """Instruction sets that the figures of the card were taken with, and this CPU lacks."""
+        return missing_instructions(self.card.machine, cpu_flags()) if self.card else ()
+
+    @property
     def warning(self) -> str:
-        """What the CPU lacks that the figures of the card were taken with; empty where it lacks nothing."""
-        missing = missing_instructions(self.card.machine, cpu_flags()) if self.card else ()
-        return f"the CPU that it was validated on has {', '.join(missing)}, this one hasn't" if missing else ""
+        """The same in words; empty where it lacks nothing."""
+        missing = ", ".join(self.missing_instructions)
+        return f"the CPU that it was validated on has {missing}, this one hasn't" if missing else ""
 
     def same_files(self, other: "VersionFolder") -> bool:
         """Whether both are the same bytes, as far as can be told without reading them: cards agree, or stat does."""

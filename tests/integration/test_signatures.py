@@ -14,7 +14,17 @@ from tritonclient.utils import InferenceServerException
 
 from service.artifact.card import dump_card, load_card
 from tests.engine.ensemble.doubles import step
-from tests.integration.served import CONFIG, Served, mlp, reference, run_to_end, serving, write_ensemble, write_model
+from tests.integration.served import (
+    CONFIG,
+    Served,
+    metric,
+    mlp,
+    reference,
+    run_to_end,
+    serving,
+    write_ensemble,
+    write_model,
+)
 from tests.integration.test_check import printed
 from tests.integration.test_reload import EXPLICIT, POLL, Index
 from tests.repository.cards import card_of
@@ -154,7 +164,7 @@ def test_check_says_whose_signature_it_is(root: Path, old: KeyPair, foreign: Key
 
 
 def test_a_cpu_with_fewer_instructions_is_warned_of(root: Path, old: KeyPair) -> None:
-    """In the log when the version begins to serve, and by `check`; it serves."""
+    """In the log when the version begins to serve, by a metric while it does, and by `check`; it serves."""
     path = add(root, 1, None) / "card.json"
     card = load_card(path)
     path.write_bytes(
@@ -166,6 +176,8 @@ def test_a_cpu_with_fewer_instructions_is_warned_of(root: Path, old: KeyPair) ->
     with serving(root) as served:
         (line,) = [line for line in served.log if line.get("event") == "answers and times may differ"]
         assert ("warning", NAME, "1", warning) == (line["level"], line["model"], line["version"], line["reason"])
+        for name in ("avx9", "amx_int9"):
+            assert 1 == metric(served, "hone_model_missing_instructions", model=NAME, version="1", instructions=name)
         assert answers_like(served, 1)
     code, text = printed(root, "--json")
     assert (0, [f"version 1: {warning}"]) == (code, json.loads(text)[0]["warnings"])

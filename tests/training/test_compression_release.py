@@ -49,7 +49,7 @@ def bare(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Release]:
 
 def test_a_name_for_each_and_the_familys_last(report: CompressionReport, bare: dict[str, Release]) -> None:
     """What it was made from, whose copy the family's is, and by which runtime it is computed."""
-    made = releases(report, bare, DESIGNS)
+    made = releases(report, bare, {}, DESIGNS)
     assert ["rows-teacher", f"rows-{CHOSEN}", "rows"] == [one.name for one in made]
     assert [None, "rows-teacher", "rows-teacher"] == [one.parent for one in made]
     assert [None, None, f"rows-{CHOSEN}"] == [one.chosen for one in made]
@@ -63,7 +63,7 @@ def test_figures_are_single_and_evidence_has_the_rest(report: CompressionReport,
     strange = replace(report.tested[CHOSEN], drop=math.inf)
     read = replace(report.evidence[CHOSEN], energy=Energy(joules=0.002, seconds=0.001))
     odd = replace(report, tested={**report.tested, CHOSEN: strange}, evidence={**report.evidence, CHOSEN: read})
-    usual, changed = (releases(one, bare, DESIGNS)[1] for one in (report, odd))
+    usual, changed = (releases(one, bare, {}, DESIGNS)[1] for one in (report, odd))
     assert changed.metrics.keys() ^ usual.metrics.keys() == {"drop", "energy_joules"}
     assert {"accuracy", "accuracy_low", "accuracy_high", "calibration_error"} < usual.metrics.keys()
     assert (2.5, 4.0, 0.0008) == pytest.approx(
@@ -78,7 +78,7 @@ def test_figures_are_single_and_evidence_has_the_rest(report: CompressionReport,
 
 def test_a_service_computes_it(report: CompressionReport, bare: dict[str, Release], tmp_path: Path) -> None:
     """The family's model by OpenVINO, with what its card says to be read back."""
-    made = releases(report, bare, DESIGNS)
+    made = releases(report, bare, {}, DESIGNS)
     for one in made:
         publish(tmp_path, one)
     (inputs,) = bare["teacher"].golden.inputs

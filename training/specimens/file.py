@@ -143,6 +143,10 @@ class FileSpecimen:
             machine=machine(),
         )
 
+    def forms(self, network: Network) -> Mapping[str, Release]:  # noqa: ARG002 - a file is all there is
+        """See `Specimen`."""
+        return {}
+
     def requests(self, part: Part) -> Tensors:  # noqa: ARG002 - there is one
         """See `Specimen`."""
         return seen(self._graph.inputs, list(self._asked.values()), batched=True)

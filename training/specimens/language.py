@@ -143,6 +143,10 @@ class LanguageSpecimen:
             evidence={},
         )
 
+    def forms(self, network: Network) -> Mapping[str, Release]:  # noqa: ARG002 - it has only this one
+        """See `Specimen`."""
+        return {}
+
     def requests(self, part: Part) -> Tensors:
         """The beginning of the longest text."""
         longest = max(self._part(part), key=lambda one: len(one.ids))

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from torch import nn
 
-from training import export, metrics, problems, tracing
+from training import checkpoint, export, metrics, problems, tracing
 from training.comparison import Against, difference, differences, verdict, verdict_of_pairs
 from training.compression.distillation.answers import teachable
 from training.compression.search.design import Design, Network
@@ -93,11 +93,7 @@ class NetworkSpecimen:
 
     def floating(self, network: Network) -> Path:
         """See `Specimen`."""
-        if network == Network():
-            return self._exported.formed[0].model
-        learned = self._shrinking.learned(network)
-        forms = export_all(self.journal, learned, self._exported.material, step=f"export-{network.name}")
-        return forms[0].model
+        return self._exports(network)[0].model
 
     def integers(self, network: Network) -> LearntIntegers:
         """See `Specimen`."""
@@ -113,6 +109,18 @@ class NetworkSpecimen:
         formed = replace(self._formed(design), model=model)
         golden = first_rows(self.requests("validation"))
         return release_of(self.journal.recipe, formed, self._exported.material, golden, metrics={}, evidence={})
+
+    def forms(self, network: Network) -> Mapping[str, Release]:
+        """See `Specimen`."""
+        recipe, material = self.journal.recipe, self._exported.material
+        known = self._problem.forms(checkpoint.load_network(self._shrinking.learned(network), nn.Module), material)
+        made = {}
+        for one in self._exports(network)[1:]:
+            form = known[one.variant]
+            golden = first_rows(dict(zip(form.signature.inputs, form.samples, strict=True)))
+            named = replace(one, variant=f"{network.name}-{one.variant}")
+            made[one.variant] = release_of(recipe, named, material, golden, metrics={}, evidence={"parity": one.parity})
+        return made
 
     def requests(self, part: Part) -> Tensors:
         """See `Specimen`."""
@@ -162,6 +170,13 @@ class NetworkSpecimen:
     def _export(self, network: nn.Module, path: Path) -> None:
         form = next(iter(self._problem.forms(network, self._exported.material).values()))
         export.export(form.module, form.samples, path, form.signature)
+
+    def _exports(self, network: Network) -> Sequence[Formed]:
+        """A network's files in floating point, the first of which is measured. Raises as `floating` does."""
+        if network == Network():
+            return self._exported.formed
+        learned = self._shrinking.learned(network)
+        return export_all(self.journal, learned, self._exported.material, step=f"export-{network.name}")
 
     def _formed(self, design: Design) -> Formed:
         return replace(self._exported.formed[0], variant=design.name, first=False, runtime=design.runtime)

@@ -88,6 +88,10 @@ class Specimen(Protocol):
         """A variant as a model version that can be served, under a name of its own."""
         ...
 
+    def forms(self, network: Network) -> Mapping[str, Release]:
+        """What else a network is served as, by the form's name: in floating point, compared with it, not measured."""
+        ...
+
     def requests(self, part: Part) -> Tensors:
         """What is asked while it is timed: inputs [N, ...]."""
         ...

@@ -105,6 +105,10 @@ class Exploration:
         """A variant as a model version, of which nothing is told yet."""
         return self._specimen.release(design, self._file(design))
 
+    def forms(self, network: Network) -> Mapping[str, Release]:
+        """What else a network is served as, by the form's name."""
+        return self._specimen.forms(network)
+
     def explained(self, designs: Sequence[Design]) -> Mapping[str, Evidence]:
         """What ran of these variants, and why they are as fast as they are."""
         samples = self._specimen.samples()
