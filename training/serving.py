@@ -29,6 +29,8 @@ CANT_BIND = 3
 ATTEMPTS = 3
 
 
+AT_ONCE = 32
+"""Requests that may be under way together."""
 COMPUTE = "hone_compute_duration_seconds"
 
 
@@ -36,25 +38,35 @@ class Served:
     """A running service. Owns one connection to it."""
 
     def __init__(self, port: int, metrics_port: int) -> None:
-        self._client = tritonclient.http.InferenceServerClient(f"{HOST}:{port}", network_timeout=60.0)
+        self._client = tritonclient.http.InferenceServerClient(
+            f"{HOST}:{port}", network_timeout=60.0, concurrency=AT_ONCE
+        )
         self._metrics_port = metrics_port
 
     def request(self, model: str, inputs: Tensors, parameters: Mapping[str, Any] | None = None) -> Request:
         """A request with `inputs` [N, ...] to `model`, made ready: each call sends it, in binary, and returns all
         outputs by their names, or raises Unanswered.
         """
-        tensors = []
-        for name, array in inputs.items():
-            tensor = tritonclient.http.InferInput(name, list(array.shape), np_to_triton_dtype(array.dtype))
-            tensors.append(tensor.set_data_from_numpy(np.ascontiguousarray(array)))
+        tensors = _tensors(inputs)
 
         def send() -> Tensors:
-            try:
-                answer = self._client.infer(model, tensors, parameters=parameters)
-            except InferenceServerException as error:
-                raise Unanswered(model, one_line(error)) from error
-            names = [output["name"] for output in answer.get_response()["outputs"]]
-            return {name: answer.as_numpy(name) for name in names}
+            with _answering(model):
+                return _outputs(self._client.infer(model, tensors, parameters=parameters))
+
+        return send
+
+    def together(self, model: str, each: Sequence[Tensors], parameters: Mapping[str, Any] | None = None) -> Request:
+        """At most 32 requests with the inputs of `each`, made ready: a call sends all of them before any is answered.
+
+        It returns their outputs one after the other, or raises Unanswered.
+        """
+        tensors = [_tensors(one) for one in each]
+
+        def send() -> Tensors:
+            with _answering(model):
+                under_way = [self._client.async_infer(model, one, parameters=parameters) for one in tensors]
+                answers = [_outputs(one.get_result()) for one in under_way]
+            return {name: np.concatenate([one[name] for one in answers]) for name in answers[0]}
 
         return send
 
@@ -85,6 +97,27 @@ class Served:
     def close(self) -> None:
         """Close the connection."""
         self._client.close()
+
+
+def _tensors(inputs: Tensors) -> list[tritonclient.http.InferInput]:
+    made = []
+    for name, array in inputs.items():
+        tensor = tritonclient.http.InferInput(name, list(array.shape), np_to_triton_dtype(array.dtype))
+        made.append(tensor.set_data_from_numpy(np.ascontiguousarray(array)))
+    return made
+
+
+def _outputs(answer: tritonclient.http.InferResult) -> Tensors:
+    names = [output["name"] for output in answer.get_response()["outputs"]]
+    return {name: answer.as_numpy(name) for name in names}
+
+
+@contextmanager
+def _answering(model: str) -> Iterator[None]:
+    try:
+        yield
+    except InferenceServerException as error:
+        raise Unanswered(model, one_line(error)) from error
 
 
 @contextmanager

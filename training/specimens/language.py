@@ -47,18 +47,22 @@ NEXT = 16
 """Tokens that are read there, after half a context."""
 WRITTEN = 16
 """Tokens that a timed request asks for."""
+CLIENTS = (1, 8, 16)
+"""Texts that are written at once: the service computes a step of all of them together."""
 ROUNDS = 10
 
 
 @dataclass(frozen=True, kw_only=True)
 class Writing:
-    """A running service that is asked for a few tokens more of each text. Implements `Predictor`."""
+    """A running service that is asked for a few tokens more of each text, of all at once. Implements `Predictor`."""
 
     served: Served
 
     def request(self, model: str, inputs: Tensors) -> Request:
         """See `Predictor`."""
-        return self.served.request(model, inputs, {"max_tokens": WRITTEN})
+        texts = next(iter(inputs.values()))
+        each = [{name: array[row : row + 1] for name, array in inputs.items()} for row in range(len(texts))]
+        return self.served.together(model, each, {"max_tokens": WRITTEN})
 
     def compute_seconds(self, model: str) -> float:
         """See `Predictor`."""
@@ -95,9 +99,9 @@ class LanguageSpecimen:
 
     @property
     def settings(self) -> EvaluateSettings:
-        """A text is written for one client at a time; as many requests in all as the recipe times steps."""
+        """Texts are written for one client and for several at once; as many requests as the recipe times steps."""
         return EvaluateSettings(
-            rounds=ROUNDS, requests=max(3, self.journal.recipe.evaluate.steps // ROUNDS), batch_sizes=(1,)
+            rounds=ROUNDS, requests=max(3, self.journal.recipe.evaluate.steps // ROUNDS), batch_sizes=CLIENTS
         )
 
     def decides(self, part: Part) -> Mapping[str, Any]:
