@@ -22,13 +22,17 @@ TEACHER = {"digits", "digits-teacher"}
 PLAN = {"digits", "digits-teacher", "digits-student", "digits-pruned", "digits-int8"}
 
 
-def published(verb: str, recipe: str, folder: Path, *words: str) -> tuple[set[str], str]:
-    """The names that a command has published into the folder's `models`, and its log."""
+def published(verb: str, recipe: str, folder: Path, *words: str) -> tuple[dict[str, Any], str]:
+    """What a command tells that publishes into the folder's `models`, and its log."""
     where = ["--runs", str(folder / "runs"), "--repository", str(folder / "models")]
     told = CliRunner().invoke(app, [verb, recipe, "--profile", "tiny", *where, "--json", *words])
     assert 0 == told.exit_code, told.stderr
     found: dict[str, Any] = json.loads(told.stdout)
-    return {one["name"] for one in found["published"]}, told.stderr
+    return found, told.stderr
+
+
+def names_of(told: dict[str, Any]) -> set[str]:
+    return {one["name"] for one in told["published"]}
 
 
 def card(folder: Path, name: str) -> Card:
@@ -58,10 +62,12 @@ def test_a_search_and_the_plan_share_a_repository(story: Path, tmp_path: Path, o
     words = {"compress": ("--minutes", "0.0001"), "publish": ()}
     names = {"compress": TEACHER, "publish": PLAN}
     for verb in order:
-        assert names[verb] == published(verb, "digits", tmp_path, *words[verb])[0]
+        told, _ = published(verb, "digits", tmp_path, *words[verb])
+        assert names[verb] == names_of(told)
         check(tmp_path)
+        chosen = f"digits-{told['chosen']}" if verb == "compress" else told["verdict"]["chosen"]
+        assert chosen == card(tmp_path, "digits").chosen
     assert PLAN == {path.name for path in (tmp_path / "models").iterdir()}
-    assert (card(tmp_path, "digits").chosen == "digits-teacher") == (order[-1] == "compress")
 
 
 @pytest.mark.parametrize(
@@ -78,7 +84,8 @@ def test_all_that_is_worth_having_is_published(
     monkeypatch.setattr(quantizing, "methods", lambda _: [numbers])
     monkeypatch.setattr(design, "SHARES", ())
     monkeypatch.setattr(NetworkSpecimen, "runtimes", (ONNX_RUNTIME,))
-    names, log = published("compress", recipe, tmp_path, "--objective", "size", "--max-drop", "0.5")
+    told, log = published("compress", recipe, tmp_path, "--objective", "size", "--max-drop", "0.5")
+    names = names_of(told)
     assert {recipe, f"{recipe}-teacher"} | expected == names
     check(tmp_path)
     assert f"{recipe}-teacher-{numbers}" == card(tmp_path, recipe).chosen
