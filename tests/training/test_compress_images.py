@@ -61,7 +61,7 @@ def test_a_student_has_the_shape_that_the_recipe_names(
 
 def test_ranges_are_learnt_from_images_as_training_sees_them(specimen: ImageSpecimen, dataset: Dataset) -> None:
     """As many as the recipe says; none of them is a scan as it lies there."""
-    shown = specimen.samples()[INPUT]
+    shown = specimen.samples(Network())[INPUT]
     assert (64, *dataset.train.inputs.shape[1:]) == shown.shape
     scans = {scan.tobytes() for scan in dataset.train.inputs}
     assert not scans & {image.tobytes() for image in shown}

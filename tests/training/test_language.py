@@ -20,7 +20,7 @@ from tests.signing_keys import RequireTool, make_keys
 from tests.training.page_reader import Reader, check_references, check_self_contained, seen
 from training import checkpoint, fit, language
 from training.__main__ import app
-from training.compression.search.design import Design
+from training.compression.search.design import Design, Network
 from training.data import windows
 from training.data.tokens import load_tokenizer
 from training.language_recipe import LanguageRecipe
@@ -252,7 +252,7 @@ def test_a_decoder_in_integers_still_tells_texts(copied: Path) -> None:
         exploration = Exploration(specimen, end=math.inf)
         designs = [Design(), Design(numbers="static"), Design(numbers="weights8")]
         teacher, static, weights = exploration.tried(designs)
-    samples = specimen.samples()
+    samples = specimen.samples(Network())
     assert (0, 32) == (np.ptp(samples["position"]), samples["position"][0, 0])
     assert np.abs(samples["past"][:, :, :, :, :32]).min(axis=-1).any()
     assert not samples["past"][:, :, :, :, 32:].any()
@@ -260,3 +260,19 @@ def test_a_decoder_in_integers_still_tells_texts(copied: Path) -> None:
     assert abs(weights.drop) < 0.005
     assert abs(static.drop) < 0.05
     assert min(static.gain.size, weights.gain.size) > 1
+
+
+def test_a_student_in_integers_learns_ranges_from_its_own_cache(copied: Path) -> None:
+    """It has fewer layers than its teacher, of which each has a part of the cache."""
+    shallow, recipe = Network(route="shallow", share=0.5), load_any("topics", "tiny")
+    assert isinstance(recipe, LanguageRecipe)
+    with Journal(recipe, copied / "runs", Console(file=StringIO())) as journal:
+        specimen = LanguageSpecimen(journal, language.export(journal), end=math.inf)
+        exploration = Exploration(specimen, end=math.inf)
+        designs = [Design(), Design(network=shallow), Design(network=shallow, numbers="static")]
+        found = exploration.tried(designs)
+        assert [""] * 3 == [one.failed for one in found]
+        assert abs(found[2].drop - found[1].drop) < 0.05
+        assert (2, 1) == tuple(specimen.samples(one)["past"].shape[1] for one in (Network(), shallow))
+        evidence = exploration.explained(designs[2:])["shallow50-static"]
+    assert evidence.shares["integer"] > 0

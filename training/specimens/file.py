@@ -112,7 +112,7 @@ class FileSpecimen:
         """Raises SettingsError: there are none."""
         raise SettingsError(f"{network.name}: a file has no training data, so no integers are learnt")
 
-    def samples(self) -> Tensors:
+    def samples(self, network: Network) -> Tensors:  # noqa: ARG002 - all take the same
         """See `Specimen`."""
         return self._learnt
 

@@ -8,6 +8,7 @@ from types import ModuleType
 import msgspec
 
 from training import checkpoint, run
+from training.compression.search.design import Network
 from training.data import digits
 from training.data.material import Material
 from training.export import INPUT
@@ -55,7 +56,7 @@ class ImageSpecimen(NetworkSpecimen):
         """What asks and measures."""
         return (sys.modules[__name__], *super().code)
 
-    def samples(self) -> Tensors:
+    def samples(self, network: Network) -> Tensors:  # noqa: ARG002 - all take the same
         """Training images as training sees them: as scanned they are never negatives, nor faded."""
         return {INPUT: self._shown}
 

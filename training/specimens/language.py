@@ -122,15 +122,14 @@ class LanguageSpecimen:
         """Raises SettingsError: there are none."""
         raise SettingsError(f"{network.name}: steps of a decoder are floats, so no integers are learnt")
 
-    def samples(self) -> Tensors:
-        """Tokens [N, 16] of the training texts, with the cache of half a context before them."""
-        config = self.journal.recipe.network
+    def samples(self, network: Network) -> Tensors:
+        """Tokens [N, 16] of the training texts, with the cache of half a context before them, in the network's shape."""
+        step = open_stepper(self.floating(network))
+        config = self._configs[network]
         before = config.context // 2
         stream = tokens.stream(self._corpus.train)
         starts = np.linspace(0, len(stream) - before - NEXT, ROWS).astype(np.int64)
-        past, position = empty(self._configs[Network()], ROWS)
-        step = open_stepper(self._exported.model)
-        _, past, position = step(_cut(stream, starts, before), past, position)
+        _, past, position = step(_cut(stream, starts, before), *empty(config, ROWS))
         return dict(zip(INPUTS, (_cut(stream, starts + before, NEXT), past, position), strict=True))
 
     def release(self, design: Design, model: Path) -> Release:

@@ -99,7 +99,7 @@ class NetworkSpecimen:
         """See `Specimen`."""
         return learn_integers(self._shrinking, network, self._export, (export, problems, tracing))
 
-    def samples(self) -> Tensors:
+    def samples(self, network: Network) -> Tensors:  # noqa: ARG002 - all take the same
         """See `Specimen`."""
         train = self._exported.material.dataset.train
         return self._asked(train.take(sample(len(train), CALIBRATED_ON, self.journal.recipe.seed)))

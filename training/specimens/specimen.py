@@ -80,8 +80,8 @@ class Specimen(Protocol):
         """A network trained for integers. Raises as `floating` does; `aware` says whether there are any."""
         ...
 
-    def samples(self) -> Tensors:
-        """Inputs of the file [N, ...] that ranges are learnt from: of the training part."""
+    def samples(self, network: Network) -> Tensors:
+        """Inputs [N, ...] of the file of a network that ranges are learnt from: of the training part."""
         ...
 
     def release(self, design: Design, model: Path) -> Release:

@@ -50,8 +50,10 @@ def ask(specimen: Specimen, files: Mapping[Design, Path], part: Part, console: C
     meanwhile: then the others are asked again without it. Raises ArtifactError if the teacher is such a file,
     ServingError that says why if it isn't served, Unanswered if it doesn't answer.
     """
-    shown = {name: array[:SHOWN] for name, array in specimen.samples().items()}
-    fatal = rehearsal.fatal(list(files.values()), shown)
+    fatal: dict[Path, str] = {}
+    for network in dict.fromkeys(one.network for one in files):
+        shown = {name: array[:SHOWN] for name, array in specimen.samples(network).items()}
+        fatal |= rehearsal.fatal([model for one, model in files.items() if one.network == network], shown)
     refused = {one: f"ONNX Runtime {fatal[model]}" for one, model in files.items() if model in fatal}
     while True:
         left = {one: model for one, model in files.items() if one not in refused}

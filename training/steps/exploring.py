@@ -111,11 +111,10 @@ class Exploration:
 
     def explained(self, designs: Sequence[Design]) -> Mapping[str, Evidence]:
         """What ran of these variants, and why they are as fast as they are."""
-        samples = self._specimen.samples()
         originals = {one: self._file(Design(network=one.network)) for one in designs}
         told = {}
         for one in designs:
-            evidence = explain(self._journal, one, self._file(one), originals[one], samples)
+            evidence = explain(self._journal, one, self._file(one), originals[one], self._specimen.samples(one.network))
             told[one.name] = replace(evidence, made=self._made(one))
         return told
 
@@ -135,10 +134,12 @@ class Exploration:
                 self._files[known] = self._specimen.floating(known.network)
             elif known.numbers == AWARE:
                 learnt = self._specimen.integers(known.network)
-                self._files[known] = quantizing.learnt(self._journal, known, learnt, self._specimen.samples())
+                self._files[known] = quantizing.learnt(
+                    self._journal, known, learnt, self._specimen.samples(known.network)
+                )
             else:
-                source = self._file(replace(known, numbers=FLOAT))
-                self._files[known] = quantizing.quantized(self._journal, known, source, self._specimen.samples())
+                source, samples = self._file(replace(known, numbers=FLOAT)), self._specimen.samples(known.network)
+                self._files[known] = quantizing.quantized(self._journal, known, source, samples)
         return self._files[known]
 
     def _tried(self, files: Mapping[Design, Path], name: str) -> Mapping[Design, Tried]:
