@@ -11,7 +11,7 @@ from training import compression_page, language, network
 from training.compression.search.budget import Budget
 from training.compression.search.design import Design
 from training.compression.search.explore import Search
-from training.compression.search.front import choose, front
+from training.compression.search.front import choose, front, losing
 from training.compression.search.trial import Trial
 from training.compression_release import releases
 from training.compression_report import CompressionReport, Row
@@ -58,6 +58,7 @@ def compress(
     ended = search.run()
     choice, kept = choose(search.trials, budget), front(search.trials, budget.objective)
     wanted = tuple({one.name: one.design for one in (search.trials[0], *kept, choice.chosen)}.values())
+    slower = tuple(one.design for one in losing(search.trials, budget.objective) if one.design not in wanted)
     tested = subject.tested(wanted)
     refuted = choice.chosen.name in tested and tested[choice.chosen.name].refutes(budget)
     report = CompressionReport(
@@ -73,7 +74,7 @@ def compress(
         met=choice.met and not refuted,
         nearest=None if choice.nearest is None else choice.nearest.name,
         tested=tested,
-        evidence=subject.explained(wanted),
+        evidence=subject.explained((*wanted, *slower)),
         ended=ended,
         seed=getattr(recipe, "seed", None),
         minutes=round(journal.spent / 60, 2),

@@ -44,6 +44,8 @@ def print_compression(report: CompressionReport, console: Console) -> None:
     for name, one in report.tested.items():
         for line in _lines(name, one, report):
             console.print(line, highlight=False, soft_wrap=True)
+    for name in (name for name in report.evidence if name not in report.tested):
+        console.print(f"  {name}: {report.evidence[name]}", highlight=False, soft_wrap=True)
     ended = {"done": "", "time": "the time was up; ", "interrupted": "interrupted; "}[report.ended]
     console.print(f"  {ended}{report.verdict}", highlight=False, soft_wrap=True)
     tell_published(report.published, console)

@@ -12,7 +12,7 @@ from service.artifact.card import Machine
 from service.artifact.cpu import cpu_field, cpu_flags
 
 TELLING_FLAGS = ("avx2", "avx512f", "avx512_vnni", "avx_vnni", "avx512_bf16", "amx_int8", "amx_bf16")
-PACKAGES = ("numpy", "onnx", "onnxruntime", "scikit-learn", "torch", "tritonclient")
+PACKAGES = ("numpy", "onnx", "onnxruntime", "openvino", "scikit-learn", "torch", "tritonclient")
 
 
 @cache

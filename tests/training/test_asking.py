@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from onnx import TensorProto, helper
 from rich.console import Console
 
 from service.errors import ArtifactError
@@ -17,6 +18,7 @@ from training.compression.quantization.half import half
 from training.compression.quantization.preparation import prepare
 from training.compression.search.design import Design
 from training.errors import Unanswered
+from training.runtime import OPENVINO
 from training.specimens.file import FileSettings, FileSpecimen
 from training.steps import asking
 from training.steps.journal import Journal
@@ -89,4 +91,18 @@ def test_a_file_that_the_runtime_refuses_is_refused(specimen: FileSpecimen, tmp_
     found = asking.ask(specimen, asked, "validation", QUIET)
     assert [OTHER.name] == list(found.refused)
     assert "ONNXRuntimeError" in found.refused[OTHER.name]
+    assert {Design().name} == set(found.answers)
+
+
+def test_a_file_with_an_operator_that_the_runtime_lacks_is_refused(specimen: FileSpecimen, tmp_path: Path) -> None:
+    """By the operator's name: OpenVINO knows no classifiers of scikit-learn's, which ONNX Runtime does."""
+    shape = ["N", odd_graphs.samples_of(odd_graphs.recurrent())["x"].shape[1]]
+    scaler = helper.make_node("Scaler", ["x"], ["y"], domain="ai.onnx.ml", offset=[0.0], scale=[2.0])
+    values = [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name in "xy"]
+    opsets = [helper.make_opsetid("", 17), helper.make_opsetid("ai.onnx.ml", 3)]
+    made = helper.make_model(helper.make_graph([scaler], "scaled", values[:1], values[1:]), opset_imports=opsets)
+    other = Design(runtime=OPENVINO)
+    found = asking.ask(specimen, {**files(specimen), other: saved(made, tmp_path, "scaled.onnx")}, "validation", QUIET)
+    assert "No conversion rule found for operations: ai.onnx.ml.Scaler" in found.refused[other.name]
+    assert "core.cpp" not in found.refused[other.name]
     assert {Design().name} == set(found.answers)

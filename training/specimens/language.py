@@ -123,7 +123,7 @@ class LanguageSpecimen:
         raise SettingsError(f"{network.name}: steps of a decoder are floats, so no integers are learnt")
 
     def samples(self, network: Network) -> Tensors:
-        """Tokens [N, 16] of the training texts, with the cache of half a context before them, in the network's shape."""
+        """Tokens [N, 16] of the training texts, with half a context before them in the network's cache."""
         step = open_stepper(self.floating(network))
         config = self._configs[network]
         before = config.context // 2

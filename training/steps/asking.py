@@ -90,7 +90,7 @@ def _publish(repository: Path, specimen: Specimen, design: Design, model: Path) 
     try:
         release = specimen.release(design, model)
     except Exception as error:  # the binding raises a dozen unrelated classes
-        if not type(error).__module__.startswith("onnxruntime"):
+        if not (isinstance(error, ArtifactError) or type(error).__module__.startswith("onnxruntime")):
             raise
         raise Unanswerable(design, one_line(error)) from error
     publishing.publish(repository, release)

@@ -4,7 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from training.compression.search.budget import Budget, Objective, gained, sure
+from training.compression.search.design import Network
+from training.compression.search.numbers import Numbers
 from training.compression.search.trial import Trial
+from training.runtime import Runtime
 
 ALIKE = 0.95
 """What of a gain may be missing for the sake of answers that don't depend on batch-mates."""
@@ -22,6 +25,16 @@ def front(trials: Sequence[Trial], objective: Objective) -> tuple[Trial, ...]:
         if not kept or gained(one.gain, objective) > gained(kept[-1].gain, objective):
             kept.append(one)
     return tuple(kept)
+
+
+def losing(trials: Sequence[Trial], objective: Objective) -> tuple[Trial, ...]:
+    """The teacher in integers, by each runtime as it gains most, where that is nothing: what has to be explained."""
+    best: dict[Runtime, Trial] = {}
+    for one in trials:
+        if not one.failed and one.design.network == Network() and Numbers.of(one.design.numbers).integer:
+            kept = best.get(one.design.runtime, one)
+            best[one.design.runtime] = max(kept, one, key=lambda each: gained(each.gain, objective))
+    return tuple(one for one in best.values() if gained(one.gain, objective) <= 1)
 
 
 @dataclass(frozen=True, kw_only=True)
