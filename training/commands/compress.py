@@ -30,7 +30,10 @@ AtLeast = Annotated[
 ]
 Minutes = Annotated[
     float | None,
-    typer.Option(help="End after so long, and what is being measured, with the best so far; a further call goes on.  [default: never]"),
+    typer.Option(
+        help="End after so long, when what is under way is measured, with the best so far; a further call goes on."
+        "  [default: never]"
+    ),
 ]
 Into = Annotated[
     Path | None,
