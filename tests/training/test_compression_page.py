@@ -164,3 +164,23 @@ def test_answers_that_are_no_pairs_have_no_tests() -> None:
     page = Reader(compression_page.render(replace(made, tested=bare))).root
     assert [] == [one for one in page.all("section") if one.attributes["id"] == "slices"]
     assert {"-"} == {text.strip() for one in cells(page, "tested")[1:] for text in one[3:5]}
+
+
+def test_of_a_file_the_samples_that_decided_are_no_test_part() -> None:
+    """It is said by what the search has chosen."""
+    held_out = "Nothing was learnt from it or chosen by it."
+    assert held_out in compression_page.render(report())
+    own = compression_page.render(replace(report(), seed=None))
+    assert held_out not in own
+    assert "The samples by which the search has chosen: a file has no others." in own
+
+
+def test_what_was_explained_but_is_not_worth_having_is_told() -> None:
+    """On the page and on the screen, beside those that were measured on the test part."""
+    made = report()
+    slow = replace(made, evidence={**made.evidence, "teacher-dynamic": next(iter(made.evidence.values()))})
+    assert "<h3>teacher-dynamic</h3>" in compression_page.render(slow)
+    console = Console(file=io.StringIO(), width=120, markup=False)
+    print_compression(slow, console)
+    assert isinstance(console.file, io.StringIO)
+    assert "  teacher-dynamic: multiplied in: 100% float" in console.file.getvalue()

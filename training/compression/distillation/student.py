@@ -150,7 +150,7 @@ def _shapes(layer: Mapping[str, str], weights: Weights) -> dict[str, torch.Size]
 
 
 def _fewer(count: int, share: float) -> int:
-    return max(1, round(count * share))
+    return min(count, max(1, round(count * share)))
 
 
 def _narrow(width: int, share: float) -> int:

@@ -23,6 +23,7 @@ from training.networks.recurrent import RecurrentConfig
 from training.networks.resnet import ResNetConfig, parameters
 
 KINDS = {name: one.config for name, one in ARCHITECTURES.items() if not isinstance(one.config, GANConfig)}
+KINDS["encoder-without-layers"] = EncoderConfig(layers=0, width=32, heads=2)
 KINDS["decoder"] = DecoderConfig(layers=3, width=48, heads=6, cache_heads=3, induction_heads=2)
 
 
