@@ -29,11 +29,13 @@ def _compared() -> Panels:
         rows(
             "Variants",
             "Accuracy is the card's. Times and rates are those of the range that is looked at, under the traffic that"
-            " there was: only variants that are asked alike can be compared by them.",
+            " there was: only variants that are asked alike can be compared by them. What isn't batched answers a row by"
+            " what stands beside it, so each request is computed alone.",
             f"max by ({labels}) (hone_model_info{{{MODEL}}})",
             {
                 "Accuracy": ("percentunit", f"max by ({_EACH}) ({accuracy})"),
                 "Size": ("bytes", f"max by ({_EACH}) (hone_model_size_bytes{{{MODEL}}})"),
+                "Batched": ("bool_yes_no", f"min by ({_EACH}) (hone_model_batch_independent{{{MODEL}}})"),
                 "Rows per second": ("ops", rate("hone_inference_total", by=_EACH, over=RANGE)),
                 "Computing a row": ("s", _seconds_a_row(by=_EACH, over=RANGE)),
                 "p50": ("s", quantile(0.5, "hone_request_duration_seconds", by=_EACH, over=RANGE)),
@@ -63,6 +65,13 @@ def _compared() -> Panels:
             f"max by (model, metric) (hone_model_metric{{{MODEL}}})",
             row="model",
             column="metric",
+        ),
+        matrix(
+            "Instructions that this CPU lacks",
+            "1 where a card's figures were taken with them: answers of integers and times may differ here.",
+            f"max by (model, instructions) (hone_model_missing_instructions{{{MODEL}}})",
+            row="model",
+            column="instructions",
         ),
     ]
 

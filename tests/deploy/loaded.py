@@ -43,6 +43,7 @@ def loaded(root: Path) -> Iterator[Served]:
     """For the time of a block; one model has been unloaded and loaded again, and one worker has been killed."""
     for name in FAMILY:
         shutil.copytree(ROOT / "models" / name, root / name)
+    _validated_elsewhere(root / FAMILY[-1])
     write_model(root, "kept", config=CONFIG + "response_cache { enable: true }")
     write_model(root, "padded", config=PADDED, model=lengths())
     write_model(root, "sum", config=SUM, model=summing())
@@ -58,6 +59,14 @@ def loaded(root: Path) -> Iterator[Served]:
             yield served
         finally:
             clients.stop()
+
+
+def _validated_elsewhere(model: Path) -> None:
+    """Its cards are of a machine with instructions that no CPU has."""
+    for path in model.glob("*/card.json"):
+        card = json.loads(path.read_text())
+        card["machine"]["cpu_flags"] = ["avx9"]
+        path.write_text(json.dumps(card))
 
 
 class _Clients(threading.Thread):
