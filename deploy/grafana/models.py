@@ -29,8 +29,8 @@ def _compared() -> Panels:
         rows(
             "Variants",
             "Accuracy is the card's. Times and rates are those of the range that is looked at, under the traffic that"
-            " there was: only variants that are asked alike can be compared by them. What isn't batched answers a row by"
-            " what stands beside it, so each request is computed alone.",
+            " there was: only variants that are asked alike can be compared by them. What isn't batched answers a row"
+            " by what stands beside it, so each request is computed alone.",
             f"max by ({labels}) (hone_model_info{{{MODEL}}})",
             {
                 "Accuracy": ("percentunit", f"max by ({_EACH}) ({accuracy})"),
