@@ -179,7 +179,7 @@ def _by_olive(task: Task, mode: str, folder: Path, environments: Path) -> Made:
     except PeerError as error:
         return Made(tool=OLIVE, path=path, failed=str(error))
     script = Path(__file__).with_name("olive_workflow.py")
-    command = [str(python), str(script), str(task.model), str(samples), mode, str(path)]
+    command = [str(python), "-I", str(script), str(task.model), str(samples), mode, str(path)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=LIMIT_SECONDS, check=False)
     said = done.stdout + done.stderr
     if done.returncode != 0:

@@ -77,7 +77,7 @@ SUBJECTS = {
     one.name: one
     for one in (
         Subject(name="rivals-digits-cnn", title="digits CNN", write=partial(_export, "digits-cnn")),
-        Subject(name="rivals-code-tags", title=CASES["code-tags"].title, write=partial(_export, "code-tags")),
+        Subject(name="rivals-code-tags", title="encoder, tags of 128 tokens", write=partial(_export, "code-tags")),
         Subject(name="rivals-mlp", title=CASES["mlp"].title, write=lambda folder, _: write_mlp(folder)),
     )
 }
@@ -145,7 +145,8 @@ def _made(tool: str, script: str, folder: Path, environments: Path, mode: str) -
         return Contender(tool=tool, name=name, failed=str(error))
     with tempfile.TemporaryDirectory() as scratch:
         made = Path(scratch) / MODEL
-        words = [python, SCRIPTS / script, folder / MODEL, folder / SAMPLES, mode, made]
+        # Isolated: beside the script are modules of ours that are called as packages of theirs.
+        words = [python, "-I", SCRIPTS / script, folder / MODEL, folder / SAMPLES, mode, made]
         started = time.perf_counter()
         done = subprocess.run(
             list(map(str, words)), cwd=ROOT, capture_output=True, text=True, timeout=LIMIT_SECONDS, check=False

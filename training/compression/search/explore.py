@@ -11,7 +11,7 @@ from typing import Literal, Protocol
 from training.compression.search.budget import Budget, gained
 from training.compression.search.descent import Descent
 from training.compression.search.design import FLOAT, Design, Network
-from training.compression.search.numbers import HALF, Numbers
+from training.compression.search.numbers import HALF, STATIC, Numbers
 from training.compression.search.refinement import Refinement
 from training.compression.search.trial import Trial
 from training.runtime import Runtime
@@ -122,9 +122,10 @@ class Search:
     def _promising(self, usual: Runtime) -> Sequence[str]:
         """The integers that gain most by the `usual` runtime, and those that do within the budget.
 
-        What was reverted was by the times of that runtime, which mean nothing to another.
+        Others compute in integers what has learnt its ranges; whatever has those of each batch they turn into floats
+        first. What was reverted was by the times of the usual runtime, which mean nothing to another.
         """
-        found = [one for one in self.trials if not one.failed and one.design.runtime == usual and _integers(one)]
+        found = [one for one in self.trials if not one.failed and one.design.runtime == usual and _learnt(one)]
         ranked = sorted(found, key=lambda one: -self._gain(one))
         within = [one for one in ranked if one.within(self.budget)]
         return list(dict.fromkeys(one.design.numbers for one in (*ranked[:1], *within[:1])))
@@ -154,6 +155,6 @@ def _fits(numbers: str, runtime: Runtime) -> bool:
     return numbers == FLOAT or runtime.precision == "f32"
 
 
-def _integers(trial: Trial) -> bool:
+def _learnt(trial: Trial) -> bool:
     numbers = Numbers.of(trial.design.numbers)
-    return numbers.integer and not numbers.reverted
+    return numbers.method.startswith(STATIC) and not numbers.reverted

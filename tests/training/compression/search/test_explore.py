@@ -32,6 +32,15 @@ def test_what_costs_nothing_is_tried_first() -> None:
     ] == subject.asked
 
 
+def test_other_runtimes_take_integers_whose_ranges_were_learnt() -> None:
+    """However much faster those with ranges of each batch are by the usual one: elsewhere they become floats."""
+    subject = DoubleSubject(
+        lost=lambda _: 0.0, faster=lambda one: 3.0 if one.numbers == "dynamic" else numbers_gain(one), routes={}
+    )
+    Search(subject, BUDGET).run()
+    assert {"f32", "static"} == {one.numbers for one in subject.asked if one.runtime == OPENVINO}
+
+
 def test_what_cant_be_made_is_told_and_passed_over() -> None:
     """It is a trial that failed, and never chosen."""
     subject = DoubleSubject(
