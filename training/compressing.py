@@ -74,7 +74,7 @@ def compress(
         met=choice.met and not refuted,
         nearest=None if choice.nearest is None else choice.nearest.name,
         tested=tested,
-        evidence=subject.explained((*wanted, *slower)),
+        evidence=subject.explained((*wanted, *slower), budget.rows),
         ended=ended,
         seed=getattr(recipe, "seed", None),
         minutes=round(journal.spent / 60, 2),

@@ -5,7 +5,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -22,6 +22,7 @@ from loadtests.search.cases import ASKED, CASES, MODEL, ROWS, SAMPLES, write_mlp
 from loadtests.search.searched import File, Searched, SearchError, compress
 from loadtests.served import ROOT
 from service.backends.backend import LoadError, RunError
+from training.compression_report import CompressionReport
 from training.runtime import ONNX_RUNTIME
 from training.session import Tensors
 from training.specimens.file import FILE, fidelities
@@ -132,8 +133,15 @@ def _hone(folder: Path, max_drop: float, minutes: float | None) -> Contender:
         allowed=max_drop,
         file=found.file(report.chosen),
         seconds=seconds,
-        said=report.verdict,
+        said="; ".join([report.verdict, *_slow(report)]),
     )
+
+
+def _slow(report: CompressionReport) -> Iterator[str]:
+    """What is told of integers that aren't worth having."""
+    for row in report.rows:
+        if row.variant in report.evidence.keys() - report.tested.keys():
+            yield f"{row.variant}: {report.evidence[row.variant]}"
 
 
 def _made(tool: str, script: str, folder: Path, environments: Path, mode: str) -> Contender:

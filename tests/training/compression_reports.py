@@ -92,6 +92,7 @@ def evidence(*, integers: bool = True) -> Evidence:
         size=Size(stored=1_000_000, zipped=900_000),
         memory=Memory(peak=90_000_000, own=12_000_000),
         energy=Energy(joules=None, seconds=0.0, reason=UNREADABLE),
+        rows=1,
     )
     layer = LayerRow(
         name="/conv",

@@ -274,5 +274,5 @@ def test_a_student_in_integers_learns_ranges_from_its_own_cache(copied: Path) ->
         assert [""] * 3 == [one.failed for one in found]
         assert abs(found[2].drop - found[1].drop) < 0.05
         assert (2, 1) == tuple(specimen.samples(one)["past"].shape[1] for one in (Network(), shallow))
-        evidence = exploration.explained(designs[2:])["shallow50-static"]
+        evidence = exploration.explained(designs[2:], 8)["shallow50-static"]
     assert evidence.shares["integer"] > 0

@@ -16,7 +16,7 @@ import msgspec
 
 from training import session
 from training.compression import evidence
-from training.compression.evidence.breakdown import LayerRow, Waterfall, rows, waterfall
+from training.compression.evidence.breakdown import LayerRow, Waterfall, layer_rows, waterfall
 from training.compression.evidence.causes import Cause, why
 from training.compression.evidence.energy import Energy, energy
 from training.compression.evidence.execution import Execution, execution
@@ -34,8 +34,6 @@ from training.session import Tensors, open_model
 from training.steps.journal import Journal
 
 EVIDENCE = "evidence.json"
-ROWS = 8
-"""Inputs at once."""
 COMPARED_ON = 256
 ENERGY_SECONDS = 2.0
 
@@ -57,10 +55,10 @@ class Evidence:
     """What is known of a variant's file. `shares` are those of the multiply-accumulates by what they were computed in.
 
     `missed` are layers that were to be in integers and aren't, with the reason; `made` says which weren't to be, and
-    whether batch-mates matter. `memory` is that of a process that runs it, and `energy` that of an input, at eight at
-    once, on all that the processor did meanwhile. The rest is beside the same network in floating point by the same
-    runtime, and isn't there for that one itself: `speed_up` at eight inputs at once, `cause` and `why` where that is
-    none, `layers`, `waterfall` and `likeness` by output.
+    whether batch-mates matter. `memory` is that of a process that runs it with so many `rows` at once, and `energy`
+    that of an input then, of all that the processor did meanwhile. The rest is beside the same network in floating
+    point by the same runtime, and isn't there for that one itself: `speed_up`, `cause` and `why` where that is none,
+    `layers`, `waterfall` and `likeness` by output.
     """
 
     shares: Mapping[str, float]
@@ -68,6 +66,7 @@ class Evidence:
     size: Size
     memory: Memory
     energy: Energy
+    rows: int
     made: Made = field(default_factory=Made)
     speed_up: float | None = None
     cause: Cause | None = None
@@ -77,20 +76,22 @@ class Evidence:
     likeness: Mapping[str, Likeness] | None = None
 
     def __str__(self) -> str:
-        """What it was computed in, what was left in float, and why it isn't faster, if it isn't."""
+        """What it was computed in, what was left in float, and what it takes by itself; why it isn't faster, if so."""
         shares = ", ".join(f"{share:.0%} {precision}" for precision, share in self.shares.items() if share >= 0.005)
-        slower = f"; {self.cause}: {self.why}" if self.cause else ""
         made = f"; {self.made}" if str(self.made) else ""
-        return f"multiplied in: {shares or 'nothing'}{made}{slower}"
+        taken = f"; {self.cause or f'by itself, {self.rows} at once'}: {self.why}" if self.why else ""
+        return f"multiplied in: {shares or 'nothing'}{made}{taken}"
 
 
-def explain(journal: Journal[Any], design: Design, model: Path, original: Path, samples: Tensors) -> Evidence:
+def explain(
+    journal: Journal[Any], design: Design, model: Path, original: Path, samples: Tensors, *, rows: int
+) -> Evidence:
     """What ran of the file `model` of a `design`, whose network in floating point is the file `original`.
 
-    `samples` [N, ...] are inputs of the file.
+    `samples` [N, ...] are inputs of the file, so many `rows` of which are computed at once.
     """
     step = f"evidence-{design.name}"
-    shown = {name: array[:ROWS] for name, array in samples.items()}
+    shown = {name: array[:rows] for name, array in samples.items()}
 
     def action(folder: Path) -> None:
         run = open_model(model, runtime=design.runtime)
@@ -98,7 +99,8 @@ def explain(journal: Journal[Any], design: Design, model: Path, original: Path, 
             **_ran(design, model, original, shown),
             size=size(model),
             memory=memory(model, shown, runtime=design.runtime),
-            energy=_energy(run, shown),
+            energy=_energy(run, shown, rows),
+            rows=rows,
             likeness=None if _is_float(design) else _likeness(open_model(original), run, samples),
         )
         put(folder / EVIDENCE, msgspec.json.format(msgspec.json.encode(told), indent=1))
@@ -107,6 +109,7 @@ def explain(journal: Journal[Any], design: Design, model: Path, original: Path, 
         "model": model,
         "original": original,
         "runtime": str(design.runtime),
+        "rows": rows,
         "machine": msgspec.to_builtins(machine()),
         **samples,
     }
@@ -136,7 +139,7 @@ def _ran(design: Design, model: Path, original: Path, shown: Tensors) -> dict[st
     compared = side_by_side(original, model, shown, ComparisonSettings())
     reason = why(compared)
     told = {"speed_up": compared.speed_up, "cause": reason.cause, "why": reason.text}
-    layers = tuple(rows(compared, reason))
+    layers = tuple(layer_rows(compared, reason))
     return {**_shares(compared.execution), **told, "layers": layers, "waterfall": waterfall(compared)}
 
 
@@ -155,7 +158,7 @@ def _likeness(original: Model, run: Model, samples: Tensors) -> dict[str, Likene
     }
 
 
-def _energy(run: Model, shown: Tensors) -> Energy:
+def _energy(run: Model, shown: Tensors, rows: int) -> Energy:
     """That of an input, and its seconds."""
     answered = 0
 
@@ -164,7 +167,7 @@ def _energy(run: Model, shown: Tensors) -> Energy:
         end = time.monotonic() + ENERGY_SECONDS
         while time.monotonic() < end:
             run(shown)
-            answered += ROWS
+            answered += rows
 
     used = energy(work)
     if used.joules is None:

@@ -109,12 +109,13 @@ class Exploration:
         """What else a network is served as, by the form's name."""
         return self._specimen.forms(network)
 
-    def explained(self, designs: Sequence[Design]) -> Mapping[str, Evidence]:
-        """What ran of these variants, and why they are as fast as they are."""
+    def explained(self, designs: Sequence[Design], rows: int) -> Mapping[str, Evidence]:
+        """What ran of these variants with so many `rows` at once, and why they are as fast as they are."""
         originals = {one: self._file(Design(network=one.network)) for one in designs}
         told = {}
         for one in designs:
-            evidence = explain(self._journal, one, self._file(one), originals[one], self._specimen.samples(one.network))
+            samples = self._specimen.samples(one.network)
+            evidence = explain(self._journal, one, self._file(one), originals[one], samples, rows=rows)
             told[one.name] = replace(evidence, made=self._made(one))
         return told
 

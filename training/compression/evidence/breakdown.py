@@ -53,7 +53,7 @@ class Waterfall:
     compressed_us: float
 
 
-def rows(compared: SideBySide, causes: Why) -> list[LayerRow]:
+def layer_rows(compared: SideBySide, causes: Why) -> list[LayerRow]:
     """All layers that took time in either model, in their order."""
     explained = {one.layer: one for one in causes.layers}
     macs = sum(layer.macs for layer in compared.layers)

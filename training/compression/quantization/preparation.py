@@ -5,7 +5,7 @@ All methods name nodes as they are called in the prepared file.
 
 import tempfile
 from collections.abc import Iterable, Sequence
-from itertools import count
+from itertools import chain, count
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +47,7 @@ def prepare(source: Path, target: Path) -> None:
         model = onnx_file.of_our_opset(model, source.name)
     check_batched(tensors_of(model), source.name)
     _check_float(model, source.name)
+    _name_nodes(model.graph.node)
     optimized = _optimized(model, source.name)
     if any(one.data_type == onnx.TensorProto.FLOAT16 for one in optimized.graph.initializer):
         # A CPU computes them as float32, by casts that the runtime puts in at the end; now they are folded, too.
@@ -156,11 +157,12 @@ def _check_folded(model: onnx.ModelProto, name: str) -> None:
 
 
 def _name_nodes(nodes: Sequence[onnx.NodeProto]) -> None:
-    """Give every node that has none a name of its own."""
+    """Give every node that has none a name of its own: that of its first output, by which it is known in the source."""
     taken = {node.name for node in nodes}
     for node in nodes:
         if not node.name:
-            node.name = next(name for number in count() if (name := f"{node.op_type}_{number}") not in taken)
+            wanted = chain(node.output[:1], (f"{node.op_type}_{number}" for number in count()))
+            node.name = next(name for name in wanted if name and name not in taken)
             taken.add(node.name)
 
 

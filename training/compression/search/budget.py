@@ -19,6 +19,7 @@ COUNTED: Mapping[Objective, Literal["compute", "throughput", "size"]] = {
     "size": "size",
 }
 """What of a gain counts."""
+MANY = 8
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,6 +44,11 @@ class Budget:
             raise ValueError("at_least: must be positive and finite")
         if self.minutes is not None and not self.minutes > 0:
             raise ValueError("minutes: must be positive")
+
+    @property
+    def rows(self) -> int:
+        """How many inputs at once it is told of what a variant takes: what is slower for one may be faster for many."""
+        return 1 if self.objective == "latency" else MANY
 
 
 def drop(teacher: float, variant: float, *, smaller: bool) -> float:

@@ -28,13 +28,13 @@ def front(trials: Sequence[Trial], objective: Objective) -> tuple[Trial, ...]:
 
 
 def losing(trials: Sequence[Trial], objective: Objective) -> tuple[Trial, ...]:
-    """The teacher in integers, by each runtime as it gains most, where that is nothing: what has to be explained."""
+    """The teacher in integers, by each runtime as it gains most, where that may be nothing: what is to be explained."""
     best: dict[Runtime, Trial] = {}
     for one in trials:
         if not one.failed and one.design.network == Network() and Numbers.of(one.design.numbers).integer:
             kept = best.get(one.design.runtime, one)
             best[one.design.runtime] = max(kept, one, key=lambda each: gained(each.gain, objective))
-    return tuple(one for one in best.values() if gained(one.gain, objective) <= 1)
+    return tuple(one for one in best.values() if sure(one.gain, objective).low <= 1)
 
 
 @dataclass(frozen=True, kw_only=True)

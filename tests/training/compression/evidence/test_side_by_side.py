@@ -4,19 +4,21 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 from onnxruntime.quantization import QuantType
 
 from service.artifact.cpu import cpu_flags
 from tests.training.architectures import ARCHITECTURES
 from tests.training.compression.evidence.graphs import ran
-from tests.training.compression.evidence.models import CNN_OPERATORS, Models, batch, exported, quantize_with
+from tests.training.compression.evidence.models import CNN_OPERATORS, SAMPLES, Models, batch, exported, quantize_with
 from training.compression.evidence import plots
-from training.compression.evidence.breakdown import LayerRow, Step, Waterfall, rows, waterfall
+from training.compression.evidence.breakdown import LayerRow, Step, Waterfall, layer_rows, waterfall
 from training.compression.evidence.causes import Cause, explain, why
 from training.compression.evidence.execution import Execution
 from training.compression.evidence.node import Node
 from training.compression.evidence.side_by_side import ComparisonSettings, Layer, SideBySide, side_by_side
+from training.compression.quantization.preparation import prepare
 
 SHORT = ComparisonSettings(seconds=0.005)
 QUANTIZED = ran("QLinearConv", 4.0, precision="integer", domain="com.microsoft")
@@ -102,12 +104,27 @@ def test_a_quantized_network_is_compared_layer_by_layer(models: Models) -> None:
     assert found.speed_up > 1.3 or not cpu_flags() & {"avx512_vnni", "avx_vnni"}
     causes = why(found)
     assert causes.cause is None
-    table = rows(found, causes)
+    table = layer_rows(found, causes)
     assert sum(row.share for row in table) == pytest.approx(1)
     assert {row.name for row in table if row.cause} == {one.layer for one in causes.layers}
     steps = waterfall(found)
     assert steps.float_us + sum(step.us for step in steps.steps) == pytest.approx(steps.compressed_us)
     assert min(steps.steps, key=lambda step: step.us).name == "layers in integers"
+
+
+def test_nodes_without_names_are_found_again(models: Models, tmp_path: Path) -> None:
+    """Whoever wrote the file named none: each product is one layer all the same, beside its own in integers."""
+    nameless, prepared, target = (tmp_path / f"{name}.onnx" for name in ("nameless", "prepared", "static"))
+    model = onnx.load(models.path("mlp"))
+    for node in model.graph.node:
+        node.ClearField("name")
+    onnx.save(model, nameless)
+    prepare(nameless, prepared)
+    quantize_with(prepared, target, SAMPLES["mlp"], ("Gemm", "Relu"))
+    found = side_by_side(nameless, target, batch("mlp"), SHORT)
+    products = [one for one in found.layers if one.operator in {"Gemm", "QGemm"}]
+    assert [node.op_type for node in model.graph.node].count("Gemm") == len(products)
+    assert all(one.macs and one.float_nodes and one.in_integers for one in products)
 
 
 def test_a_tiny_network_is_too_small(models: Models) -> None:

@@ -60,16 +60,21 @@ def test_a_batch_norm_that_learns_is_refused(tmp_path: Path) -> None:
 
 
 def test_every_node_has_a_name_of_its_own(tmp_path: Path) -> None:
-    """Nodes that have none are given one: by names they are kept in float."""
+    """Nodes that have none are called as their first output is in the file: by names they are kept in float."""
     source = traced(normed(), IMAGES, tmp_path / "float.onnx")
     model = onnx.load(source)
     for node in model.graph.node:
         node.ClearField("name")
     onnx.save(model, source)
     prepare(source, tmp_path / "prepared.onnx")
-    names = [node.name for node in load_prepared(tmp_path / "prepared.onnx").graph.node]
+    nodes = load_prepared(tmp_path / "prepared.onnx").graph.node
+    names = [node.name for node in nodes]
     assert all(names)
     assert len(set(names)) == len(names)
+    outputs = {node.output[0]: node.op_type for node in model.graph.node}
+    products = {node.name: node.op_type for node in nodes if node.op_type in {"Conv", "Gemm", "MatMul"}}
+    assert products
+    assert products.items() <= outputs.items()
 
 
 def test_weights_beside_the_file_are_taken_in(tmp_path: Path) -> None:
