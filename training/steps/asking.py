@@ -1,7 +1,7 @@
 """Variants beside the teacher in one service: what they answer and take. One that cannot stops none of the others."""
 
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,12 +23,16 @@ SHOWN = 8
 
 @dataclass(frozen=True, kw_only=True)
 class Found:
-    """What one service answered and took, by variant; those that it `refused` to serve have a reason instead."""
+    """What one service answered and took, by variant; those that it `refused` to serve have a reason instead.
+
+    Of those that are `alone` it computes every request alone: batch-mates change their answers, or it isn't known.
+    """
 
     answers: Mapping[str, Tensors]
     times: timing.Timings
     refused: Mapping[str, str]
     sizes: Mapping[str, int]
+    alone: Collection[str] = ()
 
     def gain(self, one: str, other: str) -> Gain:
         """That of a variant over another one."""
@@ -73,6 +77,7 @@ def _asked(
         with serving.serving(Path(scratch), [names[Design()]]) as served, _by_design(names):
             unready = {one: served.refusal(name) for one, name in names.items() if not served.is_ready(name)}
             ready = {one: name for one, name in names.items() if one not in unready}
+            alone = [one.name for one, name in ready.items() if not served.is_independent(name)]
             answers = {one.name: specimen.answers(served, one, files[one], part) for one in ready}
             times = timing.time_side_by_side(
                 specimen.predictor(served), list(ready.values()), specimen.requests(part), specimen.settings, console
@@ -82,6 +87,7 @@ def _asked(
         times={one.name: times[name] for one, name in ready.items()},
         refused={one.name: reason for one, reason in {**refused, **unready}.items()},
         sizes={one.name: model.stat().st_size for one, model in files.items()},
+        alone=alone,
     )
 
 

@@ -21,6 +21,7 @@ from training.compression.evidence.causes import Cause, why
 from training.compression.evidence.energy import Energy, energy
 from training.compression.evidence.execution import Execution, execution
 from training.compression.evidence.footprint import Memory, Size, memory, size
+from training.compression.evidence.mates import singly
 from training.compression.evidence.openvino_execution import compiled
 from training.compression.evidence.openvino_layers import layered
 from training.compression.evidence.parity import Model, parity
@@ -84,10 +85,12 @@ class Evidence:
         return f"multiplied in: {shares or 'nothing'}{made}{slower}"
 
 
-def explain(journal: Journal[Any], design: Design, model: Path, original: Path, samples: Tensors) -> Evidence:
+def explain(
+    journal: Journal[Any], design: Design, model: Path, original: Path, samples: Tensors, *, made: Made
+) -> Evidence:
     """What ran of the file `model` of a `design`, whose network in floating point is the file `original`.
 
-    `samples` [N, ...] are inputs of the file.
+    `samples` [N, ...] are inputs of the file; answers that depend on others beside them are compared one by one.
     """
     step = f"evidence-{design.name}"
     shown = {name: array[:ROWS] for name, array in samples.items()}
@@ -99,7 +102,10 @@ def explain(journal: Journal[Any], design: Design, model: Path, original: Path, 
             size=size(model),
             memory=memory(model, shown, runtime=design.runtime),
             energy=_energy(run, shown),
-            likeness=None if _is_float(design) else _likeness(open_model(original), run, samples),
+            likeness=None
+            if _is_float(design)
+            else _likeness(open_model(original), singly(run) if made.alone else run, samples),
+            made=made,
         )
         put(folder / EVIDENCE, msgspec.json.format(msgspec.json.encode(told), indent=1))
 
@@ -108,6 +114,7 @@ def explain(journal: Journal[Any], design: Design, model: Path, original: Path, 
         "original": original,
         "runtime": str(design.runtime),
         "machine": msgspec.to_builtins(machine()),
+        "made": msgspec.to_builtins(made),
         **samples,
     }
     code: tuple[ModuleType, ...] = (sys.modules[__name__], evidence, session)
