@@ -40,6 +40,7 @@ def import_model(  # noqa: PLR0913 - each is a flag
     An ONNX file becomes self-contained, a Keras model or a SavedModel becomes ONNX. Its card says where it came from.
     """
     with exit_codes():
+        from training.errors import as_given
         from training.imports.release import ImportSettings, release
         from training.publish import publish
         from training.signing_key import read_signing_key
@@ -55,7 +56,8 @@ def import_model(  # noqa: PLR0913 - each is a flag
             batched=batched,
         )
         with tempfile.TemporaryDirectory() as scratch:
-            made = release(settings, Path(scratch) / "model.onnx")
+            with as_given():
+                made = release(settings, Path(scratch) / "model.onnx")
             published = publish(repository, made, keep=keep, key=key)
         if json:
             print_json({"published": published, "evidence": made.evidence})

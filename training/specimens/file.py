@@ -18,6 +18,7 @@ from training.common_settings import LONGEST_VARIANT
 from training.compression.quantization.preparation import check_batched
 from training.compression.quantization.samples import check_samples
 from training.compression.search.design import Design, Network
+from training.errors import as_given
 from training.graph import Tensors as Graph
 from training.graph import nodes_of, tensors_of
 from training.imports import onnx_file, samples
@@ -30,7 +31,7 @@ from training.problems.problem import Scores
 from training.publish import Golden, Release
 from training.runtime import ONNX_RUNTIME, OPENVINO, OPENVINO_BF16, Runtime
 from training.serving import Served
-from training.session import Tensors, open_model
+from training.session import Arrays, Tensors, open_model
 from training.specimens.specimen import Part
 from training.statistics import Values
 from training.steps.integers import LearntIntegers
@@ -39,6 +40,8 @@ from training.timing import EvaluateSettings, Predictor, predict
 
 MODEL = "model.onnx"
 FILE = "file"
+FEW = 16
+"""Samples of which fewer say little."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,23 +83,25 @@ class FileSpecimen:
     code: Sequence[ModuleType] = (sys.modules[__name__], imports, session, bootstrap)
 
     def __init__(self, journal: Journal[FileSettings]) -> None:
-        """Raises ArtifactError that names what about the file can't be, and SettingsError about the samples."""
+        """Raises SettingsError that names what about the file or the samples can't be."""
         self.journal = journal
         given, source = journal.recipe.samples, journal.recipe.source
-        rehearsal.check_survived(source, {})
-        converted = onnx_file.load(source)
-        self._graph: Graph = tensors_of(converted.model)
-        check_batched(self._graph, source.name)
-        _check_numbers(self._graph, source.name)
-        arrays = samples.draw(self._graph, SEED) if given is None else samples.read(given, self._graph)
-        names = [one.name for one in self._graph.inputs]
-        check_samples(self._graph, dict(zip(names, arrays, strict=True)))
-        self._model = self._proved(converted)
+        with as_given():
+            rehearsal.check_survived(source, {})
+            converted = onnx_file.load(source)
+            self._graph: Graph = tensors_of(converted.model)
+            check_batched(self._graph, source.name)
+            _check_numbers(self._graph, source.name)
+            arrays = samples.draw(self._graph, SEED) if given is None else samples.read(given, self._graph)
+            names = [one.name for one in self._graph.inputs]
+            check_samples(self._graph, dict(zip(names, arrays, strict=True)))
+            self._model = self._proved(converted)
         learnt = len(arrays[0]) // 2
         self._learnt = {name: array[:learnt] for name, array in zip(names, arrays, strict=True)}
         self._asked = {name: array[learnt:] for name, array in zip(names, arrays, strict=True)}
-        if given is None:
-            journal.warn("no --samples: ranges are learnt from random numbers, and what is lost says little")
+        self.doubt = _doubt(given, arrays)
+        if self.doubt:
+            journal.warn(self.doubt)
 
     def decides(self, part: Part) -> Mapping[str, Any]:  # noqa: ARG002 - there is one
         """See `Specimen`."""
@@ -193,6 +198,19 @@ class FileSpecimen:
         code = (sys.modules[__name__], imports, session)
         self.journal.do("import", inputs, code, action, lambda: f"{path.stat().st_size / 1e6:.2f} MB")
         return path
+
+
+def _doubt(given: Path | None, arrays: Arrays) -> str:
+    """Why the figures say little, if they do, by what the file is asked with."""
+    if given is None:
+        return "no --samples: ranges are learnt from random numbers, and what is lost says little"
+    different: set[bytes] = set()
+    for row in range(len(arrays[0])):
+        different.add(b"".join(array[row].tobytes() for array in arrays))
+        if len(different) == FEW:
+            return ""
+    rows = f"{len(different)} different rows" if len(different) > 1 else "one row"
+    return f"{given.name} has {rows}: ranges of so few, and what is lost on them, say little; some hundreds are good"
 
 
 def _check_numbers(tensors: Graph, name: str) -> None:
