@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 from rich.console import Console
 
 from service.errors import ArtifactError
@@ -78,12 +79,14 @@ def _asked(
             unready = {one: served.refusal(name) for one, name in names.items() if not served.is_ready(name)}
             ready = {one: name for one, name in names.items() if one not in unready}
             alone = [one.name for one, name in ready.items() if not served.is_independent(name)]
-            answers = {one.name: specimen.answers(served, one, files[one], part) for one in ready}
+            answers = {one: specimen.answers(served, one, files[one], part) for one in ready}
+            for one, found in answers.items():
+                _check_numbers(one, found, answers[Design()])
             times = timing.time_side_by_side(
                 specimen.predictor(served), list(ready.values()), specimen.requests(part), specimen.settings, console
             )
     return Found(
-        answers=answers,
+        answers={one.name: found for one, found in answers.items()},
         times={one.name: times[name] for one, name in ready.items()},
         refused={one.name: reason for one, reason in {**refused, **unready}.items()},
         sizes={one.name: model.stat().st_size for one, model in files.items()},
@@ -101,6 +104,14 @@ def _publish(repository: Path, specimen: Specimen, design: Design, model: Path) 
         raise Unanswerable(design, one_line(error)) from error
     publishing.publish(repository, release)
     return release.name
+
+
+def _check_numbers(design: Design, answers: Tensors, teacher: Tensors) -> None:
+    """Raise Unanswerable if an answer is NaN or infinite where the teacher's is a number: nothing can be told of it."""
+    for name, found in answers.items():
+        if found.dtype.kind == "f" and (lost := np.isfinite(teacher[name]) & ~np.isfinite(found)).any():
+            inputs = len(np.unique(np.argwhere(lost)[:, 0]))
+            raise Unanswerable(design, f"answers NaN or infinity ({name}) to {inputs} of {len(found)} inputs")
 
 
 @contextmanager

@@ -18,7 +18,7 @@ def influence(run: Run, inputs: Tensors) -> float:
     """The largest change of an answer to one of `inputs` [N, ...] between all of them together and each alone.
 
     Of floats it is a share of the largest answer in that output; of integers, which are classes or tokens, the share
-    of those that differ.
+    of those that differ. Where what is no number comes or goes it is 1.
     """
     together, alone = run(inputs), singly(run)(inputs)
     return max(_change(alone[name], answers) for name, answers in together.items())
@@ -37,6 +37,9 @@ def singly(run: Run) -> Run:
 
 def _change(expected: NDArray[Any], found: NDArray[Any]) -> float:
     if expected.dtype.kind != "f":
-        return float(np.mean(expected != found))
-    largest = float(np.abs(expected).max())
-    return float(np.abs(found - expected).max()) / largest if largest else 0.0
+        return float(np.mean(expected != found)) if expected.size else 0.0
+    finite = np.isfinite(expected)
+    if not np.array_equal(finite, np.isfinite(found)):
+        return 1.0
+    largest = float(np.abs(expected[finite]).max(initial=0.0))
+    return float(np.abs(found - expected)[finite].max(initial=0.0)) / largest if largest else 0.0
