@@ -212,6 +212,7 @@ def test_files_that_are_no_models() -> None:
         Path(name).write_bytes(content)
         refused(f"{name}: isn't a sound ONNX file", name)
     refused("none.onnx: isn't there", "none.onnx")
+    refused("mine.keras: isn't an ONNX file; `hone-train import` publishes one of it", "mine.keras")
     Path("my model.onnx").write_bytes(whole)
     refused("my model.onnx: must be called by letters, digits", "my model.onnx")
 

@@ -20,7 +20,9 @@ Given = Annotated[
 ]
 Samples = Annotated[
     Path | None,
-    typer.Option(help="For a .onnx file: an NPZ with rows for each input, some hundreds.  [default: random numbers]"),
+    typer.Option(
+        help="For a .onnx file: an NPZ with some hundreds of rows for each input.", show_default="random numbers"
+    ),
 ]
 MaxDrop = Annotated[
     float, typer.Option(help="What may be lost of the headline figure, as a share of the trained network's.")
@@ -32,16 +34,18 @@ AtLeast = Annotated[
 Minutes = Annotated[
     float | None,
     typer.Option(
-        help="End after so long, when what is under way is measured, with the best so far; a further call goes on."
-        "  [default: never]"
+        help="End after so long, when what is under way is measured, with the best so far; a further call goes on.",
+        show_default="never",
     ),
 ]
 Profile = Annotated[
-    str | None, typer.Option(help="For a recipe: how much to do, `tiny`, `quick` or `full`.  [default: quick]")
+    str | None, typer.Option(help="For a recipe: how much to do, `tiny`, `quick` or `full`.", show_default="quick")
 ]
 Into = Annotated[
     Path | None,
-    typer.Option(help="Publish what is worth having into this model repository.  [default: nowhere]", file_okay=False),
+    typer.Option(
+        help="Publish what is worth having into this model repository.", file_okay=False, show_default="nowhere"
+    ),
 ]
 
 
@@ -101,6 +105,10 @@ def _given(recipe: str, samples: Path | None, profile: str | None) -> Any:
         if profile is not None:
             raise SettingsError("--profile: is for recipes; for a .onnx file --minutes says how much to do")
         return FileSettings(name=Path(recipe).stem, source=Path(recipe), samples=samples)
+    if recipe.endswith(".keras") or Path(recipe, "saved_model.pb").is_file():
+        raise SettingsError(
+            f"{recipe}: isn't an ONNX file; `hone-train import` publishes one of it, which can be given"
+        )
     if samples is not None:
         raise SettingsError("--samples: a recipe has its own data; this is for .onnx files")
     return load_any(recipe, profile or "quick")

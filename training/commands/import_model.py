@@ -20,7 +20,7 @@ def import_model(  # noqa: PLR0913 - each is a flag
     name: Annotated[str, typer.Option(help="What the model is called when it is served.")],
     samples: Annotated[
         Path | None,
-        typer.Option(help="An NPZ with an array for each input, to compare on.  [default: random numbers]"),
+        typer.Option(help="An NPZ with an array for each input, to compare on.", show_default="random numbers"),
     ] = None,
     labels: Annotated[Path | None, typer.Option(help="The names of the classes, one a line.")] = None,
     max_batch: Annotated[int, typer.Option(help="How many rows are computed at once at most.", min=1)] = 32,
