@@ -67,6 +67,7 @@ def compress(
         about=recipe.about,
         headline=headline,
         smaller=specimen.smaller,
+        doubt=specimen.doubt,
         budget=budget,
         rows=_rows(search.trials),
         front=tuple(one.name for one in kept),

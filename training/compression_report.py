@@ -77,7 +77,8 @@ class CompressionReport:
     `evidence` says what ran of them, and of integers that gained nothing.
     `met` says whether as much is gained as is asked, and the test part doesn't refute that no more is lost than may be;
     `nearest` is what gains that and loses least. `ended` is why no more was tried. `seed` is the recipe's,
-    None of a file, and `minutes` is what all steps took when they were done.
+    None of a file, and `minutes` is what all steps took when they were done. `doubt` is why figures say little, if they
+    do.
     """
 
     name: str
@@ -98,6 +99,7 @@ class CompressionReport:
     minutes: float
     commit: str | None
     machine: Machine
+    doubt: str = ""
     published: tuple[Published, ...] = ()
 
     @property
@@ -126,6 +128,8 @@ class CompressionReport:
 
     def _warnings(self) -> Iterator[str]:
         """What the headline figure on validation inputs doesn't say of the chosen one."""
+        if self.doubt:
+            yield self.doubt
         tested = self.tested.get(self.chosen)
         if tested is None or tested.against_teacher is None:
             return

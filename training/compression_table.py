@@ -24,7 +24,7 @@ def print_trial(trial: Trial, headline: str, budget: Budget, console: Console) -
         told = f"{headline} {trial.score:.4g} ({lost(trial.drop)}), "
         told += times(trial.gain, budget.objective)
         told += "" if trial.within(budget) else ", loses too much"
-        told += f", batch-mates move answers by {trial.made.mates:.2%}" if trial.made.depends else ""
+        told += ", each request alone: batch-mates may change answers" if trial.made.alone else ""
     console.print(f"    {trial.name:<28} {told}", highlight=False, soft_wrap=True)
 
 

@@ -10,7 +10,10 @@ HoneError                   (service.errors)
     Damaged                 a file that a run keeps isn't what it wrote; it is made anew only if asked
 """
 
-from service.errors import ArtifactError, HoneError
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from service.errors import ArtifactError, HoneError, SettingsError
 
 
 class TrainingError(HoneError):
@@ -51,6 +54,17 @@ class Damaged(ArtifactError):
     """A file that a run keeps (a checkpoint, a model) is missing or isn't what was written; the text names it."""
 
     reason = "damaged"
+
+
+@contextmanager
+def as_given() -> Iterator[None]:
+    """A file that somebody gave and that can't be is as wrong as a flag: ArtifactError becomes SettingsError."""
+    try:
+        yield
+    except Damaged:
+        raise
+    except ArtifactError as error:
+        raise SettingsError(str(error)) from error
 
 
 def one_line(error: BaseException) -> str:

@@ -157,7 +157,8 @@ def difference(where: str, expected: NDArray[Any], found: NDArray[Any], size: in
     if found.shape != expected.shape:
         raise ArtifactError(f"{where}: shape {found.shape} at batch {size}, expected {expected.shape}")
     wanted, got = expected.astype(np.float64), found.astype(np.float64)  # bytes would wrap around
-    return float((np.abs(got - wanted) / np.maximum(1, np.abs(wanted))).max(initial=0.0))
+    with np.errstate(invalid="ignore"):  # what is no number is said by whoever compares
+        return float((np.abs(got - wanted) / np.maximum(1, np.abs(wanted))).max(initial=0.0))
 
 
 def agreement(first: Path, second: Path, samples: Images) -> float:

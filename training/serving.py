@@ -31,7 +31,7 @@ ATTEMPTS = 3
 
 AT_ONCE = 32
 """Requests that may be under way together."""
-COMPUTE = "hone_compute_duration_seconds"
+COMPUTE, INDEPENDENT = "hone_compute_duration_seconds", "hone_model_batch_independent"
 
 
 class Served:
@@ -75,13 +75,14 @@ class Served:
 
         Raises ServingError if they don't.
         """
-        text = _get(self._metrics_port, "/metrics")
-        for family in () if text is None else text_string_to_metric_families(text.decode()):
-            for sample in family.samples if family.name == COMPUTE else ():
-                labels = sample.labels
-                if sample.name == f"{COMPUTE}_sum" and (labels["model"], labels["phase"]) == (model, "infer"):
-                    return float(sample.value)
-        raise ServingError(f"the service's metrics hold no {COMPUTE} of {model}")
+        return self._metric(COMPUTE, f"{COMPUTE}_sum", {"model": model, "phase": "infer"})
+
+    def is_independent(self, model: str) -> bool:
+        """False where the service computes each request to `model` alone, since batch-mates may change an answer.
+
+        Raises ServingError if its metrics don't tell.
+        """
+        return self._metric(INDEPENDENT, INDEPENDENT, {"model": model}) == 1
 
     def is_ready(self, model: str) -> bool:
         """True when the service would answer for `model` now."""
@@ -93,6 +94,15 @@ class Served:
             if one["name"] == model and one.get("reason"):
                 return str(one["reason"])
         return "the service doesn't load it"
+
+    def _metric(self, family: str, name: str, labels: Mapping[str, str]) -> float:
+        """The value of the first sample `name` of a metric that has these labels. Raises ServingError without one."""
+        text = _get(self._metrics_port, "/metrics")
+        for metric in () if text is None else text_string_to_metric_families(text.decode()):
+            for sample in metric.samples if metric.name == family else ():
+                if sample.name == name and labels.items() <= sample.labels.items():
+                    return float(sample.value)
+        raise ServingError(f"the service's metrics hold no {family} of {labels['model']}")
 
     def close(self) -> None:
         """Close the connection."""

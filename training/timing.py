@@ -32,6 +32,10 @@ class Predictor(Protocol):
         """How long the model's worker has computed so far, in total: the runtime's part alone, not the request's."""
         ...
 
+    def is_independent(self, model: str) -> bool:
+        """Whether an answer is the same whatever other inputs the request holds."""
+        ...
+
 
 @dataclass(frozen=True, kw_only=True)
 class EvaluateSettings:
@@ -85,9 +89,13 @@ class Speed:
 
 
 def predict(predictor: Predictor, model: str, inputs: Tensors) -> Tensors:
-    """The outputs of all `inputs` [N, ...], by their names: [N, ...]."""
+    """The outputs of all `inputs` [N, ...], by their names: [N, ...].
+
+    Each is what comes out for an input by itself: where others in a request change that, a request holds one.
+    """
     count = len(next(iter(inputs.values())))
-    answers = [predictor.request(model, _rows(inputs, start))() for start in range(0, count, AT_ONCE)]
+    size = AT_ONCE if predictor.is_independent(model) else 1
+    answers = [predictor.request(model, _rows(inputs, start, size))() for start in range(0, count, size)]
     return {name: np.concatenate([answer[name] for answer in answers]) for name in answers[0]}
 
 
@@ -163,8 +171,8 @@ def latency(requests: NDArray[np.float64]) -> Latency:
     return Latency(p50=p50, p99=p99, count=requests.size)
 
 
-def _rows(inputs: Tensors, start: int) -> Tensors:
-    return {name: array[start : start + AT_ONCE] for name, array in inputs.items()}
+def _rows(inputs: Tensors, start: int, size: int) -> Tensors:
+    return {name: array[start : start + size] for name, array in inputs.items()}
 
 
 def _resized(inputs: Tensors, size: int) -> Tensors:

@@ -37,6 +37,10 @@ class InProcess:
         """How long the model has computed so far."""
         return self._computed.get(model, 0.0)
 
+    def is_independent(self, model: str) -> bool:
+        """True."""
+        return True
+
 
 @contextmanager
 def in_process(repository: Path, models: Sequence[str]) -> Iterator[InProcess]:
@@ -83,3 +87,7 @@ class Acting:
     def compute_seconds(self, model: str) -> float:
         """The sum of all requests' shares of computing."""
         return self.computed.get(model, 0.0)
+
+    def is_independent(self, model: str) -> bool:
+        """True."""
+        return True

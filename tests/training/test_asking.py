@@ -6,8 +6,9 @@ from io import StringIO
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
-from onnx import TensorProto, helper
+from onnx import TensorProto, helper, numpy_helper
 from rich.console import Console
 
 from service.errors import ArtifactError
@@ -81,6 +82,18 @@ def test_a_variant_that_is_given_up_while_it_is_timed_is_refused(
     monkeypatch.setattr(timing, "time_side_by_side", Failing("mine-teacher"))
     with pytest.raises(Unanswered, match="mine-teacher: the service answered"):
         asking.ask(specimen, files(specimen, OTHER), "validation", QUIET)
+
+
+def test_a_variant_that_answers_no_numbers_is_refused(specimen: FileSpecimen, tmp_path: Path) -> None:
+    """Nothing could be told of it, and figures that are no numbers can't be kept."""
+    broken = odd_graphs.recurrent()
+    last = broken.graph.output[0].name
+    broken.graph.node[-1].output[0] = "before"
+    broken.graph.node.append(helper.make_node("Div", ["before", "nothing"], [last]))
+    broken.graph.initializer.append(numpy_helper.from_array(np.zeros(1, np.float32), "nothing"))
+    asked = {**files(specimen), OTHER: saved(broken, tmp_path, "broken.onnx")}
+    found = asking.ask(specimen, asked, "validation", QUIET)
+    assert {OTHER.name: f"answers NaN or infinity ({last}) to 4 of 4 inputs"} == found.refused
 
 
 def test_a_file_that_the_runtime_refuses_is_refused(specimen: FileSpecimen, tmp_path: Path) -> None:

@@ -248,6 +248,14 @@ def test_help_teaches_every_verb(verb: str) -> None:
     assert verb in {"list", "tune", "import"} or "--retrain" in told
 
 
+def test_help_says_what_is_done_without_a_flag() -> None:
+    """Also where that is no value: square brackets in a help's text would be taken for mark-up, and left out."""
+    result = CliRunner().invoke(app, ["compress", "--help"], env={"COLUMNS": "200", "TERM": "dumb"})
+    told = " ".join(result.output.split())
+    for default in ("random numbers", "never", "nowhere", "quick", "all"):
+        assert f"[default: ({default})]" in told
+
+
 def test_help_teaches_the_story_and_the_exit_codes() -> None:
     """The help of the command lists the verbs, says that each takes the steps before it along, and what codes mean."""
     result = CliRunner().invoke(app, ["--help"], env={"COLUMNS": "200", "TERM": "dumb"})

@@ -32,7 +32,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def refused(text: str, *words: str | Path, code: int = FAILED) -> None:
+def refused(text: str, *words: str | Path, code: int = WRONG_SETTING) -> None:
     """It ends with `code` and one line of error that has `text`."""
     told = CliRunner().invoke(app, ["compress", *map(str, words)])
     assert told.exception is None or isinstance(told.exception, SystemExit), told.exception
@@ -48,7 +48,9 @@ def spoilt(value: float) -> np.ndarray[Any, Any]:
 
 
 UNFIT: dict[str, tuple[dict[str, Any], str]] = {
-    "nothing": ({}, "lacks x; it holds nothing"),
+    "nothing": ({}, "lacks x; it holds nothing; name arrays as inputs: np.savez(..., x=...)"),
+    "another name": ({"rows": ROWS}, "lacks x; it holds rows; name arrays as inputs"),
+    "two": ({"arr_0": ROWS, "arr_1": ROWS}, "lacks x; it holds arr_0, arr_1; name arrays as inputs"),
     "no rows": ({"x": ROWS[:0]}, "all inputs must have as many rows, at least one; there are 0 of x"),
     "narrow": ({"x": ROWS[:, :3]}, "x is [24, 3], the model takes [-1, 32]"),
     "flat": ({"x": ROWS[0]}, "x is [32], the model takes [-1, 32]"),
@@ -64,7 +66,7 @@ def test_samples_that_do_not_fit(one: str) -> None:
     """By the file's name and the input's."""
     arrays, text = UNFIT[one]
     np.savez("rows.npz", **arrays)
-    refused(f"rows.npz: {text}", "mine.onnx", "--samples", "rows.npz", code=WRONG_SETTING)
+    refused(f"rows.npz: {text}", "mine.onnx", "--samples", "rows.npz")
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
@@ -87,7 +89,7 @@ def test_samples_that_are_no_npz() -> None:
         "cut.npz": "isn't an NPZ file",
         ".": "isn't a readable NPZ file",
     }.items():
-        refused(f"{name}: {text}", "mine.onnx", "--samples", name, code=WRONG_SETTING)
+        refused(f"{name}: {text}", "mine.onnx", "--samples", name)
 
 
 def two() -> onnx.ModelProto:
@@ -100,9 +102,9 @@ def test_samples_of_several_inputs() -> None:
     """Each needs its own, and as many."""
     path = saved(two(), Path(), "two.onnx")
     np.savez("one.npz", a=ROWS[:, :4], c=ROWS[:, :4])
-    refused("one.npz: lacks b; it holds a, c", path, "--samples", "one.npz", code=WRONG_SETTING)
+    refused("one.npz: lacks b; it holds a, c", path, "--samples", "one.npz")
     np.savez("uneven.npz", a=ROWS[:, :4], b=ROWS[:5, :4])
-    refused("at least one; there are 24 of a, 5 of b", path, "--samples", "uneven.npz", code=WRONG_SETTING)
+    refused("at least one; there are 24 of a, 5 of b", path, "--samples", "uneven.npz")
 
 
 @pytest.mark.parametrize(
@@ -115,17 +117,27 @@ def test_samples_of_several_inputs() -> None:
         ("--at-least", "nan", "must be positive and finite"),
         ("--at-least", "inf", "must be positive and finite"),
         ("--profile", "huge", "no profile `huge`; there are tiny, quick, full"),
+        ("--samples", "rows.npz", "a recipe has its own data"),
     ],
 )
 def test_flags_that_mean_nothing(flag: str, value: str, text: str) -> None:
     """Named, before anything is done."""
-    refused(text, "wine", flag, value, code=WRONG_SETTING)
+    refused(text, "wine", flag, value)
+    assert not Path("runs").exists()
+
+
+@pytest.mark.parametrize("profile", ["full", "huge"])
+def test_a_file_has_no_profiles(profile: str) -> None:
+    """Nor is one passed over in silence."""
+    refused(
+        "--profile: is for recipes; for a .onnx file --minutes says how much to do", "mine.onnx", "--profile", profile
+    )
     assert not Path("runs").exists()
 
 
 def test_recipes_that_there_are_not() -> None:
     """The nearest is offered."""
-    refused("no recipe `winee`, did you mean `wine`?", "winee", code=WRONG_SETTING)
+    refused("no recipe `winee`, did you mean `wine`?", "winee")
 
 
 def beside(location: str) -> onnx.ModelProto:
@@ -200,8 +212,9 @@ def test_files_that_are_no_models() -> None:
         Path(name).write_bytes(content)
         refused(f"{name}: isn't a sound ONNX file", name)
     refused("none.onnx: isn't there", "none.onnx")
+    refused("mine.keras: isn't an ONNX file; `hone-train import` publishes one of it", "mine.keras")
     Path("my model.onnx").write_bytes(whole)
-    refused("my model.onnx: must be called by letters, digits", "my model.onnx", code=WRONG_SETTING)
+    refused("my model.onnx: must be called by letters, digits", "my model.onnx")
 
 
 def test_a_file_that_ends_the_process_which_loads_it() -> None:
@@ -226,14 +239,16 @@ def held(folder: Path) -> Iterator[None]:
 def test_two_searches_never_share_a_folder() -> None:
     """The second one says so, and touches nothing."""
     with held(Path("runs/mine/file")):
-        refused("another run is at work in runs/mine/file; wait for it, or name another folder", "mine.onnx")
+        refused(
+            "another run is at work in runs/mine/file; wait for it, or name another folder", "mine.onnx", code=FAILED
+        )
     assert [] == list(Path("runs/mine/file").iterdir())
 
 
 def test_runs_that_cannot_be_written() -> None:
     """The path is named."""
     Path("taken").write_text("")
-    refused("taken/below/mine/file", "mine.onnx", "--runs", "taken/below")
+    refused("taken/below/mine/file", "mine.onnx", "--runs", "taken/below", code=FAILED)
 
 
 def test_a_checkpoint_of_another_architecture() -> None:
@@ -243,4 +258,4 @@ def test_a_checkpoint_of_another_architecture() -> None:
     assert (0, 0) == (train.exit_code, other.exit_code)
     shutil.copy("runs/wine/tiny/fit/network.safetensors", "runs/sunspots-rnn/tiny/fit/network.safetensors")
     text = "fit/network.safetensors: isn't what this step wrote; --retrain makes it anew"
-    refused(text, "sunspots-rnn", "--profile", "tiny", code=WRONG_SETTING)
+    refused(text, "sunspots-rnn", "--profile", "tiny")

@@ -51,6 +51,13 @@ def test_what_was_chosen_comes_first_with_what_it_costs(root: Node) -> None:
     assert "The time was up" in header
 
 
+def test_why_figures_say_little_is_part_of_the_verdict() -> None:
+    """So it stands on the terminal, on the page, in the JSON and on cards."""
+    doubtful = replace(report(), doubt="rows.npz has 2 rows")
+    assert "0.40% lost; but rows.npz has 2 rows; but on the test part" in doubtful.verdict
+    assert doubtful.verdict in Reader(compression_page.render(doubtful)).root.find("header").text
+
+
 def test_no_warning_where_nothing_fell_beyond_chance() -> None:
     """An interval that touches zero says nothing."""
     assert "beyond chance" in report(fell=0.03).verdict

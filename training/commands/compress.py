@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from service.errors import SettingsError
-from training.commands.flags import RUNS, Json, Keep, Profile, Retrain, Runs, Sign
+from training.commands.flags import RUNS, Json, Keep, Retrain, Runs, Sign
 from training.commands.outcome import GOAL_MISSED, exit_codes
 from training.commands.screen import console, open_journal
 
@@ -19,7 +19,10 @@ Given = Annotated[
     str, typer.Argument(help="A recipe's name (see `list`), a .yaml file, or a .onnx file.", metavar="RECIPE|MODEL")
 ]
 Samples = Annotated[
-    Path | None, typer.Option(help="For a .onnx file: an NPZ with its inputs.  [default: random numbers]")
+    Path | None,
+    typer.Option(
+        help="For a .onnx file: an NPZ with some hundreds of rows for each input.", show_default="random numbers"
+    ),
 ]
 MaxDrop = Annotated[
     float, typer.Option(help="What may be lost of the headline figure, as a share of the trained network's.")
@@ -31,13 +34,18 @@ AtLeast = Annotated[
 Minutes = Annotated[
     float | None,
     typer.Option(
-        help="End after so long, when what is under way is measured, with the best so far; a further call goes on."
-        "  [default: never]"
+        help="End after so long, when what is under way is measured, with the best so far; a further call goes on.",
+        show_default="never",
     ),
+]
+Profile = Annotated[
+    str | None, typer.Option(help="For a recipe: how much to do, `tiny`, `quick` or `full`.", show_default="quick")
 ]
 Into = Annotated[
     Path | None,
-    typer.Option(help="Publish what is worth having into this model repository.  [default: nowhere]", file_okay=False),
+    typer.Option(
+        help="Publish what is worth having into this model repository.", file_okay=False, show_default="nowhere"
+    ),
 ]
 
 
@@ -52,7 +60,7 @@ def compress(  # noqa: PLR0913 - each is a flag
     repository: Into = None,
     keep: Keep = None,
     sign: Sign = None,
-    profile: Profile = "quick",
+    profile: Profile = None,
     runs: Runs = RUNS,
     retrain: Retrain = False,
     json: Json = False,
@@ -62,7 +70,7 @@ def compress(  # noqa: PLR0913 - each is a flag
     Other numbers and runtimes are tried first, then smaller networks that learn from the trained one. Each is measured
     through the service beside it, on validation inputs; those worth having then on test inputs. An interrupted search
     goes on where it stopped. A .onnx file has no training data, so nothing of it learns; what it loses is how far its
-    answers are from those before.
+    answers are from those before. The first axis of all that it takes and answers has to vary: that is the batch.
 
     With --repository the chosen variant is published under the family's name, and all that nothing beats in both loss
     and gain under names of their own; nothing if the goal is missed, which is exit code 4.
@@ -88,16 +96,22 @@ def compress(  # noqa: PLR0913 - each is a flag
             _tell(compressing.compress(journal, budget, repository=repository, keep=keep, key=key), json=json)
 
 
-def _given(recipe: str, samples: Path | None, profile: str) -> Any:
+def _given(recipe: str, samples: Path | None, profile: str | None) -> Any:
     """A recipe, or what is known of a file."""
     from training.recipe import load_any
     from training.specimens.file import FileSettings
 
     if recipe.endswith(".onnx"):
+        if profile is not None:
+            raise SettingsError("--profile: is for recipes; for a .onnx file --minutes says how much to do")
         return FileSettings(name=Path(recipe).stem, source=Path(recipe), samples=samples)
+    if recipe.endswith(".keras") or Path(recipe, "saved_model.pb").is_file():
+        raise SettingsError(
+            f"{recipe}: isn't an ONNX file; `hone-train import` publishes one of it, which can be given"
+        )
     if samples is not None:
         raise SettingsError("--samples: a recipe has its own data; this is for .onnx files")
-    return load_any(recipe, profile)
+    return load_any(recipe, profile or "quick")
 
 
 def _tell(report: "CompressionReport", *, json: bool) -> None:

@@ -18,7 +18,7 @@ Retrain = Annotated[
 ]
 Repository = Annotated[Path, typer.Option(help="The model repository to publish into.", file_okay=False)]
 Keep = Annotated[
-    int | None, typer.Option(help="How many versions of each model stay in the repository.  [default: all]", min=1)
+    int | None, typer.Option(help="How many versions of each model stay in the repository.", min=1, show_default="all")
 ]
 Sign = Annotated[
     Path | None,

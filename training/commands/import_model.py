@@ -20,7 +20,7 @@ def import_model(  # noqa: PLR0913 - each is a flag
     name: Annotated[str, typer.Option(help="What the model is called when it is served.")],
     samples: Annotated[
         Path | None,
-        typer.Option(help="An NPZ with an array for each input, to compare on.  [default: random numbers]"),
+        typer.Option(help="An NPZ with an array for each input, to compare on.", show_default="random numbers"),
     ] = None,
     labels: Annotated[Path | None, typer.Option(help="The names of the classes, one a line.")] = None,
     max_batch: Annotated[int, typer.Option(help="How many rows are computed at once at most.", min=1)] = 32,
@@ -40,6 +40,7 @@ def import_model(  # noqa: PLR0913 - each is a flag
     An ONNX file becomes self-contained, a Keras model or a SavedModel becomes ONNX. Its card says where it came from.
     """
     with exit_codes():
+        from training.errors import as_given
         from training.imports.release import ImportSettings, release
         from training.publish import publish
         from training.signing_key import read_signing_key
@@ -55,7 +56,8 @@ def import_model(  # noqa: PLR0913 - each is a flag
             batched=batched,
         )
         with tempfile.TemporaryDirectory() as scratch:
-            made = release(settings, Path(scratch) / "model.onnx")
+            with as_given():
+                made = release(settings, Path(scratch) / "model.onnx")
             published = publish(repository, made, keep=keep, key=key)
         if json:
             print_json({"published": published, "evidence": made.evidence})

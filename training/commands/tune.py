@@ -18,7 +18,7 @@ def tune(
         int, typer.Option(help="How many settings to try in all, with those of earlier calls.", min=1)
     ] = 30,
     minutes: Annotated[
-        float | None, typer.Option(help="End after so long, with the best so far.  [default: never]", min=0.0)
+        float | None, typer.Option(help="End after so long, with the best so far.", min=0.0, show_default="never")
     ] = None,
     profile: Profile = "quick",
     runs: Runs = RUNS,

@@ -80,8 +80,10 @@ def prove(converted: Converted, path: Path, *, samples: Path | None, batched: bo
         _check_repeated(computed, run(batch), model)
         apart = _apart(computed, answers, tensors, len(batch[0]) if tensors.batched else 1)
         parity = float(np.maximum(parity, apart))  # Python's max would pass over what is no number
+    if np.isnan(parity):
+        raise ArtifactError("answers hold NaN or infinity; name samples that are answered by numbers with --samples")
     if not parity <= PARITY_TOLERANCE:
-        hint = _hint(tensors, parity, single=single)
+        hint = _hint(tensors, single=single)
         raise ArtifactError(f"the ONNX file differs from the original by {parity:.2g} in an answer{hint}")
     made_up = f"random numbers, seed {SEED}"
     golden = [array[: sampling.ROWS] for array in arrays] if tensors.batched else arrays
@@ -208,9 +210,7 @@ def _apart(computed: Arrays, expected: Mapping[str, Any], tensors: Tensors, size
     return worst
 
 
-def _hint(tensors: Tensors, parity: float, *, single: bool) -> str:
-    if np.isnan(parity):
-        return "; name samples for which it answers numbers with --samples"
+def _hint(tensors: Tensors, *, single: bool) -> str:
     if single:
         return "; its rows depend on how many there are, so it can't be made batched"
     if any(-1 in one.dims[1:] for one in tensors.inputs):

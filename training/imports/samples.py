@@ -13,6 +13,8 @@ from training.graph import Tensor, Tensors
 from training.session import Arrays
 
 ROWS = 8
+UNNAMED = "arr_0"
+"""What `np.savez` calls an array that isn't named."""
 LENGTH = 8
 """How long an axis is that varies besides the batch, where there are no samples."""
 
@@ -27,7 +29,7 @@ def draw(tensors: Tensors, seed: int) -> Arrays:
 
 
 def read(path: Path, tensors: Tensors) -> Arrays:
-    """The arrays in an NPZ, one by the name of each input; where there is one input the name doesn't matter.
+    """The arrays in an NPZ, one by the name of each input; a single input's needs no name.
 
     Fewer than eight rows are repeated. Raises SettingsError that names the array.
     """
@@ -38,10 +40,13 @@ def read(path: Path, tensors: Tensors) -> Arrays:
             arrays = {name: file[name] for name in file.files}
     except (OSError, ValueError, AttributeError, zipfile.BadZipFile, EOFError) as error:
         raise SettingsError(f"{path}: isn't a readable NPZ file ({error})") from error
-    if len(tensors.inputs) == len(arrays) == 1:
-        arrays = {tensors.inputs[0].name: next(iter(arrays.values()))}
+    if len(tensors.inputs) == 1 and [*arrays] == [UNNAMED]:
+        arrays = {tensors.inputs[0].name: arrays[UNNAMED]}
     if missing := [one.name for one in tensors.inputs if one.name not in arrays]:
-        raise SettingsError(f"{path}: lacks {', '.join(missing)}; it holds {', '.join(arrays) or 'nothing'}")
+        raise SettingsError(
+            f"{path}: lacks {', '.join(missing)}; it holds {', '.join(arrays) or 'nothing'}; name arrays as inputs:"
+            f" np.savez(..., {', '.join(f'{name}=...' for name in missing)})"
+        )
     samples = [_fitting(arrays[one.name], one, path) for one in tensors.inputs]
     if not tensors.batched:
         return samples

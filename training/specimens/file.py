@@ -1,5 +1,6 @@
 """An ONNX file of anybody's, of which only its own answers are known: those of its variants should be like them."""
 
+import math
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from training.common_settings import LONGEST_VARIANT
 from training.compression.quantization.preparation import check_batched
 from training.compression.quantization.samples import check_samples
 from training.compression.search.design import Design, Network
+from training.errors import as_given, one_line
 from training.graph import Tensors as Graph
 from training.graph import nodes_of, tensors_of
 from training.imports import onnx_file, samples
@@ -30,15 +32,17 @@ from training.problems.problem import Scores
 from training.publish import Golden, Release
 from training.runtime import ONNX_RUNTIME, OPENVINO, OPENVINO_BF16, Runtime
 from training.serving import Served
-from training.session import Tensors, open_model
+from training.session import Arrays, Run, Tensors, open_model, open_runner
 from training.specimens.specimen import Part
 from training.statistics import Values
 from training.steps.integers import LearntIntegers
 from training.steps.journal import Journal
-from training.timing import EvaluateSettings, Predictor, predict
+from training.timing import AT_ONCE, EvaluateSettings, Predictor, predict
 
 MODEL = "model.onnx"
 FILE = "file"
+FEW = 16
+"""Samples of which fewer say little."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,7 +71,8 @@ class FileSpecimen:
 
     Its headline figure is the fidelity: 1 less the distance between a variant's answers to a sample and those of the
     file, as a share of the length of the latter (both Euclidean), of the output that is furthest off; the mean over all
-    samples. Nothing else is known of it, so there is no test part: both parts are the same.
+    samples. Of integers, which are classes or tokens, it is the share of those that are the same. Nothing else is known
+    of it, so there is no test part: both parts are the same.
     """
 
     headline = "fidelity"
@@ -80,23 +85,25 @@ class FileSpecimen:
     code: Sequence[ModuleType] = (sys.modules[__name__], imports, session, bootstrap)
 
     def __init__(self, journal: Journal[FileSettings]) -> None:
-        """Raises ArtifactError that names what about the file can't be, and SettingsError about the samples."""
+        """Raises SettingsError that names what about the file or the samples can't be."""
         self.journal = journal
         given, source = journal.recipe.samples, journal.recipe.source
-        rehearsal.check_survived(source, {})
-        converted = onnx_file.load(source)
-        self._graph: Graph = tensors_of(converted.model)
-        check_batched(self._graph, source.name)
-        _check_numbers(self._graph, source.name)
-        arrays = samples.draw(self._graph, SEED) if given is None else samples.read(given, self._graph)
-        names = [one.name for one in self._graph.inputs]
-        check_samples(self._graph, dict(zip(names, arrays, strict=True)))
-        self._model = self._proved(converted)
+        with as_given():
+            rehearsal.check_survived(source, {})
+            converted = onnx_file.load(source)
+            self._graph: Graph = tensors_of(converted.model)
+            check_batched(self._graph, source.name)
+            _check_numbers(self._graph, source.name)
+            arrays = samples.draw(self._graph, SEED) if given is None else samples.read(given, self._graph)
+            names = [one.name for one in self._graph.inputs]
+            check_samples(self._graph, dict(zip(names, arrays, strict=True)))
+            self._model = self._proved(converted, arrays)
         learnt = len(arrays[0]) // 2
         self._learnt = {name: array[:learnt] for name, array in zip(names, arrays, strict=True)}
         self._asked = {name: array[learnt:] for name, array in zip(names, arrays, strict=True)}
-        if given is None:
-            journal.warn("no --samples: ranges are learnt from random numbers, and what is lost says little")
+        self.doubt = _doubt(given, arrays)
+        if self.doubt:
+            journal.warn(self.doubt)
 
     def decides(self, part: Part) -> Mapping[str, Any]:  # noqa: ARG002 - there is one
         """See `Specimen`."""
@@ -179,12 +186,13 @@ class FileSpecimen:
     def _name(self, design: Design) -> str:
         return f"{self.journal.recipe.name}-{design.name}"
 
-    def _proved(self, converted: Converted) -> Path:
+    def _proved(self, converted: Converted, arrays: Arrays) -> Path:
         settings, path = self.journal.recipe, self.journal.path("import", MODEL)
 
         def action(folder: Path) -> None:
             if why := prove(converted, folder / MODEL, samples=settings.samples, batched=False).unbatched:
                 raise ArtifactError(f"{settings.source.name}: has no batch, {why}; {_remedy(converted.model)}")
+            _check_answers(open_runner(folder / MODEL), arrays, self._graph)
 
         given = {} if settings.samples is None else {"samples": settings.samples}
         # Weights may lie in files beside it, so what was read of it is what counts.
@@ -195,11 +203,37 @@ class FileSpecimen:
         return path
 
 
+def _doubt(given: Path | None, arrays: Arrays) -> str:
+    """Why the figures say little, if they do, by what the file is asked with."""
+    if given is None:
+        return "no --samples: ranges are learnt from random numbers, and what is lost says little"
+    different: set[bytes] = set()
+    for row in range(len(arrays[0])):
+        different.add(b"".join(array[row].tobytes() for array in arrays))
+        if len(different) == FEW:
+            return ""
+    rows = f"{len(different)} different rows" if len(different) > 1 else "one row"
+    return f"{given.name} has {rows}: ranges of so few, and what is lost on them, say little; some hundreds are good"
+
+
 def _check_numbers(tensors: Graph, name: str) -> None:
     if texts := [one.name for one in (*tensors.inputs, *tensors.outputs) if one.dtype == object]:
         raise ArtifactError(
             f"{name}: takes or answers texts ({', '.join(texts)}); how near answers are is known of numbers"
         )
+
+
+def _check_answers(run: Run, arrays: Arrays, tensors: Graph) -> None:
+    """Raise ArtifactError, naming a sample, if there is one that the file can't compute, or answers by no number."""
+    for start in range(0, len(arrays[0]), AT_ONCE):
+        try:
+            answers = run([array[start : start + AT_ONCE] for array in arrays])
+        except Exception as error:  # the binding raises a dozen unrelated classes
+            raise ArtifactError(f"samples: it can't compute those from {start} on ({one_line(error)})") from error
+        for one, found in zip(tensors.outputs, answers, strict=True):
+            if found.dtype.kind == "f" and (unsound := ~np.isfinite(found)).any():
+                first = start + int(np.argwhere(unsound)[0, 0])
+                raise ArtifactError(f"samples: {one.name} is NaN or infinite for sample {first}; leave such out")
 
 
 def _remedy(model: onnx.ModelProto) -> str:
@@ -216,8 +250,12 @@ def fidelities(answers: Tensors, teacher: Tensors) -> Values:
     """The fidelity of each row, [N], of the output that is furthest off; see `FileSpecimen`."""
     worst = np.ones(len(next(iter(teacher.values()))))
     for name, expected in teacher.items():
-        rows = expected.reshape(len(expected), -1).astype(np.float64)
-        apart = np.linalg.norm(answers[name].reshape(rows.shape).astype(np.float64) - rows, axis=1)
-        length = np.linalg.norm(rows, axis=1)
+        shape = (len(expected), math.prod(expected.shape[1:]))
+        rows, found = expected.reshape(shape), answers[name].reshape(shape)
+        if expected.dtype.kind != "f":
+            worst = np.minimum(worst, (found == rows).mean(axis=1) if rows.size else 1.0)
+            continue
+        apart = np.linalg.norm(found.astype(np.float64) - rows, axis=1)
+        length = np.linalg.norm(rows.astype(np.float64), axis=1)
         worst = np.minimum(worst, 1 - apart / np.where(length > 0, length, 1.0))
     return worst

@@ -68,12 +68,17 @@ class Writing:
         """See `Predictor`."""
         return self.served.compute_seconds(model)
 
+    def is_independent(self, model: str) -> bool:
+        """See `Predictor`."""
+        return self.served.is_independent(model)
+
 
 class LanguageSpecimen:
     """Reads, learns and writes as its recipe says, until `end` (of time.monotonic). Implements `Specimen`."""
 
     headline = "bits per byte"
     smaller = True
+    doubt = ""
     runtimes: Sequence[Runtime] = (ONNX_RUNTIME,)
     aware = False
     code: Sequence[ModuleType] = (sys.modules[__name__], language, stepwise, text_generator, language_report)

@@ -47,6 +47,7 @@ class NetworkSpecimen:
     """Learns, exports and judges as its recipe says, until `end` (of time.monotonic). Implements `Specimen`."""
 
     runtimes: Sequence[Runtime] = (ONNX_RUNTIME, OPENVINO, OPENVINO_BF16)
+    doubt = ""
 
     def __init__(self, journal: Journal[NetworkRecipe], exported: Exported, *, end: float) -> None:
         self.journal = journal

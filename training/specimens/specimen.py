@@ -39,6 +39,11 @@ class Specimen(Protocol):
         ...
 
     @property
+    def doubt(self) -> str:
+        """Why its figures say little, where they do; else nothing."""
+        ...
+
+    @property
     def runtimes(self) -> Sequence[Runtime]:
         """What may compute it, the usual one first."""
         ...

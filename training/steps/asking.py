@@ -1,11 +1,12 @@
 """Variants beside the teacher in one service: what they answer and take. One that cannot stops none of the others."""
 
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 from rich.console import Console
 
 from service.errors import ArtifactError
@@ -23,12 +24,16 @@ SHOWN = 8
 
 @dataclass(frozen=True, kw_only=True)
 class Found:
-    """What one service answered and took, by variant; those that it `refused` to serve have a reason instead."""
+    """What one service answered and took, by variant; those that it `refused` to serve have a reason instead.
+
+    Of those that are `alone` it computes every request alone: batch-mates change their answers, or it isn't known.
+    """
 
     answers: Mapping[str, Tensors]
     times: timing.Timings
     refused: Mapping[str, str]
     sizes: Mapping[str, int]
+    alone: Collection[str] = ()
 
     def gain(self, one: str, other: str) -> Gain:
         """That of a variant over another one."""
@@ -73,15 +78,19 @@ def _asked(
         with serving.serving(Path(scratch), [names[Design()]]) as served, _by_design(names):
             unready = {one: served.refusal(name) for one, name in names.items() if not served.is_ready(name)}
             ready = {one: name for one, name in names.items() if one not in unready}
-            answers = {one.name: specimen.answers(served, one, files[one], part) for one in ready}
+            alone = [one.name for one, name in ready.items() if not served.is_independent(name)]
+            answers = {one: specimen.answers(served, one, files[one], part) for one in ready}
+            for one, found in answers.items():
+                _check_numbers(one, found, answers[Design()])
             times = timing.time_side_by_side(
                 specimen.predictor(served), list(ready.values()), specimen.requests(part), specimen.settings, console
             )
     return Found(
-        answers=answers,
+        answers={one.name: found for one, found in answers.items()},
         times={one.name: times[name] for one, name in ready.items()},
         refused={one.name: reason for one, reason in {**refused, **unready}.items()},
         sizes={one.name: model.stat().st_size for one, model in files.items()},
+        alone=alone,
     )
 
 
@@ -95,6 +104,14 @@ def _publish(repository: Path, specimen: Specimen, design: Design, model: Path) 
         raise Unanswerable(design, one_line(error)) from error
     publishing.publish(repository, release)
     return release.name
+
+
+def _check_numbers(design: Design, answers: Tensors, teacher: Tensors) -> None:
+    """Raise Unanswerable if an answer is NaN or infinite where the teacher's is a number: nothing can be told of it."""
+    for name, found in answers.items():
+        if found.dtype.kind == "f" and (lost := np.isfinite(teacher[name]) & ~np.isfinite(found)).any():
+            inputs = len(np.unique(np.argwhere(lost)[:, 0]))
+            raise Unanswerable(design, f"answers NaN or infinity ({name}) to {inputs} of {len(found)} inputs")
 
 
 @contextmanager

@@ -21,6 +21,7 @@ from training.compression.evidence.causes import Cause, why
 from training.compression.evidence.energy import Energy, energy
 from training.compression.evidence.execution import Execution, execution
 from training.compression.evidence.footprint import Memory, Size, memory, size
+from training.compression.evidence.mates import singly
 from training.compression.evidence.openvino_execution import compiled
 from training.compression.evidence.openvino_layers import layered
 from training.compression.evidence.parity import Model, parity
@@ -84,11 +85,12 @@ class Evidence:
 
 
 def explain(
-    journal: Journal[Any], design: Design, model: Path, original: Path, samples: Tensors, *, rows: int
+    journal: Journal[Any], design: Design, model: Path, original: Path, samples: Tensors, *, rows: int, made: Made
 ) -> Evidence:
     """What ran of the file `model` of a `design`, whose network in floating point is the file `original`.
 
-    `samples` [N, ...] are inputs of the file, so many `rows` of which are computed at once.
+    `samples` [N, ...] are inputs of the file, so many `rows` of which are computed at once; answers that depend on
+    others beside them are compared one by one.
     """
     step = f"evidence-{design.name}"
     shown = {name: array[:rows] for name, array in samples.items()}
@@ -101,7 +103,10 @@ def explain(
             memory=memory(model, shown, runtime=design.runtime),
             energy=_energy(run, shown, rows),
             rows=rows,
-            likeness=None if _is_float(design) else _likeness(open_model(original), run, samples),
+            likeness=None
+            if _is_float(design)
+            else _likeness(open_model(original), singly(run) if made.alone else run, samples),
+            made=made,
         )
         put(folder / EVIDENCE, msgspec.json.format(msgspec.json.encode(told), indent=1))
 
@@ -111,6 +116,7 @@ def explain(
         "runtime": str(design.runtime),
         "rows": rows,
         "machine": msgspec.to_builtins(machine()),
+        "made": msgspec.to_builtins(made),
         **samples,
     }
     code: tuple[ModuleType, ...] = (sys.modules[__name__], evidence, session)

@@ -40,10 +40,14 @@ TRIALS = "trials.json"
 
 @dataclass(frozen=True, kw_only=True)
 class Tried:
-    """What measuring a variant came to: its score on validation inputs, and its gain; or why it couldn't be."""
+    """What measuring a variant came to: its score on validation inputs, and its gain; or why it couldn't be.
+
+    `alone` is as in `Made`.
+    """
 
     score: float = 0.0
     gain: Gain | None = None
+    alone: bool = False
     failed: str = ""
 
 
@@ -55,6 +59,7 @@ class Exploration:
         self._journal = specimen.journal
         self._end = end
         self._files: dict[Design, Path] = {}
+        self._made: dict[Design, Made] = {}
 
     @property
     def routes(self) -> Mapping[str, Sequence[str]]:
@@ -110,23 +115,29 @@ class Exploration:
         return self._specimen.forms(network)
 
     def explained(self, designs: Sequence[Design], rows: int) -> Mapping[str, Evidence]:
-        """What ran of these variants with so many `rows` at once, and why they are as fast as they are."""
+        """What ran of variants that were tried, with so many `rows` at once, and why they are as fast as they are."""
         originals = {one: self._file(Design(network=one.network)) for one in designs}
-        told = {}
-        for one in designs:
-            samples = self._specimen.samples(one.network)
-            evidence = explain(self._journal, one, self._file(one), originals[one], samples, rows=rows)
-            told[one.name] = replace(evidence, made=self._made(one))
-        return told
-
-    def _made(self, design: Design) -> Made:
-        return Made() if design.numbers == FLOAT else quantizing.made_of(self._journal, _usual(design))
+        samples = self._specimen.samples
+        return {
+            one.name: explain(
+                self._journal,
+                one,
+                self._file(one),
+                originals[one],
+                samples(one.network),
+                rows=rows,
+                made=self._made[one],
+            )
+            for one in designs
+        }
 
     def _trial(self, design: Design, tried: Tried, teacher: float) -> Trial:
         if tried.gain is None:
             return Trial(design=design, failed=tried.failed)
         lost = drop(teacher, tried.score, smaller=self._specimen.smaller)
-        return Trial(design=design, score=tried.score, drop=lost, gain=tried.gain, made=self._made(design))
+        made = Made() if design.numbers == FLOAT else quantizing.made_of(self._journal, _usual(design))
+        made = self._made[design] = replace(made, alone=tried.alone)
+        return Trial(design=design, score=tried.score, drop=lost, gain=tried.gain, made=made)
 
     def _file(self, design: Design) -> Path:
         """A variant's file. Raises ArtifactError if it can't be made, and what the specimen raises."""
@@ -148,7 +159,9 @@ class Exploration:
             teacher = found.answers[Design().name]
             return {
                 one: Tried(
-                    score=self._specimen.score(answers, teacher, "validation"), gain=found.gain(one, Design().name)
+                    score=self._specimen.score(answers, teacher, "validation"),
+                    gain=found.gain(one, Design().name),
+                    alone=one in found.alone,
                 )
                 for one, answers in found.answers.items()
             } | {one: Tried(failed=reason) for one, reason in found.refused.items()}

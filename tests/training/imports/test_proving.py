@@ -119,7 +119,7 @@ def test_texts_need_samples(tmp_path: Path) -> None:
     model = one_node("Identity", (TensorProto.STRING, TensorProto.STRING), (["N", 1], ["N", 1]))
     with pytest.raises(SettingsError, match="x: takes texts, of which none can be made up; name a file with --samples"):
         proved(model, tmp_path)
-    np.savez(tmp_path / "words.npz", words=np.array([["one"], ["two"]]))
+    np.savez(tmp_path / "words.npz", np.array([["one"], ["two"]]))
     made = proved(model, tmp_path, samples=tmp_path / "words.npz")
     assert ["one", "two"] == made.answers[0][:2, 0].tolist()
     assert made.drawn_from.startswith("words.npz, SHA-256 ")
@@ -167,7 +167,7 @@ def test_other_answers_are_refused(wrong: float, tmp_path: Path) -> None:
     def original(_: Sequence[str], batches: Any) -> list[dict[str, Any]]:
         return [{"scores": run(batch)[0] + np.float32(wrong)} for batch in batches]
 
-    with pytest.raises(ArtifactError, match=r"the ONNX file differs from the original by (0\.01|nan) in an answer"):
+    with pytest.raises(ArtifactError, match=r"from the original by 0\.01 in an|answers hold NaN or infinity"):
         prove(Converted(model=model, original=original, made_by={}), tmp_path / "o.onnx", samples=None, batched=False)
 
 

@@ -79,8 +79,8 @@ def check_batched(tensors: Tensors, name: str) -> None:
     ends = (*tensors.inputs, *tensors.outputs)
     fixed = ", ".join(f"{one.name} {list(one.dims)}" for one in ends if one.dims[:1] != (-1,))
     raise ArtifactError(
-        f"{name}: has no batch, the first axis doesn't vary in {fixed}; export it with one that does, "
-        "or make it one for batches with `hone-train import --batched`"
+        f"{name}: has no batch, the first axis doesn't vary in {fixed}; export it with one that does (dynamic_axes or"
+        " dynamic_shapes of torch.onnx.export), or, where it is 1, give what `hone-train import --batched` publishes"
     )
 
 

@@ -76,12 +76,12 @@ def _steady(chosen: Trial, within: Sequence[Trial], objective: Objective) -> Tri
 
     It computes no fewer inputs a second, and gains about as much by the `objective`.
     """
-    if not chosen.made.depends:
+    if not chosen.made.alone:
         return chosen
     steady = [
         one
         for one in within
-        if not one.made.depends
+        if not one.made.alone
         and one.gain.throughput >= chosen.gain.throughput
         and gained(one.gain, objective) >= ALIKE * gained(chosen.gain, objective)
     ]

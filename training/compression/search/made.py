@@ -4,8 +4,6 @@ from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-NOTICEABLE = 1e-3
-"""What of an answer may change before batch-mates are said to change it."""
 SHOWN = 3
 
 
@@ -13,23 +11,23 @@ SHOWN = 3
 class Made:
     """The nodes that multiply and were `left` in float, with the reason, by their names.
 
-    `mates` is the most that an answer to an input moves with what else is in its batch, as a share of the largest
-    answer: where ranges are those of a batch, they are its mates', too.
+    `alone` says that the service computes every request alone, as it found when it loaded the file that batch-mates may
+    change answers: where ranges are those of a batch, they are its mates', too. `mates` is the most that an answer to
+    one of a few samples moves with the others in its batch, as a share of the largest answer.
     """
 
     left: Mapping[str, str] = field(default_factory=dict)
     mates: float = 0.0
-
-    @property
-    def depends(self) -> bool:
-        """Whether batch-mates change answers, so that the service computes every request alone."""
-        return self.mates > NOTICEABLE
+    alone: bool = False
 
     def __str__(self) -> str:
         """All of it in a line, long lists cut; empty where there is nothing to say."""
         told = []
-        if self.depends:
-            told.append(f"batch-mates move an answer by up to {self.mates:.2%}, so requests are computed one by one")
+        if self.alone:
+            told.append(
+                f"batch-mates may change answers (samples' by up to {self.mates:.2%}): each request is computed alone,"
+                " and answers are judged one input at a time"
+            )
         by: dict[str, list[str]] = defaultdict(list)
         for node, reason in self.left.items():
             by[reason].append(node)

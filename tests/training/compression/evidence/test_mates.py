@@ -30,6 +30,19 @@ def test_each_alone_is_compared_with_all_together() -> None:
     assert 0.0 == influence(lambda inputs: {"zeros": np.zeros_like(inputs["x"])}, {"x": ROWS})
 
 
+def test_what_is_no_number_moves_all_of_an_answer_or_nothing() -> None:
+    """It comes with mates, or it is there without them, too."""
+
+    def run(inputs: Tensors) -> Tensors:
+        rows = inputs["x"].copy()
+        rows[0, 0] = np.inf if len(rows) > 1 else 1
+        return {"comes": rows}
+
+    assert 1.0 == influence(run, {"x": ROWS})
+    assert 0.0 == influence(lambda inputs: {"stays": np.where(inputs["x"] > 3, np.nan, inputs["x"])}, {"x": ROWS})
+    assert 0.0 == influence(lambda inputs: {"none": inputs["x"][:, :0]}, {"x": ROWS})
+
+
 @pytest.mark.parametrize("name", ["mlp", "lstm", "encoder"])
 def test_ranges_of_a_batch_are_its_mates_too(name: str, tmp_path: Path) -> None:
     """Answers of dynamic integers depend on mates, those of static ones don't."""

@@ -21,8 +21,14 @@ def test_a_name_says_all(numbers: Numbers) -> None:
     "made, text",
     [
         (Made(), ""),
-        (Made(mates=1e-6), ""),
-        (Made(mates=0.0234), "batch-mates move an answer by up to 2.34%, so requests are computed one by one"),
+        (Made(mates=0.0234), ""),
+        (
+            Made(mates=0.0234, alone=True),
+            (
+                "batch-mates may change answers (samples' by up to 2.34%): each request is computed alone,"
+                " and answers are judged one input at a time"
+            ),
+        ),
         (Made(left={"a": "why", "b": "why"}), "left in float: a, b (why)"),
         (
             Made(left={**dict.fromkeys("abcde", "why"), "f": "because"}),

@@ -130,13 +130,13 @@ def test_sixteen_bits_are_tried_for_their_size_alone() -> None:
 def test_answers_that_batch_mates_move_give_way(throughput: float, compute: float, chosen: str) -> None:
     """To integers that do as well with many inputs at once, and nearly as well by the objective."""
 
-    def trial(numbers: str, compute: float, throughput: float, mates: float) -> Trial:
+    def trial(numbers: str, compute: float, throughput: float, *, alone: bool = False) -> Trial:
         gain = Gain(size=1, compute=compute, latency=1, throughput=throughput)
-        return Trial(design=Design(numbers=numbers), score=1, drop=0, gain=gain, made=Made(mates=mates))
+        return Trial(design=Design(numbers=numbers), score=1, drop=0, gain=gain, made=Made(alone=alone))
 
     trials = [
-        trial(FLOAT, 1, 1, 0),
-        trial("dynamic", 2.0, 2.0, 0.02),
-        trial("static", compute, throughput, 0),
+        trial(FLOAT, 1, 1),
+        trial("dynamic", 2.0, 2.0, alone=True),
+        trial("static", compute, throughput),
     ]
     assert chosen == choose(trials, BUDGET).chosen.design.numbers
