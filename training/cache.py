@@ -62,15 +62,18 @@ class Cache:
         """Where `step` keeps its files."""
         return self._folder / step
 
-    def do(self, step: Step, action: Callable[[Path], None]) -> bool:
+    def do(self, step: Step, action: Callable[[Path], None], *, permit: Callable[[], None] = lambda: None) -> bool:
         """Have the step's output in its folder; True when it lay there already.
 
         Otherwise `action(folder)` makes it: in an empty folder, or, when the same step was interrupted, in the folder
-        as it was left, so that it can resume. Raises Damaged if a file of a finished step is missing or changed: it
-        may be somebody's, or have cost hours, so it isn't thrown away unasked. Raises OSError that names the step.
+        as it was left, so that it can resume. What `permit` raises stops that before anything is changed. Raises
+        Damaged if a file of a finished step is missing or changed: it may be somebody's, or have cost hours, so it
+        isn't thrown away unasked. Raises OSError that names the step.
         """
         self._recover(step.name)
         folder, key = self._folder / step.name, step.key()
+        if not any(_key_of(place) == key and _is_finished(place) for place in self._places(step.name)[:2]):
+            permit()
         if _read_stamp(folder).get("key") != key:
             self._change_places(step.name, key)
         stamp = _read_stamp(folder)

@@ -1,7 +1,5 @@
 """The story of a search: a trained network in; the variants that are worth having, measured and judged, out."""
 
-import math
-import time
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +14,7 @@ from training.compression.search.trial import Trial
 from training.compression_release import releases
 from training.compression_report import CompressionReport, Row
 from training.compression_table import print_trial
+from training.deadline import Deadline
 from training.durable import put
 from training.language_recipe import LanguageRecipe
 from training.machine import current_commit, machine
@@ -50,22 +49,27 @@ def compress(
     and `key` signs their cards. Raises what the acts of `training.network` raise.
     """
     recipe = journal.recipe
-    end = math.inf if budget.minutes is None else time.monotonic() + 60 * budget.minutes
-    specimen = _specimen(journal, end)
-    subject = Exploration(specimen, end=end)
-    headline = specimen.headline
-    search = Search(subject, budget, lambda one: print_trial(one, headline, budget, journal.console))
+    deadline = Deadline.of(budget.minutes)
+    specimen = _specimen(journal)
+    subject = Exploration(specimen, deadline)
+
+    def told(trial: Trial) -> None:
+        print_trial(trial, specimen.headline, budget, journal.console)
+        subject.reserve(_wanted(search.trials, budget))
+
+    search = Search(subject, budget, told)
     ended = search.run()
     choice, kept = choose(search.trials, budget), front(search.trials, budget.objective)
-    wanted = tuple({one.name: one.design for one in (search.trials[0], *kept, choice.chosen)}.values())
+    worth = _wanted(search.trials, budget)
+    tested = subject.tested(worth, needed={Design(), choice.chosen.design})
+    wanted = tuple(one for one in worth if one.name in tested)
     slower = tuple(one.design for one in losing(search.trials, budget.objective) if one.design not in wanted)
-    tested = subject.tested(wanted)
     refuted = choice.chosen.name in tested and tested[choice.chosen.name].refutes(budget)
     report = CompressionReport(
         name=recipe.name,
         profile=recipe.profile,
         about=recipe.about,
-        headline=headline,
+        headline=specimen.headline,
         smaller=specimen.smaller,
         doubt=specimen.doubt,
         budget=budget,
@@ -75,7 +79,7 @@ def compress(
         met=choice.met and not refuted,
         nearest=None if choice.nearest is None else choice.nearest.name,
         tested=tested,
-        evidence=subject.explained((*wanted, *slower), budget.rows),
+        evidence=subject.explained(wanted, slower, rows=budget.rows),
         ended=ended,
         seed=getattr(recipe, "seed", None),
         minutes=round(journal.spent / 60, 2),
@@ -115,14 +119,20 @@ def _publish(
     return releasing.release(journal, repository, made, goal_met=met, keep=keep, key=key)
 
 
-def _specimen(journal: Journal[Any], end: float) -> Specimen:
+def _wanted(trials: Sequence[Trial], budget: Budget) -> tuple[Design, ...]:
+    """What is worth having of these trials: the teacher, the front, and what is chosen."""
+    kept = (trials[0], *front(trials, budget.objective), choose(trials, budget).chosen)
+    return tuple(dict.fromkeys(one.design for one in kept))
+
+
+def _specimen(journal: Journal[Any]) -> Specimen:
     if isinstance(journal.recipe, LanguageRecipe):
-        return LanguageSpecimen(journal, language.export(journal), end=end)
+        return LanguageSpecimen(journal, language.export(journal))
     if isinstance(journal.recipe, FileSettings):
         return FileSpecimen(journal)
     if isinstance(journal.recipe, Recipe):
-        return ImageSpecimen(journal, end=end)
-    return NetworkSpecimen(journal, network.export(journal), end=end)
+        return ImageSpecimen(journal)
+    return NetworkSpecimen(journal, network.export(journal))
 
 
 def _rows(trials: Sequence[Trial]) -> tuple[Row, ...]:

@@ -143,6 +143,17 @@ def test_a_goal_that_cant_be_met_ends_with_4_and_does_nothing_again(folder: Path
     assert " would cost fidelity 0.9" in cost.stdout
 
 
+def test_a_search_without_time_finds_all_that_is_done(folder: Path, told: dict[str, Any]) -> None:
+    """Every trial of the search before, and what came of it: not the file itself alone."""
+    words: list[str | Path] = ["--samples", folder / "rows.npz", "--objective", "size", "--max-drop", "0.1", "--json"]
+    result = compress(folder / "mine.onnx", folder / "runs", *words, "--minutes", "0.0001")
+    assert 0 == result.exit_code, result.stderr
+    found = json.loads(result.stdout)
+    for key in ("rows", "chosen", "front", "tested", "ended"):
+        assert told[key] == found[key]
+    assert told["evidence"].keys() == found["evidence"].keys()
+
+
 @pytest.mark.parametrize(
     "words, text",
     [

@@ -1,6 +1,5 @@
 """A search on an image classifier's recipe: it begins with the family's teacher, and makes its own of it."""
 
-import math
 import shutil
 from pathlib import Path
 
@@ -28,7 +27,7 @@ def journal(story: Path, tmp_path: Path, recipe: Recipe, quiet: Console) -> Jour
 
 @pytest.fixture
 def specimen(journal: Journal[Recipe]) -> ImageSpecimen:
-    return ImageSpecimen(journal, end=math.inf)
+    return ImageSpecimen(journal)
 
 
 def test_the_teacher_is_that_of_the_family(story: Path, journal: Journal[Recipe], specimen: ImageSpecimen) -> None:

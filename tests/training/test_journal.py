@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from tests.training.clock import Clock
+from training.deadline import OVER, Deadline, TimeUp
 from training.errors import TrainingError
 from training.recipe import Recipe
 from training.steps.journal import Journal
@@ -42,3 +44,29 @@ def test_the_time_of_a_run_is_that_of_its_steps_when_they_were_done(recipe: Reci
     spent = run("first", "second")
     assert 0.1 <= spent < 5
     assert (spent, True) == (run("first", "second"), run("first") < spent)
+
+
+def test_what_is_done_needs_no_time(recipe: Recipe, tmp_path: Path) -> None:
+    """What isn't is begun only where a deadline leaves time; what lies there of other settings stays as it is."""
+
+    def run(setting: int, deadline: Deadline, foreseen: float = 0.0) -> bool:
+        with journal(recipe, tmp_path) as one, one.until(deadline):
+            one.do("step", {"setting": setting}, (), lambda _: None, lambda: "done", foreseen=foreseen)
+            return one.times["step"].cached
+
+    assert not run(1, Deadline.of(1, Clock()), foreseen=60)
+    assert run(1, OVER)
+    for deadline, foreseen in ((OVER, 0.0), (Deadline.of(1, Clock()), 61.0)):
+        with pytest.raises(TimeUp):
+            run(2, deadline, foreseen)
+    assert run(1, OVER, foreseen=1e9)
+    assert not run(2, Deadline())
+    assert run(1, OVER)
+
+
+def test_a_deadline_is_for_a_while(recipe: Recipe, tmp_path: Path) -> None:
+    """Afterwards everything may be done again, also if it was too late."""
+    with journal(recipe, tmp_path) as one:
+        with pytest.raises(TimeUp), one.until(OVER):
+            one.do("step", {}, (), lambda _: None, lambda: "done")
+        one.do("step", {}, (), lambda _: None, lambda: "done")

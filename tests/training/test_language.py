@@ -23,6 +23,7 @@ from training.__main__ import app
 from training.compression.search.design import Design, Network
 from training.data import windows
 from training.data.tokens import load_tokenizer
+from training.deadline import Deadline
 from training.language_recipe import LanguageRecipe
 from training.networks.decoder import Decoder, DecoderConfig, build
 from training.optimization.settings import FitSettings
@@ -248,8 +249,8 @@ def test_a_decoder_in_integers_still_tells_texts(copied: Path) -> None:
     recipe = load_any("topics", "tiny")
     assert isinstance(recipe, LanguageRecipe)
     with Journal(recipe, copied / "runs", Console(file=StringIO())) as journal:
-        specimen = LanguageSpecimen(journal, language.export(journal), end=math.inf)
-        exploration = Exploration(specimen, end=math.inf)
+        specimen = LanguageSpecimen(journal, language.export(journal))
+        exploration = Exploration(specimen, Deadline())
         designs = [Design(), Design(numbers="static"), Design(numbers="weights8")]
         teacher, static, weights = exploration.tried(designs)
     samples = specimen.samples(Network())
@@ -267,12 +268,12 @@ def test_a_student_in_integers_learns_ranges_from_its_own_cache(copied: Path) ->
     shallow, recipe = Network(route="shallow", share=0.5), load_any("topics", "tiny")
     assert isinstance(recipe, LanguageRecipe)
     with Journal(recipe, copied / "runs", Console(file=StringIO())) as journal:
-        specimen = LanguageSpecimen(journal, language.export(journal), end=math.inf)
-        exploration = Exploration(specimen, end=math.inf)
+        specimen = LanguageSpecimen(journal, language.export(journal))
+        exploration = Exploration(specimen, Deadline())
         designs = [Design(), Design(network=shallow), Design(network=shallow, numbers="static")]
         found = exploration.tried(designs)
         assert [""] * 3 == [one.failed for one in found]
         assert abs(found[2].drop - found[1].drop) < 0.05
         assert (2, 1) == tuple(specimen.samples(one)["past"].shape[1] for one in (Network(), shallow))
-        evidence = exploration.explained(designs[2:], 8)["shallow50-static"]
+        evidence = exploration.explained(designs[2:], rows=8)["shallow50-static"]
     assert evidence.shares["integer"] > 0

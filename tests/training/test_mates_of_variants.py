@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from io import StringIO
-from math import inf
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +14,7 @@ from tests.training import odd_graphs
 from tests.training.imports.graphs import saved
 from training.compression.evidence.mates import influence
 from training.compression.search.design import Design
+from training.deadline import Deadline
 from training.session import open_model
 from training.specimens.file import FileSettings, FileSpecimen, fidelities
 from training.steps.exploring import Exploration
@@ -41,7 +41,7 @@ def journal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Journal
 def explored(journal: Journal[FileSettings], rows: NDArray[np.float32]) -> Exploration:
     assert journal.recipe.samples is not None
     np.savez(journal.recipe.samples, x=rows)
-    return Exploration(FileSpecimen(journal), end=inf)
+    return Exploration(FileSpecimen(journal), Deadline())
 
 
 def test_mates_unlike_all_samples_are_found(journal: Journal[FileSettings]) -> None:

@@ -16,6 +16,7 @@ from service.errors import ArtifactError
 from tests.training.compression.quantization.files import Prepared, architecture
 from training.compression.evidence.reverting import Quantize, Reverted
 from training.compression.search.design import Design
+from training.deadline import OVER, Deadline
 from training.session import open_model
 from training.specimens.file import FileSettings
 from training.steps import quantizing
@@ -138,6 +139,20 @@ def test_a_file_that_would_be_another_one_isnt_made(
     monkeypatch.setattr(quantizing, "revert", Slow(names))
     with pytest.raises(ArtifactError, match=text):
         quantized(journal(tmp_path), Design(numbers="static_reverted"), it.path, it.samples)
+
+
+@pytest.mark.parametrize("everything", [True, False])
+def test_that_nothing_can_be_reverted_is_found_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, everything: bool
+) -> None:
+    """The next search is told without a measurement, and without any time."""
+    it = architecture("mlp")
+    monkeypatch.setattr(quantizing, "revert", Slow([node.name for node in it.graph.node] if everything else []))
+    first, second = journal(tmp_path), journal(tmp_path)
+    for book, deadline in ((first, Deadline()), (second, OVER)):
+        with pytest.raises(ArtifactError, match="costs more time"), book.until(deadline):
+            quantized(book, Design(numbers="static_reverted"), it.path, it.samples)
+    assert second.times["costly-teacher-static"].cached
 
 
 def test_reverting_is_by_the_clock(tmp_path: Path) -> None:

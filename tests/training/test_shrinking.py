@@ -1,6 +1,5 @@
 """Smaller networks of recipes: by every route and remedy they are made, learn, and are the size that is asked."""
 
-import math
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,12 +12,14 @@ from rich.console import Console
 from torch import nn
 
 from service.errors import SettingsError
+from tests.training.clock import Clock
 from training import checkpoint, network
 from training.compression.distillation.settings import DistilSettings, HintSettings
 from training.compression.pruning.catalogue import units_of
 from training.compression.pruning.cost import counts_of, measure
 from training.compression.search.design import Design, Network
 from training.compression.search.numbers import AWARE
+from training.deadline import Deadline, TimeUp
 from training.network_recipe import NetworkRecipe
 from training.networks.encoder import EncoderConfig
 from training.networks.gan import GANConfig
@@ -48,7 +49,7 @@ class Recipe:
         recipe = load_any(name, "tiny")
         assert isinstance(recipe, NetworkRecipe)
         self.journal = Journal(recipe, folder, Console(quiet=True))
-        self.specimen = NetworkSpecimen(self.journal, network.export(self.journal), end=math.inf)
+        self.specimen = NetworkSpecimen(self.journal, network.export(self.journal))
 
     def made(self, one: Network) -> Any:
         """A network that has learnt."""
@@ -117,7 +118,7 @@ def test_networks_that_can_not_be_are_refused(digits: Recipe) -> None:
 def test_a_network_is_trained_for_its_integers(digits: Recipe) -> None:
     """Its file answers nearly as the network in floating point does, and is measured like others."""
     assert digits.specimen.aware
-    exploration = Exploration(digits.specimen, end=math.inf)
+    exploration = Exploration(digits.specimen, Deadline())
     assert exploration.aware
     _, trial = exploration.tried([Design(), Design(numbers=AWARE)])
     assert not trial.failed
@@ -127,6 +128,23 @@ def test_a_network_is_trained_for_its_integers(digits: Recipe) -> None:
     floats = open_model(digits.specimen.floating(Network()))(digits.specimen.requests("validation"))
     found, expected = (next(iter(one.values())).argmax(axis=1) for one in (answers, floats))
     assert np.mean(found == expected) > 0.9
+
+
+def test_a_fit_that_would_end_too_late_is_left_and_gone_on_with(tmp_path: Path) -> None:
+    """It isn't begun where that is foreseen, ends after an epoch where that shows, and is finished by who has time."""
+    it = Recipe("digits-mlp", tmp_path)
+    student = Network(route="shallow", share=0.5)
+    log, state = (it.journal.path("shallow50", name) for name in ("log.jsonl", "last.safetensors"))
+    soon, slow = Deadline(end=1e-6, clock=Clock()), Deadline(end=1000, whole=1000, clock=Clock(tick=300))
+    for deadline in (soon, slow):
+        assert not state.exists()
+        with pytest.raises(TimeUp, match="would take about"), it.journal.until(deadline):
+            it.specimen.floating(student)
+    (first,) = log.read_text().splitlines()
+    assert state.exists()
+    it.specimen.floating(student)
+    assert first == log.read_text().splitlines()[0]
+    assert len(log.read_text().splitlines()) > 1
 
 
 def test_a_generator_is_cut_and_plays_on(tmp_path: Path) -> None:

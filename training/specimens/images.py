@@ -30,7 +30,7 @@ from training.steps.teaching import Learned
 class ImageSpecimen(NetworkSpecimen):
     """The teacher of a family, which the fixed plan of `training.run` has taught already, or does now."""
 
-    def __init__(self, journal: Journal[Recipe], *, end: float) -> None:
+    def __init__(self, journal: Journal[Recipe]) -> None:
         dataset, teacher = run.train(journal)
         recipe = journal.recipe
         own = journal.of(as_network(recipe))
@@ -48,7 +48,7 @@ class ImageSpecimen(NetworkSpecimen):
         )
         formed = forming.export_all(own, teacher.checkpoint, material)
         exported = Exported(material=material, findings=(), learned=learned, formed=formed)
-        super().__init__(own, exported, end=end)
+        super().__init__(own, exported)
         self._shown = batches(journal, TEACHER, dataset, recipe.fit).sample(recipe.quantize.samples)
 
     @property

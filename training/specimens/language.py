@@ -2,7 +2,6 @@
 
 import math
 import sys
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,10 +15,8 @@ from training import checkpoint, data, language_report, networks, stepwise, task
 from training.bootstrap import Indices
 from training.comparison import Against, difference, verdict
 from training.compression.search.design import Design, Network
-from training.compression.search.explore import TimeUp
 from training.data import tokens, windows
 from training.data.tokens import Ids, Passage, load_tokenizer
-from training.fitted import Epoch
 from training.language import Exported
 from training.language_recipe import LanguageRecipe
 from training.metrics import language
@@ -32,9 +29,10 @@ from training.serving import Served
 from training.session import Tensors, open_stepper
 from training.specimens.specimen import Part
 from training.statistics import Values
+from training.steps import fitting
 from training.steps.integers import LearntIntegers
 from training.steps.journal import Journal
-from training.steps.reading import Corpus, export, windows_of
+from training.steps.reading import DECODER, Corpus, export, windows_of
 from training.steps.shrinking import Schooling, Shrinking
 from training.steps.teaching import LOOP
 from training.stepwise import INPUTS, empty
@@ -74,7 +72,7 @@ class Writing:
 
 
 class LanguageSpecimen:
-    """Reads, learns and writes as its recipe says, until `end` (of time.monotonic). Implements `Specimen`."""
+    """Reads, learns and writes as its recipe says. Implements `Specimen`."""
 
     headline = "bits per byte"
     smaller = True
@@ -83,14 +81,13 @@ class LanguageSpecimen:
     aware = False
     code: Sequence[ModuleType] = (sys.modules[__name__], language, stepwise, text_generator, language_report)
 
-    def __init__(self, journal: Journal[LanguageRecipe], exported: Exported, *, end: float) -> None:
+    def __init__(self, journal: Journal[LanguageRecipe], exported: Exported) -> None:
         self.journal = journal
-        self._end = end
         self._exported = exported
         self._corpus = exported.corpus
         self._configs: dict[Network, DecoderConfig] = {}
-        schooling = _schooling(journal.recipe, exported.corpus)
-        self._shrinking = Shrinking(journal, exported.learned.checkpoint, schooling, self._observe)
+        schooling = _schooling(journal, exported.corpus)
+        self._shrinking = Shrinking(journal, exported.learned.checkpoint, schooling)
 
     @property
     def routes(self) -> Mapping[str, Sequence[str]]:
@@ -194,10 +191,6 @@ class LanguageSpecimen:
     def _part(self, part: Part) -> Sequence[Passage]:
         return self._corpus.test if part == "test" else self._corpus.validation
 
-    def _observe(self, _: Epoch) -> None:
-        if time.monotonic() > self._end:
-            raise TimeUp
-
 
 def _cut(stream: Ids, starts: Ids, length: int) -> Ids:
     cut: Ids = stream[starts[:, None] + np.arange(length)]
@@ -211,7 +204,8 @@ def _surprises(answers: Tensors, part: Sequence[Passage]) -> list[Surprise]:
     ]
 
 
-def _schooling(recipe: LanguageRecipe, corpus: Corpus) -> Schooling:
+def _schooling(journal: Journal[LanguageRecipe], corpus: Corpus) -> Schooling:
+    recipe = journal.recipe
     return Schooling(
         task=recipe.task,
         batches=lambda size: windows_of(recipe, corpus, size=size),
@@ -219,5 +213,6 @@ def _schooling(recipe: LanguageRecipe, corpus: Corpus) -> Schooling:
         distil=recipe.distil,
         decides={"train": tokens.stream(corpus.train), "noise": recipe.noise},
         code=(*LOOP, data, networks, tasks),
+        epoch_seconds=fitting.seconds(journal, DECODER) / len(fitting.history(journal, DECODER).epochs),
         students=[replace(one, vocabulary=corpus.vocabulary) for one in recipe.students],
     )

@@ -1,7 +1,6 @@
 """A recipe's network, whose first form is compressed."""
 
 import sys
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
 from pathlib import Path
@@ -15,11 +14,8 @@ from training import checkpoint, export, metrics, problems, tracing
 from training.comparison import Against, difference, differences, verdict, verdict_of_pairs
 from training.compression.distillation.answers import teachable
 from training.compression.search.design import Design, Network
-from training.compression.search.explore import TimeUp
 from training.data.batches import Batches, sample
-from training.data.material import Material
 from training.data.split import Split
-from training.fitted import Epoch
 from training.network import Exported
 from training.network_recipe import NetworkRecipe
 from training.problems.problem import Problem, Scores
@@ -44,14 +40,13 @@ CALIBRATED_ON = 512
 
 
 class NetworkSpecimen:
-    """Learns, exports and judges as its recipe says, until `end` (of time.monotonic). Implements `Specimen`."""
+    """Learns, exports and judges as its recipe says. Implements `Specimen`."""
 
     runtimes: Sequence[Runtime] = (ONNX_RUNTIME, OPENVINO, OPENVINO_BF16)
     doubt = ""
 
-    def __init__(self, journal: Journal[NetworkRecipe], exported: Exported, *, end: float) -> None:
+    def __init__(self, journal: Journal[NetworkRecipe], exported: Exported) -> None:
         self.journal = journal
-        self._end = end
         exported = replace(exported, material=viewing.view(journal, exported.material))
         self._exported = exported
         self._problem: Problem = journal.recipe.problem
@@ -59,8 +54,8 @@ class NetworkSpecimen:
         self.smaller = self._problem.better[self.headline] == "smaller"
         teacher = exported.learned.load().config
         students = [_decided_as(teacher, one) for one in journal.recipe.students]
-        schooling = replace(_schooling(journal.recipe, exported.material), students=students)
-        self._shrinking = Shrinking(journal, exported.learned.checkpoint, schooling, self._observe)
+        schooling = replace(_schooling(journal.recipe, exported), students=students)
+        self._shrinking = Shrinking(journal, exported.learned.checkpoint, schooling)
 
     @property
     def routes(self) -> Mapping[str, Sequence[str]]:
@@ -192,10 +187,6 @@ class NetworkSpecimen:
     def _asked(self, split: Split) -> Tensors:
         return self._problem.requests(self._exported.learned.load(), split, self.journal.recipe.seed)
 
-    def _observe(self, _: Epoch) -> None:
-        if time.monotonic() > self._end:
-            raise TimeUp
-
 
 def _decided_as(teacher: Any, config: Any) -> Any:
     """A config with what the data decided of the teacher's."""
@@ -203,8 +194,9 @@ def _decided_as(teacher: Any, config: Any) -> Any:
     return replace(config, **{name: getattr(teacher, name) for name in known})
 
 
-def _schooling(recipe: NetworkRecipe, material: Material) -> Schooling:
-    own, dataset = lesson_of(recipe, material), material.dataset
+def _schooling(recipe: NetworkRecipe, exported: Exported) -> Schooling:
+    learned, dataset = exported.learned, exported.material.dataset
+    own = lesson_of(recipe, exported.material)
 
     def batches(size: int) -> Batches:
         return Batches(dataset.train, size=size, transforms=own.changes, seed=recipe.seed)
@@ -216,4 +208,5 @@ def _schooling(recipe: NetworkRecipe, material: Material) -> Schooling:
         distil=recipe.distil,
         decides={"train": dataset.train, "validation": dataset.validation, "augment": list(recipe.augment)},
         code=own.code(recipe.problem),
+        epoch_seconds=learned.facts.seconds / len(learned.fitted.epochs),
     )

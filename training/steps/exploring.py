@@ -3,9 +3,10 @@
 What is made and measured is kept as any step is, so a search that was killed goes on where it was.
 """
 
+import math
 import sys
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -19,11 +20,11 @@ from training import gain as gaining
 from training import publish as publishing
 from training.compression.search.budget import drop
 from training.compression.search.design import FLOAT, Design, Network
-from training.compression.search.explore import TimeUp
 from training.compression.search.made import Made
 from training.compression.search.numbers import AWARE
 from training.compression.search.trial import Trial
 from training.compression_report import Tested
+from training.deadline import OVER, Deadline, TimeUp
 from training.durable import put
 from training.errors import Diverged
 from training.gain import Gain
@@ -52,14 +53,20 @@ class Tried:
 
 
 class Exploration:
-    """Makes and measures the variants of a specimen until `end` (of time.monotonic). Implements `Subject`."""
+    """Makes and measures the variants of a specimen, by a `deadline`. Implements `Subject`.
 
-    def __init__(self, specimen: Specimen, *, end: float) -> None:
+    What is done already takes no time. Of the rest, each variant is begun if it is foreseen to be made and measured by
+    then, and what is worth having to be tested besides: see `reserve`. All that was begun in time is measured.
+    """
+
+    def __init__(self, specimen: Specimen, deadline: Deadline) -> None:
         self._specimen = specimen
         self._journal = specimen.journal
-        self._end = end
+        self._deadline = deadline
         self._files: dict[Design, Path] = {}
         self._made: dict[Design, Made] = {}
+        self._reserved: Sequence[Design] = ()
+        self._turn = 0.0  # seconds that one variant took of the last measurement
 
     @property
     def routes(self) -> Mapping[str, Sequence[str]]:
@@ -87,24 +94,28 @@ class Exploration:
         return self._specimen.runtimes
 
     def tried(self, designs: Sequence[Design]) -> Sequence[Trial]:
-        """See `Subject`."""
-        files, failed = {}, {}
-        for design in designs:
-            if design != Design() and time.monotonic() > self._end:
-                raise TimeUp
-            try:
-                files[design] = self._file(design)
-            except (ArtifactError, SettingsError, Diverged) as error:
-                failed[design] = Tried(failed=str(error))
-        told = {**self._tried({Design(): self._file(Design()), **files}, str(designs[-1].name)), **failed}
-        return [self._trial(one, told[one], told[Design()].score) for one in designs]
+        """See `Subject`; there is always time for the teacher."""
+        with self._journal.until(OVER):
+            known = self._done(designs)
+        if len(known) == len(designs) or not (designs[0] == Design() or self._limit(1).left > 0):
+            return known
+        return max(known, self._new(designs), key=len)
 
-    def tested(self, designs: Sequence[Design]) -> Mapping[str, Tested]:
-        """What these variants are worth on the test part, beside the teacher and what they were made from."""
-        parents = [one.parent for one in designs if one.parent is not None]
-        files = {one: self._file(one) for one in dict.fromkeys((*designs, *parents))}
-        self._measure("tested", files, "test", lambda found: self._told(found, designs))
-        return msgspec.json.decode(self._journal.path("tested", TRIALS).read_bytes(), type=dict[str, Tested])
+    def reserve(self, designs: Sequence[Design]) -> None:
+        """Set aside as much time as it takes to test these variants and to say what ran of them."""
+        self._reserved = designs
+
+    def tested(self, designs: Sequence[Design], needed: Collection[Design]) -> Mapping[str, Tested]:
+        """What these variants are worth on the test part, beside the teacher and what they were made from.
+
+        Those that are `needed`, and of the others, the last ones left out, as many as there is time for.
+        """
+        with self._journal.until(OVER), suppress(TimeUp):
+            return self._test(designs)
+        left = list(designs)
+        while self._deadline.left < self._seconds(left) and (others := [one for one in left if one not in needed]):
+            left.remove(others[-1])
+        return self._test(left)
 
     def release(self, design: Design) -> Release:
         """A variant as a model version, of which nothing is told yet."""
@@ -114,22 +125,73 @@ class Exploration:
         """What else a network is served as, by the form's name."""
         return self._specimen.forms(network)
 
-    def explained(self, designs: Sequence[Design], rows: int) -> Mapping[str, Evidence]:
-        """What ran of variants that were tried, with so many `rows` at once, and why they are as fast as they are."""
-        originals = {one: self._file(Design(network=one.network)) for one in designs}
-        samples = self._specimen.samples
-        return {
-            one.name: explain(
-                self._journal,
-                one,
-                self._file(one),
-                originals[one],
-                samples(one.network),
-                rows=rows,
-                made=self._made[one],
-            )
-            for one in designs
-        }
+    def explained(
+        self, designs: Sequence[Design], others: Sequence[Design] = (), *, rows: int
+    ) -> Mapping[str, Evidence]:
+        """What ran of variants that were tried, with so many `rows` at once, and why they are as fast as they are.
+
+        Of the others as far as there is time.
+        """
+        told = {one.name: self._explained(one, rows) for one in designs}
+        for one in others:
+            with self._journal.until(self._deadline.before(self._turn)), suppress(TimeUp):
+                told[one.name] = self._explained(one, rows)
+        return told
+
+    def _done(self, designs: Sequence[Design]) -> Sequence[Trial]:
+        """Trials of those that were made and measured before, or are known not to be."""
+        files: dict[Design, Path] = {}
+        failed: dict[Design, Tried] = {}
+        for design in designs:
+            try:
+                files[design] = self._file(design)
+            except TimeUp:
+                continue
+            except (ArtifactError, SettingsError) as error:
+                failed[design] = Tried(failed=str(error))
+        while True:  # the last ones may have been made, and not measured
+            with suppress(TimeUp):
+                return self._trials(designs, files, failed)
+            files.popitem()
+
+    def _new(self, designs: Sequence[Design]) -> Sequence[Trial]:
+        """Trials of the first ones, as many as there is time for, that are made now as far as they weren't before."""
+        files: dict[Design, Path] = {}
+        failed: dict[Design, Tried] = {}
+        for design in designs:
+            limit = Deadline() if design == Design() else self._limit(len(files) + 1)
+            try:
+                limit.check()
+                with self._journal.until(limit):
+                    files[design] = self._file(design)
+            except TimeUp as error:
+                self._journal.warn(f"{design.name}: {error}")
+                break
+            except (ArtifactError, SettingsError, Diverged) as error:
+                failed[design] = Tried(failed=str(error))
+        return self._trials(designs, files, failed)
+
+    def _trials(
+        self, designs: Sequence[Design], files: Mapping[Design, Path], failed: Mapping[Design, Tried]
+    ) -> Sequence[Trial]:
+        """Those of the `designs` that have `files`, measured, and that `failed`. Raises TimeUp."""
+        found = self._tried({Design(): self._file(Design()), **files}, designs[-1].name) if files else {}
+        told = {**found, **failed}
+        teacher = found[Design()].score if found else math.nan
+        return [self._trial(one, told[one], teacher) for one in designs if one in told]
+
+    def _limit(self, measured: int) -> Deadline:
+        """Until when the last of so many variants, which are measured beside the teacher, has to be made."""
+        return self._deadline.before(self._turn * (measured + 1) + self._seconds(self._reserved))
+
+    def _seconds(self, tested: Sequence[Design]) -> float:
+        """About how long it takes to test these, with what they were made from; what ran takes as long again."""
+        parents = {one.parent for one in tested} - {None, *tested}
+        return self._turn * (2 * len(tested) + len(parents))
+
+    def _explained(self, design: Design, rows: int) -> Evidence:
+        original, samples = self._file(Design(network=design.network)), self._specimen.samples(design.network)
+        return explain(self._journal, design, self._file(design), original, samples, rows=rows, made=self._made[design])
 
     def _trial(self, design: Design, tried: Tried, teacher: float) -> Trial:
         if tried.gain is None:
@@ -145,10 +207,8 @@ class Exploration:
             if known.numbers == FLOAT:
                 self._files[known] = self._specimen.floating(known.network)
             elif known.numbers == AWARE:
-                learnt = self._specimen.integers(known.network)
-                self._files[known] = quantizing.learnt(
-                    self._journal, known, learnt, self._specimen.samples(known.network)
-                )
+                learnt, samples = self._specimen.integers(known.network), self._specimen.samples(known.network)
+                self._files[known] = quantizing.learnt(self._journal, known, learnt, samples)
             else:
                 source, samples = self._file(replace(known, numbers=FLOAT)), self._specimen.samples(known.network)
                 self._files[known] = quantizing.quantized(self._journal, known, source, samples)
@@ -170,6 +230,12 @@ class Exploration:
         self._measure(step, files, "validation", told)
         kept = msgspec.json.decode(self._journal.path(step, TRIALS).read_bytes(), type=dict[str, Tried])
         return {design: kept[design.name] for design in files}
+
+    def _test(self, designs: Sequence[Design]) -> Mapping[str, Tested]:
+        parents = [one.parent for one in designs if one.parent is not None]
+        files = {one: self._file(one) for one in dict.fromkeys((*designs, *parents))}
+        self._measure("tested", files, "test", lambda found: self._told(found, designs))
+        return msgspec.json.decode(self._journal.path("tested", TRIALS).read_bytes(), type=dict[str, Tested])
 
     def _told(self, found: Found, designs: Sequence[Design]) -> Mapping[str, Tested]:
         specimen, answers, usual = self._specimen, found.answers, Design().name
@@ -225,6 +291,7 @@ class Exploration:
         compared = (comparison, service)
         code = (*own, *compared, *self._specimen.code)
         self._journal.do(step, inputs, code, action, lambda: f"{len(files)} side by side, through the service")
+        self._turn = self._journal.seconds(step) / len(files)
 
 
 def _usual(design: Design) -> Design:

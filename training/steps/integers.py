@@ -54,7 +54,7 @@ def learn_integers(
         given = shrinking.exercise(student, teacher, settings)
         batches = schooling.batches(settings.fit.batch_size)
         taught = fit.Fit(given.network, given.task, batches, schooling.validation, settings.fit)
-        fitted = taught.run(folder, journal.console, observer=shrinking.observer)
+        fitted = taught.run(folder, journal.console, observer=journal.deadline.pace(settings.fit.epochs))
         put(folder / HISTORY, msgspec.json.format(msgspec.json.encode(fitted, order="sorted"), indent=1))
         put(folder / RANGES, msgspec.json.encode(plain(student)))
         export(student, folder / MODEL)
@@ -75,7 +75,7 @@ def learn_integers(
         "reduce_range": reduced_range(),
     }
     modules = (sys.modules[__name__], distillation, quantization, *schooling.code, *code)
-    journal.do(name, inputs, modules, action, told)
+    journal.do(name, inputs, modules, action, told, foreseen=shrinking.foreseen(network, settings.fit.epochs))
     ranges = msgspec.json.decode(journal.path(name, RANGES).read_bytes(), type=dict[str, Range])
     return LearntIntegers(model=journal.path(name, MODEL), ranges=ranges)
 

@@ -6,9 +6,10 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import ModuleType, TracebackType
 from typing import Any, Generic, Protocol, Self, cast
@@ -17,6 +18,7 @@ from rich.console import Console
 from typing_extensions import TypeVar
 
 from training.cache import Cache, Step
+from training.deadline import Deadline
 from training.errors import Damaged, TrainingError
 from training.machine import machine
 from training.optimization.distributed import Ranks
@@ -68,6 +70,7 @@ class Journal(Generic[R]):
         self.console = console
         self.folder = runs / recipe.name / recipe.profile
         self.times: dict[str, StepTime] = {}
+        self.deadline = Deadline()
         self._cache = Cache(self.folder)
         self._retrain = retrain
         self._held = ExitStack()
@@ -109,6 +112,15 @@ class Journal(Generic[R]):
         same.recipe = recipe
         return same
 
+    @contextmanager
+    def until(self, deadline: Deadline) -> Iterator[None]:
+        """Meanwhile what isn't done already is begun only if the `deadline` leaves time for it."""
+        before, self.deadline = self.deadline, deadline
+        try:
+            yield
+        finally:
+            self.deadline = before
+
     def path(self, step: str, file: str) -> Path:
         """Where `step` keeps `file`."""
         return self._cache.path(step, file)
@@ -122,30 +134,33 @@ class Journal(Generic[R]):
         result: Callable[[], str],
         *,
         shared: bool = False,
+        foreseen: float = 0.0,
     ) -> None:
         """Have the step `name` done by `action`, unless its inputs and code are those of the last time; say so.
 
         If it is `shared`, all processes do it, and only the first may write into its folder. Raises what `action`
-        raises, and Damaged, which names the file.
+        raises, Damaged, which names the file, and TimeUp if the `foreseen` seconds aren't left of a deadline.
         """
         start = time.perf_counter()
         step = Step(name=name, inputs=inputs, code=code, versions=machine().versions)
-        cached = self._lead(step, action, shared=shared) if self._ranks.leads else self._follow(name, action)
+        lead = self._ranks.leads
+        cached = self._lead(step, action, foreseen, shared=shared) if lead else self._follow(name, action)
         self.note(name, start, cached=cached, result=result())
 
-    def _lead(self, step: Step, action: Callable[[Path], None], *, shared: bool) -> bool:
+    def _lead(self, step: Step, action: Callable[[Path], None], foreseen: float, *, shared: bool) -> bool:
         def led(folder: Path) -> None:
             if shared:
                 self._ranks.say(BEGIN)
             action(folder)
 
+        permit = partial(self.deadline.check, foreseen)
         try:
-            cached = self._cache.do(step, led)
+            cached = self._cache.do(step, led, permit=permit)
         except Damaged:
             if not self._retrain:
                 raise
             self._cache.discard(step.name)
-            cached = self._cache.do(step, led)
+            cached = self._cache.do(step, led, permit=permit)
         return bool(self._ranks.say(cached))
 
     def _follow(self, name: str, action: Callable[[Path], None]) -> bool:
@@ -158,6 +173,10 @@ class Journal(Generic[R]):
     def spent(self) -> float:
         """Seconds of all steps that this run has come by, when they were done, be it now or before."""
         return sum(self._cache.seconds(name) for name in self.times)
+
+    def seconds(self, step: str) -> float:
+        """How long `step` took when it was done."""
+        return self._cache.seconds(step)
 
     def warn(self, text: str) -> None:
         """Show what isn't as it was asked for, but is no reason to stop."""

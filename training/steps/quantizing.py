@@ -3,6 +3,7 @@
 import sys
 import tempfile
 from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +37,7 @@ from training.session import Tensors, open_model
 from training.steps.integers import LearntIntegers
 from training.steps.journal import Journal
 
-MODEL, MADE, ORDER, CACHE = "model.onnx", "made.json", "order.json", "calibration"
+MODEL, MADE, NAMES, CACHE = "model.onnx", "made.json", "names.json", "calibration"
 STATIC: Mapping[str, CalibrationSettings] = {
     "static": CalibrationSettings(),
     "static_entropy": CalibrationSettings(method="entropy"),
@@ -84,17 +85,15 @@ def quantized(journal: Journal[Any], design: Design, source: Path, samples: Tens
     """
     numbers, path = Numbers.of(design.numbers), journal.path(design.name, MODEL)
     order = _most_sensitive_first(journal, design, source, samples)[: numbers.kept] if numbers.kept else ()
+    costly = _costly(journal, design, source, samples, order) if numbers.reverted else ()
+    kept = dict.fromkeys(order, SENSITIVE) | dict.fromkeys(costly, COSTLY)
     shown = {name: array[:ROWS] for name, array in samples.items()}
 
     def action(folder: Path) -> None:
         with tempfile.TemporaryDirectory() as scratch:
             prepared = Path(scratch) / MODEL
             prepare(source, prepared)
-            method = _method(numbers.method, prepared, samples, journal.folder / CACHE)
-            kept = dict.fromkeys(order, SENSITIVE)
-            if numbers.reverted:
-                kept |= dict.fromkeys(_costly(prepared, method, order, shown), COSTLY)
-            quantized = method(folder / MODEL, kept)
+            quantized = _method(numbers.method, prepared, samples, journal.folder / CACHE)(folder / MODEL, kept)
         if numbers.method == HALF:
             check_survived(quantized.model, shown)
         # Tables multiply nothing, so that of them only these are told.
@@ -106,9 +105,8 @@ def quantized(journal: Journal[Any], design: Design, source: Path, samples: Tens
         {
             "model": source,
             "numbers": design.numbers,
-            "order": list(order),
+            "kept": kept,
             "reduce_range": reduced_range(),
-            "machine": msgspec.to_builtins(machine()) if numbers.reverted else None,
             **samples,
         },
         CODE,
@@ -163,7 +161,7 @@ def _most_sensitive_first(journal: Journal[Any], design: Design, source: Path, s
     """The nodes that multiply of a design with ranges that are learnt, by how much answers suffer from each alone."""
     method = Numbers.of(design.numbers).method
     step = f"sensitivity-{design.network.name}-{method}"
-    path = journal.path(step, ORDER)
+    path = journal.path(step, NAMES)
 
     def action(folder: Path) -> None:
         with tempfile.TemporaryDirectory() as scratch:
@@ -173,7 +171,7 @@ def _most_sensitive_first(journal: Journal[Any], design: Design, source: Path, s
             ranges = calibrate(prepared, samples, settings, cache=journal.folder / CACHE)
             compared = {name: array[:COMPARED_ON] for name, array in samples.items()}
             found = sensitivities(prepared, compared, ranges)
-        put(folder / ORDER, msgspec.json.encode([one.node for one in found]))
+        put(folder / NAMES, msgspec.json.encode([one.node for one in found]))
 
     inputs = {"model": source, "method": method, "reduce_range": reduced_range(), **samples}
     code = (sys.modules[__name__], quantization, graph, session)
@@ -188,12 +186,45 @@ def _read(path: Path) -> Sequence[str]:
     return msgspec.json.decode(path.read_bytes(), type=tuple[str, ...])
 
 
-def _costly(prepared: Path, method: Method, kept: Collection[str], shown: Tensors) -> Collection[str]:
-    """What is faster in float, one input at a time, than by a `method` that has `kept` some in float already.
+def _costly(
+    journal: Journal[Any], design: Design, source: Path, samples: Tensors, order: Sequence[str]
+) -> Sequence[str]:
+    """What is faster in float, one input at a time, than by the method of a design that has `order` in float already.
 
-    Raises ArtifactError where that is nothing, or everything.
+    Raises ArtifactError where that is nothing, or everything, which is kept as any finding is.
     """
-    one = {name: array[:1] for name, array in shown.items()}
+    step = f"costly-{design.network.name}-{replace(Numbers.of(design.numbers), reverted=False)}"
+
+    def read() -> Sequence[str] | None:
+        return msgspec.json.decode(journal.path(step, NAMES).read_bytes(), type=tuple[str, ...] | None)
+
+    def action(folder: Path) -> None:
+        with tempfile.TemporaryDirectory() as scratch:
+            prepared = Path(scratch) / MODEL
+            prepare(source, prepared)
+            method = _method(Numbers.of(design.numbers).method, prepared, samples, journal.folder / CACHE)
+            found = _reverted(prepared, method, order, {name: array[:1] for name, array in samples.items()})
+        put(folder / NAMES, msgspec.json.encode(found))
+
+    inputs = {
+        "model": source,
+        "numbers": design.numbers,
+        "order": list(order),
+        "reduce_range": reduced_range(),
+        "machine": msgspec.to_builtins(machine()),
+        **samples,
+    }
+    code = (sys.modules[__name__], quantization, evidence, graph, session)
+    journal.do(step, inputs, code, action, lambda: "everything" if (found := read()) is None else f"{len(found)} nodes")
+    if (found := read()) is None:
+        raise ArtifactError("all of it costs more time in integers than it saves")
+    if not found:
+        raise ArtifactError("no layer costs more time in integers than it saves")
+    return found
+
+
+def _reverted(prepared: Path, method: Method, order: Collection[str], shown: Tensors) -> Collection[str] | None:
+    """What costs more time than it saves by a `method` that has `order` in float already; None for everything."""
     with tempfile.TemporaryDirectory() as scratch:
         taken = 0
 
@@ -201,13 +232,9 @@ def _costly(prepared: Path, method: Method, kept: Collection[str], shown: Tensor
             nonlocal taken
             taken += 1
             try:
-                return method(Path(scratch) / f"{taken}.onnx", {*kept, *left}).model
+                return method(Path(scratch) / f"{taken}.onnx", {*order, *left}).model
             except ArtifactError:
                 return prepared  # nothing is left to be integers
 
-        found = revert(prepared, quantize, one, RevertSettings())
-    if found.model == prepared:
-        raise ArtifactError("all of it costs more time in integers than it saves")
-    if not found.keep_float:
-        raise ArtifactError("no layer costs more time in integers than it saves")
-    return found.keep_float
+        found = revert(prepared, quantize, shown, RevertSettings())
+    return None if found.model == prepared else sorted(found.keep_float)

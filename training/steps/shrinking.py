@@ -30,7 +30,6 @@ from training.compression.search.design import Network
 from training.data.batches import Batch, Epochs, sample
 from training.data.split import Split
 from training.durable import put
-from training.fitted import Epoch
 from training.network_report import NetworkFacts
 from training.networks.catalogue import build, kind_of
 from training.steps import fitting
@@ -46,6 +45,8 @@ SHOWN = 512
 """Training inputs that importance is estimated on, and validation inputs that cuts are compared by."""
 HINT_WEIGHT = 0.3
 """By which hints helped students of `digits-cnn`; see `distillation.chain`."""
+ASKED = 1 / 3
+"""What of an epoch's time a network takes that answers and doesn't learn."""
 ATTENTIVE = {"decoder", "encoder"}
 """Kinds of networks whose tokens look at each other."""
 TOLD = "cut.json"
@@ -56,7 +57,8 @@ class Schooling:
     """How the trained network learnt, and by what smaller ones do: the `task`, `batches` by how many inputs one has.
 
     `distil` says how they learn from the trained one. `decides` is what else a fit depends on, for the key of a step,
-    and `code` the modules. `students` are configs that somebody found to be good for their cost.
+    and `code` the modules. `students` are configs that somebody found to be good for their cost. An epoch of the
+    trained one took `epoch_seconds`.
     """
 
     task: Task
@@ -65,19 +67,17 @@ class Schooling:
     distil: DistilSettings
     decides: Mapping[str, Any]
     code: Sequence[ModuleType]
+    epoch_seconds: float
     students: Sequence[Any] = ()
 
 
 class Shrinking:
-    """Makes smaller networks of the one in the checkpoint `teacher`; the `observer` is told every epoch of a fit."""
+    """Makes smaller networks of the one in the checkpoint `teacher`, as long as the journal's deadline leaves time."""
 
-    def __init__(
-        self, journal: Journal[Any], teacher: Path, schooling: Schooling, observer: Callable[[Epoch], None]
-    ) -> None:
+    def __init__(self, journal: Journal[Any], teacher: Path, schooling: Schooling) -> None:
         self.journal = journal
         self._teacher = teacher
         self.schooling = schooling
-        self.observer = observer
         self._known: dict[Network, Path] = {Network(): teacher}
 
     @property
@@ -93,7 +93,7 @@ class Shrinking:
     def learned(self, network: Network) -> Path:
         """The checkpoint of a smaller network, taught by the teacher. Raises SettingsError if there is none so small.
 
-        And Diverged, and what the observer raises.
+        And Diverged, and TimeUp.
         """
         if network not in self._known:
             lineage = lineage_of(network)
@@ -119,7 +119,8 @@ class Shrinking:
             given = self.exercise(made, teacher, settings)
             batches = schooling.batches(settings.fit.batch_size)
             taught = fit.Fit(given.network, given.task, batches, schooling.validation, settings.fit)
-            fitting.keep(folder, made, taught.run(folder, self.journal.console, observer=self.observer))
+            pace = self.journal.deadline.pace(settings.fit.epochs)
+            fitting.keep(folder, made, taught.run(folder, self.journal.console, observer=pace))
             facts = NetworkFacts(
                 kind=kind_of(made.config),
                 config=asdict(made.config),
@@ -142,8 +143,17 @@ class Shrinking:
             "distil": settings,
         }
         code = (sys.modules[__name__], distillation, pruning, *schooling.code)
-        self.journal.do(network.name, inputs, code, action, lambda: self._told(network))
+        foreseen = self.foreseen(network, settings.fit.epochs)
+        self.journal.do(network.name, inputs, code, action, lambda: self._told(network), foreseen=foreseen)
         return self.journal.path(network.name, NETWORK)
+
+    def foreseen(self, network: Network, epochs: int) -> float:
+        """About how many seconds so many epochs of a network will take, by what those of the teacher took.
+
+        Two thirds of an epoch are the way back, so a teacher that is only asked takes a third.
+        """
+        asked = ASKED if teachable(self.schooling.task) else 0.0
+        return epochs * self.schooling.epoch_seconds * (network.share + asked)
 
     def exercise(self, student: nn.Module, teacher: Path, settings: DistilSettings) -> Exercise:
         """How `student` learns from the network in the checkpoint `teacher`; alone where answers aren't compared."""

@@ -63,14 +63,18 @@ class Descent:
                 if not network.remedy and self._promises(network):
                     self._try(replace(network, share=round(math.sqrt(network.larger.share * network.share), 2)))
                 return
-            idle = 0 if self._gain(network) > GAINS * gain else idle + 1
+            if self._tried(network):  # what there was no time for says nothing of what takes less
+                idle = 0 if self._gain(network) > GAINS * gain else idle + 1
             network = network.smaller
 
     def _try(self, network: Network) -> None:
-        if any(one.design.network == network for one in self.trials):
+        if self._tried(network):
             return  # it was one of the first
         self.attempt([Design(network=network, numbers=numbers, runtime=runtime) for numbers, runtime in self.ways])
         self._learn_integers(network)
+
+    def _tried(self, network: Network) -> bool:
+        return any(one.design.network == network for one in self.trials)
 
     def _learn_integers(self, network: Network) -> None:
         """Where static integers gain more than floats, but lose too much or much of what may be lost: learn them."""

@@ -23,10 +23,6 @@ HOPELESS = 3.0
 Ended = Literal["done", "time", "interrupted"]
 
 
-class TimeUp(Exception):
-    """The time that a search may take is over; what was begun can be gone on with."""
-
-
 class Subject(Protocol):
     """What is compressed: it makes variants, and says what they are worth."""
 
@@ -61,7 +57,7 @@ class Subject(Protocol):
     def tried(self, designs: Sequence[Design]) -> Sequence[Trial]:
         """These variants, made and measured on validation inputs beside the teacher, all in turns.
 
-        What can't be made is a trial that `failed`. Raises TimeUp, with what was begun kept.
+        What can't be made is a trial that `failed`; what there is no time for is none.
         """
         ...
 
@@ -74,18 +70,17 @@ class Search:
     budget: Budget
     told: Callable[[Trial], None] = lambda _: None
     trials: list[Trial] = field(default_factory=list)
+    _short: bool = False
 
     def run(self) -> Ended:
-        """Try until nothing is left, or the time is up. The teacher itself is always among the trials."""
+        """Try until nothing is left that there is time for. The teacher itself is always among the trials."""
         try:
             self._explore()
-        except TimeUp:
-            return "time"
         except KeyboardInterrupt:
             if not self.trials:
                 raise
             return "interrupted"
-        return "done"
+        return "time" if self._short else "done"
 
     def _explore(self) -> None:
         self._try([Design()])
@@ -141,7 +136,9 @@ class Search:
     def _try(self, designs: Sequence[Design]) -> None:
         if not designs:
             return
-        for trial in self.subject.tried(designs):
+        found = self.subject.tried(designs)
+        self._short |= len(found) < len(designs)
+        for trial in found:
             self.trials.append(trial)
             self.told(trial)
 

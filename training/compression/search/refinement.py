@@ -16,7 +16,7 @@ MIXES = 6
 
 @dataclass(frozen=True, kw_only=True)
 class Refinement:
-    """Goes by the `trials` so far, among which whatever it makes an `attempt` at is the last one then."""
+    """Goes by the `trials` so far, among which is then whatever it made an `attempt` at, if there was time for it."""
 
     budget: Budget
     runtime: Runtime
@@ -38,9 +38,9 @@ class Refinement:
         method = min(static, key=lambda one: one.drop).design.numbers
 
         def enough(kept: int) -> bool:
-            """Also where so many are all that there are, or leave nothing that would be gained."""
+            """Also where so many are all that there are, leave nothing that would be gained, or there is no time."""
             found = self._tried(Numbers(method=method, kept=kept))
-            return bool(found.failed) or found.within(self.budget) or self._gain(found) <= 1
+            return not found or bool(found.failed) or found.within(self.budget) or self._gain(found) <= 1
 
         fewest(enough, most_trials=MIXES)
 
@@ -62,9 +62,10 @@ class Refinement:
             and not one.failed
         ]
 
-    def _tried(self, numbers: Numbers) -> Trial:
-        self.attempt([Design(numbers=str(numbers))])
-        return self.trials[-1]
+    def _tried(self, numbers: Numbers) -> Trial | None:
+        design = Design(numbers=str(numbers))
+        self.attempt([design])
+        return next((one for one in self.trials if one.design == design), None)
 
     def _gain(self, trial: Trial) -> float:
         return gained(trial.gain, self.budget.objective)

@@ -4,7 +4,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from training.compression.search.design import FLOAT, Design, Network
-from training.compression.search.explore import TimeUp
 from training.compression.search.numbers import Numbers
 from training.compression.search.trial import Trial
 from training.gain import ITSELF, Gain
@@ -18,7 +17,7 @@ def trial(numbers: str, drop: float, gain: Gain) -> Trial:
 
 @dataclass
 class DoubleSubject:
-    """Loses `lost(design)` and is `faster(design)` times as fast; the time is up after `most` trials."""
+    """Loses `lost(design)` and is `faster(design)` times as fast; there is time for `most` trials, and `late` ones."""
 
     lost: Callable[[Design], float]
     faster: Callable[[Design], float]
@@ -29,14 +28,14 @@ class DoubleSubject:
     runtimes: Sequence[Runtime] = (ONNX_RUNTIME, OPENVINO, OPENVINO_BF16)
     failing: Callable[[Design], bool] = lambda _: False
     most: int = 1000
+    late: Callable[[Design], bool] = lambda _: False
     asked: list[Design] = field(default_factory=list)
 
     def tried(self, designs: Sequence[Design]) -> Sequence[Trial]:
-        """See `Subject`."""
-        self.asked += designs
-        if len(self.asked) > self.most:
-            raise TimeUp
-        return [self._trial(one) for one in designs]
+        """See `Subject`; what there is no time for isn't `asked`."""
+        there = [one for one in designs if not self.late(one)][: self.most - len(self.asked)]
+        self.asked += there
+        return [self._trial(one) for one in there]
 
     def _trial(self, design: Design) -> Trial:
         if self.failing(design):

@@ -91,6 +91,17 @@ def test_what_cant_be_made_is_left_out() -> None:
     assert ["teacher", "student50", "student25", "student12", "student50-static"] == searched(subject)
 
 
+def test_what_there_is_no_time_for_says_nothing_of_what_takes_less() -> None:
+    """Smaller networks are tried, however many of the larger ones would take too long; the search says so."""
+    subject = losing({"student6": 0.02, "student8": 0.02})
+    subject.late = lambda one: one.network.share in {0.5, 0.25}
+    search = Search(subject, BUDGET)
+    assert "time" == search.run()
+    names = list(dict.fromkeys(one.network.name for one in subject.asked))
+    assert ["teacher", "student12", "student6", "student8"] == names
+    assert "student12-static" == choose(search.trials, BUDGET).chosen.name
+
+
 def test_integers_are_learnt_where_they_lose_and_would_gain() -> None:
     """Once a network, by the runtime that is fastest for them; not where floats lose too much themselves."""
     lost = {FLOAT: 0.0, "static": 0.006, "dynamic": 0.0, "qat": 0.003}

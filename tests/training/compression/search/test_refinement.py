@@ -74,6 +74,16 @@ def test_it_ends_where_all_layers_would_be_needed() -> None:
     assert "teacher-dynamic" == choose(search.trials, BUDGET).chosen.name
 
 
+def test_mixing_ends_where_there_is_no_time() -> None:
+    """What was tried until then counts."""
+    double = subject(7)
+    double.late = lambda one: Numbers.of(one.numbers).kept >= 4 or Numbers.of(one.numbers).reverted
+    search = Search(double, BUDGET)
+    assert "time" == search.run()
+    assert [1, 2] == mixed(double)[:2]
+    assert "teacher-dynamic" == choose(search.trials, BUDGET).chosen.name
+
+
 def test_the_method_that_loses_least_is_mixed() -> None:
     """Of those with ranges that are learnt."""
     double = subject(1, numbers=("static", "static_entropy"))
