@@ -149,7 +149,7 @@ def test_mistakes_are_named(
     monkeypatch.chdir(tmp_path)
     onnx.save(linear(), "model.onnx")
     onnx.save(one_node("Squeeze", (TensorProto.FLOAT,) * 2, ([1], [])), "number.onnx")
-    onnx.save(one_node("Relu", (TensorProto.FLOAT,) * 2, (["N", 0],) * 2), "empty.onnx")
+    onnx.save(one_node("Relu", (TensorProto.FLOAT,) * 2, (["N", 0], ["N", 0])), "empty.onnx")
     Path("bad.onnx").write_text("no model")
     Path("labels.txt").write_text("cat\ndog\n")
     Path("gaps.txt").write_text("cat\n\ndog\n")
