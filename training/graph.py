@@ -69,6 +69,12 @@ def operators_in(file: Path) -> frozenset[str]:
     return frozenset(node.op_type for node in nodes_of(onnx.load(file, load_external_data=False)))
 
 
+def weights_in(file: Path) -> frozenset[str]:
+    """The datatypes of a model's weights, as `Tensor` calls them; one that isn't served is left out."""
+    kinds = {one.data_type for one in onnx.load(file, load_external_data=False).graph.initializer}
+    return frozenset(DATATYPES[one] for one in kinds if one in DATATYPES)
+
+
 def name_batch(model: onnx.ModelProto) -> None:
     """Give the first axis of all inputs and outputs one name: files call it differently in each, or fix it at one."""
     for value in (*_inputs(model), *model.graph.output):

@@ -5,6 +5,7 @@ import os
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
+from rich.console import Console
 from typer.testing import CliRunner
 
 from tests.training import odd_graphs
@@ -20,6 +22,8 @@ from training.__main__ import app
 from training.commands.outcome import FAILED, WRONG_SETTING
 from training.compression.quantization.half import half
 from training.compression.quantization.preparation import prepare
+from training.specimens.file import FileSettings, FileSpecimen
+from training.steps.journal import Journal
 
 ROWS = odd_graphs.samples_of(odd_graphs.perceptron())["x"]
 
@@ -222,6 +226,16 @@ def test_a_file_that_ends_the_process_which_loads_it() -> None:
     prepare(saved(odd_graphs.recurrent(), Path(), "steps.onnx"), Path("prepared.onnx"))
     half(Path("prepared.onnx"), Path("fatal.onnx"))
     refused("fatal.onnx: ONNX Runtime ends its process (SIGSEGV)", "fatal.onnx")
+
+
+def test_a_file_that_a_run_keeps_and_somebody_changed() -> None:
+    """It is no file that was given, and can be made anew."""
+    with Journal(
+        FileSettings(name="mine", source=Path("mine.onnx")), Path("runs"), Console(file=StringIO())
+    ) as journal:
+        FileSpecimen(journal)
+        journal.path("import", "model.onnx").write_bytes(b"")
+    refused("import/model.onnx: isn't what this step wrote; --retrain makes it anew", "mine.onnx")
 
 
 @contextmanager

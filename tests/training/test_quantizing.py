@@ -13,7 +13,9 @@ from onnx import TensorProto, helper, numpy_helper
 from rich.console import Console
 
 from service.errors import ArtifactError
+from tests.training import odd_graphs
 from tests.training.compression.quantization.files import Prepared, architecture
+from tests.training.imports.graphs import saved
 from training.compression.evidence.reverting import Quantize, Reverted
 from training.compression.search.design import Design
 from training.deadline import OVER, Deadline
@@ -179,6 +181,15 @@ def test_ranges_of_a_batch_are_told(tmp_path: Path) -> None:
     assert made_of(book, Design(numbers="dynamic")).mates > 1e-4
     quantized(book, Design(numbers="static"), it.path, it.samples)
     assert made_of(book, Design(numbers="static")).mates < 1e-6
+
+
+def test_sixteen_bits_are_not_halved_again(tmp_path: Path) -> None:
+    """There is nothing to gain, and the tool that does it makes a file that the runtime refuses, which is told."""
+    perceptron = odd_graphs.perceptron(np.float16)
+    path = saved(perceptron, tmp_path, "half.onnx")
+    assert "half" not in methods(path)
+    with pytest.raises(ArtifactError, match="ONNX Runtime refuses what was made of it"):
+        quantized(journal(tmp_path), Design(numbers="half"), path, odd_graphs.samples_of(perceptron))
 
 
 def test_sixteen_bits_are_half_the_size(tmp_path: Path) -> None:

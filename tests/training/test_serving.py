@@ -103,6 +103,9 @@ def test_computing_is_timed_by_the_service(repository: Path, dataset: Dataset) -
         assert served.compute_seconds("digits-int8") == served.compute_seconds("digits-int8")
         with pytest.raises(ServingError, match="metrics hold no hone_compute_duration_seconds of digits-teacher"):
             served.compute_seconds("digits-teacher")
+        assert served.is_independent("digits-int8")
+        with pytest.raises(ServingError, match="metrics hold no hone_model_batch_independent of digits-teacher"):
+            served.is_independent("digits-teacher")
 
 
 def test_an_empty_repository_is_an_error_with_what_the_service_said(

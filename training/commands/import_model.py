@@ -55,9 +55,8 @@ def import_model(  # noqa: PLR0913 - each is a flag
             max_batch=max_batch,
             batched=batched,
         )
-        with tempfile.TemporaryDirectory() as scratch:
-            with as_given():
-                made = release(settings, Path(scratch) / "model.onnx")
+        with tempfile.TemporaryDirectory() as scratch, as_given():
+            made = release(settings, Path(scratch) / "model.onnx")
             published = publish(repository, made, keep=keep, key=key)
         if json:
             print_json({"published": published, "evidence": made.evidence})

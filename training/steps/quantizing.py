@@ -31,6 +31,7 @@ from training.compression.search.design import Design
 from training.compression.search.made import Made
 from training.compression.search.numbers import HALF, Numbers
 from training.durable import put
+from training.errors import one_line
 from training.machine import machine
 from training.rehearsal import check_survived
 from training.session import Tensors, open_model
@@ -63,7 +64,7 @@ Method = Callable[[Path, Collection[str]], Quantized]
 
 
 def methods(file: Path) -> Sequence[str]:
-    """Those that have a kernel for what the graph of a `file` multiplies by, 16-bit floats last.
+    """Those that have a kernel for what the graph of a `file` multiplies by, 16-bit floats last unless it has such.
 
     Weights alone where products have few rows. One scale a tensor makes products of matrices faster and a convolution
     not at all (see `static`).
@@ -75,7 +76,7 @@ def methods(file: Path) -> Sequence[str]:
     if operators & {"Gemm", "LSTM", "MatMul"}:
         found += [naming.DYNAMIC, f"{naming.DYNAMIC}{TENSOR}"] if coarser else [naming.DYNAMIC]
     found += WEIGHTS if "MatMul" in operators else []
-    return [*found, HALF]
+    return found if "FP16" in graph.weights_in(file) else [*found, HALF]
 
 
 def quantized(journal: Journal[Any], design: Design, source: Path, samples: Tensors) -> Path:
@@ -134,8 +135,15 @@ def learnt(journal: Journal[Any], design: Design, source: LearntIntegers, sample
 
 
 def _tell(folder: Path, left: Mapping[str, str], model: Path, shown: Tensors) -> None:
-    """Leave in a step's folder what became of the file `model`: see `Made`; `shown` [N, ...] are some of its inputs."""
-    made = Made(left=left, mates=influence(open_model(model), shown))
+    """Leave in a step's folder what became of the file `model`: see `Made`; `shown` [N, ...] are some of its inputs.
+
+    Raises ArtifactError if the runtime doesn't compute them: tools make files that it refuses.
+    """
+    try:
+        mates = influence(open_model(model), shown)
+    except Exception as error:  # the binding raises a dozen unrelated classes
+        raise ArtifactError(f"ONNX Runtime refuses what was made of it ({one_line(error)})") from error
+    made = Made(left=left, mates=mates)
     put(folder / MADE, msgspec.json.format(msgspec.json.encode(made), indent=1))
 
 

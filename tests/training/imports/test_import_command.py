@@ -136,6 +136,7 @@ def test_it_is_told_as_lines_and_as_json(tmp_path: Path) -> None:
         (["model.onnx", "--name", "x", "--labels", "none.txt"], 2, "none.txt: can't be read as text"),
         (["model.onnx", "--name", "x", "--max-batch", "0"], 2, "greater than or equal to 1"),
         (["number.onnx", "--name", "x"], 2, "y: is one number without an axis, and no config says such; reshape it"),
+        (["empty.onnx", "--name", "x"], 2, 'input "x": dims are [0], expected numbers above 0, or -1'),
         (["bad.onnx", "--name", "x"], 2, "bad.onnx: isn't a sound ONNX file"),
         (["saved", "--name", "x"], 2, f"{sys.executable} has no tensorflow and no tf2onnx; install tensorflow-cpu"),
         (["saved", "--name", "x", "--python", "no-python"], 2, "--python no-python: can't be run"),
@@ -148,6 +149,7 @@ def test_mistakes_are_named(
     monkeypatch.chdir(tmp_path)
     onnx.save(linear(), "model.onnx")
     onnx.save(one_node("Squeeze", (TensorProto.FLOAT,) * 2, ([1], [])), "number.onnx")
+    onnx.save(one_node("Relu", (TensorProto.FLOAT,) * 2, (["N", 0], ["N", 0])), "empty.onnx")
     Path("bad.onnx").write_text("no model")
     Path("labels.txt").write_text("cat\ndog\n")
     Path("gaps.txt").write_text("cat\n\ndog\n")
