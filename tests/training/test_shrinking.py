@@ -30,7 +30,7 @@ from training.session import open_model
 from training.specimens.network import NetworkSpecimen
 from training.steps.exploring import Exploration
 from training.steps.journal import Journal
-from training.steps.routes import routes_of
+from training.steps.routes import lineage_of, routes_of
 from training.tasks.adversarial import Adversarial
 from training.tasks.tagging import Tagging
 from training.tasks.variational import Variational
@@ -88,6 +88,18 @@ def test_networks_take_the_share_that_is_asked(route: str, digits: Recipe) -> No
         found = digits.multiply_adds(Network(route=route, share=share)) / whole
         assert found <= share * 1.25
         assert found > share / 2
+
+
+def test_a_network_is_cut_out_of_who_is_there(tmp_path: Path) -> None:
+    """Nobody waits for larger ones that nobody asked for; where widths by eights are too many, they go by ones."""
+    it, small = Recipe("digits-cnn", tmp_path), Network(route="pruned", share=0.06)
+    assert it.multiply_adds(small) <= 0.06 * it.multiply_adds(Network())
+    assert ["pruned6"] == [path.name for path in it.journal.folder.glob("pruned*")]
+    assert [one % 8 for one in it.made(small).config.widths] != [0, 0]
+    quarter, whole = replace(small, share=0.25), Network()
+    assert quarter == lineage_of(small, {whole, quarter, replace(small, share=0.5)}).above
+    assert quarter == lineage_of(replace(small, remedy="hinted"), {whole, quarter}).above
+    assert whole == lineage_of(small, {whole, replace(small, share=0.03), replace(quarter, remedy="hinted")}).above
 
 
 def test_remedies_learn_the_same_network_in_other_ways(digits: Recipe) -> None:

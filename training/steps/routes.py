@@ -1,7 +1,7 @@
 """How smaller networks are had of a trained one: routes and remedies, and whom each is made of and taught by."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -44,16 +44,19 @@ def routes_of(config: Any, task: Task, distil: DistilSettings) -> Mapping[str, S
     return {PRUNED: (*hinted, GRADUAL), **dict.fromkeys(students, (*hinted, ASSISTED))}
 
 
-def lineage_of(network: Network) -> Lineage:
+def lineage_of(network: Network, there: Collection[Network]) -> Lineage:
     """Students begin with weights of who teaches them, pruned networks with those of the next larger one.
 
-    A remedy begins where what is usual does; if pruning is to be gradual, there is one more network between.
-    Raises SettingsError where no larger student could assist.
+    That is one of those who are `there`, the teacher among them: nobody has to learn only to be cut further. A remedy
+    begins where what is usual does; if pruning is to be gradual, there is one more network between, which learns if
+    need be. Raises SettingsError where no larger student could assist.
     """
     usual = replace(network, remedy="")
     larger = usual.larger
     if network.route == PRUNED:
         halfway = replace(usual, share=round(math.sqrt(larger.share * network.share), 2))
+        while larger not in there:
+            larger = larger.larger
         return Lineage(above=halfway if network.remedy == GRADUAL else larger, teacher=Network())
     if network.remedy != ASSISTED:
         return Lineage(above=Network(), teacher=Network())

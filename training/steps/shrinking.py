@@ -96,7 +96,7 @@ class Shrinking:
         And Diverged, and TimeUp.
         """
         if network not in self._known:
-            lineage = lineage_of(network)
+            lineage = lineage_of(network, self._known)
             above, teacher = self._there(lineage.above), self._there(lineage.teacher)
             self._known[network] = self._learn(network, above, teacher)
         return self._known[network]
@@ -186,8 +186,7 @@ class Shrinking:
         ledger = self._ledger(self._network(Network()))
         whole = self._cost(ledger)
         limit = Cost(multiply_adds=round(whole.multiply_adds * network.share), parameters=whole.parameters)
-        # A player who costs nothing later isn't cut where units are ranked by what they save.
-        made = self._cut(above, limit, RANKINGS[:1] if isinstance(self.schooling.task, Game) else RANKINGS)
+        made = self._cut(above, limit, suited(units_of(above.config)))
         if made.network.config == above.config:
             raise SettingsError(f"{network.name}: what it would be cut from is small enough already")
         if not (left := self._cost(self._ledger(made.network))).fits(limit):
@@ -196,18 +195,23 @@ class Shrinking:
         put(folder / TOLD, msgspec.json.encode(told))
         return made.network
 
-    def _cut(self, above: Any, limit: Cost, rankings: Sequence[Ranking]) -> Cut:
+    def _cut(self, above: Any, limit: Cost, multiples: Sequence[int]) -> Cut:
+        """By the first of these multiples of widths by which that little can be left, else by the last."""
         schooling = self.schooling
-        return cut(
+        made = cut(
             above,
             ledger=self._ledger(above),
             limit=limit,
-            multiple=suited(units_of(above.config)),
-            rankings=rankings,
+            multiple=multiples[0],
+            # A player who costs nothing later isn't cut where units are ranked by what they save.
+            rankings=RANKINGS[:1] if isinstance(schooling.task, Game) else RANKINGS,
             task=schooling.task,
             batches=self._few,
             loss=self._loss(above),
         )
+        if len(multiples) == 1 or self._cost(self._ledger(made.network)).fits(limit):
+            return made
+        return self._cut(above, limit, multiples[1:])
 
     def _loss(self, above: Any) -> Callable[[nn.Module], float]:
         """What cuts of a network are compared by: the validation loss.

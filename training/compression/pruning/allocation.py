@@ -46,10 +46,10 @@ class Rules:
         return fewer if fewer >= max(least, units.least) else None
 
 
-def suited(units: Sequence[Units]) -> int:
-    """The multiple for a network of these units: the largest of 16, 8 and 1 that its narrowest width has two of."""
+def suited(units: Sequence[Units]) -> Sequence[int]:
+    """The multiples for a network of these units, of 16, 8 and 1 those that its narrowest width has two of, and 1."""
     narrowest = min((one.count for one in units if not one.layer and not one.step), default=2 * STEP)
-    return next((multiple for multiple in FINER if 2 * multiple <= narrowest), 1)
+    return [multiple for multiple in FINER if 2 * multiple <= narrowest or multiple == 1]
 
 
 def allocate(ledger: Ledger, importance: Importance, *, limit: Cost, rules: Rules) -> Counts:

@@ -342,18 +342,18 @@ def test_every_set_has_something_that_matters(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "config,multiple",
+    "config,multiples",
     [
-        (MLPConfig(widths=(64, 32)), 16),
-        (MLPConfig(widths=(64, 24)), 8),
-        (MLPConfig(widths=(8,)), 1),
-        (MLPConfig(widths=()), 16),
-        (ENCODER, 16),
+        (MLPConfig(widths=(64, 32)), [16, 8, 1]),
+        (MLPConfig(widths=(64, 24)), [8, 1]),
+        (MLPConfig(widths=(8,)), [1]),
+        (MLPConfig(widths=()), [16, 8, 1]),
+        (ENCODER, [16, 8, 1]),
     ],
 )
-def test_smaller_networks_are_cut_in_finer_steps(config: Any, multiple: int) -> None:
+def test_smaller_networks_are_cut_in_finer_steps(config: Any, multiples: list[int]) -> None:
     """So that even the narrowest width can be halved; heads and layers, which are whole, don't count."""
-    assert multiple == suited(units_of(config))
+    assert multiples == suited(units_of(config))
 
 
 @pytest.mark.parametrize("wrong", [{"multiple": 0}, {"multiple": 8, "narrowest": 12}, {"narrowest": 8}])

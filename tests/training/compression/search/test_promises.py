@@ -75,6 +75,26 @@ def test_every_search_ends_with_a_result(make: Callable[[int], DoubleSubject], b
     assert choice.nearest is None or (choice.nearest in search.trials and not choice.nearest.failed)
 
 
+@given(make=subjects(), budget=budgets, seed=st.integers(0, 10**6), rare=st.floats(0, 1))
+def test_whatever_there_is_no_time_for_every_search_ends(
+    make: Callable[[int], DoubleSubject], budget: Budget, seed: int, rare: float
+) -> None:
+    """With a result, and saying whether the time was too short; no variant is tried twice."""
+    subject, short = make(ENOUGH), []
+
+    def late(design: Design) -> bool:
+        if found := design != Design() and chance(seed, "late", design) < rare:
+            short.append(design)
+        return found
+
+    subject.late = late
+    search, ended = searched(subject, budget)
+    assert ("time" if short else "done") == ended
+    names = [one.name for one in search.trials]
+    assert len(set(names)) == len(names)
+    assert choose(search.trials, budget).chosen.within(budget)
+
+
 def beats(one: Trial, other: Trial, budget: Budget) -> bool:
     """As good in both what is lost and what is gained, and better in one."""
     gains = (gained(one.gain, budget.objective), gained(other.gain, budget.objective))
