@@ -31,9 +31,9 @@ def test_what_takes_longer_than_is_left_is_refused() -> None:
     deadline = Deadline.of(2, clock)
     deadline.check(120)
     clock.now += 60
-    with pytest.raises(TimeUp, match=r"would take about 2\.0 minutes, and 1\.0 minutes are left for it"):
+    with pytest.raises(TimeUp, match=r"would take about 2\.0 min, and 1\.0 min are left for it"):
         deadline.check(120)
-    with pytest.raises(TimeUp, match="would take about 45 seconds, and 30 seconds are left for it"):
+    with pytest.raises(TimeUp, match="would take about 45 s, and 30 s are left for it"):
         deadline.before(30).check(45)
     clock.now += 60
     with pytest.raises(TimeUp, match="no time is left for it"):

@@ -145,7 +145,7 @@ def test_what_was_made_in_time_is_measured(service: Service, searching: Searchin
     first = searching.begin(100, {HALF: 60, QUARTER: 50})
     assert ["student50"] == names(first.tried(ALL))
     assert ["teacher", "student50"] == service.asked[-1]
-    assert "student25: would take about 50 seconds, and 40 seconds are left for it" in searching.screen.getvalue()
+    assert "student25: would take about 50 s, and 40 s are left for it" in searching.screen.getvalue()
     assert ["student50"] == names(searching.begin(0, {HALF: 60, QUARTER: 50}).tried(ALL))
     assert ["student50", "student25"] == names(searching.begin(51, {QUARTER: 50}).tried(ALL))
     assert ["student25"] == searching.specimen.made

@@ -19,7 +19,7 @@ from training.compression.pruning.catalogue import units_of
 from training.compression.pruning.cost import counts_of, measure
 from training.compression.search.design import Design, Network
 from training.compression.search.numbers import AWARE
-from training.deadline import Deadline, TimeUp
+from training.deadline import OVER, Deadline, TimeUp
 from training.network_recipe import NetworkRecipe
 from training.networks.encoder import EncoderConfig
 from training.networks.gan import GANConfig
@@ -100,6 +100,20 @@ def test_a_network_is_cut_out_of_who_is_there(tmp_path: Path) -> None:
     assert quarter == lineage_of(small, {whole, quarter, replace(small, share=0.5)}).above
     assert quarter == lineage_of(replace(small, remedy="hinted"), {whole, quarter}).above
     assert whole == lineage_of(small, {whole, replace(small, share=0.03), replace(quarter, remedy="hinted")}).above
+
+
+def test_who_was_cut_from_the_teacher_is_there_without_time(tmp_path: Path) -> None:
+    """Though there is a larger one now, from which a search with more time cuts it anew."""
+    small, half = (Network(route="pruned", share=share) for share in (0.12, 0.5))
+    first = Recipe("digits-mlp", tmp_path)
+    cut = first.made(small).state_dict()
+    second, third = Recipe("digits-mlp", tmp_path), Recipe("digits-mlp", tmp_path)
+    for it in (second, third):
+        it.made(half)
+    with second.journal.until(OVER):
+        assert all(torch.equal(one, cut[name]) for name, one in second.made(small).state_dict().items())
+    third.made(small)
+    assert not third.journal.times["pruned12"].cached
 
 
 def test_remedies_learn_the_same_network_in_other_ways(digits: Recipe) -> None:

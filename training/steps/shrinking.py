@@ -2,7 +2,8 @@
 
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -29,6 +30,7 @@ from training.compression.pruning.importance import BATCH
 from training.compression.search.design import Network
 from training.data.batches import Batch, Epochs, sample
 from training.data.split import Split
+from training.deadline import OVER, TimeUp
 from training.durable import put
 from training.network_report import NetworkFacts
 from training.networks.catalogue import build, kind_of
@@ -96,10 +98,21 @@ class Shrinking:
         And Diverged, and TimeUp.
         """
         if network not in self._known:
-            lineage = lineage_of(network, self._known)
-            above, teacher = self._there(lineage.above), self._there(lineage.teacher)
-            self._known[network] = self._learn(network, above, teacher)
+            self._known[network] = self._made(network)
         return self._known[network]
+
+    def _made(self, network: Network) -> Path:
+        try:
+            return self._descended(network, self._known)
+        except TimeUp:
+            # A search that had no time for larger ones has cut it from the teacher.
+            with self.journal.until(OVER), suppress(TimeUp):
+                return self._descended(network, [Network()])
+            raise
+
+    def _descended(self, network: Network, there: Collection[Network]) -> Path:
+        lineage = lineage_of(network, there)
+        return self._learn(network, self._there(lineage.above), self._there(lineage.teacher))
 
     def _there(self, network: Network) -> Path:
         """The checkpoint of a network, or of the next larger one that can be."""
