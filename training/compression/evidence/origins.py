@@ -27,8 +27,8 @@ _SUFFIXES = re.compile(
 
 
 def key(node: onnx.NodeProto) -> str:
-    """What a node of a file is called here: its name, or that of its first output where it has none."""
-    return node.name or next(iter(node.output), "")
+    """What a node of a file is called here: its name, or that of the first output that it names where it has none."""
+    return node.name or next(filter(None, node.output), "")
 
 
 def multiplies(node: onnx.NodeProto) -> bool:

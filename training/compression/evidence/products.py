@@ -25,7 +25,8 @@ def products_of(model: Path, inputs: Tensors) -> Mapping[str, int]:
         named = [one for one in (*node.input[:2], *node.output[:1]) if one]
         if multiplies(node) and shapes.keys() >= set(named):
             attributes = {one.name: onnx.helper.get_attribute_value(one) for one in node.attribute}
-            taken, given = [shapes[one] for one in node.input[:2]], [shapes[node.output[0]]]
+            # What isn't asked for has no name, as all states of a recurrence of which only the last is read.
+            taken, given = ([shapes.get(one, ()) for one in ends] for ends in (node.input[:2], node.output[:1]))
             found[key(node)] = multiply_accumulates(node.op_type, attributes, taken, given, domain=node.domain) or 0
     return found
 
