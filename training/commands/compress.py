@@ -34,7 +34,7 @@ AtLeast = Annotated[
 Minutes = Annotated[
     float | None,
     typer.Option(
-        help="End after so long, when what is under way is measured, with the best so far; a further call goes on.",
+        help="Begin nothing that is foreseen to end later; the best so far is told, and a further call goes on.",
         show_default="never",
     ),
 ]
