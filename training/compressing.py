@@ -64,7 +64,6 @@ def compress(
     tested = subject.tested(worth, needed={Design(), choice.chosen.design})
     wanted = tuple(one for one in worth if one.name in tested)
     slower = tuple(one.design for one in losing(search.trials, budget.objective) if one.design not in wanted)
-    refuted = choice.chosen.name in tested and tested[choice.chosen.name].refutes(budget)
     report = CompressionReport(
         name=recipe.name,
         profile=recipe.profile,
@@ -76,7 +75,7 @@ def compress(
         rows=_rows(search.trials),
         front=tuple(one.name for one in kept),
         chosen=choice.chosen.name,
-        met=choice.met and not refuted,
+        met=choice.met,
         nearest=None if choice.nearest is None else choice.nearest.name,
         tested=tested,
         evidence=subject.explained(wanted, slower, rows=budget.rows),
@@ -86,6 +85,7 @@ def compress(
         commit=current_commit(),
         machine=machine(),
     )
+    report = replace(report, met=report.met and report.stands)
     if repository is not None and ended != "interrupted":
         published = _publish(journal, repository, report, subject, wanted, keep=keep, key=key)
         report = replace(report, published=published)
@@ -115,8 +115,7 @@ def _publish(
                 journal.warn(f"{one.name}: was measured alone; what else is served ({names}) is in floating point")
         return releases(report, {one.name: subject.release(one) for one in told}, forms, told)
 
-    met = report.met and report.chosen in report.tested
-    return releasing.release(journal, repository, made, goal_met=met, keep=keep, key=key)
+    return releasing.release(journal, repository, made, goal_met=report.met, keep=keep, key=key)
 
 
 def _wanted(trials: Sequence[Trial], budget: Budget) -> tuple[Design, ...]:

@@ -101,7 +101,8 @@ def _evidence(report: CompressionReport, name: str, tested: Tested, evidence: Ev
     row = next(one for one in report.rows if one.variant == name)
     return {
         "measured": "through the service over HTTP, one client; variants in turns on the same cores; gains: medians of"
-        " rounds, with the interval of the sign test; energy, memory and layers: the runtime alone, one thread",
+        " rounds, with the interval of the sign test, of less than six rounds their range;"
+        " energy, memory and layers: the runtime alone, one thread",
         "intervals": "95 %; of figures and slices by a bootstrap over sources, of slices all at once; pairs: sign flips"
         " by source, exact, two-sided",
         **_origin(report),

@@ -9,6 +9,7 @@ from service.artifact.card import Machine
 from training.bootstrap import Figure
 from training.comparison import Against
 from training.compression.search.budget import Budget, Objective, drop, gained, sure
+from training.compression.search.design import TEACHER
 from training.compression.search.explore import Ended
 from training.compression.search.made import Made
 from training.gain import Gain
@@ -57,10 +58,20 @@ class Tested:
     speed: Speed
     size: int
 
-    def refutes(self, budget: Budget) -> bool:
-        """Whether more is lost than may be, beyond chance, whatever validation inputs said."""
-        worse = self.against_teacher is not None and self.against_teacher.verdict == "worse"
-        return worse and self.drop > budget.max_drop
+    def loses(self, budget: Budget, teacher: "Tested", *, smaller: bool) -> bool:
+        """Whether more is lost than may be, and that it is worse than the `teacher` is beyond chance.
+
+        Where answers aren't to inputs, whether its whole interval lies beyond what may be lost of the teacher's figure,
+        of which the `smaller` value may be the better.
+        """
+        if self.against_teacher is not None:
+            return self.drop > budget.max_drop and self.against_teacher.verdict == "worse"
+        best = self.figure.low if smaller else self.figure.high
+        return drop(teacher.figure.value, best, smaller=smaller) > budget.max_drop
+
+    def lags(self, budget: Budget) -> bool:
+        """Whether it gains surely less than is asked, now that it was timed again."""
+        return sure(self.gain, budget.objective).high < budget.at_least
 
     def worst(self, figure: str, *, smaller: bool) -> str:
         """The class, or the like, whose `figure` is the worst; `smaller` ones are the better ones or not."""
@@ -75,10 +86,10 @@ class CompressionReport:
     `headline` is the figure that decides, `smaller` whether the smaller of two values is the better. `front` are the
     variants that nothing beats in both what is lost and what is gained; `tested` has them and the `chosen` one, and
     `evidence` says what ran of them, and of integers that gained nothing.
-    `met` says whether as much is gained as is asked, and the test part doesn't refute that no more is lost than may be;
-    `nearest` is what gains that and loses least. `ended` is why no more was tried. `seed` is the recipe's,
-    None of a file, and `minutes` is what all steps took when they were done. `doubt` is why figures say little, if they
-    do.
+    `met` says whether as much is gained as is asked and no more is lost than may be, and measuring the chosen one on
+    the test part doesn't refute that (see `stands`); `nearest` is what gains that and loses least. `ended` is why no
+    more was tried. `seed` is the recipe's, None of a file, and `minutes` is what all steps took when they were done.
+    `doubt` is why figures say little, if they do.
     """
 
     name: str
@@ -103,6 +114,12 @@ class CompressionReport:
     published: tuple[Published, ...] = ()
 
     @property
+    def stands(self) -> bool:
+        """Whether the chosen one keeps to the budget, and gains as much as is asked, on the test part as well."""
+        tested = self.tested.get(self.chosen)
+        return tested is not None and not tested.lags(self.budget) and not self._loses(tested)
+
+    @property
     def verdict(self) -> str:
         """What was chosen and why, or what is missing and what it would cost, in a sentence."""
         rows = {one.variant: one for one in self.rows}
@@ -111,8 +128,7 @@ class CompressionReport:
         found = f"{self.chosen}: {_times(chosen, objective)}, {self._told(chosen)}"
         if self.met:
             return "; but ".join((f"goal met by {found}", *self._warnings()))
-        tested = self.tested.get(self.chosen)
-        if tested and tested.refutes(budget):
+        if self._reached:
             return "; but ".join((f"goal missed by {found}", *self._warnings()))
         asked = f"asked is {budget.at_least:.2f}x at no more than {budget.max_drop:.2%} lost"
         cost = "nothing gains that"
@@ -121,6 +137,23 @@ class CompressionReport:
             cost = f"{_times(miss, objective)} would cost {self._told(miss)}, by {self.nearest}"
         best = f"goal missed; best within the budget is {found}; {asked}; {cost}"
         return "; but ".join((best, *self._warnings()))
+
+    @property
+    def part(self) -> str:
+        """What it is called that variants were measured on in the end: a file has no inputs but its samples."""
+        return "the samples" if self.seed is None else "the test part"
+
+    @property
+    def _reached(self) -> bool:
+        """Whether validation inputs said that the goal is met."""
+        chosen = next(one for one in self.rows if one.variant == self.chosen)
+        assert chosen.gain is not None  # it didn't fail
+        assert chosen.drop is not None
+        enough = gained(chosen.gain, self.budget.objective) >= self.budget.at_least
+        return enough and chosen.drop <= self.budget.max_drop
+
+    def _loses(self, tested: Tested) -> bool:
+        return tested.loses(self.budget, self.tested[TEACHER], smaller=self.smaller)
 
     def _told(self, row: Row) -> str:
         assert row.drop is not None  # of those that failed nothing is said
@@ -131,12 +164,20 @@ class CompressionReport:
         if self.doubt:
             yield self.doubt
         tested = self.tested.get(self.chosen)
-        if tested is None or tested.against_teacher is None:
+        if tested is None:
+            yield f"on {self.part} it couldn't be measured"
             return
-        against = tested.against_teacher
         if tested.drop > self.budget.max_drop:
-            chance = "beyond chance" if tested.refutes(self.budget) else "which may be chance"
-            yield f"on the test part {lost(tested.drop)}, {chance}"
+            chance = "worse than the teacher beyond chance" if self._loses(tested) else "which may be chance"
+            yield f"on {self.part} {lost(tested.drop)}, {chance}"
+        if self._reached and gained(tested.gain, self.budget.objective) < self.budget.at_least:
+            surely = "surely " if tested.lags(self.budget) else ""
+            yield f"timed again {times(tested.gain, self.budget.objective)}, {surely}less than is asked"
+        if tested.against_teacher is not None:
+            yield from self._fallen(tested, tested.against_teacher)
+
+    def _fallen(self, tested: Tested, against: Against) -> Iterator[str]:
+        """The class, or the like, that fell by more than may be lost."""
         now = {name: one.value for name, one in tested.by.get(against.sliced, {}).items()}
         before = {name: now[name] - one.value for name, one in against.slices.items()}
         most = self.budget.max_drop
@@ -148,11 +189,12 @@ class CompressionReport:
         if fallen:
             name, more = fallen[0], f", and {len(fallen) - 1} more" if fallen[1:] else ""
             changed = f"{against.sliced} of {name} went from {before[name]:.3g} to {now[name]:.3g}{more}"
-            yield f"on the test part the {changed}, beyond chance"
+            yield f"on {self.part} the {changed}, beyond chance"
 
     def to_json(self) -> bytes:
-        """All of it as indented JSON."""
-        return msgspec.json.format(msgspec.json.encode(self), indent=2) + b"\n"
+        """All of it as indented JSON, with the verdict."""
+        told = {**msgspec.to_builtins(self), "verdict": self.verdict}
+        return msgspec.json.format(msgspec.json.encode(told), indent=2) + b"\n"
 
 
 def _times(row: Row, objective: Objective) -> str:

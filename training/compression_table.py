@@ -52,9 +52,9 @@ def print_compression(report: CompressionReport, console: Console) -> None:
 
 
 def _lines(name: str, one: Tested, report: CompressionReport) -> Iterator[str]:
-    """What a variant came to on the test part, and what ran of it."""
+    """What a variant came to in the end, and what ran of it."""
     figure, gain = one.figure, one.gain
-    line = f"  {name} on the test part: {report.headline} {figure.value:.4g} [{figure.low:.4g}, {figure.high:.4g}]"
+    line = f"  {name} on {report.part}: {report.headline} {figure.value:.4g} [{figure.low:.4g}, {figure.high:.4g}]"
     line += f", {lost(one.drop)}"
     for rival, against in (("the teacher", one.against_teacher), ("what it was made from", one.against_parent)):
         if against and not (against is one.against_parent and against == one.against_teacher):

@@ -4,7 +4,7 @@ Every trial is the subject's to make and measure; it keeps what it did, so that 
 the same trials again without doing them again, and comes to what is new. What is tried next depends on nothing else.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal, Protocol
 
@@ -105,7 +105,7 @@ class Search:
         """Floating point by the usual runtime, and what gained most of the teacher's other forms."""
         usual = (FLOAT, self.subject.runtimes[0])
         best = sorted(
-            (
+            _best_of_twins(
                 one
                 for one in self.trials
                 if not one.failed and self._gain(one) > self._plain(one) and _way(one) != usual
@@ -120,7 +120,9 @@ class Search:
         Others compute in integers what has learnt its ranges; whatever has those of each batch they turn into floats
         first. What was reverted was by the times of the usual runtime, which mean nothing to another.
         """
-        found = [one for one in self.trials if not one.failed and one.design.runtime == usual and _learnt(one)]
+        found = _best_of_twins(
+            one for one in self.trials if not one.failed and one.design.runtime == usual and _learnt(one)
+        )
         ranked = sorted(found, key=lambda one: -self._gain(one))
         within = [one for one in ranked if one.within(self.budget)]
         return list(dict.fromkeys(one.design.numbers for one in (*ranked[:1], *within[:1])))
@@ -141,6 +143,15 @@ class Search:
         for trial in found:
             self.trials.append(trial)
             self.told(trial)
+
+
+def _best_of_twins(trials: Iterable[Trial]) -> Sequence[Trial]:
+    """Of trials of the teacher that differ by their ranges alone the one that loses least; what they gain is chance."""
+    best: dict[tuple[str, Runtime], Trial] = {}
+    for one in trials:
+        twins = (Numbers.of(one.design.numbers).graph, one.design.runtime)
+        best[twins] = min(best.get(twins, one), one, key=lambda each: each.drop)
+    return list(best.values())
 
 
 def _way(trial: Trial) -> tuple[str, Runtime]:

@@ -11,15 +11,17 @@ from training.runtime import Runtime
 
 ALIKE = 0.95
 """What of a gain may be missing for the sake of answers that don't depend on batch-mates."""
+TOLD = 4
+"""Decimals of what is lost: less than a hundredth of a percent is rounding."""
 
 
 def front(trials: Sequence[Trial], objective: Objective) -> tuple[Trial, ...]:
     """The Pareto set of what is lost and what is gained: nothing is better in one and as good in the other.
 
-    The most accurate first. Of equals the one that was tried first stays.
+    The most accurate first. Of equals the one that was tried first stays; what is lost is equal where it is told alike.
     """
     made = [one for one in trials if not one.failed]
-    ordered = sorted(made, key=lambda one: (one.drop, -gained(one.gain, objective)))
+    ordered = sorted(made, key=lambda one: (round(one.drop, TOLD), -gained(one.gain, objective)))
     kept: list[Trial] = []
     for one in ordered:
         if not kept or gained(one.gain, objective) > gained(kept[-1].gain, objective):
@@ -52,12 +54,13 @@ class Choice:
 def choose(trials: Sequence[Trial], budget: Budget) -> Choice:
     """The choice among `trials`, the teacher's among them, which loses nothing.
 
-    Of those within the budget it is the one that gains most, or what can't be told from it, since the interval of that
-    has its gain, and loses less; of those that lose the same the first that was tried, as what is simpler is tried
-    before. What may be slower than the teacher isn't as good as what surely isn't.
+    Of those that meet the budget, or keep within it if none gains as much as is asked, it is the one that gains most,
+    or what can't be told from it, since the interval of that has its gain, and loses less; of those that lose the same
+    the first that was tried, as what is simpler is tried before. What may be slower than the teacher isn't as good as
+    what surely isn't.
     """
     objective = budget.objective
-    within = [one for one in trials if one.within(budget)]
+    within = [one for one in trials if one.meets(budget)] or [one for one in trials if one.within(budget)]
     most = max(within, key=lambda one: gained(one.gain, objective))
     least = sure(most.gain, objective).low
     alike = [

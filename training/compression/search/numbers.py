@@ -5,7 +5,7 @@
 """
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self
 
 HALF = "half"
@@ -15,6 +15,7 @@ AWARE = "qat"
 STATIC, DYNAMIC = "static", "dynamic"
 """What the names of all methods begin with whose ranges are learnt from samples, and are those of each batch."""
 
+_SOURCES = re.compile(rf"^({STATIC})_(entropy|percentile)")
 _NAME = re.compile(r"(?P<method>.+?)(?:_mixed(?P<kept>\d+))?(?P<reverted>_reverted)?")
 
 
@@ -37,6 +38,11 @@ class Numbers:
         """The name."""
         mixed = f"_mixed{self.kept}" if self.kept else ""
         return f"{self.method}{mixed}{'_reverted' if self.reverted else ''}"
+
+    @property
+    def graph(self) -> str:
+        """What takes the same time is called the same: where ranges come from changes none of its nodes."""
+        return str(replace(self, method=_SOURCES.sub(r"\1", self.method)))
 
     @property
     def integer(self) -> bool:
