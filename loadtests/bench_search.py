@@ -36,28 +36,29 @@ def main() -> int:
         for name in options.parts:
             print(f"{name} ...", flush=True)
             if name in CASES:
-                searches[name] = _searched(CASES[name], runs / name, options)
+                profile = options.profile or CASES[name].profile
+                searches[name] = _searched(CASES[name], runs / name, profile, options)
             else:
-                rivals[name] = _contended(SUBJECTS[name], runs / name, options)
+                rivals[name] = _contended(SUBJECTS[name], runs / name, options.profile or "quick", options)
             if not options.quick:
                 search_report.write(searches, rivals)
     print(search_report.section(searches, rivals))
     return 0 if all(one["met"] is not False for one in searches.values()) else 1
 
 
-def _searched(case: Case, folder: Path, options: argparse.Namespace) -> dict[str, Any]:
-    found = search(case, folder, profile=options.profile, minutes=options.minutes)
+def _searched(case: Case, folder: Path, profile: str, options: argparse.Namespace) -> dict[str, Any]:
+    found = search(case, folder, profile=profile, minutes=options.minutes)
     files = {TEACHER: found.file(TEACHER), search_report.CHOSEN: found.file(found.report.chosen)}
-    turns = beside(files, case.length(options.profile), rounds=options.rounds, seconds=TURN_SECONDS)
+    turns = beside(files, case.length(profile), rounds=options.rounds, seconds=TURN_SECONDS)
     return search_report.told(case, found, turns)
 
 
-def _contended(subject: Subject, folder: Path, options: argparse.Namespace) -> dict[str, Any]:
+def _contended(subject: Subject, folder: Path, profile: str, options: argparse.Namespace) -> dict[str, Any]:
     contenders = contend(
         subject,
         folder,
         options.environments,
-        profile=options.profile,
+        profile=profile,
         minutes=options.minutes,
         turns=Turns(rounds=options.rounds, seconds=TURN_SECONDS),
     )
@@ -69,7 +70,7 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m loadtests.bench_search", description=__doc__)
     every = [*CASES, *SUBJECTS]
     parser.add_argument("parts", nargs="*", choices=[[], *every], help=f"which of {', '.join(every)} (all)")
-    parser.add_argument("--profile", default="quick", help="the recipes' profile (quick)")
+    parser.add_argument("--profile", help="the recipes' profile (that of the table)")
     parser.add_argument("--minutes", type=float, help="how long a search may take (until it is done)")
     parser.add_argument("--rounds", type=int, default=9, help="turns of every file at every batch size (9)")
     parser.add_argument("--runs", type=Path, default=ROOT / "runs" / "search", help="where searches are (runs/search)")

@@ -46,6 +46,7 @@ def told(case: Case, searched: Searched, turns: Mapping[str, Turns]) -> dict[str
         "headline": report.headline,
         "chosen": report.chosen,
         "minutes": report.minutes,
+        "allowed": report.budget.minutes,
         "ended": report.ended,
         "verdict": report.verdict,
         "tested": msgspec.to_builtins(tested),
@@ -91,7 +92,8 @@ last measured {results.told(about)}, {peers} · `python -m loadtests.bench_searc
 {verdicts}
 
 Each row is a search by `hone-train compress` for variants that lose at most what is asked of the headline figure, as a
-share of the teacher's; minutes are those of all its steps, the teacher's own fit among them. Times as fast:
+share of the teacher's, by the profile that is named below; `--minutes` may have ended it. Minutes in the table are
+those of all its steps, the teacher's own fit among them. Times as fast:
 the file that was chosen, in its runtime, over the teacher's in ONNX Runtime, both in float 32 outside: in turns in one
 process, one thread each, the median over rounds of ratios within a round [least, largest]; at the batch that is named,
 or each at its best. That is what is judged, with what is lost on the test part, which had no say in the search. In the
@@ -227,7 +229,8 @@ def _forms(entry: Entry) -> Sequence[Sequence[str]]:
 
 def _sentence(entry: Entry) -> str:
     """The search's own verdict, what ran, and whether the teacher has more weights than its task asks for."""
-    time = "the time was up; " if entry["ended"] == "time" else ""
+    allowed = f" of {minutes:g} minutes" if (minutes := entry.get("allowed")) else ""
+    time = f"the time{allowed} was up; " if entry["ended"] == "time" else ""
     said = f"{time}{entry['verdict']}; {entry['chosen']}: {entry['evidence'][entry['chosen']]}."
     if (padding := entry["ladder"]) is None:
         return said

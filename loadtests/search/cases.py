@@ -33,7 +33,8 @@ class Case:
     """A search in `model`, the name of a recipe or the path of one, by an `objective`.
 
     Or in the file `model.onnx` that `write` puts in a folder, beside samples for it. With nothing `wanted`, it is to be
-    told that integers gain nothing. The bench of the recipe `ladder` has found whether the teacher is padded.
+    told that integers gain nothing. By which `profile` the table has it; the bench of the recipe `ladder` has found
+    whether the teacher is padded.
     """
 
     name: str
@@ -42,6 +43,7 @@ class Case:
     objective: Objective = "throughput"
     wanted: Wanted | None = None
     write: Callable[[Path], None] | None = None
+    profile: str = "quick"
     ladder: str = ""
 
     def length(self, profile: str) -> int:
@@ -65,6 +67,7 @@ CASES = {
             title="digits CNN",
             model="digits",
             wanted=Wanted(faster=10, smaller=20),
+            profile="full",
             ladder="digits",
         ),
         Case(
@@ -72,6 +75,7 @@ CASES = {
             title="encoder of 4 layers, tags of 128 tokens",
             model="code-tags",
             wanted=Wanted(faster=6),
+            profile="full",
         ),
         Case(
             name="pages",
@@ -85,6 +89,7 @@ CASES = {
             model="topics",
             objective="latency",  # the worker's time: a text takes mostly what stands around its steps
             wanted=Wanted(faster=6),
+            profile="full",
         ),
         Case(
             name="gru256",
