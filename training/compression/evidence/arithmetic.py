@@ -116,4 +116,25 @@ COUNTED: Mapping[str, Callable[[Attributes, Shapes, Shapes], int | None]] = {
 """Operators whose multiply-accumulates are counted. Two are called Attention: ONNX's takes queries, keys and values,
 Microsoft's makes them."""
 
-UNCOUNTED = frozenset({"GroupQueryAttention", "If", "Loop", "Scan"})
+UNCOUNTED = frozenset(
+    {
+        "AttnLSTM",
+        "DecoderMaskedMultiHeadAttention",
+        "DeformConv",
+        "GroupQueryAttention",
+        "If",
+        "LinearAttention",
+        "LinearClassifier",
+        "LinearRegressor",
+        "Loop",
+        "MatMulBnb4",
+        "MoE",
+        "QMoE",
+        "SVMClassifier",
+        "SVMRegressor",
+        "Scan",
+        "SparseAttention",
+        "SparseToDenseMatMul",
+    }
+)
+"""Operators of ONNX Runtime's CPU provider that hold others, or multiply as often as nothing here tells."""

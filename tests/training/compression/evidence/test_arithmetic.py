@@ -86,9 +86,10 @@ def test_equations_of_two_sides_are_counted(
 
 
 def test_what_holds_others_isnt_counted() -> None:
-    """Elementwise operators have no multiply-accumulates, and those of a loop aren't known."""
+    """Elementwise operators have no multiply-accumulates, and those of a loop or of moved taps aren't known."""
     assert multiply_accumulates("Add", {}, [(3, 4), (3, 4)], [(3, 4)]) == 0
     assert multiply_accumulates("Loop", {}, [(3, 4)], [(3, 4)]) is None
+    assert multiply_accumulates("DeformConv", {}, [(1, 4, 8, 8)], [(1, 4, 6, 6)]) is None
 
 
 @pytest.mark.parametrize("name", ["cnn", "encoder", "lstm", "gru", "mlp"])
