@@ -63,6 +63,14 @@ def open_stepper(path: Path, *, threads: int = 1) -> Step:
     return step
 
 
+def output_shapes(model: Path | bytes) -> Mapping[str, Sequence[int | str | None]]:
+    """What the runtime knows of the outputs' shapes, by their names: sizes, and the names of those that vary, if any.
+
+    An output of which the number of axes isn't known has none here.
+    """
+    return {one.name: one.shape for one in _session(model, 1).get_outputs()}
+
+
 def session_options(threads: int = 1) -> onnxruntime.SessionOptions:
     """How files are run here, and in the service: every optimization, and no thread that spins."""
     options = onnxruntime.SessionOptions()

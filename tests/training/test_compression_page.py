@@ -54,6 +54,16 @@ def test_what_was_chosen_comes_first_with_what_it_costs(root: Node) -> None:
     assert "The time was up" in header
 
 
+def test_what_the_shares_leave_out_is_named() -> None:
+    """Layers of which nobody knows how often they multiply, on the page and on the terminal."""
+    found = report()
+    told = replace(found.evidence[found.chosen], uncounted=("If choice", "Loop steps"))
+    page = compression_page.render(replace(found, evidence={**found.evidence, found.chosen: told}))
+    said = "multiplied in: 100% integer; not counted: If choice, Loop steps"
+    assert said in Reader(page).root.find("section", id="evidence").text
+    assert str(told).startswith(said)
+
+
 def test_why_figures_say_little_is_part_of_the_verdict() -> None:
     """So it stands on the terminal, on the page, in the JSON and on cards."""
     doubtful = replace(report(), doubt="rows.npz has 2 rows")

@@ -17,6 +17,7 @@ from training.bootstrap import Figure
 from training.compression.search.design import Design, Network
 from training.compression.search.trial import Trial
 from training.deadline import Deadline
+from training.errors import Immeasurable
 from training.problems.problem import Scores
 from training.session import Tensors
 from training.specimens.file import FileSettings
@@ -138,6 +139,14 @@ def test_what_is_done_costs_no_time(service: Service, searching: Searching) -> N
     assert ["student50", "student25", "student12"] == names(again.tried(ALL))
     assert [] == again.tried([Design(network=Network(route="pruned", share=0.5))])
     assert ([], before) == (searching.specimen.made, len(service.asked))
+
+
+def test_of_nothing_no_share_is_lost(service: Service, searching: Searching, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A teacher whose figure is 0 ends a search at once, with the reason."""
+    monkeypatch.setattr(Learning, "score", lambda *_: 0.0)
+    with pytest.raises(Immeasurable, match="the teacher's headline figure is exactly 0"):
+        searching.begin(100)
+    assert [["teacher"]] == service.asked
 
 
 def test_what_was_made_in_time_is_measured(service: Service, searching: Searching) -> None:

@@ -53,7 +53,8 @@ class Likeness:
 
 @dataclass(frozen=True, kw_only=True)
 class Evidence:
-    """What is known of a variant's file. `shares` are those of the multiply-accumulates by what they were computed in.
+    """What is known of a variant's file. `shares` are those of the multiply-accumulates by what they were computed in,
+    without those of the layers that are `uncounted`, since nobody knows how many they have.
 
     `missed` are layers that were to be in integers and aren't, with the reason; `made` says which weren't to be, and
     whether batch-mates matter. `memory` is that of a process that runs it with so many `rows` at once, and `energy`
@@ -75,13 +76,15 @@ class Evidence:
     layers: tuple[LayerRow, ...] = ()
     waterfall: Waterfall | None = None
     likeness: Mapping[str, Likeness] | None = None
+    uncounted: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         """What it was computed in, what was left in float, and what it takes by itself; why it isn't faster, if so."""
         shares = ", ".join(f"{share:.0%} {precision}" for precision, share in self.shares.items() if share >= 0.005)
+        uncounted = f"; not counted: {', '.join(self.uncounted)}" if self.uncounted else ""
         made = f"; {self.made}" if str(self.made) else ""
         taken = f"; {self.cause or f'by itself, {self.rows} at once'}: {self.why}" if self.why else ""
-        return f"multiplied in: {shares or 'nothing'}{made}{taken}"
+        return f"multiplied in: {shares or 'nothing'}{uncounted}{made}{taken}"
 
 
 def explain(
@@ -151,7 +154,7 @@ def _ran(design: Design, model: Path, original: Path, shown: Tensors) -> dict[st
 
 def _shares(ran: Execution) -> dict[str, Any]:
     shares = {str(precision): share for precision, share in ran.shares.items()}
-    return {"shares": shares, "missed": dict(ran.missed)}
+    return {"shares": shares, "missed": dict(ran.missed), "uncounted": ran.uncounted}
 
 
 def _likeness(original: Model, run: Model, samples: Tensors) -> dict[str, Likeness]:

@@ -24,6 +24,13 @@ def test_a_sound_file_stays_as_it_is(tmp_path: Path) -> None:
     assert model == onnx_file.load(saved(model, tmp_path)).model
 
 
+def test_sizes_of_answers_that_the_file_leaves_open_are_told(tmp_path: Path) -> None:
+    """As far as the runtime knows them: exporters give a name to what follows from sizes; the batch varies still."""
+    model = linear()
+    model.graph.output[0].type.tensor_type.shape.dim[1].dim_param = "Softmaxscores_dim_1"
+    assert [(-1, 3)] == [one.dims for one in tensors_of(onnx_file.load(saved(model, tmp_path)).model).outputs]
+
+
 def test_weights_in_other_files_are_taken_in(tmp_path: Path) -> None:
     """The original is the file with what lies beside it; the model needs nothing else."""
     path = tmp_path / "model.onnx"

@@ -50,6 +50,17 @@ def _product(attributes: Attributes, inputs: Shapes, outputs: Shapes) -> int:
     return math.prod(outputs[0]) * shared
 
 
+def _einsum(attributes: Attributes, inputs: Shapes, outputs: Shapes) -> int | None:
+    """All sizes of an equation once, where something is added up; not known but of two sides without an ellipsis."""
+    equation: str = attributes["equation"].decode().replace(" ", "")
+    sides = equation.partition("->")[0].split(",")
+    if len(sides) != 2 or "." in equation:
+        return None
+    axes = [axis for side, shape in zip(sides, inputs, strict=True) for axis in zip(side, shape, strict=True)]
+    count = math.prod(dict(sorted(axes)).values())  # the larger one of a letter: an axis of 1 is repeated
+    return count if count > math.prod(outputs[0]) else 0
+
+
 def _recurrence(gates: int) -> Callable[[Attributes, Shapes, Shapes], int]:
     def count(attributes: Attributes, inputs: Shapes, outputs: Shapes) -> int:
         """Gates of each direction, at each step, see what comes in and the state."""
@@ -77,7 +88,7 @@ def _projected_attention(attributes: Attributes, inputs: Shapes, outputs: Shapes
     return rows * length * (width * made + 2 * length * hidden)
 
 
-COUNTED: Mapping[str, Callable[[Attributes, Shapes, Shapes], int]] = {
+COUNTED: Mapping[str, Callable[[Attributes, Shapes, Shapes], int | None]] = {
     **dict.fromkeys(("Conv", "FusedConv", "NhwcFusedConv", "QLinearConv", "ConvInteger"), _convolution),
     **dict.fromkeys(("ConvTranspose", "QLinearConvTranspose"), _transposed_convolution),
     **dict.fromkeys(
@@ -96,6 +107,7 @@ COUNTED: Mapping[str, Callable[[Attributes, Shapes, Shapes], int]] = {
         _product,
     ),
     **{operator: _recurrence(gates) for operator, gates in _GATES.items()},
+    "Einsum": _einsum,
     "Attention": _attention,
     "MultiHeadAttention": _attention,
     "com.microsoft.Attention": _projected_attention,
@@ -104,4 +116,25 @@ COUNTED: Mapping[str, Callable[[Attributes, Shapes, Shapes], int]] = {
 """Operators whose multiply-accumulates are counted. Two are called Attention: ONNX's takes queries, keys and values,
 Microsoft's makes them."""
 
-UNCOUNTED = frozenset({"Einsum", "GroupQueryAttention", "If", "Loop", "Scan"})
+UNCOUNTED = frozenset(
+    {
+        "AttnLSTM",
+        "DecoderMaskedMultiHeadAttention",
+        "DeformConv",
+        "GroupQueryAttention",
+        "If",
+        "LinearAttention",
+        "LinearClassifier",
+        "LinearRegressor",
+        "Loop",
+        "MatMulBnb4",
+        "MoE",
+        "QMoE",
+        "SVMClassifier",
+        "SVMRegressor",
+        "Scan",
+        "SparseAttention",
+        "SparseToDenseMatMul",
+    }
+)
+"""Operators of ONNX Runtime's CPU provider that hold others, or multiply as often as nothing here tells."""

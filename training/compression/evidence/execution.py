@@ -35,7 +35,7 @@ class Kernel:
 
 @dataclass(frozen=True, kw_only=True)
 class Execution:
-    """What ran of a file at one batch: `kernels` in their order, and their `shares` of all multiply-accumulates."""
+    """What ran of a file at one batch: `kernels` in their order, and `shares` of what is counted."""
 
     kernels: tuple[Kernel, ...]
     macs: int
@@ -53,8 +53,8 @@ class Execution:
 
     @property
     def uncounted(self) -> tuple[str, ...]:
-        """Layers that hold others, or whose arithmetic isn't known: the shares say nothing of them."""
-        return tuple(one.name for one in self.kernels if one.macs is None)
+        """Layers that hold others, or whose arithmetic isn't known, by operator and name: no share is of them."""
+        return tuple(f"{one.operator} {one.name}" for one in self.kernels if one.macs is None)
 
 
 def execution(model: Path, inputs: Tensors, *, asked: Collection[str] = (), threads: int = 1) -> Execution:

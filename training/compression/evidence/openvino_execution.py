@@ -95,7 +95,7 @@ def compiled(
 
 
 def _execution(nodes: Sequence[CompiledNode], file: Asked, asked: Collection[str]) -> Execution:
-    layers = [node for node in nodes if node.operator in _COUNTED or node.macs]
+    layers = [node for node in nodes if node.operator in _COUNTED or node.operator in _UNCOUNTED or node.macs]
     macs = sum(node.macs for node in layers)
     shares: dict[Precision, float] = defaultdict(float)
     kernels = []
@@ -107,9 +107,9 @@ def _execution(nodes: Sequence[CompiledNode], file: Asked, asked: Collection[str
         kernels.append(
             Kernel(
                 name=name,
-                operator=f"{node.operator} ({node.kernel})",
+                operator=node.operator if node.operator in _UNCOUNTED else f"{node.operator} ({node.kernel})",
                 precision=node.precision,
-                macs=node.macs,
+                macs=None if node.operator in _UNCOUNTED else node.macs,
                 share=share,
                 asked=integer or name in asked or file.asks(name),
                 reason=None if integer else f"OpenVINO chose {node.kernel} for it",
@@ -196,3 +196,6 @@ _COUNTED: Mapping[str, Callable[[Shapes, Shapes], int]] = {
     "RNNSeq": _recurrence,
 }
 """The compiled graph's kinds of layers that multiply and accumulate."""
+
+_UNCOUNTED = frozenset({"DeformableConvolution", "If", "RNNCell", "ScaledDotProductAttention", "TensorIterator"})
+"""Those that multiply too, or hold others."""

@@ -5,9 +5,10 @@ network of it again, which is exported as any other; `with_learnt` puts the rang
 calibrated ones, for `static`.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 
+import onnx
 from torch import nn
 
 from service.errors import ArtifactError
@@ -21,6 +22,8 @@ from training.export import fold
 
 FAKES: Mapping[type[nn.Module], type[nn.Module]] = {nn.Conv2d: FakeQuantizedConv2d, nn.Linear: FakeQuantizedLinear}
 INPUT_RANGE = "input_range"
+PASSING = frozenset({"Flatten", "MaxPool", "Reshape", "Resize", "Squeeze", "Transpose", "Unsqueeze"})
+"""Operators that may answer only numbers that they take: integers of both have one scale."""
 
 
 def aware(network: nn.Module, *, keep_float: Collection[str] = (), reduce_range: bool | None = None) -> nn.Module:
@@ -53,21 +56,41 @@ def plain(network: nn.Module) -> dict[str, Range]:
 def with_learnt(ranges: Ranges, learnt: Mapping[str, Range], model: Path) -> Ranges:
     """The `ranges` of a prepared `model`, with those `learnt` by the modules that it was exported of.
 
-    What several modules take has the range that holds all of theirs. Raises ArtifactError that names modules of which
-    the file has no product.
+    What several modules take has the range that holds all of theirs, and so has what is only passed on to them: by its
+    scale the integers are made. Raises ArtifactError that names modules of which the file has no product.
     """
     merged: dict[str, Range] = {}
     found = set()
-    for node in load_prepared(model).graph.node:
+    graph = load_prepared(model).graph
+    for node in graph.node:
         path = _module_of(node.name)
         name = next((one for one in learnt if f".{path}".endswith(f".{one}")), None)
         if node.op_type in PRODUCTS and name is not None:
             found.add(name)
-            low, high = merged.get(node.input[0], learnt[name])
-            merged[node.input[0]] = min(low, learnt[name][0]), max(high, learnt[name][1])
+            for taken in _passed(node.input[0], graph):
+                low, high = merged.get(taken, learnt[name])
+                merged[taken] = min(low, learnt[name][0]), max(high, learnt[name][1])
     if missing := sorted(learnt.keys() - found):
         raise ArtifactError(f"{model.name}: has no product of the modules {', '.join(missing)}")
     return {**ranges, **merged}
+
+
+def _passed(tensor: str, graph: onnx.GraphProto) -> Iterator[str]:
+    """The tensor, and those before it that are passed on as it and are read by nothing else."""
+    yield tensor
+    ends = [one.name for one in graph.output]
+    while (maker := next((node for node in graph.node if tensor in node.output), None)) is not None:
+        tensor = maker.input[0] if maker.input else ""
+        uses = [name for node in graph.node for name in node.input].count(tensor) + ends.count(tensor)
+        if not _passes(maker) or uses > 1:
+            return
+        yield tensor
+
+
+def _passes(node: onnx.NodeProto) -> bool:
+    """Whether a node answers only numbers that it takes; a Resize may also answer what lies between them."""
+    modes = [one.s for one in node.attribute if one.name == "mode"]
+    return node.op_type in PASSING and modes in ([], [b"nearest"])
 
 
 def _module_of(node: str) -> str:

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
+from training.errors import Immeasurable
 from training.gain import Gain, Interval
 
 Objective: TypeAlias = Literal["latency", "throughput", "size"]
@@ -54,13 +55,15 @@ class Budget:
 def drop(teacher: float, variant: float, *, smaller: bool) -> float:
     """What of the teacher's figure is lost, as a share of it: negative if the variant is better.
 
-    `smaller` figures are the better ones where the figure is an error. Where the teacher has no error at all, any is
-    infinitely more.
+    `smaller` figures are the better ones where the figure is an error. Raises Immeasurable where the teacher's is 0.
     """
+    if teacher == 0:
+        raise Immeasurable(
+            "the teacher's headline figure is exactly 0, and of nothing no share can be lost; give more data, or data"
+            " that it doesn't answer all right or all wrong"
+        )
     lost = variant - teacher if smaller else teacher - variant
-    if lost == 0:
-        return 0.0
-    return lost / abs(teacher) if teacher else float("inf") * lost
+    return lost / abs(teacher)
 
 
 def gained(gain: Gain, objective: Objective) -> float:

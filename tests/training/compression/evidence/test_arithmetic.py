@@ -67,10 +67,29 @@ def test_both_kinds_of_attention_are_told_apart() -> None:
     assert multiply_accumulates("Attention", {}, [(2, 10, 32)], [(2, 10, 32)], domain="com.microsoft") == made
 
 
+@pytest.mark.parametrize(
+    "equation, left, right, answer, count",
+    [
+        (b"bhid, bhjd -> bhij", (2, 4, 10, 8), (2, 4, 12, 8), (2, 4, 10, 12), 2 * 4 * 10 * 12 * 8),
+        (b"ij,jk", (3, 5), (5, 7), (3, 7), 3 * 5 * 7),
+        (b"ij,jk->ik", (3, 1), (5, 7), (3, 7), 3 * 5 * 7),
+        (b"ij,ij->ij", (3, 5), (3, 5), (3, 5), 0),
+        (b"...ij,jk->...ik", (2, 3, 5), (5, 7), (2, 3, 7), None),
+        (b"ij->ji", (3, 5), (5, 3), (5, 3), None),
+    ],
+)
+def test_equations_of_two_sides_are_counted(
+    equation: bytes, left: tuple[int, ...], right: tuple[int, ...], answer: tuple[int, ...], count: int | None
+) -> None:
+    """Once for each number that comes out and each that is summed over; what only multiplies doesn't add."""
+    assert multiply_accumulates("Einsum", {"equation": equation}, [left, right], [answer]) == count
+
+
 def test_what_holds_others_isnt_counted() -> None:
-    """Elementwise operators have no multiply-accumulates, and those of a loop aren't known."""
+    """Elementwise operators have no multiply-accumulates, and those of a loop or of moved taps aren't known."""
     assert multiply_accumulates("Add", {}, [(3, 4), (3, 4)], [(3, 4)]) == 0
     assert multiply_accumulates("Loop", {}, [(3, 4)], [(3, 4)]) is None
+    assert multiply_accumulates("DeformConv", {}, [(1, 4, 8, 8)], [(1, 4, 6, 6)]) is None
 
 
 @pytest.mark.parametrize("name", ["cnn", "encoder", "lstm", "gru", "mlp"])

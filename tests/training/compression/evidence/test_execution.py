@@ -5,13 +5,13 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
-from onnx import helper
+from onnx import helper, numpy_helper
 from onnxruntime.quantization import QuantType, quantize_dynamic
 from onnxruntime.quantization.matmul_nbits_quantizer import MatMulNBitsQuantizer
 from onnxruntime.transformers.float16 import convert_float_to_float16
 
 from service.errors import ArtifactError
-from tests.training.compression.evidence.graphs import write
+from tests.training.compression.evidence.graphs import FLOAT, write
 from tests.training.compression.evidence.models import CNN_OPERATORS, Models, batch
 from training.compression.evidence.execution import execution
 from training.compression.evidence.openvino_execution import compiled
@@ -168,6 +168,31 @@ def test_openvino_runs_quantized_files_in_integers(models: Models, name: str) ->
     assert all(one.precision == "integer" or one.name in found.execution.missed for one in found.execution.kernels)
     assert sum(found.seconds.values()) == pytest.approx(sum(node.seconds for node in found.nodes))
     assert sum(found.seconds.get(one.name, 0.0) for one in found.execution.kernels) > 0
+
+
+def test_what_cant_be_counted_is_named(tmp_path: Path) -> None:
+    """A product in a branch, beside one that is counted: by both runtimes."""
+    path = tmp_path / "model.onnx"
+    value = helper.make_tensor_value_info
+    branches = [
+        helper.make_graph([helper.make_node(operator, names, ["b"])], "branch", [], [value("b", FLOAT, ["N", 8])])
+        for operator, names in (("MatMul", ["a", "w"]), ("Relu", ["a"]))
+    ]
+    nodes = [
+        helper.make_node("MatMul", ["x", "w"], ["a"], name="product"),
+        helper.make_node("ReduceSum", ["x"], ["sum"], keepdims=0),
+        helper.make_node("Greater", ["sum", "zero"], ["positive"]),
+        helper.make_node("If", ["positive"], ["y"], name="choice", then_branch=branches[0], else_branch=branches[1]),
+    ]
+    arrays = {"w": np.ones((8, 8), np.float32), "zero": np.zeros((), np.float32)}
+    weights = [numpy_helper.from_array(array, name) for name, array in arrays.items()]
+    graph = helper.make_graph(nodes, "graph", [value("x", FLOAT, ["N", 8])], [value("y", FLOAT, ["N", 8])], weights)
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=10), path)
+
+    rows = {"x": np.ones((2, 8), np.float32)}
+    for found in (execution(path, rows), compiled(path, rows).execution):
+        assert found.macs == 2 * 8 * 8
+        assert found.uncounted in (("If choice",), ("If y",))
 
 
 def test_files_that_cant_run_are_named(tmp_path: Path, models: Models) -> None:

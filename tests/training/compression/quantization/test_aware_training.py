@@ -120,6 +120,29 @@ def test_codes_are_those_of_the_runtime(settings: dict[str, Any], tmp_path: Path
         np.testing.assert_array_equal(codes_in_file, expected.detach().numpy())
 
 
+@pytest.mark.parametrize("pool, size", [(nn.MaxPool2d(4), 32), (nn.AdaptiveAvgPool2d(1), 8)])
+def test_codes_behind_a_pool_are_those_of_the_runtime(pool: nn.Module, size: int, tmp_path: Path) -> None:
+    """A layer's range is that of what is passed on to it: integers that are only moved keep their scale.
+
+    Of means of what was rounded already a code may be off by one.
+    """
+    layers = seeded(nn.Conv2d, 3, 8, 3), nn.ReLU(), pool, nn.Flatten(), seeded(nn.Linear, size, 5)
+    network = taught(nn.Sequential(*layers), IMAGES)
+    before = network[:4](torch.from_numpy(IMAGES))
+    given = network[4].input_range(before).codes.detach().numpy()
+    scale, zero = asymmetric(network[4].input_range.low, network[4].input_range.high)
+
+    it = made_integers(network, IMAGES, tmp_path)
+    found, _ = codes(tmp_path / "int8.onnx", it.samples)
+    assert np.abs(found[-1].astype(int) - (given + int(zero))).max() <= (0 if isinstance(pool, nn.MaxPool2d) else 1)
+    told = onnx.load(tmp_path / "int8.onnx").graph
+    arrays = {one.name: numpy_helper.to_array(one) for one in told.initializer}
+    (head,) = [node for node in told.node if node.op_type == "Gemm"]
+    (last,) = [node for node in told.node if node.output[0] == head.input[0]]
+    assert arrays[last.input[1]].item() == scale.item()
+    assert arrays[last.input[2]].item() == zero.item()
+
+
 def test_training_learns_the_range_and_evaluation_keeps_it() -> None:
     """A moving average that begins with the first batch."""
     network: Any = aware(nn.Sequential(seeded(nn.Linear, 2, 2)))
