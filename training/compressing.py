@@ -80,6 +80,7 @@ def compress(
         nearest=None if choice.nearest is None else choice.nearest.name,
         tested=tested,
         evidence=subject.explained(wanted, slower, rows=budget.rows),
+        shown=specimen.counted(budget.rows),
         ended=ended,
         seed=getattr(recipe, "seed", None),
         minutes=round(journal.spent / 60, 2),

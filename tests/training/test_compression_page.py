@@ -135,6 +135,13 @@ def test_latency_memory_and_energy_are_there(root: Node) -> None:
     assert f"t told: {UNREADABLE}." in section
 
 
+def test_what_ran_at_once_is_told() -> None:
+    """In the words of whatever was compressed; memory is of the same."""
+    page = Reader(compression_page.render(replace(report(), shown="one token of 8 texts"))).root
+    assert "on one thread, one token of 8 texts at once" in page.find("section", id="evidence").text
+    assert "runs the file alone, one token of 8 texts at once" in page.find("section", id="speed").text
+
+
 def test_how_it_ended_is_told(root: Node) -> None:
     """With minutes, seed and what was published."""
     method = root.find("section", id="method").text

@@ -28,7 +28,9 @@ from training.language_recipe import LanguageRecipe
 from training.networks.decoder import Decoder, DecoderConfig, build
 from training.optimization.settings import FitSettings
 from training.recipe import RECIPES, load_any
+from training.session import Tensors
 from training.specimens.language import LanguageSpecimen
+from training.steps import exploring
 from training.steps.exploring import Exploration
 from training.steps.journal import Journal
 from training.tasks.next_token import NextToken
@@ -277,3 +279,21 @@ def test_a_student_in_integers_learns_ranges_from_its_own_cache(copied: Path) ->
         assert (2, 1) == tuple(specimen.samples(one)["past"].shape[1] for one in (Network(), shallow))
         evidence = exploration.explained(designs[2:], rows=8)["shallow50-static"]
     assert evidence.shares["integer"] > 0
+
+
+def test_what_runs_is_told_of_a_step_as_the_service_has_it(copied: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One token of each text; ranges are learnt from more of them. In words it is neither an input nor a text."""
+    asked: list[Tensors] = []
+    monkeypatch.setattr(exploring, "explain", lambda *given, **_: asked.append(given[4]))
+    recipe = load_any("topics", "tiny")
+    assert isinstance(recipe, LanguageRecipe)
+    with Journal(recipe, copied / "runs", Console(file=StringIO())) as journal:
+        specimen = LanguageSpecimen(journal, language.export(journal))
+        exploration = Exploration(specimen, Deadline())
+        exploration.tried([Design()])
+        exploration.explained([Design()], rows=8)
+        samples = specimen.samples(Network())
+    assert ((32, 1), (32, 16)) == (asked[0]["input_ids"].shape, samples["input_ids"].shape)
+    assert np.array_equal(asked[0]["input_ids"], samples["input_ids"][:, :1])
+    assert np.array_equal(asked[0]["past"], samples["past"])
+    assert ("one token of one text", "one token of 8 texts") == (specimen.counted(1), specimen.counted(8))

@@ -33,7 +33,7 @@ from training.publish import Golden, Release
 from training.runtime import ONNX_RUNTIME, OPENVINO, OPENVINO_BF16, Runtime
 from training.serving import Served
 from training.session import Arrays, Run, Tensors, open_model, open_runner
-from training.specimens.specimen import Part
+from training.specimens.specimen import Part, inputs
 from training.statistics import Values
 from training.steps.integers import LearntIntegers
 from training.steps.journal import Journal
@@ -122,6 +122,14 @@ class FileSpecimen:
     def samples(self, network: Network) -> Tensors:  # noqa: ARG002 - all take the same
         """See `Specimen`."""
         return self._learnt
+
+    def shown(self, network: Network) -> Tensors:
+        """See `Specimen`."""
+        return self.samples(network)
+
+    def counted(self, rows: int) -> str:
+        """See `Specimen`."""
+        return inputs(rows)
 
     def release(self, design: Design, model: Path) -> Release:
         """See `Specimen`."""

@@ -126,13 +126,24 @@ class LanguageSpecimen:
 
     def samples(self, network: Network) -> Tensors:
         """Tokens [N, 16] of the training texts, with half a context before them in the network's cache."""
+        return self._halfway(network, NEXT)
+
+    def shown(self, network: Network) -> Tensors:
+        """A step of the service there: the first of those tokens [N, 1]."""
+        return self._halfway(network, 1)
+
+    def counted(self, rows: int) -> str:
+        """See `Specimen`."""
+        return "one token of one text" if rows == 1 else f"one token of {rows} texts"
+
+    def _halfway(self, network: Network, length: int) -> Tensors:
         step = open_stepper(self.floating(network))
         config = self._configs[network]
         before = config.context // 2
         stream = tokens.stream(self._corpus.train)
         starts = np.linspace(0, len(stream) - before - NEXT, ROWS).astype(np.int64)
         _, past, position = step(_cut(stream, starts, before), *empty(config, ROWS))
-        return dict(zip(INPUTS, (_cut(stream, starts + before, NEXT), past, position), strict=True))
+        return dict(zip(INPUTS, (_cut(stream, starts + before, length), past, position), strict=True))
 
     def release(self, design: Design, model: Path) -> Release:
         """See `Specimen`."""

@@ -190,8 +190,8 @@ class Exploration:
         return self._turn * (2 * len(tested) + len(parents))
 
     def _explained(self, design: Design, rows: int) -> Evidence:
-        original, samples = self._file(Design(network=design.network)), self._specimen.samples(design.network)
-        return explain(self._journal, design, self._file(design), original, samples, rows=rows, made=self._made[design])
+        original, shown = self._file(Design(network=design.network)), self._specimen.shown(design.network)
+        return explain(self._journal, design, self._file(design), original, shown, rows=rows, made=self._made[design])
 
     def _trial(self, design: Design, tried: Tried, teacher: float) -> Trial:
         if tried.gain is None:
