@@ -198,8 +198,13 @@ class FileSpecimen:
         settings, path = self.journal.recipe, self.journal.path("import", MODEL)
 
         def action(folder: Path) -> None:
-            if why := prove(converted, folder / MODEL, samples=settings.samples, batched=False).unbatched:
-                raise ArtifactError(f"{settings.source.name}: has no batch, {why}; {_remedy(converted.model)}")
+            try:
+                proved = prove(converted, folder / MODEL, samples=settings.samples, batched=False)
+            except ArtifactError as error:
+                raise ArtifactError(f"{settings.source.name}: {error}") from error
+            if proved.unbatched:
+                why = f"has no batch, {proved.unbatched}"
+                raise ArtifactError(f"{settings.source.name}: {why}; {_remedy(converted.model)}")
             _check_answers(open_runner(folder / MODEL), arrays, self._graph)
 
         given = {} if settings.samples is None else {"samples": settings.samples}
