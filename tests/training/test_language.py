@@ -4,6 +4,7 @@ import json
 import math
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -297,3 +298,16 @@ def test_what_runs_is_told_of_a_step_as_the_service_has_it(copied: Path, monkeyp
     assert np.array_equal(asked[0]["input_ids"], samples["input_ids"][:, :1])
     assert np.array_equal(asked[0]["past"], samples["past"])
     assert ("one token of one text", "one token of 8 texts") == (specimen.counted(1), specimen.counted(8))
+
+
+@pytest.mark.parametrize("profile, rounds, requests", [("tiny", 2, 2), ("quick", 10, 10)])
+def test_a_profile_says_how_much_is_measured(copied: Path, profile: str, rounds: int, requests: int) -> None:
+    """A tiny model isn't timed for minutes."""
+    tiny, asked = load_any("topics", "tiny"), load_any("topics", profile)
+    assert isinstance(tiny, LanguageRecipe)
+    assert isinstance(asked, LanguageRecipe)
+    evaluate = replace(tiny.evaluate, steps=asked.evaluate.steps, rounds=asked.evaluate.rounds)
+    with Journal(tiny, copied / "runs", Console(file=StringIO())) as journal:
+        exported = language.export(journal)
+        settings = LanguageSpecimen(journal.of(replace(tiny, evaluate=evaluate)), exported).settings
+    assert (rounds, requests, (1, 8, 16)) == (settings.rounds, settings.requests, settings.batch_sizes)

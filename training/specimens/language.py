@@ -47,7 +47,6 @@ WRITTEN = 16
 """Tokens that a timed request asks for."""
 CLIENTS = (1, 8, 16)
 """Texts that are written at once: the service computes a step of all of them together."""
-ROUNDS = 10
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,9 +101,9 @@ class LanguageSpecimen:
     @property
     def settings(self) -> EvaluateSettings:
         """Texts are written for one client and for several at once; as many requests as the recipe times steps."""
-        return EvaluateSettings(
-            rounds=ROUNDS, requests=max(3, self.journal.recipe.evaluate.steps // ROUNDS), batch_sizes=CLIENTS
-        )
+        asked = self.journal.recipe.evaluate
+        requests = max(1, asked.steps // asked.rounds)
+        return EvaluateSettings(rounds=asked.rounds, requests=requests, batch_sizes=CLIENTS)
 
     def decides(self, part: Part) -> Mapping[str, Any]:
         """See `Specimen`."""
