@@ -278,7 +278,7 @@ def test_a_student_in_integers_learns_ranges_from_its_own_cache(copied: Path) ->
         assert [""] * 3 == [one.failed for one in found]
         assert abs(found[2].drop - found[1].drop) < 0.05
         assert (2, 1) == tuple(specimen.samples(one)["past"].shape[1] for one in (Network(), shallow))
-        evidence = exploration.explained(designs[2:], rows=8)["shallow50-static"]
+        evidence = exploration.explained(designs[2:], designs, rows=8)["shallow50-static"]
     assert evidence.shares["integer"] > 0
 
 
@@ -292,7 +292,7 @@ def test_what_runs_is_told_of_a_step_as_the_service_has_it(copied: Path, monkeyp
         specimen = LanguageSpecimen(journal, language.export(journal))
         exploration = Exploration(specimen, Deadline())
         exploration.tried([Design()])
-        exploration.explained([Design()], rows=8)
+        exploration.explained([Design()], [Design()], rows=8)
         samples = specimen.samples(Network())
     assert ((32, 1), (32, 16)) == (asked[0]["input_ids"].shape, samples["input_ids"].shape)
     assert np.array_equal(asked[0]["input_ids"], samples["input_ids"][:, :1])
