@@ -145,7 +145,7 @@ class Exploration:
                 files[design] = self._file(design)
             except TimeUp:
                 continue
-            except (ArtifactError, SettingsError) as error:
+            except (ArtifactError, SettingsError, Diverged) as error:
                 failed[design] = Tried(failed=str(error))
         while True:  # the last ones may have been made, and not measured
             with suppress(TimeUp):
