@@ -61,7 +61,8 @@ def compress(
     ended = search.run()
     choice, kept = choose(search.trials, budget), front(search.trials, budget.objective)
     worth = _wanted(search.trials, budget)
-    tested = subject.tested(worth, needed={Design(), choice.chosen.design})
+    needed = {Design(), choice.chosen.design}
+    tested = subject.tested(worth, needed)
     wanted = tuple(one for one in worth if one.name in tested)
     slower = tuple(one.design for one in losing(search.trials, budget.objective) if one.design not in wanted)
     report = CompressionReport(
@@ -78,7 +79,8 @@ def compress(
         met=choice.met,
         nearest=None if choice.nearest is None else choice.nearest.name,
         tested=tested,
-        evidence=subject.explained(wanted, slower, rows=budget.rows),
+        evidence=subject.explained((*wanted, *slower), needed, rows=budget.rows),
+        shown=specimen.counted(budget.rows),
         ended=ended,
         seed=getattr(recipe, "seed", None),
         minutes=round(journal.spent / 60, 2),
@@ -107,7 +109,7 @@ def _publish(
     key: SigningKey | None,
 ) -> tuple[Published, ...]:
     def made() -> Iterable[Release]:
-        told = [one for one in designs if one.name in report.tested]
+        told = [one for one in designs if one.name in report.evidence]
         forms = {network: subject.forms(network) for network in dict.fromkeys(one.network for one in told)}
         for one in told:
             if forms[one.network] and one != Design(network=one.network):

@@ -85,7 +85,8 @@ class CompressionReport:
 
     `headline` is the figure that decides, `smaller` whether the smaller of two values is the better. `front` are the
     variants that nothing beats in both what is lost and what is gained; `tested` has them and the `chosen` one, and
-    `evidence` says what ran of them, and of integers that gained nothing.
+    `evidence` says what ran of them, and of integers that gained nothing, as far as there was time: of `shown` at once,
+    in words.
     `met` says whether as much is gained as is asked and no more is lost than may be, and measuring the chosen one on
     the test part doesn't refute that (see `stands`); `nearest` is what gains that and loses least. `ended` is why no
     more was tried. `seed` is the recipe's, None of a file, and `minutes` is what all steps took when they were done.
@@ -105,6 +106,7 @@ class CompressionReport:
     nearest: str | None
     tested: Mapping[str, Tested]
     evidence: Mapping[str, Evidence]
+    shown: str
     ended: Ended
     seed: int | None
     minutes: float

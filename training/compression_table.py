@@ -66,13 +66,14 @@ def _lines(name: str, one: Tested, report: CompressionReport) -> Iterator[str]:
         if "calibration error" in one.figures:
             line += f"; calibration error {one.figures['calibration error'].value:.3f}"
         yield line
-    evidence = report.evidence[name]
+    evidence = report.evidence.get(name)
     latencies = ", ".join(f"{found.p50:.2f} ms at {size}" for size, found in one.speed.latency_ms.items())
     yield (
         f"    {gain.compute:.2f}x as fast, {gain.throughput:.2f}x inputs a second, {gain.size:.2f}x smaller;"
-        f" p50 {latencies}; {evidence.memory.own / 1e6:.0f} MB of memory"
+        f" p50 {latencies}" + (f"; {evidence.memory.own / 1e6:.0f} MB of memory" if evidence else "")
     )
-    yield f"    {evidence}"
+    if evidence:
+        yield f"    {evidence}"
 
 
 def _beside(against: Against) -> str:

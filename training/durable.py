@@ -1,6 +1,7 @@
 """Files that are there whole or not at all, even after a crash: a hidden name first, forced to disk, then renamed."""
 
 import os
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -59,9 +60,14 @@ def sync_folder(folder: Path) -> None:
 
 
 def check_writable(folder: Path) -> None:
-    """Raise OSError now, and not after minutes of work, if nothing can be written to `folder`."""
-    if not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK):
-        raise OSError(f"{folder}: isn't a folder that can be written to")
+    """Raise OSError now, and not after minutes of work, if nothing can be written to `folder`.
+
+    What the system says of rights isn't enough: root may do all in /proc, where nothing can be made.
+    """
+    try:
+        tempfile.TemporaryFile(dir=folder).close()
+    except OSError as error:
+        raise OSError(f"{folder}: isn't a folder that can be written to") from error
 
 
 def check_creatable(folder: Path) -> None:

@@ -28,15 +28,19 @@ class BaselineSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class ContinueSettings:
-    """What is timed, `steps` of one token each, and shown: after `prompt` tokens of a test text a `sample` of them."""
+    """What is timed, `steps` of one token each, and shown: after `prompt` tokens of a test text a `sample` of them.
+
+    Variants of the network are timed by as many requests, in `rounds`.
+    """
 
     steps: int = 100
+    rounds: int = 10
     prompt: int = 48
     sample: int = 64
 
     def __post_init__(self) -> None:
-        if min(self.steps, self.prompt, self.sample) < 1:
-            raise ValueError("steps, prompt, sample: must be at least 1")
+        if min(self.steps, self.rounds, self.prompt, self.sample) < 1:
+            raise ValueError("steps, rounds, prompt, sample: must be at least 1")
 
 
 @dataclass(frozen=True, kw_only=True)

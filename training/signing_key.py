@@ -25,12 +25,10 @@ class SigningKey:
 def read_signing_key(path: Path) -> SigningKey:
     """The key in the file `path`.
 
-    Raises SettingsError for a file that can't be read, is open to others, or isn't a private key for Ed25519.
+    Raises SettingsError for a file that can't be read, isn't a private key for Ed25519, or is open to others.
     """
     try:
-        if path.stat().st_mode & 0o077:
-            raise SettingsError(f"{path}: is open to other users; chmod 600 {path}")
-        content = path.read_bytes()
+        content, mode = path.read_bytes(), path.stat().st_mode
     except OSError as error:
         raise SettingsError(f"{path}: can't be read ({error.strerror})") from error
     try:
@@ -41,4 +39,6 @@ def read_signing_key(path: Path) -> SigningKey:
         raise SettingsError(f"{path}: isn't a private key in PEM") from error
     if not isinstance(key, Ed25519PrivateKey):
         raise SettingsError(f"{path}: is a key of another kind; openssl genpkey -algorithm ed25519 makes the right one")
+    if mode & 0o077:
+        raise SettingsError(f"{path}: is open to other users; chmod 600 {path}")
     return SigningKey(key=key)

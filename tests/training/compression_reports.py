@@ -145,6 +145,7 @@ def report(*, fell: float = 0.25, met: bool = True) -> CompressionReport:
         met=met,
         nearest="student25" if not met else "teacher-static",
         tested={**names, "student25": measured(0.05, faster(6.0))},
+        shown="one input",
         evidence={
             "teacher": evidence(integers=False),
             "teacher-static": evidence(),

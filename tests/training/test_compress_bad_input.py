@@ -216,6 +216,8 @@ def test_files_that_are_no_models() -> None:
         Path(name).write_bytes(content)
         refused(f"{name}: isn't a sound ONNX file", name)
     refused("none.onnx: isn't there", "none.onnx")
+    Path("folder.onnx").mkdir()
+    refused("folder.onnx: isn't a file", "folder.onnx")
     refused("mine.keras: isn't an ONNX file; `hone-train import` publishes one of it", "mine.keras")
     Path("my model.onnx").write_bytes(whole)
     refused("my model.onnx: must be called by letters, digits", "my model.onnx")
@@ -263,6 +265,14 @@ def test_runs_that_cannot_be_written() -> None:
     """The path is named."""
     Path("taken").write_text("")
     refused("taken/below/mine/file", "mine.onnx", "--runs", "taken/below", code=FAILED)
+
+
+@pytest.mark.parametrize("where", ["/proc/nope", "taken/below"])
+def test_repositories_that_cannot_be_written(where: str) -> None:
+    """Nor by root, who may do everything; known before anything is done."""
+    Path("taken").write_text("")
+    refused("isn't a folder that can be written to", "mine.onnx", "--repository", where, code=FAILED)
+    assert not Path("runs").exists()
 
 
 def test_a_checkpoint_of_another_architecture() -> None:

@@ -21,7 +21,7 @@ from training.errors import Immeasurable
 from training.problems.problem import Scores
 from training.session import Tensors
 from training.specimens.file import FileSettings
-from training.steps import exploring
+from training.steps import exploring, foreseeing
 from training.steps.asking import Found
 from training.steps.exploring import Exploration
 from training.steps.journal import Journal
@@ -60,6 +60,9 @@ class Learning:
         self.journal.do(network.name, {}, (), action, lambda: "made", foreseen=self.seconds.get(design, 1.0))
         return self.journal.path(network.name, "model.onnx")
 
+    def shown(self, _: Network) -> Tensors:
+        return {}
+
     def score(self, *_: Any) -> float:
         return 0.9
 
@@ -91,12 +94,17 @@ class Service:
 
 @pytest.fixture
 def service(monkeypatch: pytest.MonkeyPatch) -> Service:
-    """Each variant takes its turn, as the journal tells."""
+    """Each variant takes its turn, as the journal tells; intervals take no time, and what ran is told in a turn."""
+
+    def seconds(journal: Journal[Any], step: str) -> float:
+        path = journal.path(step, exploring.TRIALS)
+        return TURN * len(json.loads(path.read_bytes())) if path.exists() else 0.0
+
     service = Service()
     monkeypatch.setattr(exploring, "ask", service)
-    monkeypatch.setattr(
-        Journal, "seconds", lambda own, step: TURN * len(json.loads(own.path(step, exploring.TRIALS).read_bytes()))
-    )
+    monkeypatch.setattr(Journal, "seconds", seconds)
+    monkeypatch.setattr(foreseeing, "INTERVALS", 0.0)
+    monkeypatch.setattr(foreseeing, "FLOATS", TURN)
     return service
 
 
@@ -186,6 +194,30 @@ def test_the_chosen_is_tested_without_time(service: Service, searching: Searchin
     some = searching.begin(7.5 * TURN)
     some.tried(ALL)
     assert {"teacher", "student50", "student12"} == some.tested([Design(), *ALL], {Design(), EIGHTH}).keys()
+
+
+def test_what_ran_of_the_chosen_is_told_without_time(
+    service: Service, searching: Searching, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And of the teacher; of the others as far as there is time, in their order."""
+
+    def explain(journal: Journal[Any], *_: Any, **__: Any) -> str:
+        journal.deadline.check()
+        searching.specimen.clock.now += TURN
+        return "this ran"
+
+    monkeypatch.setattr(exploring, "explain", explain)
+    made, needed = searching.begin(100), {Design(), EIGHTH}
+    made.tried(ALL)
+    for turns, expected in {
+        0: ["teacher", "student12"],
+        2.5: ["teacher", "student12"],
+        3.5: ["teacher", "student50", "student12"],
+        9.0: ["teacher", "student50", "student25", "student12"],
+    }.items():
+        search = searching.begin(turns * TURN)
+        search.tried(ALL)
+        assert expected == list(search.explained([Design(), *ALL], needed, rows=1))
 
 
 def test_what_was_tested_costs_no_time(service: Service, searching: Searching) -> None:

@@ -4,6 +4,7 @@ import json
 import math
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -28,7 +29,9 @@ from training.language_recipe import LanguageRecipe
 from training.networks.decoder import Decoder, DecoderConfig, build
 from training.optimization.settings import FitSettings
 from training.recipe import RECIPES, load_any
+from training.session import Tensors
 from training.specimens.language import LanguageSpecimen
+from training.steps import exploring
 from training.steps.exploring import Exploration
 from training.steps.journal import Journal
 from training.tasks.next_token import NextToken
@@ -275,5 +278,36 @@ def test_a_student_in_integers_learns_ranges_from_its_own_cache(copied: Path) ->
         assert [""] * 3 == [one.failed for one in found]
         assert abs(found[2].drop - found[1].drop) < 0.05
         assert (2, 1) == tuple(specimen.samples(one)["past"].shape[1] for one in (Network(), shallow))
-        evidence = exploration.explained(designs[2:], rows=8)["shallow50-static"]
+        evidence = exploration.explained(designs[2:], designs, rows=8)["shallow50-static"]
     assert evidence.shares["integer"] > 0
+
+
+def test_what_runs_is_told_of_a_step_as_the_service_has_it(copied: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One token of each text; ranges are learnt from more of them. In words it is neither an input nor a text."""
+    asked: list[Tensors] = []
+    monkeypatch.setattr(exploring, "explain", lambda *given, **_: asked.append(given[4]))
+    recipe = load_any("topics", "tiny")
+    assert isinstance(recipe, LanguageRecipe)
+    with Journal(recipe, copied / "runs", Console(file=StringIO())) as journal:
+        specimen = LanguageSpecimen(journal, language.export(journal))
+        exploration = Exploration(specimen, Deadline())
+        exploration.tried([Design()])
+        exploration.explained([Design()], [Design()], rows=8)
+        samples = specimen.samples(Network())
+    assert ((32, 1), (32, 16)) == (asked[0]["input_ids"].shape, samples["input_ids"].shape)
+    assert np.array_equal(asked[0]["input_ids"], samples["input_ids"][:, :1])
+    assert np.array_equal(asked[0]["past"], samples["past"])
+    assert ("one token of one text", "one token of 8 texts") == (specimen.counted(1), specimen.counted(8))
+
+
+@pytest.mark.parametrize("profile, rounds, requests", [("tiny", 2, 2), ("quick", 10, 10)])
+def test_a_profile_says_how_much_is_measured(copied: Path, profile: str, rounds: int, requests: int) -> None:
+    """A tiny model isn't timed for minutes."""
+    tiny, asked = load_any("topics", "tiny"), load_any("topics", profile)
+    assert isinstance(tiny, LanguageRecipe)
+    assert isinstance(asked, LanguageRecipe)
+    evaluate = replace(tiny.evaluate, steps=asked.evaluate.steps, rounds=asked.evaluate.rounds)
+    with Journal(tiny, copied / "runs", Console(file=StringIO())) as journal:
+        exported = language.export(journal)
+        settings = LanguageSpecimen(journal.of(replace(tiny, evaluate=evaluate)), exported).settings
+    assert (rounds, requests, (1, 8, 16)) == (settings.rounds, settings.requests, settings.batch_sizes)

@@ -98,7 +98,7 @@ def test_what_needs_images_refuses_a_language_model() -> None:
         ({"network": {"context": 39}, "evaluate": {"prompt": 9, "sample": 9}}, "context: must be at least 40"),
         ({"tokenizer": {"vocabulary": 200}}, "vocabulary: must be between 257"),
         ({"evaluate": {"prompt": 200, "sample": 100}}, "prompt and sample must fit"),
-        ({"evaluate": {"steps": 0}}, "steps, prompt, sample: must be at least 1"),
+        ({"evaluate": {"steps": 0}}, "steps, rounds, prompt, sample: must be at least 1"),
         ({"baseline": {"orders": []}}, "orders: must be some of 1 to 9"),
         ({"baseline": {"orders": [0]}}, "orders: must be some of 1 to 9"),
         ({"goal": {"max_bits_per_byte": 0}}, "must be positive"),

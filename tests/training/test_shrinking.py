@@ -13,13 +13,14 @@ from torch import nn
 
 from service.errors import SettingsError
 from tests.training.clock import Clock
-from training import checkpoint, network
+from training import checkpoint, fit, network
 from training.compression.distillation.settings import DistilSettings, HintSettings
 from training.compression.pruning.catalogue import units_of
 from training.compression.pruning.cost import counts_of, measure
 from training.compression.search.design import Design, Network
 from training.compression.search.numbers import AWARE
 from training.deadline import OVER, Deadline, TimeUp
+from training.errors import Diverged
 from training.network_recipe import NetworkRecipe
 from training.networks.encoder import EncoderConfig
 from training.networks.gan import GANConfig
@@ -171,6 +172,27 @@ def test_a_fit_that_would_end_too_late_is_left_and_gone_on_with(tmp_path: Path) 
     it.specimen.floating(student)
     assert first == log.read_text().splitlines()[0]
     assert len(log.read_text().splitlines()) > 1
+
+
+@pytest.mark.parametrize("design", [Design(network=Network(route="shallow", share=0.5)), Design(numbers=AWARE)])
+def test_a_fit_that_diverged_is_not_begun_again(
+    design: Design, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the same seed it would again, so a further search knows, without time, why there is no such variant."""
+    Recipe("digits-mlp", tmp_path)
+    begun = []
+
+    def run(*_: Any, **__: Any) -> None:
+        begun.append(design)
+        raise Diverged("the loss became nan in epoch 1, step 3")
+
+    monkeypatch.setattr(fit.Fit, "run", run)
+    for deadline in (Deadline(), OVER):
+        exploration = Exploration(Recipe("digits-mlp", tmp_path).specimen, deadline)
+        exploration.tried([Design()])
+        (trial,) = exploration.tried([design])
+        assert "the loss became nan in epoch 1, step 3" == trial.failed
+    assert [design] == begun
 
 
 def test_a_generator_is_cut_and_plays_on(tmp_path: Path) -> None:

@@ -32,8 +32,8 @@ STANDARD = {"", "ai.onnx"}
 
 def load(path: Path) -> Converted:
     """The model in the file `path`. Raises ArtifactError that names what about it can't be served."""
-    if not path.exists():
-        raise ArtifactError(f"{path}: isn't there")
+    if not path.is_file():
+        raise ArtifactError(f"{path}: isn't {'a file' if path.exists() else 'there'}")
     model = _read(path)
     _check_operators(model, path.name)
     _check_sound(model, path.name)

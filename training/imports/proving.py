@@ -74,18 +74,20 @@ def prove(converted: Converted, path: Path, *, samples: Path | None, batched: bo
     asked = list(_batches(arrays, tensors, halved=converted.traced))
     expected = _originals(converted, tensors, asked, single=single)
     run = open_runner(path)
-    parity = 0.0
+    parity, made_up = 0.0, f"random numbers, seed {SEED}"
     for batch, answers in zip(asked, expected, strict=True):
         computed = _computed(run, tensors, batch, single=single)
         _check_repeated(computed, run(batch), model)
         apart = _apart(computed, answers, tensors, len(batch[0]) if tensors.batched else 1)
-        parity = float(np.maximum(parity, apart))  # Python's max would pass over what is no number
-    if np.isnan(parity):
-        raise ArtifactError("answers hold NaN or infinity; name samples that are answered by numbers with --samples")
+        if np.isnan(apart):
+            where = _unsound(tensors_of(model), [computed, [np.asarray(answers[one.name]) for one in tensors.outputs]])
+            asked_with = made_up if samples is None else samples.name
+            hint = "name samples that are answered by numbers with --samples" if samples is None else "leave such out"
+            raise ArtifactError(f"answers NaN or infinity ({where} of {asked_with}); {hint}")
+        parity = max(parity, apart)
     if not parity <= PARITY_TOLERANCE:
         hint = _hint(tensors, single=single)
         raise ArtifactError(f"the ONNX file differs from the original by {parity:.2g} in an answer{hint}")
-    made_up = f"random numbers, seed {SEED}"
     golden = [array[: sampling.ROWS] for array in arrays] if tensors.batched else arrays
     return Proved(
         tensors=tensors,
@@ -208,6 +210,15 @@ def _apart(computed: Arrays, expected: Mapping[str, Any], tensors: Tensors, size
         apart = _texts_apart(wanted, found) if found.dtype == object else difference(one.name, wanted, found, size)
         worst = float(np.maximum(worst, apart))
     return worst
+
+
+def _unsound(tensors: Tensors, answered: Sequence[Arrays]) -> str:
+    """The first output that isn't a number in one of these answers, and for which sample that is so."""
+    for answers in answered:
+        for one, found in zip(tensors.outputs, answers, strict=True):
+            if found.dtype.kind == "f" and (unsound := ~np.isfinite(found)).any():
+                return f"{one.name}, sample {np.argwhere(unsound)[0, 0]}" if tensors.batched else one.name
+    raise AssertionError("all are numbers")
 
 
 def _hint(tensors: Tensors, *, single: bool) -> str:

@@ -33,7 +33,7 @@ from training.publish import Golden, Release
 from training.runtime import ONNX_RUNTIME, OPENVINO, OPENVINO_BF16, Runtime
 from training.serving import Served
 from training.session import Arrays, Run, Tensors, open_model, open_runner
-from training.specimens.specimen import Part
+from training.specimens.specimen import Part, inputs
 from training.statistics import Values
 from training.steps.integers import LearntIntegers
 from training.steps.journal import Journal
@@ -123,6 +123,14 @@ class FileSpecimen:
         """See `Specimen`."""
         return self._learnt
 
+    def shown(self, network: Network) -> Tensors:
+        """See `Specimen`."""
+        return self.samples(network)
+
+    def counted(self, rows: int) -> str:
+        """See `Specimen`."""
+        return inputs(rows)
+
     def release(self, design: Design, model: Path) -> Release:
         """See `Specimen`."""
         name = self._name(design)
@@ -190,8 +198,13 @@ class FileSpecimen:
         settings, path = self.journal.recipe, self.journal.path("import", MODEL)
 
         def action(folder: Path) -> None:
-            if why := prove(converted, folder / MODEL, samples=settings.samples, batched=False).unbatched:
-                raise ArtifactError(f"{settings.source.name}: has no batch, {why}; {_remedy(converted.model)}")
+            try:
+                proved = prove(converted, folder / MODEL, samples=settings.samples, batched=False)
+            except ArtifactError as error:
+                raise ArtifactError(f"{settings.source.name}: {error}") from error
+            if proved.unbatched:
+                why = f"has no batch, {proved.unbatched}"
+                raise ArtifactError(f"{settings.source.name}: {why}; {_remedy(converted.model)}")
             _check_answers(open_runner(folder / MODEL), arrays, self._graph)
 
         given = {} if settings.samples is None else {"samples": settings.samples}

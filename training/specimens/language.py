@@ -47,7 +47,6 @@ WRITTEN = 16
 """Tokens that a timed request asks for."""
 CLIENTS = (1, 8, 16)
 """Texts that are written at once: the service computes a step of all of them together."""
-ROUNDS = 10
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,9 +101,9 @@ class LanguageSpecimen:
     @property
     def settings(self) -> EvaluateSettings:
         """Texts are written for one client and for several at once; as many requests as the recipe times steps."""
-        return EvaluateSettings(
-            rounds=ROUNDS, requests=max(3, self.journal.recipe.evaluate.steps // ROUNDS), batch_sizes=CLIENTS
-        )
+        asked = self.journal.recipe.evaluate
+        requests = max(1, asked.steps // asked.rounds)
+        return EvaluateSettings(rounds=asked.rounds, requests=requests, batch_sizes=CLIENTS)
 
     def decides(self, part: Part) -> Mapping[str, Any]:
         """See `Specimen`."""
@@ -126,13 +125,24 @@ class LanguageSpecimen:
 
     def samples(self, network: Network) -> Tensors:
         """Tokens [N, 16] of the training texts, with half a context before them in the network's cache."""
+        return self._halfway(network, NEXT)
+
+    def shown(self, network: Network) -> Tensors:
+        """A step of the service there: the first of those tokens [N, 1]."""
+        return self._halfway(network, 1)
+
+    def counted(self, rows: int) -> str:
+        """See `Specimen`."""
+        return "one token of one text" if rows == 1 else f"one token of {rows} texts"
+
+    def _halfway(self, network: Network, length: int) -> Tensors:
         step = open_stepper(self.floating(network))
         config = self._configs[network]
         before = config.context // 2
         stream = tokens.stream(self._corpus.train)
         starts = np.linspace(0, len(stream) - before - NEXT, ROWS).astype(np.int64)
         _, past, position = step(_cut(stream, starts, before), *empty(config, ROWS))
-        return dict(zip(INPUTS, (_cut(stream, starts + before, NEXT), past, position), strict=True))
+        return dict(zip(INPUTS, (_cut(stream, starts + before, length), past, position), strict=True))
 
     def release(self, design: Design, model: Path) -> Release:
         """See `Specimen`."""

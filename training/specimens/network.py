@@ -24,7 +24,7 @@ from training.publish import Release
 from training.runtime import ONNX_RUNTIME, OPENVINO, OPENVINO_BF16, Runtime
 from training.serving import Served
 from training.session import Tensors
-from training.specimens.specimen import Part
+from training.specimens.specimen import Part, inputs
 from training.statistics import compare
 from training.steps import viewing
 from training.steps.forming import Formed, export_all
@@ -99,6 +99,14 @@ class NetworkSpecimen:
         """See `Specimen`."""
         train = self._exported.material.dataset.train
         return self._asked(train.take(sample(len(train), CALIBRATED_ON, self.journal.recipe.seed)))
+
+    def shown(self, network: Network) -> Tensors:
+        """See `Specimen`."""
+        return self.samples(network)
+
+    def counted(self, rows: int) -> str:
+        """See `Specimen`."""
+        return inputs(rows)
 
     def release(self, design: Design, model: Path) -> Release:
         """See `Specimen`."""

@@ -89,6 +89,14 @@ class Specimen(Protocol):
         """Inputs [N, ...] of the file of a network that ranges are learnt from: of the training part."""
         ...
 
+    def shown(self, network: Network) -> Tensors:
+        """Inputs [N, ...] of the file of a network as it computes them when it is served, by which is told what ran."""
+        ...
+
+    def counted(self, rows: int) -> str:
+        """So many rows of those, in words."""
+        ...
+
     def release(self, design: Design, model: Path) -> Release:
         """A variant as a model version that can be served, under a name of its own."""
         ...
@@ -120,3 +128,8 @@ class Specimen(Protocol):
     def against(self, answers: Tensors, rival: Tensors) -> Against | None:
         """The same beside those of another variant, input by input; None where answers aren't to inputs."""
         ...
+
+
+def inputs(rows: int) -> str:
+    """See `Specimen.counted`, where each is an input."""
+    return "one input" if rows == 1 else f"{rows} inputs"

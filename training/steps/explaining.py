@@ -95,7 +95,7 @@ def explain(
     `samples` [N, ...] are inputs of the file, so many `rows` of which are computed at once; answers that depend on
     others beside them are compared one by one.
     """
-    step = f"evidence-{design.name}"
+    step = step_of(design)
     shown = {name: array[:rows] for name, array in samples.items()}
 
     def action(folder: Path) -> None:
@@ -107,7 +107,7 @@ def explain(
             energy=_energy(run, shown, rows),
             rows=rows,
             likeness=None
-            if _is_float(design)
+            if is_float(design)
             else _likeness(open_model(original), singly(run) if made.alone else run, samples),
             made=made,
         )
@@ -128,18 +128,24 @@ def explain(
     return _read(path)
 
 
+def step_of(design: Design) -> str:
+    """Under which name it is kept what ran of a variant."""
+    return f"evidence-{design.name}"
+
+
 def _read(path: Path) -> Evidence:
     return msgspec.json.decode(path.read_bytes(), type=Evidence)
 
 
-def _is_float(design: Design) -> bool:
+def is_float(design: Design) -> bool:
+    """Whether it is computed as the network in floating point is, beside which others are told."""
     return design.numbers == FLOAT and design.runtime.precision == ONNX_RUNTIME.precision
 
 
 def _ran(design: Design, model: Path, original: Path, shown: Tensors) -> dict[str, Any]:
     """What ran, and, unless it is in floating point itself, what each layer took beside that."""
     openvino, precision = design.runtime.backend == OPENVINO.backend, design.runtime.precision
-    if _is_float(design):
+    if is_float(design):
         return _shares(compiled(model, shown).execution if openvino else execution(model, shown))
     if openvino:
         found = layered(original, model, shown, precision=precision)

@@ -35,8 +35,7 @@ from training.specimens.specimen import Part, Specimen
 from training.steps import asking, quantizing
 from training.steps.asking import Found, ask
 from training.steps.explaining import Evidence, explain
-
-TRIALS = "trials.json"
+from training.steps.foreseeing import TESTED, TRIALS, Foreseen
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,7 +65,7 @@ class Exploration:
         self._files: dict[Design, Path] = {}
         self._made: dict[Design, Made] = {}
         self._reserved: Sequence[Design] = ()
-        self._turn = 0.0  # seconds that one variant took of the last measurement
+        self._foreseen = Foreseen(self._journal)
 
     @property
     def routes(self) -> Mapping[str, Sequence[str]]:
@@ -113,7 +112,7 @@ class Exploration:
         with self._journal.until(OVER), suppress(TimeUp):
             return self._test(designs)
         left = list(designs)
-        while self._deadline.left < self._seconds(left) and (others := [one for one in left if one not in needed]):
+        while self._deadline.left < self._to_tell(left) and (others := [one for one in left if one not in needed]):
             left.remove(others[-1])
         return self._test(left)
 
@@ -125,18 +124,17 @@ class Exploration:
         """What else a network is served as, by the form's name."""
         return self._specimen.forms(network)
 
-    def explained(
-        self, designs: Sequence[Design], others: Sequence[Design] = (), *, rows: int
-    ) -> Mapping[str, Evidence]:
+    def explained(self, designs: Sequence[Design], needed: Collection[Design], *, rows: int) -> Mapping[str, Evidence]:
         """What ran of variants that were tried, with so many `rows` at once, and why they are as fast as they are.
 
-        Of the others as far as there is time.
+        Of those that are `needed`, and of the others as far as there is time.
         """
-        told = {one.name: self._explained(one, rows) for one in designs}
-        for one in others:
-            with self._journal.until(self._deadline.before(self._turn)), suppress(TimeUp):
-                told[one.name] = self._explained(one, rows)
-        return told
+        told = {one: self._explained(one, rows) for one in designs if one in needed}
+        for one in (one for one in designs if one not in needed):
+            limit = self._deadline.before(self._foreseen.to_explain(one))
+            with self._journal.until(limit), suppress(TimeUp):
+                told[one] = self._explained(one, rows)
+        return {one.name: told[one] for one in designs if one in told}
 
     def _done(self, designs: Sequence[Design]) -> Sequence[Trial]:
         """Trials of those that were made and measured before, or are known not to be."""
@@ -147,7 +145,7 @@ class Exploration:
                 files[design] = self._file(design)
             except TimeUp:
                 continue
-            except (ArtifactError, SettingsError) as error:
+            except (ArtifactError, SettingsError, Diverged) as error:
                 failed[design] = Tried(failed=str(error))
         while True:  # the last ones may have been made, and not measured
             with suppress(TimeUp):
@@ -182,16 +180,15 @@ class Exploration:
 
     def _limit(self, measured: int) -> Deadline:
         """Until when the last of so many variants, which are measured beside the teacher, has to be made."""
-        return self._deadline.before(self._turn * (measured + 1) + self._seconds(self._reserved))
+        return self._deadline.before(self._foreseen.turn * (measured + 1) + self._to_tell(self._reserved))
 
-    def _seconds(self, tested: Sequence[Design]) -> float:
-        """About how long it takes to test these, with what they were made from; what ran takes as long again."""
-        parents = {one.parent for one in tested} - {None, *tested}
-        return self._turn * (2 * len(tested) + len(parents))
+    def _to_tell(self, designs: Sequence[Design]) -> float:
+        """About how many seconds it takes to say what these are worth and what ran of them."""
+        return self._foreseen.to_test(designs) + self._foreseen.to_explain(*designs)
 
     def _explained(self, design: Design, rows: int) -> Evidence:
-        original, samples = self._file(Design(network=design.network)), self._specimen.samples(design.network)
-        return explain(self._journal, design, self._file(design), original, samples, rows=rows, made=self._made[design])
+        original, shown = self._file(Design(network=design.network)), self._specimen.shown(design.network)
+        return explain(self._journal, design, self._file(design), original, shown, rows=rows, made=self._made[design])
 
     def _trial(self, design: Design, tried: Tried, teacher: float) -> Trial:
         if tried.gain is None:
@@ -234,8 +231,8 @@ class Exploration:
     def _test(self, designs: Sequence[Design]) -> Mapping[str, Tested]:
         parents = [one.parent for one in designs if one.parent is not None]
         files = {one: self._file(one) for one in dict.fromkeys((*designs, *parents))}
-        self._measure("tested", files, "test", lambda found: self._told(found, designs))
-        return msgspec.json.decode(self._journal.path("tested", TRIALS).read_bytes(), type=dict[str, Tested])
+        self._measure(TESTED, files, "test", lambda found: self._told(found, designs))
+        return msgspec.json.decode(self._journal.path(TESTED, TRIALS).read_bytes(), type=dict[str, Tested])
 
     def _told(self, found: Found, designs: Sequence[Design]) -> Mapping[str, Tested]:
         specimen, answers, usual = self._specimen, found.answers, Design().name
@@ -291,7 +288,7 @@ class Exploration:
         compared = (comparison, service)
         code = (*own, *compared, *self._specimen.code)
         self._journal.do(step, inputs, code, action, lambda: f"{len(files)} side by side, through the service")
-        self._turn = self._journal.seconds(step) / len(files)
+        self._foreseen.turn = self._journal.seconds(step) / len(files)
 
 
 def _usual(design: Design) -> Design:

@@ -1,5 +1,7 @@
 """What every step that fits a network keeps: the network, its history, and its learning curves."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import msgspec
@@ -8,6 +10,7 @@ from torch import nn
 from training import checkpoint, curves
 from training.diagnosis import diagnose
 from training.durable import put
+from training.errors import Diverged
 from training.fitted import Fitted
 from training.optimization.distributed import Ranks
 from training.record import LOG, Record
@@ -16,6 +19,7 @@ from training.steps.journal import Journal, R
 NETWORK = "network.safetensors"
 HISTORY = "history.json"
 CURVES = "curves.png"
+DIVERGED = "diverged.txt"
 
 
 def keep(folder: Path, network: nn.Module, fitted: Fitted) -> None:
@@ -27,6 +31,21 @@ def keep(folder: Path, network: nn.Module, fitted: Fitted) -> None:
         checkpoint.save_network(folder / NETWORK, network)
         put(folder / HISTORY, msgspec.json.format(msgspec.json.encode(fitted, order="sorted"), indent=1))
         curves.save(folder / CURVES, folder.name, fitted)
+
+
+@contextmanager
+def settled(folder: Path) -> Iterator[None]:
+    """Have a step that fits be done, too, if the fit diverges: it would again, by the same seed. See `check`."""
+    try:
+        yield
+    except Diverged as error:
+        put(folder / DIVERGED, str(error).encode())
+
+
+def check(journal: Journal[R], step: str) -> None:
+    """Raise Diverged if that is what the fit `step` came to."""
+    if (path := journal.path(step, DIVERGED)).exists():
+        raise Diverged(path.read_text())
 
 
 def history(journal: Journal[R], step: str) -> Fitted:

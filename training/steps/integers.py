@@ -54,12 +54,15 @@ def learn_integers(
         given = shrinking.exercise(student, teacher, settings)
         batches = schooling.batches(settings.fit.batch_size)
         taught = fit.Fit(given.network, given.task, batches, schooling.validation, settings.fit)
-        fitted = taught.run(folder, journal.console, observer=journal.deadline.pace(settings.fit.epochs))
-        put(folder / HISTORY, msgspec.json.format(msgspec.json.encode(fitted, order="sorted"), indent=1))
-        put(folder / RANGES, msgspec.json.encode(plain(student)))
-        export(student, folder / MODEL)
+        with fitting.settled(folder):
+            fitted = taught.run(folder, journal.console, observer=journal.deadline.pace(settings.fit.epochs))
+            put(folder / HISTORY, msgspec.json.format(msgspec.json.encode(fitted, order="sorted"), indent=1))
+            put(folder / RANGES, msgspec.json.encode(plain(student)))
+            export(student, folder / MODEL)
 
     def told() -> str:
+        if journal.path(name, fitting.DIVERGED).exists():
+            return "diverged"
         found = fitting.history(journal, name)
         figures = ", ".join(f"{name} {value:.4g}" for name, value in found.epochs[found.best].validation.items())
         return fitting.summary(found, f"as integers, validation {figures}")
@@ -76,6 +79,7 @@ def learn_integers(
     }
     modules = (sys.modules[__name__], distillation, quantization, *schooling.code, *code)
     journal.do(name, inputs, modules, action, told, foreseen=shrinking.foreseen(network, settings.fit.epochs))
+    fitting.check(journal, name)
     ranges = msgspec.json.decode(journal.path(name, RANGES).read_bytes(), type=dict[str, Range])
     return LearntIntegers(model=journal.path(name, MODEL), ranges=ranges)
 

@@ -133,7 +133,8 @@ class Shrinking:
             batches = schooling.batches(settings.fit.batch_size)
             taught = fit.Fit(given.network, given.task, batches, schooling.validation, settings.fit)
             pace = self.journal.deadline.pace(settings.fit.epochs)
-            fitting.keep(folder, made, taught.run(folder, self.journal.console, observer=pace))
+            with fitting.settled(folder):
+                fitting.keep(folder, made, taught.run(folder, self.journal.console, observer=pace))
             facts = NetworkFacts(
                 kind=kind_of(made.config),
                 config=asdict(made.config),
@@ -158,6 +159,7 @@ class Shrinking:
         code = (sys.modules[__name__], distillation, pruning, *schooling.code)
         foreseen = self.foreseen(network, settings.fit.epochs)
         self.journal.do(network.name, inputs, code, action, lambda: self._told(network), foreseen=foreseen)
+        fitting.check(self.journal, network.name)
         return self.journal.path(network.name, NETWORK)
 
     def foreseen(self, network: Network, epochs: int) -> float:
@@ -277,6 +279,8 @@ class Shrinking:
         return ledger.cost(counts_of(ledger.units))
 
     def _told(self, network: Network) -> str:
+        if self.journal.path(network.name, fitting.DIVERGED).exists():
+            return "diverged"
         found = fitting.history(self.journal, network.name)
         figures = ", ".join(f"{name} {value:.4g}" for name, value in found.epochs[found.best].validation.items())
         told = fitting.summary(found, f"validation {figures}", game=isinstance(self.schooling.task, Game))

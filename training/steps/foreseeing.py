@@ -1,0 +1,40 @@
+"""How long it is foreseen to take to say what variants are worth: to test them, and to tell what ran of them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from training.compression.search.design import Design
+from training.steps.explaining import is_float, step_of
+from training.steps.journal import Journal
+
+TESTED, TRIALS = "tested", "trials.json"
+INTERVALS = 2.0
+"""Seconds that a variant took longer when it was tested than when it was tried: figures have intervals then."""
+FLOATS, INTEGERS = 0.5, 4.0
+"""Seconds that it took to tell what ran of a variant: in floating point, and beside its network in that.
+
+All three are about the means of what eleven searches took: 0.8 to 3 s longer, 0.2 to 0.7 s, and 0.3 to 9.9 s.
+"""
+
+
+@dataclass
+class Foreseen:
+    """What is known of the times of a search in a `journal`; `turn` is what one variant took of the last trial."""
+
+    journal: Journal[Any]
+    turn: float = 0.0
+
+    def to_test(self, designs: Sequence[Design]) -> float:
+        """Seconds for these and what they were made from, at the pace of the last test if there was one."""
+        parents = {one.parent for one in designs} - {None}
+        pace = self.turn + INTERVALS
+        if seconds := self.journal.seconds(TESTED):
+            pace = seconds / len(msgspec.json.decode(self.journal.path(TESTED, TRIALS).read_bytes()))
+        return pace * len({*designs, *parents})
+
+    def to_explain(self, *designs: Design) -> float:
+        """Seconds to tell what ran of these; as long as it took the last time."""
+        return sum(self.journal.seconds(step_of(one)) or (FLOATS if is_float(one) else INTEGERS) for one in designs)
