@@ -29,6 +29,7 @@ _PRECISIONS: Mapping[str, Precision] = {
     "f32": "float",
     "f64": "double",
 }
+_TAKEN: Mapping[str, Precision] = {name: one for name, one in _PRECISIONS.items() if one != "integer"}
 _NOT_EXECUTED = "not_executed"
 _COMPILED = "Subgraph"
 
@@ -144,11 +145,17 @@ def _node(node: Any, file: Asked, products: Mapping[str, int], seconds: float) -
         layers=layers,
         operator=operator,
         kernel=_told(node, "primitiveType"),
-        precision=_PRECISIONS.get(_told(node, "runtimePrecision"), "other"),
+        precision=_precision(node),
         # What is compiled for one place of a graph may hold all of an attention.
         macs=sum(products.get(one, 0) for one in layers) if operator == _COMPILED else macs,
         seconds=seconds,
     )
+
+
+def _precision(node: Any) -> Precision:
+    """What a kernel computes in: its name ends with that of what comes in, where only weights may be bytes too."""
+    told = _PRECISIONS.get(_told(node, "runtimePrecision"), "other")
+    return told if told != "integer" else _TAKEN.get(_told(node, "primitiveType").rpartition("_")[2], told)
 
 
 def _layer(name: str, file: Asked) -> str:

@@ -170,6 +170,38 @@ def test_openvino_runs_quantized_files_in_integers(models: Models, name: str) ->
     assert sum(found.seconds.get(one.name, 0.0) for one in found.execution.kernels) > 0
 
 
+@pytest.mark.parametrize("operator, attributes", [("MatMul", {}), ("Einsum", {"equation": "ni,ij->nj"})])
+def test_weights_in_bytes_alone_are_no_integers_by_openvino(
+    operator: str, attributes: dict[str, str], tmp_path: Path
+) -> None:
+    """A product of floats, whose weights and answers are bytes in the file, beside one of integers."""
+    value, byte = helper.make_tensor_value_info, ["scale", "zero"]
+    nodes = [
+        helper.make_node("DequantizeLinear", ["w", "tenth", "none"], ["floats"]),
+        helper.make_node(operator, ["x", "floats"], ["a"], name="floating", **attributes),
+        helper.make_node("QuantizeLinear", ["a", *byte], ["bytes"]),
+        helper.make_node("DequantizeLinear", ["bytes", *byte], ["b"]),
+        helper.make_node("MatMul", ["b", "floats"], ["y"]),
+    ]
+    arrays: dict[str, np.ndarray] = {
+        "w": np.random.default_rng(0).integers(-127, 128, (16, 16)).astype(np.int8),
+        "tenth": np.array(0.1, np.float32),
+        "none": np.array(0, np.int8),
+        "scale": np.array(0.5, np.float32),
+        "zero": np.array(128, np.uint8),
+    }
+    weights = [numpy_helper.from_array(array, name) for name, array in arrays.items()]
+    ends = [value("x", FLOAT, ["N", 16])], [value("y", FLOAT, ["N", 16])]
+    graph = helper.make_graph(nodes, "graph", *ends, weights)
+    path = tmp_path / "model.onnx"
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=10), path)
+
+    found = compiled(path, {"x": np.ones((1, 16), np.float32)}).execution
+    assert [one.precision for one in found.kernels] == ["float", "integer"]
+    assert found.missed.keys() == set()
+    assert found.integer_share == pytest.approx(0.5)
+
+
 def test_what_cant_be_counted_is_named(tmp_path: Path) -> None:
     """A product in a branch, beside one that is counted: by both runtimes."""
     path = tmp_path / "model.onnx"
