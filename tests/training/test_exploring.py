@@ -96,7 +96,7 @@ def service(monkeypatch: pytest.MonkeyPatch) -> Service:
     """Each variant takes its turn, as the journal tells; intervals take no time, and what ran is told in a turn."""
 
     def seconds(journal: Journal[Any], step: str) -> float:
-        path = journal.path(step, exploring.TRIALS)
+        path = journal.path(step, foreseeing.TRIALS)
         return TURN * len(json.loads(path.read_bytes())) if path.exists() else 0.0
 
     service = Service()
