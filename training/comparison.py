@@ -1,7 +1,8 @@
 """Whether a model is better than a baseline, or only luckier with its test part: both on the same draws of it."""
 
+import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
@@ -51,9 +52,12 @@ def differences(
     """As `difference`, of figures [K] that have `names`; those that a test part doesn't have are left out.
 
     All intervals hold at once in 95 % of all cases: each leaves out a K-th of what one alone would (C. E. Bonferroni),
-    since of many slices one looks worse by chance.
+    since of many slices one looks worse by chance. Of more than 25 there are more draws, so that at least one of them
+    lies beyond each end: fewer couldn't tell where it is.
     """
-    found = _differences(own, rival, sources, resampling, doubt=DOUBT / len(names))
+    doubt = DOUBT / len(names)
+    often = replace(resampling, rounds=max(resampling.rounds, math.ceil(2 / doubt)))
+    found = _differences(own, rival, sources, often, doubt=doubt)
     return {name: figure(one) for name, one in zip(names, found, strict=True) if not np.isnan(one[0])}
 
 

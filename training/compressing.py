@@ -91,11 +91,14 @@ def compress(
     if repository is not None and ended != "interrupted":
         published = _publish(journal, repository, report, subject, wanted, keep=keep, key=key)
         report = replace(report, published=published)
-    folder = journal.folder / FOLDER
+    _save(journal.folder / FOLDER, report)
+    return report
+
+
+def _save(folder: Path, report: CompressionReport) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     put(folder / JSON, report.to_json())
     put(folder / HTML, compression_page.render(report).encode())
-    return report
 
 
 def _publish(

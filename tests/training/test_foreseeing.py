@@ -37,10 +37,10 @@ def test_integers_take_longer_to_explain_than_floats(journal: Journal[Any]) -> N
 def test_what_it_took_before_is_foreseen_again(journal: Journal[Any], monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever others took."""
 
-    def measure(folder: Path) -> None:
+    def tested(folder: Path) -> None:
         (folder / TRIALS).write_text('{"a": 1, "b": 2}')
 
-    journal.do(TESTED, {}, (), measure, str)
+    journal.do(TESTED, {}, (), tested, str)
     monkeypatch.setattr(Journal, "seconds", lambda _, step: {TESTED: 10.0, f"evidence-{STATIC.name}": 9.0}.get(step, 0))
     foreseen = Foreseen(journal, turn=0.8)
     assert (15.0, 9.0 + FLOATS) == (foreseen.to_test([Design(), HALF, STATIC]), foreseen.to_explain(STATIC, HALF))
