@@ -38,7 +38,7 @@ def test_a_key_that_cannot_sign_is_found_out_first(keys: KeyPair, tmp_path: Path
         "publish": ["publish", "wine", "--runs", str(tmp_path / "runs")],
         "import": ["import", "a.onnx", "--name", "a"],
     }
-    for key, problem in ((keys.public, "open to other users"), (tmp_path / "missing.key", "can't be read")):
+    for key, problem in ((keys.public, "isn't a private key"), (tmp_path / "missing.key", "can't be read")):
         told = CliRunner().invoke(app, [*words[verb], "--sign", str(key), "--repository", str(tmp_path / "models")])
         assert (2, True) == (told.exit_code, told.stderr.startswith(f"error: {key}: ")), told.stderr
         assert problem in told.stderr
