@@ -1,5 +1,6 @@
 """What a search for variants came to, as data (compress.json)."""
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
@@ -182,12 +183,13 @@ class CompressionReport:
         """The class, or the like, that fell by more than may be lost."""
         now = {name: one.value for name, one in tested.by.get(against.sliced, {}).items()}
         before = {name: now[name] - one.value for name, one in against.slices.items()}
-        most = self.budget.max_drop
-        fallen = [
-            name
-            for name in against.fallen(smaller=self.smaller)
-            if drop(before[name], now[name], smaller=self.smaller) > most
-        ]
+
+        def much(name: str) -> bool:
+            """Beside an error of 0 any is."""
+            share = drop(before[name], now[name], smaller=self.smaller) if before[name] else math.inf
+            return share > self.budget.max_drop
+
+        fallen = [name for name in against.fallen(smaller=self.smaller) if much(name)]
         if fallen:
             name, more = fallen[0], f", and {len(fallen) - 1} more" if fallen[1:] else ""
             changed = f"{against.sliced} of {name} went from {before[name]:.3g} to {now[name]:.3g}{more}"

@@ -86,6 +86,20 @@ def test_no_warning_where_nothing_fell_beyond_chance() -> None:
     assert "beyond chance" not in report(fell=0.02).verdict
 
 
+def test_beside_no_error_any_is_more() -> None:
+    """Of one class the teacher had none, of which no share can be told."""
+    found = report()
+    chosen = found.tested[found.chosen]
+    assert chosen.against_teacher is not None
+    errors = {**chosen.by["recall"], "<owl>": Figure(value=0.25, low=0.2, high=0.3)}
+    worse = replace(
+        chosen.against_teacher,
+        slices={**chosen.against_teacher.slices, "<owl>": Figure(value=0.25, low=0.2, high=0.3)},
+    )
+    tested = {**found.tested, found.chosen: replace(chosen, by={"recall": errors}, against_teacher=worse)}
+    assert "of <owl> went from 0 to 0.25, beyond chance" in replace(found, smaller=True, tested=tested).verdict
+
+
 def test_the_test_part_may_refute_what_validation_said() -> None:
     """Where more is lost than may be: by chance, which is told, or beyond it, and then the goal is missed."""
     found = report(fell=0.0)
