@@ -22,9 +22,10 @@ _ENVELOPE_BYTES = MIB
 """What a message may have besides its tensors."""
 _STREAMS = 1024
 """Calls that one connection may have under way."""
-_LAST_CALL = 0.5
-"""Seconds in which calls are still taken after the server was told to stop, if they keep coming."""
-_LOOKS, _MOMENT = 3, 0.01
+_LAST_CALL = 2.0
+"""Seconds in which calls are still taken after the server was told to stop, if they keep coming: half of the time that
+it has, at most."""
+_LOOKS, _MOMENT = 10, 0.01
 _PING_SECONDS = 10
 """The shortest time between two pings of a client that has no call under way."""
 
@@ -71,11 +72,13 @@ class GrpcServer:
         self._health.close()
         clock = asyncio.get_running_loop().time
         until = clock() + seconds
-        await self._taken(min(clock() + _LAST_CALL, until))
+        await self._taken(clock() + min(_LAST_CALL, seconds / 2))
         await self._server.stop(max(until - clock(), 0.0))
 
     async def _taken(self, until: float) -> None:
-        """Wait until no request has come for some looks: at the first one the loop itself may have been busy."""
+        """Wait until no request has come for some looks: the loop, or gRPC's own threads, may have waited for a
+        processor.
+        """
         before, quiet = self._door.taken, 0
         while quiet < _LOOKS and asyncio.get_running_loop().time() < until:
             await asyncio.sleep(_MOMENT)
