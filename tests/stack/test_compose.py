@@ -41,15 +41,21 @@ def test_the_gpu_file_is_read() -> None:
     assert hone["read_only"]
 
 
+def target_of(volume: dict[str, Any] | str) -> str:
+    """Where it is mounted; docker-compose 1 repeats a volume as it was written, also as `source:target:mode`."""
+    return volume.split(":")[1] if isinstance(volume, str) else str(volume["target"])
+
+
 def test_the_file_for_signed_models_is_read() -> None:
     """Laid over the file it has Hone demand signatures by keys that it can't change; all else is as before."""
     said = Stack("read", HONE_KEYS="./deploy").compose("-f", str(FILE), "-f", SIGNED, "config")
     hone = yaml.safe_load(said)["services"]["hone"]
-    (keys,) = [volume for volume in hone["volumes"] if volume["target"] == "/keys"]
+    mounts = {target_of(volume): volume for volume in hone["volumes"]}
+    keys = mounts["/keys"]
 
     assert "/keys" == hone["environment"]["HONE_REQUIRE_SIGNATURE"]
     assert ("bind", str(ROOT / "deploy"), True) == (keys["type"], keys["source"], keys["read_only"])
-    assert {"/models", "/trained", "/keys"} == {volume["target"] for volume in hone["volumes"]}
+    assert {"/models", "/trained", "/keys"} == mounts.keys()
     assert hone["read_only"]
 
 
