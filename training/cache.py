@@ -142,7 +142,9 @@ def _digestible(value: Any) -> Any:
     if isinstance(value, Path):
         return sha256_file(value)
     if isinstance(value, Split):
-        return [_digestible(part) for part in (value.inputs, value.targets, value.sources)]
+        return _digestible((value.inputs, value.targets, value.sources))
+    if isinstance(value, list | tuple):
+        return [_digestible(one) for one in value]
     if isinstance(value, np.ndarray):
         return [list(value.shape), str(value.dtype), sha256_bytes(value.tobytes())]
     if is_dataclass(value) and not isinstance(value, type):

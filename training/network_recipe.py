@@ -13,6 +13,7 @@ import msgspec
 
 from service.errors import SettingsError
 from training.common_settings import CommonSettings
+from training.compression.distillation.answers import teachable
 from training.compression.distillation.settings import DistilSettings, completed
 from training.data import catalogue as sources
 from training.data.transforms import catalogue as transforms
@@ -59,6 +60,7 @@ class Plain(CommonSettings):
     augment: tuple[Section, ...] = ()
     fit: FitSettings
     distil: DistilSettings
+    teachers: int = 1
     students: tuple[Section, ...] = ()
     evaluate: EvaluateSettings = field(default_factory=EvaluateSettings)
     goal: Goal = field(default_factory=Goal)
@@ -69,7 +71,8 @@ class Plain(CommonSettings):
 class NetworkRecipe(CommonSettings):
     """One run's settings: `data` those of a source, `network` the config that the data completes, the problem of
     a `kind`. `distil` is how smaller networks learn from that one, with the same `fit` where it says no other, and
-    `students` are shapes of some that are good for what they take, like the network's in all that they don't say.
+    `students` are shapes of some that are good for what they take, like the network's in all that they don't say. So
+    many `teachers` tell them together, the trained one and others of its kind by the seeds after its own.
     `search` is what `hone-train tune` may try.
 
     `settings` are the plain values that all of it was read from.
@@ -83,6 +86,7 @@ class NetworkRecipe(CommonSettings):
     augment: tuple[Section, ...]
     fit: FitSettings
     distil: DistilSettings
+    teachers: int
     students: tuple[Any, ...]
     evaluate: EvaluateSettings
     goal: Goal
@@ -135,6 +139,7 @@ def parse(settings: Mapping[str, Any], *, file: str, profile: str) -> NetworkRec
         augment=augment,
         fit=plain.fit,
         distil=plain.distil,
+        teachers=plain.teachers,
         students=tuple(
             section(config_class, rest, file=file, where=f"students.{place}", decided=BY_DATA)
             for place, rest in enumerate(_of_kind(plain.students, network, file=file))
@@ -144,6 +149,7 @@ def parse(settings: Mapping[str, Any], *, file: str, profile: str) -> NetworkRec
         search=searched,
         settings=settings,
     )
+    _check_teachers(recipe, file=file)
     for key, value in probes(searched):
         try:
             parse(changed(settings, {key: value}), file=file, profile=profile)
@@ -160,6 +166,16 @@ def _of_kind(students: Sequence[Section], kind: str, *, file: str) -> Iterator[S
                 f"{file}: students.{place}: is of the kind `{own}`, and what it learns from is `{kind}`"
             )
         yield rest
+
+
+def _check_teachers(recipe: NetworkRecipe, *, file: str) -> None:
+    """Raise SettingsError unless there are teachers, and what they say is heard."""
+    if recipe.teachers < 1:
+        raise SettingsError(f"{file}: `teachers` must be at least 1, the network itself")
+    if recipe.teachers > 1 and not teachable(recipe.task):
+        raise SettingsError(f"{file}: `teachers` must be 1, as nothing of this task is learnt from a teacher")
+    if recipe.teachers > 1 and not recipe.distil.soft:
+        raise SettingsError(f"{file}: `teachers` must be 1 where `distil.soft` is 0, as nobody listens to them")
 
 
 def _named(settings: Section, key: str, known: Any) -> tuple[str, Section]:

@@ -201,6 +201,7 @@ ARCHITECTURES: Mapping[str, Architecture] = {
     "encoder": reader(ENCODER),
     "encoder that tags": tagger(replace(ENCODER, head="tokens")),
     "encoder with rotary places": tagger(replace(ENCODER, head="tokens", places="rotary")),
+    "encoder, half of it without a feed-forward part": reader(replace(ENCODER, feeds=(16, 0))),
     "encoder that embeds": Architecture(
         config=replace(ENCODER, head="embedding"),
         inputs=texts(),

@@ -48,6 +48,19 @@ def test_padding_changes_no_answer(head: str, seed: int, length: int, longer: in
     assert torch.allclose(alone, together[:length] if head == "tokens" else together, atol=1e-5)
 
 
+def test_a_layer_may_have_no_feed_forward_part() -> None:
+    """It is attention alone, which tokens of another layer still are fed; its tensors aren't there."""
+    whole = build(replace(CONFIG, feeds=(8, 8)), seed=1).eval()
+    half = build(replace(CONFIG, feeds=(8, 0)), seed=2).eval()
+    left = {name for name in whole.state_dict() if name.startswith(("layers.1.feed", "layers.1.before_feed"))}
+    assert whole.state_dict().keys() - left == half.state_dict().keys()
+    half.load_state_dict({name: tensor for name, tensor in whole.state_dict().items() if name not in left})
+    with torch.inference_mode():
+        for weights in whole.layers[1].feed[2].parameters():
+            weights.zero_()
+        torch.testing.assert_close(whole(text(3)), half(text(3)))
+
+
 def test_without_layers_a_text_is_the_mean_of_its_tokens() -> None:
     """Only layers know of rotary places, so their order means nothing."""
     network = build(replace(CONFIG, layers=0, places="rotary"), seed=1).eval()

@@ -209,6 +209,53 @@ def test_a_generator_is_cut_and_plays_on(tmp_path: Path) -> None:
     assert (2, 1, 16, 16) == open_model(file)({"noise": noise})["image"].shape
 
 
+def variant(name: str, folder: Path, **changes: Any) -> str:
+    """The path of a recipe that differs by these keys, in all of its profiles."""
+    settings = yaml.safe_load((RECIPES / f"{name}.yaml").read_text())
+    path = folder / f"{name}-changed.yaml"
+    path.write_text(yaml.safe_dump({**settings, **changes}))
+    return str(path)
+
+
+def test_several_teach_a_student(tmp_path: Path) -> None:
+    """They are networks of the same shape by other seeds, learn when they are needed, and are listened to."""
+    it = Recipe(variant("digits-mlp", tmp_path, teachers=3), tmp_path)
+    student = Network(route="shallow", share=0.25)
+    assert not it.journal.path("fit2", "network.safetensors").exists()
+    taught = it.made(student).state_dict()
+    alone = Recipe("digits-mlp", tmp_path).made(student).state_dict()
+    assert any(not torch.equal(taught[name], tensor) for name, tensor in alone.items())
+    own, *others = (
+        checkpoint.load_network(it.journal.path(step, "network.safetensors"), nn.Module)
+        for step in ("fit", "fit2", "fit3")
+    )
+    assert all(own.config == other.config for other in others)
+    weights = [next(iter(one.parameters())) for one in (own, *others)]
+    assert not torch.equal(weights[0], weights[1])
+    assert not torch.equal(weights[1], weights[2])
+
+
+def test_by_its_layers_one_teaches_alone(tmp_path: Path) -> None:
+    """What they mean in networks of other seeds is something else, and so is who assists no longer the teacher."""
+    it = Recipe(variant("digits-mlp", tmp_path, teachers=2), tmp_path)
+    it.made(Network(route="shallow", share=0.25, remedy="hinted"))
+    assert not it.journal.path("fit2", "network.safetensors").exists()
+
+
+@pytest.mark.parametrize(
+    "name, changes, told",
+    [
+        ("digits-mlp", {"teachers": 0}, "`teachers` must be at least 1, the network itself"),
+        ("digits-mlp", {"teachers": 2, "distil": {"soft": 0.0}}, "as nobody listens to them"),
+        ("digits-gan", {"teachers": 2}, "as nothing of this task is learnt from a teacher"),
+    ],
+)
+def test_teachers_whom_nobody_hears_are_refused(name: str, changes: dict[str, Any], told: str, tmp_path: Path) -> None:
+    """Before anything is trained; the text names the file and what to change."""
+    with pytest.raises(SettingsError, match=f"{name}-changed.yaml: `teachers` must be .*{told}|{told}"):
+        load_any(variant(name, tmp_path, **changes), "tiny")
+
+
 def test_students_are_of_two_shapes(tmp_path: Path) -> None:
     """One with fewer layers, one with narrower ones."""
     settings = yaml.safe_load((RECIPES / "code-tags.yaml").read_text())

@@ -28,11 +28,11 @@ def check_embedding(embedding: int) -> None:
         raise ValueError("embedding: must not be below 0; 0 answers classes")
 
 
-def check_layers(layers: int, **widths: tuple[int, ...]) -> None:
-    """Raise ValueError unless each of these fields is empty, or has a width of at least 1 for every layer."""
+def check_layers(layers: int, *, least: int = 1, **widths: tuple[int, ...]) -> None:
+    """Raise ValueError unless each of these fields is empty, or has a width of at least `least` for every layer."""
     for field, given in widths.items():
-        if given and (len(given) != layers or min(given) < 1):
-            raise ValueError(f"{field}: is empty, or has one width of at least 1 for every layer")
+        if given and (len(given) != layers or min(given) < least):
+            raise ValueError(f"{field}: is empty, or has one width of at least {least} for every layer")
 
 
 def check_pixels(deviation: float) -> None:

@@ -33,8 +33,8 @@ class EncoderConfig:
     data's to decide; token 0 is padding.
 
     A network that was made smaller says more: `head_size` numbers of each head, where 0 is the `width` over `heads`,
-    and for each layer its heads, `layer_heads`, and the width of its feed-forward part, `feeds`; empty means `heads`
-    for all, and four times the `width`.
+    and for each layer its heads, `layer_heads`, and the width of its feed-forward part, `feeds`, which is 0 where it
+    has none; empty means `heads` for all, and four times the `width`.
     """
 
     layers: int = 2
@@ -60,7 +60,8 @@ class EncoderConfig:
             raise ValueError("vocabulary: must be at least 2, since token 0 is padding")
         if self.head_size < 0 or (not self.head_size and self.width % self.heads):
             raise ValueError("width, heads: width must be a multiple of heads")
-        check_layers(self.layers, layer_heads=self.layer_heads, feeds=self.feeds)
+        check_layers(self.layers, layer_heads=self.layer_heads)
+        check_layers(self.layers, least=0, feeds=self.feeds)
         check_choice("places", self.places, get_args(Places))
         if self.places == "rotary" and self.size_of_head % 2:
             raise ValueError("width, heads: width must be an even multiple of heads where places are rotary")
@@ -83,7 +84,7 @@ class EncoderConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class LayerShape:
-    """One layer of a config: its heads, the numbers of each, and the width of its feed-forward part."""
+    """One layer of a config: its heads, the numbers of each, and the width of its feed-forward part, 0 without one."""
 
     heads: int
     head_size: int
@@ -91,7 +92,7 @@ class LayerShape:
 
 
 class Layer(nn.Module):
-    """Attention, then a feed-forward part, each added to what came in and normalised before."""
+    """Attention, then a feed-forward part if there is one, each added to what came in and normalised before."""
 
     def __init__(self, config: EncoderConfig, shape: LayerShape) -> None:
         super().__init__()
@@ -101,15 +102,18 @@ class Layer(nn.Module):
         self.before_attention = nn.LayerNorm(config.width)
         self.query_key_value = nn.Linear(config.width, 3 * shape.heads * shape.head_size)
         self.mix = nn.Linear(shape.heads * shape.head_size, config.width)
-        self.before_feed = nn.LayerNorm(config.width)
-        self.feed = feed_forward(config.width, shape.feed)
         self.dropout = nn.Dropout(config.dropout)
+        self.feed: nn.Sequential | None = None
+        if shape.feed:
+            self.before_feed = nn.LayerNorm(config.width)
+            self.feed = feed_forward(config.width, shape.feed)
 
     def forward(self, x: torch.Tensor, mask: torch.Tensor, turn: torch.Tensor | None) -> torch.Tensor:
         """`x` [N, T, W] after it. `mask` [N, 1, 1, T] is added to scores; by `turn` queries and keys are turned."""
         x = x + self.dropout(self.mix(self._attend(self.before_attention(x), mask, turn)))
-        found: torch.Tensor = x + self.dropout(self.feed(self.before_feed(x)))
-        return found
+        if self.feed is not None:
+            x = x + self.dropout(self.feed(self.before_feed(x)))
+        return x
 
     def _attend(self, x: torch.Tensor, mask: torch.Tensor, turn: torch.Tensor | None) -> torch.Tensor:
         rows, length, _ = x.shape

@@ -78,6 +78,7 @@ def as_network(recipe: Recipe) -> NetworkRecipe:
         augment=({"name": "jitter", **asdict(recipe.data.jitter)},),
         fit=recipe.fit,
         distil=recipe.compress.distil,
+        teachers=1,
         students=recipe.compress.students,
         evaluate=recipe.evaluate,
         goal=Goal(),

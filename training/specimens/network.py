@@ -1,8 +1,9 @@
 """A recipe's network, whose first form is compressed."""
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields, replace
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -32,7 +33,7 @@ from training.steps.integers import LearntIntegers, learn_integers
 from training.steps.journal import Journal
 from training.steps.judging import first_rows, release_of
 from training.steps.shrinking import Schooling, Shrinking
-from training.steps.teaching import lesson_of
+from training.steps.teaching import learn, lesson_of
 from training.timing import EvaluateSettings, Predictor, predict
 
 CALIBRATED_ON = 512
@@ -47,6 +48,7 @@ class NetworkSpecimen:
 
     def __init__(self, journal: Journal[NetworkRecipe], exported: Exported) -> None:
         self.journal = journal
+        others = _others(journal, exported)
         exported = replace(exported, material=viewing.view(journal, exported.material))
         self._exported = exported
         self._problem: Problem = journal.recipe.problem
@@ -54,7 +56,7 @@ class NetworkSpecimen:
         self.smaller = self._problem.better[self.headline] == "smaller"
         teacher = exported.learned.load().config
         students = [_decided_as(teacher, one) for one in journal.recipe.students]
-        schooling = replace(_schooling(journal.recipe, exported), students=students)
+        schooling = replace(_schooling(journal.recipe, exported), students=students, others=others)
         self._shrinking = Shrinking(journal, exported.learned.checkpoint, schooling)
 
     @property
@@ -218,3 +220,13 @@ def _schooling(recipe: NetworkRecipe, exported: Exported) -> Schooling:
         code=own.code(recipe.problem),
         epoch_seconds=learned.facts.seconds / len(learned.fitted.epochs),
     )
+
+
+def _others(journal: Journal[NetworkRecipe], exported: Exported) -> Sequence[Callable[[], Path]]:
+    """Who teaches along with the trained network, at each place after it."""
+
+    def other(place: int) -> Path:
+        foreseen = exported.learned.facts.seconds
+        return learn(journal, exported.material, place=place, foreseen=foreseen).checkpoint
+
+    return [partial(other, place) for place in range(1, journal.recipe.teachers)]

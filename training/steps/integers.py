@@ -44,14 +44,14 @@ def learn_integers(
     `code` are the modules that decide how it is exported. Raises what `learned` and a fit raise.
     """
     journal, schooling = shrinking.journal, shrinking.schooling
-    learned, teacher = shrinking.learned(network), shrinking.learned(Network())
     settings = _shorter(schooling.distil)
+    learned, teachers = shrinking.learned(network), shrinking.teachers(shrinking.learned(Network()), settings)
     name = f"{network.name}-aware"
 
     def action(folder: Path) -> None:
         torch.set_num_threads(journal.recipe.threads)
         student = aware(checkpoint.load_network(learned, nn.Module))
-        given = shrinking.exercise(student, teacher, settings)
+        given = shrinking.exercise(student, teachers, settings)
         batches = schooling.batches(settings.fit.batch_size)
         taught = fit.Fit(given.network, given.task, batches, schooling.validation, settings.fit)
         with fitting.settled(folder):
@@ -69,7 +69,7 @@ def learn_integers(
 
     inputs = {
         **schooling.decides,
-        "teacher": teacher,
+        "teachers": list(teachers),
         "network": learned,
         "task": schooling.task,
         "seed": journal.recipe.seed,

@@ -19,6 +19,7 @@ from service.errors import SettingsError
 from training import checkpoint, fit
 from training.compression import distillation, pruning
 from training.compression.distillation.answers import teachable
+from training.compression.distillation.ensemble import Ensemble
 from training.compression.distillation.exercise import Exercise, exercise
 from training.compression.distillation.settings import DistilSettings, HintSettings
 from training.compression.distillation.student import inherit, without_layers
@@ -60,7 +61,7 @@ class Schooling:
 
     `distil` says how they learn from the trained one. `decides` is what else a fit depends on, for the key of a step,
     and `code` the modules. `students` are configs that somebody found to be good for their cost. An epoch of the
-    trained one took `epoch_seconds`.
+    trained one took `epoch_seconds`. `others` train one like it that teaches along with it, and say where that lies.
     """
 
     task: Task
@@ -71,6 +72,7 @@ class Schooling:
     code: Sequence[ModuleType]
     epoch_seconds: float
     students: Sequence[Any] = ()
+    others: Sequence[Callable[[], Path]] = ()
 
 
 class Shrinking:
@@ -124,12 +126,13 @@ class Shrinking:
     def _learn(self, network: Network, above: Path, teacher: Path) -> Path:
         schooling, recipe = self.schooling, self.journal.recipe
         settings = self._settings(network)
+        teachers = self.teachers(teacher, settings)
 
         def action(folder: Path) -> None:
             start = time.perf_counter()
             torch.set_num_threads(recipe.threads)
             made = self._smaller(network, checkpoint.load_network(above, nn.Module), folder)
-            given = self.exercise(made, teacher, settings)
+            given = self.exercise(made, teachers, settings)
             batches = schooling.batches(settings.fit.batch_size)
             taught = fit.Fit(given.network, given.task, batches, schooling.validation, settings.fit)
             pace = self.journal.deadline.pace(settings.fit.epochs)
@@ -146,7 +149,7 @@ class Shrinking:
         inputs = {
             **schooling.decides,
             "whole": self._teacher,
-            "teacher": teacher,
+            "teachers": list(teachers),
             "above": above,
             "route": network.route,
             "share": network.share,
@@ -167,20 +170,24 @@ class Shrinking:
 
         Two thirds of an epoch are the way back, so a teacher that is only asked takes a third.
         """
-        asked = ASKED if teachable(self.schooling.task) else 0.0
+        asked = ASKED * (1 + len(self.schooling.others)) if teachable(self.schooling.task) else 0.0
         return epochs * self.schooling.epoch_seconds * (network.share + asked)
 
-    def exercise(self, student: nn.Module, teacher: Path, settings: DistilSettings) -> Exercise:
-        """How `student` learns from the network in the checkpoint `teacher`; alone where answers aren't compared."""
-        schooling = self.schooling
-        if not teachable(schooling.task):
-            return Exercise(network=student, task=schooling.task)
+    def teachers(self, teacher: Path, settings: DistilSettings) -> Sequence[Path]:
+        """This one, and the others if it is the trained one; layers are one's own. Raises Diverged and TimeUp."""
+        return [teacher, *(one() for one in self.schooling.others if teacher == self._teacher and not settings.hints)]
+
+    def exercise(self, student: nn.Module, teachers: Sequence[Path], settings: DistilSettings) -> Exercise:
+        """How `student` learns from the networks in these checkpoints; alone where answers aren't compared."""
+        if not teachable(task := self.schooling.task):
+            return Exercise(network=student, task=task)
+        members = [checkpoint.load_network(one, nn.Module) for one in teachers]
         return exercise(
-            schooling.task,
+            task,
             student=student,
-            teacher=checkpoint.load_network(teacher, nn.Module),
+            teacher=Ensemble(members, task) if len(members) > 1 else members[0],
             settings=settings,
-            inputs=schooling.validation.inputs,
+            inputs=self.schooling.validation.inputs,
             seed=self.journal.recipe.seed,
         )
 

@@ -3,7 +3,7 @@
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from itertools import islice
 from pathlib import Path
 from types import ModuleType
@@ -85,9 +85,14 @@ def lesson_of(recipe: NetworkRecipe, material: Material) -> Lesson:
     )
 
 
-def learn(journal: Journal[NetworkRecipe], material: Material) -> Learned:
-    """The recipe's network, trained. Raises SettingsError if network, data and problem don't fit, and Diverged."""
-    recipe, dataset = journal.recipe, material.dataset
+def learn(journal: Journal[NetworkRecipe], material: Material, *, place: int = 0, foreseen: float = 0.0) -> Learned:
+    """The recipe's network, trained; at other places than the first the same by another seed.
+
+    Raises SettingsError if network, data and problem don't fit, Diverged, and TimeUp if the `foreseen` seconds aren't
+    left.
+    """
+    recipe, dataset = replace(journal.recipe, seed=journal.recipe.seed + place), material.dataset
+    step = f"{FIT}{place + 1}" if place else FIT
     lesson = lesson_of(recipe, material)
 
     def action(folder: Path) -> None:
@@ -114,12 +119,12 @@ def learn(journal: Journal[NetworkRecipe], material: Material) -> Learned:
         "fit": recipe.fit,
     }
     code = (sys.modules[__name__], *lesson.code(recipe.problem))
-    journal.do(FIT, inputs, code, action, lambda: _told(journal, lesson.task), shared=True)
-    facts = msgspec.json.decode(journal.path(FIT, FACTS).read_bytes(), type=NetworkFacts)
-    return Learned(checkpoint=journal.path(FIT, NETWORK), fitted=fitting.history(journal, FIT), facts=facts)
+    journal.do(step, inputs, code, action, lambda: _told(journal, step, lesson.task), shared=True, foreseen=foreseen)
+    facts = msgspec.json.decode(journal.path(step, FACTS).read_bytes(), type=NetworkFacts)
+    return Learned(checkpoint=journal.path(step, NETWORK), fitted=fitting.history(journal, step), facts=facts)
 
 
-def _told(journal: Journal[NetworkRecipe], task: Task) -> str:
-    found = fitting.history(journal, FIT)
+def _told(journal: Journal[NetworkRecipe], step: str, task: Task) -> str:
+    found = fitting.history(journal, step)
     figures = ", ".join(f"{name} {value:.4g}" for name, value in found.epochs[found.best].validation.items())
     return fitting.summary(found, f"validation {figures}", game=isinstance(task, Game))

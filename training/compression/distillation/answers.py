@@ -8,7 +8,8 @@ Sources: softened answers, G. Hinton, O. Vinyals, J. Dean, "Distilling the Knowl
 1907.09682, here as in the student's own contrastive loss.
 """
 
-from collections.abc import Callable, Mapping
+import math
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeAlias
 
 import torch
@@ -77,6 +78,19 @@ def check_task(task: Task) -> None:
     if not teachable(task):
         known = ", ".join(sorted(one.__name__ for one in _MEASURES))
         raise SettingsError(f"task: {type(task).__name__} can't be learnt from a teacher; what can is {known}")
+
+
+def united(task: Task, answers: Sequence[Answer]) -> Answer:
+    """What several networks answer to `task` together, in the form of their own `answers`.
+
+    It is the mean: of logits, that is the geometric mean of probabilities. Embeddings, whose axes mean something else
+    in each network, stand side by side instead: two inputs are then as much alike as in the mean over the networks.
+    """
+    if isinstance(task, Contrastive):
+        return torch.cat(list(answers), dim=1) / math.sqrt(len(answers))
+    if isinstance(answers[0], torch.Tensor):
+        return torch.stack(list(answers)).mean(dim=0)
+    return tuple(torch.stack(parts).mean(dim=0) for parts in zip(*answers, strict=True))
 
 
 def apart(task: Task, found: Answer, wanted: Answer, batch: Batch, temperature: float) -> torch.Tensor:

@@ -1,6 +1,7 @@
 """Pruning any network: budgets are met, the rest is as it was, and it is saved and served like any other."""
 
 import copy
+import math
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -311,7 +312,8 @@ def test_the_slope_is_that_of_the_loss(name: str) -> None:
         with torch.inference_mode():
             losses.append(float(task(opened, batch).loss))
     slope = (losses[1] - losses[0]) / 0.04
-    assert slope**2 == pytest.approx(float(importance[one.name][unit]), rel=0.05)
+    # A loss in 32 bits says a small slope to some 1e-5.
+    assert abs(slope) == pytest.approx(math.sqrt(importance[one.name][unit]), rel=0.025, abs=1e-5)
 
 
 @dataclass(frozen=True)

@@ -314,7 +314,8 @@ def test_places_are_those_of_the_units(runs: int, size: int, count: int, start: 
     "config,wrong,text",
     [
         (EncoderConfig, {"layer_heads": (2,)}, "layer_heads: is empty, or has one width"),
-        (EncoderConfig, {"feeds": (0, 8)}, "feeds: is empty, or has one width"),
+        (EncoderConfig, {"layer_heads": (0, 2)}, "layer_heads: is empty, or has one width of at least 1"),
+        (EncoderConfig, {"feeds": (-1, 8)}, "feeds: is empty, or has one width of at least 0"),
         (EncoderConfig, {"head_size": -1}, "width, heads"),
         (EncoderConfig, {"head_size": 3, "places": "rotary"}, "width, heads: width must be an even multiple"),
         (DecoderConfig, {"feeds": (8,)}, "feeds: is empty, or has one width"),
