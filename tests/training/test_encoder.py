@@ -56,7 +56,7 @@ def test_a_layer_may_have_no_feed_forward_part() -> None:
     assert whole.state_dict().keys() - left == half.state_dict().keys()
     half.load_state_dict({name: tensor for name, tensor in whole.state_dict().items() if name not in left})
     with torch.inference_mode():
-        for weights in whole.layers[1].feed[2].parameters():
+        for weights in whole.get_submodule("layers.1.feed.2").parameters():
             weights.zero_()
         torch.testing.assert_close(whole(text(3)), half(text(3)))
 

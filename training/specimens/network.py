@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields, replace
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -225,6 +225,7 @@ def _schooling(recipe: NetworkRecipe, exported: Exported) -> Schooling:
 def _others(journal: Journal[NetworkRecipe], exported: Exported) -> Sequence[Callable[[], Path]]:
     """Who teaches along with the trained network, at each place after it."""
 
+    @cache
     def other(place: int) -> Path:
         foreseen = exported.learned.facts.seconds
         return learn(journal, exported.material, place=place, foreseen=foreseen).checkpoint
