@@ -14,6 +14,7 @@ import torch
 from torch import nn
 
 from training import checkpoint, data, fit, fitted, networks, optimization, problems, seeding, tasks
+from training.common_settings import SEEDS
 from training.data.batches import Batches, plain_batches
 from training.data.material import Material
 from training.data.transforms import catalogue as transforms
@@ -91,7 +92,7 @@ def learn(journal: Journal[NetworkRecipe], material: Material, *, place: int = 0
     Raises SettingsError if network, data and problem don't fit, Diverged, and TimeUp if the `foreseen` seconds aren't
     left.
     """
-    recipe, dataset = replace(journal.recipe, seed=journal.recipe.seed + place), material.dataset
+    recipe, dataset = replace(journal.recipe, seed=(journal.recipe.seed + place) % SEEDS), material.dataset
     step = f"{FIT}{place + 1}" if place else FIT
     lesson = lesson_of(recipe, material)
 
