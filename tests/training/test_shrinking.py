@@ -37,7 +37,7 @@ from training.tasks.tagging import Tagging
 from training.tasks.variational import Variational
 
 ALL = {
-    "pruned": ("hinted", "gradual"),
+    "pruned": ("gradual", "hinted"),
     "shallow": ("hinted", "assisted"),
     "student": ("hinted", "assisted"),
 }
