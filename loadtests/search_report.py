@@ -40,6 +40,7 @@ def told(case: Case, searched: Searched, turns: Mapping[str, Turns]) -> dict[str
         **results.circumstances(PACKAGES),
         "name": case.name,
         "title": case.title,
+        "about": case.about,
         "recipe": f"{report.name} ({report.profile})",
         "objective": objective,
         "wanted": msgspec.to_builtins(case.wanted),
@@ -71,7 +72,7 @@ def judged(entry: Entry) -> str:
     """What became of what was asked; of a model that should stay in float, whether it does."""
     if entry["met"] is None:
         return "float is kept" if entry["chosen"] == TEACHER else f"not float: {entry['chosen']}"
-    return "met" if entry["met"] else "missed"
+    return "met by the file" if entry["met"] else "missed"
 
 
 def section(searches: Mapping[str, Entry], rivals: Mapping[str, Entry]) -> str:
@@ -96,9 +97,12 @@ share of the teacher's, by the profile that is named below; `--minutes` may have
 those of all its steps, the teacher's own fit among them. Times as fast:
 the file that was chosen, in its runtime, over the teacher's in ONNX Runtime, both in float 32 outside: in turns in one
 process, one thread each, the median over rounds of ratios within a round [least, largest]; at the batch that is named,
-or each at its best. That is what is judged, with what is lost on the test part, which had no say in the search. In the
-service: the search's own figures beside the teacher, served too: the worker's time at batch 1, inputs a second each at
-its best batch, the file's size, whole requests; CPU: the processor's time of the file alone for one row.
+or each at its best, both of which stand behind (the chosen's first). That is what is judged, with what is lost on the
+test part, which had no say in the search: files, at batches that many requests at once make. A lone request and the
+service, whose own work stays, gain less, as the next tables say; so the search, which goes by the service, may say that
+the same factor was missed. Rows are of the dates and commits below. In the service: the search's own figures beside the
+teacher, served too: the worker's time at batch 1, inputs a second each at its best batch, the file's size, whole
+requests; CPU: the processor's time of the file alone for one row.
 
 {_contests(rivals)}"""
 
@@ -177,13 +181,20 @@ def _asked(entry: Entry) -> Sequence[str]:
         entry["title"],
         asked,
         entry["chosen"],
-        _range(ratios(entry, batch)),
+        f"{_range(ratios(entry, batch))}, {_at(entry, batch)}",
         f"{found['gain']['size']:.1f}",
         f"{found['drop']:.2%}",
         (found["against_teacher"] or {}).get("verdict", ""),
         f"{entry['minutes']:.1f}",
         judged(entry),
     )
+
+
+def _at(entry: Entry, batch: int | None) -> str:
+    """The kind of work that counts, and by how many rows at once the teacher and the chosen did it."""
+    kind = next(iter(entry["turns"][TEACHER]))
+    whole, own = (batch or _best(_paces(entry["turns"][file], kind)) for file in (TEACHER, CHOSEN))
+    return f"{kind} at {own}" if own == whole else f"{kind} at {own}, {whole}"
 
 
 def _served(entry: Entry) -> Sequence[Sequence[str]]:
@@ -232,6 +243,7 @@ def _sentence(entry: Entry) -> str:
     allowed = f" of {minutes:g} minutes" if (minutes := entry.get("allowed")) else ""
     time = f"the time{allowed} was up; " if entry["ended"] == "time" else ""
     said = f"{time}{entry['verdict']}; {entry['chosen']}: {entry['evidence'][entry['chosen']]}."
+    said += f" {about}" if (about := entry.get("about")) else ""
     if (padding := entry["ladder"]) is None:
         return said
     padded = "padded" if padding["padded"] else "not padded"

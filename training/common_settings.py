@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from service.artifact.names import is_model_name
 
 MOST_THREADS = 1024
+SEEDS = 2**31
+"""How many there are, from 0 on."""
 LONGEST_VARIANT = "-teacher"
 """What may stand behind a family's name in that of a model."""
 
@@ -27,7 +29,7 @@ class CommonSettings:
     def __post_init__(self) -> None:
         if not is_model_name(f"{self.family}{LONGEST_VARIANT}"):
             raise ValueError("family: letters, digits, '.', '_' and '-', at most 120, the first a letter or digit")
-        if not 0 <= self.seed < 2**31:
-            raise ValueError(f"seed: must be between 0 and {2**31 - 1}")
+        if not 0 <= self.seed < SEEDS:
+            raise ValueError(f"seed: must be between 0 and {SEEDS - 1}")
         if not 1 <= self.threads <= MOST_THREADS:
             raise ValueError(f"threads: must be between 1 and {MOST_THREADS}")

@@ -29,6 +29,7 @@ from training.tuning.space import Space, changed, probes, space
 Section = Mapping[str, Any]
 SECTIONS = ("data", "problem", "network", "task", "fit", "distil", "evaluate", "goal")
 """The sections that are read into a dataclass each."""
+MOST_TEACHERS = 32
 SAID = {"name": "the file's name", "profile": "the flag --profile"}
 """What no recipe of any kind may set, and what decides it instead."""
 BY_DATA = {
@@ -170,12 +171,14 @@ def _of_kind(students: Sequence[Section], kind: str, *, file: str) -> Iterator[S
 
 def _check_teachers(recipe: NetworkRecipe, *, file: str) -> None:
     """Raise SettingsError unless there are teachers, and what they say is heard."""
-    if recipe.teachers < 1:
-        raise SettingsError(f"{file}: `teachers` must be at least 1, the network itself")
+    if not 1 <= recipe.teachers <= MOST_TEACHERS:
+        raise SettingsError(f"{file}: `teachers` must be between 1, the network itself, and {MOST_TEACHERS}")
     if recipe.teachers > 1 and not teachable(recipe.task):
         raise SettingsError(f"{file}: `teachers` must be 1, as nothing of this task is learnt from a teacher")
     if recipe.teachers > 1 and not recipe.distil.soft:
         raise SettingsError(f"{file}: `teachers` must be 1 where `distil.soft` is 0, as nobody listens to them")
+    if recipe.teachers > 1 and recipe.distil.hints:
+        raise SettingsError(f"{file}: `teachers` must be 1 where `distil.hints` are given, as layers are one's own")
 
 
 def _named(settings: Section, key: str, known: Any) -> tuple[str, Section]:

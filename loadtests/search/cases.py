@@ -34,7 +34,7 @@ class Case:
 
     Or in the file `model.onnx` that `write` puts in a folder, beside samples for it. With nothing `wanted`, it is to be
     told that integers gain nothing. By which `profile` the table has it; the bench of the recipe `ladder` has found
-    whether the teacher is padded.
+    whether the teacher is padded, and `about` says what else is to be known of it.
     """
 
     name: str
@@ -45,6 +45,7 @@ class Case:
     write: Callable[[Path], None] | None = None
     profile: str = "quick"
     ladder: str = ""
+    about: str = ""
 
     def length(self, profile: str) -> int:
         """How long an input is where a file leaves that open: as long as the recipe's are."""
@@ -82,6 +83,8 @@ CASES = {
             title="encoder of 1 layer, classes of 48 tokens",
             model="pages",
             wanted=Wanted(faster=6),
+            about="The teacher learnt from 651 texts: one without layers, from the labels alone, is as good (0.752 and "
+            "0.738 of the texts left out over five folds, the mean over five seeds).",
         ),
         Case(
             name="topics",

@@ -37,7 +37,7 @@ from training.tasks.tagging import Tagging
 from training.tasks.variational import Variational
 
 ALL = {
-    "pruned": ("hinted", "gradual"),
+    "pruned": ("gradual", "hinted"),
     "shallow": ("hinted", "assisted"),
     "student": ("hinted", "assisted"),
 }
@@ -219,11 +219,12 @@ def variant(name: str, folder: Path, **changes: Any) -> str:
 
 def test_several_teach_a_student(tmp_path: Path) -> None:
     """They are networks of the same shape by other seeds, learn when they are needed, and are listened to."""
-    it = Recipe(variant("digits-mlp", tmp_path, teachers=3), tmp_path)
+    last_seed = 2**31 - 1  # behind which they begin at the first one again
+    it = Recipe(variant("digits-mlp", tmp_path, teachers=3, seed=last_seed), tmp_path)
     student = Network(route="shallow", share=0.25)
     assert not it.journal.path("fit2", "network.safetensors").exists()
     taught = it.made(student).state_dict()
-    alone = Recipe("digits-mlp", tmp_path).made(student).state_dict()
+    alone = Recipe(variant("digits-mlp", tmp_path, seed=last_seed), tmp_path / "alone").made(student).state_dict()
     assert any(not torch.equal(taught[name], tensor) for name, tensor in alone.items())
     own, *others = (
         checkpoint.load_network(it.journal.path(step, "network.safetensors"), nn.Module)
@@ -242,10 +243,45 @@ def test_by_its_layers_one_teaches_alone(tmp_path: Path) -> None:
     assert not it.journal.path("fit2", "network.safetensors").exists()
 
 
+def test_teachers_learn_if_there_is_time_for_all_and_for_whom_they_teach(tmp_path: Path) -> None:
+    """Else none of them is begun; those who are there take no time."""
+    it = Recipe(variant("digits-mlp", tmp_path, teachers=3), tmp_path)
+    student = Network(route="shallow", share=0.25)
+    (seconds,) = (it.journal.seconds("fit"),)
+    with pytest.raises(TimeUp, match="would take about"), it.journal.until(Deadline(end=2 * seconds, clock=Clock())):
+        it.specimen.floating(student)
+    assert not it.journal.path("fit2", "network.safetensors").exists()
+    it.specimen.floating(student)
+    again = Recipe(variant("digits-mlp", tmp_path, teachers=3), tmp_path)
+    with again.journal.until(OVER):
+        again.specimen.floating(student)
+
+
+def test_who_diverged_teaches_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The others do; by the same seed it would again, so it isn't begun a second time."""
+    it = Recipe(variant("digits-mlp", tmp_path, teachers=3), tmp_path)
+    run, begun = fit.Fit.run, []
+
+    def second_diverges(one: fit.Fit, folder: Path, *rest: Any, **more: Any) -> Any:
+        begun.append(folder.name)
+        if folder.name == "fit2":
+            raise Diverged("the loss became nan in epoch 1, step 3")
+        return run(one, folder, *rest, **more)
+
+    monkeypatch.setattr(fit.Fit, "run", second_diverges)
+    for share in (0.25, 0.12):
+        it.specimen.floating(Network(route="shallow", share=share))
+    assert ["fit2", "fit3", "shallow25", "shallow12"] == begun
+    Recipe(variant("digits-mlp", tmp_path, teachers=3), tmp_path).made(Network(route="shallow", share=0.25))
+    assert begun.count("fit2") == 1
+
+
 @pytest.mark.parametrize(
     "name, changes, told",
     [
-        ("digits-mlp", {"teachers": 0}, "`teachers` must be at least 1, the network itself"),
+        ("digits-mlp", {"teachers": 0}, "`teachers` must be between 1, the network itself, and 32"),
+        ("digits-mlp", {"teachers": 33}, "`teachers` must be between 1, the network itself, and 32"),
+        ("digits-mlp", {"teachers": 2, "distil": {"hints": [{"kind": "features"}]}}, "as layers are one's own"),
         ("digits-mlp", {"teachers": 2, "distil": {"soft": 0.0}}, "as nobody listens to them"),
         ("digits-gan", {"teachers": 2}, "as nothing of this task is learnt from a teacher"),
     ],

@@ -1,9 +1,8 @@
 """A recipe's network, whose first form is compressed."""
 
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
-from functools import cache, partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -32,6 +31,7 @@ from training.steps.forming import Formed, export_all
 from training.steps.integers import LearntIntegers, learn_integers
 from training.steps.journal import Journal
 from training.steps.judging import first_rows, release_of
+from training.steps.others import Others
 from training.steps.shrinking import Schooling, Shrinking
 from training.steps.teaching import learn, lesson_of
 from training.timing import EvaluateSettings, Predictor, predict
@@ -222,12 +222,10 @@ def _schooling(recipe: NetworkRecipe, exported: Exported) -> Schooling:
     )
 
 
-def _others(journal: Journal[NetworkRecipe], exported: Exported) -> Sequence[Callable[[], Path]]:
-    """Who teaches along with the trained network, at each place after it."""
+def _others(journal: Journal[NetworkRecipe], exported: Exported) -> Others:
+    """Who teaches along with the trained network."""
 
-    @cache
     def other(place: int) -> Path:
-        foreseen = exported.learned.facts.seconds
-        return learn(journal, exported.material, place=place, foreseen=foreseen).checkpoint
+        return learn(journal, exported.material, place=place).checkpoint
 
-    return [partial(other, place) for place in range(1, journal.recipe.teachers)]
+    return Others(journal, count=journal.recipe.teachers - 1, learn=other, seconds=exported.learned.facts.seconds)

@@ -45,7 +45,9 @@ def learn_integers(
     """
     journal, schooling = shrinking.journal, shrinking.schooling
     settings = _shorter(schooling.distil)
-    learned, teachers = shrinking.learned(network), shrinking.teachers(shrinking.learned(Network()), settings)
+    foreseen = shrinking.foreseen(network, settings)
+    learned = shrinking.learned(network)
+    teachers = shrinking.teachers(shrinking.learned(Network()), settings, foreseen)
     name = f"{network.name}-aware"
 
     def action(folder: Path) -> None:
@@ -78,7 +80,7 @@ def learn_integers(
         "reduce_range": reduced_range(),
     }
     modules = (sys.modules[__name__], distillation, quantization, *schooling.code, *code)
-    journal.do(name, inputs, modules, action, told, foreseen=shrinking.foreseen(network, settings.fit.epochs))
+    journal.do(name, inputs, modules, action, told, foreseen=foreseen)
     fitting.check(journal, name)
     ranges = msgspec.json.decode(journal.path(name, RANGES).read_bytes(), type=dict[str, Range])
     return LearntIntegers(model=journal.path(name, MODEL), ranges=ranges)

@@ -30,7 +30,7 @@ class Lineage:
 def routes_of(config: Any, task: Task, distil: DistilSettings) -> Mapping[str, Sequence[str]]:
     """How a network of this `config` can be made smaller, with the remedies of each route; see `Subject`.
 
-    Who learns in a game isn't taught: it is cut, and plays on.
+    Who learns in a game isn't taught: it is cut, and plays on. A remedy that surely helped comes before hints.
     """
     if isinstance(task, Game):
         return {PRUNED: ()}
@@ -41,7 +41,7 @@ def routes_of(config: Any, task: Task, distil: DistilSettings) -> Mapping[str, S
         return {PRUNED: ()}
     shown = distil.fit.acceleration not in {"compiled", "both"}
     hinted = (HINTED,) if shown and not distil.hints and teachable(task) else ()
-    return {PRUNED: (*hinted, GRADUAL), **dict.fromkeys(students, (*hinted, ASSISTED))}
+    return {PRUNED: (GRADUAL, *hinted), **dict.fromkeys(students, (*hinted, ASSISTED))}
 
 
 def lineage_of(network: Network, there: Collection[Network]) -> Lineage:

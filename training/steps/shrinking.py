@@ -38,7 +38,8 @@ from training.networks.catalogue import build, kind_of
 from training.steps import fitting
 from training.steps.fitting import NETWORK
 from training.steps.journal import Journal
-from training.steps.routes import HINTED, PRUNED, SHALLOW, lineage_of, routes_of
+from training.steps.others import Others
+from training.steps.routes import ASSISTED, HINTED, PRUNED, SHALLOW, lineage_of, routes_of
 from training.steps.students import Students
 from training.steps.teaching import FACTS
 from training.tasks.task import LOSS, Game, Task
@@ -47,7 +48,7 @@ RANKINGS: Sequence[Ranking] = ("global", "layer")
 SHOWN = 512
 """Training inputs that importance is estimated on, and validation inputs that cuts are compared by."""
 HINT_WEIGHT = 0.3
-"""By which hints helped students of `digits-cnn`; see `distillation.chain`."""
+"""Beyond 1 hints did harm; from 0.1 to 1 they changed little."""
 ASKED = 1 / 3
 """What of an epoch's time a network takes that answers and doesn't learn."""
 ATTENTIVE = {"decoder", "encoder"}
@@ -61,7 +62,7 @@ class Schooling:
 
     `distil` says how they learn from the trained one. `decides` is what else a fit depends on, for the key of a step,
     and `code` the modules. `students` are configs that somebody found to be good for their cost. An epoch of the
-    trained one took `epoch_seconds`. `others` train one like it that teaches along with it, and say where that lies.
+    trained one took `epoch_seconds`. `others` teach along with it.
     """
 
     task: Task
@@ -72,7 +73,7 @@ class Schooling:
     code: Sequence[ModuleType]
     epoch_seconds: float
     students: Sequence[Any] = ()
-    others: Sequence[Callable[[], Path]] = ()
+    others: Others | None = None
 
 
 class Shrinking:
@@ -95,10 +96,7 @@ class Shrinking:
         return routes_of(self._network(Network()).config, self.schooling.task, self.schooling.distil)
 
     def learned(self, network: Network) -> Path:
-        """The checkpoint of a smaller network, taught by the teacher. Raises SettingsError if there is none so small.
-
-        And Diverged, and TimeUp.
-        """
+        """The checkpoint of a smaller network. Raises SettingsError if there is none so small, Diverged and TimeUp."""
         if network not in self._known:
             self._known[network] = self._made(network)
         return self._known[network]
@@ -126,7 +124,8 @@ class Shrinking:
     def _learn(self, network: Network, above: Path, teacher: Path) -> Path:
         schooling, recipe = self.schooling, self.journal.recipe
         settings = self._settings(network)
-        teachers = self.teachers(teacher, settings)
+        foreseen = self.foreseen(network, settings)
+        teachers = self.teachers(teacher, settings, foreseen)
 
         def action(folder: Path) -> None:
             start = time.perf_counter()
@@ -160,22 +159,23 @@ class Shrinking:
             "distil": settings,
         }
         code = (sys.modules[__name__], distillation, pruning, *schooling.code)
-        foreseen = self.foreseen(network, settings.fit.epochs)
         self.journal.do(network.name, inputs, code, action, lambda: self._told(network), foreseen=foreseen)
         fitting.check(self.journal, network.name)
         return self.journal.path(network.name, NETWORK)
 
-    def foreseen(self, network: Network, epochs: int) -> float:
-        """About how many seconds so many epochs of a network will take, by what those of the teacher took.
+    def foreseen(self, network: Network, settings: DistilSettings) -> float:
+        """About how many seconds the fit of a network will take, by what an epoch of the teacher took.
 
-        Two thirds of an epoch are the way back, so a teacher that is only asked takes a third.
+        Two thirds of that are the way back, so a teacher that is only asked takes a third.
         """
-        asked = ASKED * (1 + len(self.schooling.others)) if teachable(self.schooling.task) else 0.0
-        return epochs * self.schooling.epoch_seconds * (network.share + asked)
+        others = self.schooling.others if not (settings.hints or network.remedy == ASSISTED) else None
+        teachers = (1 + others.count if others else 1) if teachable(self.schooling.task) else 0
+        return settings.fit.epochs * self.schooling.epoch_seconds * (network.share + ASKED * teachers)
 
-    def teachers(self, teacher: Path, settings: DistilSettings) -> Sequence[Path]:
-        """This one, and the others if it is the trained one; layers are one's own. Raises Diverged and TimeUp."""
-        return [teacher, *(one() for one in self.schooling.others if teacher == self._teacher and not settings.hints)]
+    def teachers(self, teacher: Path, settings: DistilSettings, foreseen: float) -> Sequence[Path]:
+        """This one, and the others if it is the trained one; layers are one's own. See `Others.paths`."""
+        others = self.schooling.others if teacher == self._teacher and not settings.hints else None
+        return [teacher, *(others.paths(foreseen) if others else ())]
 
     def exercise(self, student: nn.Module, teachers: Sequence[Path], settings: DistilSettings) -> Exercise:
         """How `student` learns from the networks in these checkpoints; alone where answers aren't compared."""

@@ -3,6 +3,7 @@
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass, replace
 from itertools import islice
 from pathlib import Path
@@ -14,6 +15,7 @@ import torch
 from torch import nn
 
 from training import checkpoint, data, fit, fitted, networks, optimization, problems, seeding, tasks
+from training.common_settings import SEEDS
 from training.data.batches import Batches, plain_batches
 from training.data.material import Material
 from training.data.transforms import catalogue as transforms
@@ -85,20 +87,20 @@ def lesson_of(recipe: NetworkRecipe, material: Material) -> Lesson:
     )
 
 
-def learn(journal: Journal[NetworkRecipe], material: Material, *, place: int = 0, foreseen: float = 0.0) -> Learned:
+def learn(journal: Journal[NetworkRecipe], material: Material, *, place: int = 0) -> Learned:
     """The recipe's network, trained; at other places than the first the same by another seed.
 
-    Raises SettingsError if network, data and problem don't fit, Diverged, and TimeUp if the `foreseen` seconds aren't
-    left.
+    Raises SettingsError if network, data and problem don't fit, Diverged, and TimeUp.
     """
-    recipe, dataset = replace(journal.recipe, seed=journal.recipe.seed + place), material.dataset
+    recipe, dataset = replace(journal.recipe, seed=(journal.recipe.seed + place) % SEEDS), material.dataset
     step = f"{FIT}{place + 1}" if place else FIT
     lesson = lesson_of(recipe, material)
 
     def action(folder: Path) -> None:
         start = time.perf_counter()
         network, teacher = lesson.begin(recipe, material)
-        fitting.keep(folder, network, teacher.run(folder, journal.console))
+        with fitting.settled(folder) if place else nullcontext():
+            fitting.keep(folder, network, teacher.run(folder, journal.console))
         facts = NetworkFacts(
             kind=kind_of(lesson.config),
             config=asdict(lesson.config),
@@ -119,12 +121,15 @@ def learn(journal: Journal[NetworkRecipe], material: Material, *, place: int = 0
         "fit": recipe.fit,
     }
     code = (sys.modules[__name__], *lesson.code(recipe.problem))
-    journal.do(step, inputs, code, action, lambda: _told(journal, step, lesson.task), shared=True, foreseen=foreseen)
+    journal.do(step, inputs, code, action, lambda: _told(journal, step, lesson.task), shared=True)
+    fitting.check(journal, step)
     facts = msgspec.json.decode(journal.path(step, FACTS).read_bytes(), type=NetworkFacts)
     return Learned(checkpoint=journal.path(step, NETWORK), fitted=fitting.history(journal, step), facts=facts)
 
 
 def _told(journal: Journal[NetworkRecipe], step: str, task: Task) -> str:
+    if journal.path(step, fitting.DIVERGED).exists():
+        return "diverged"
     found = fitting.history(journal, step)
     figures = ", ".join(f"{name} {value:.4g}" for name, value in found.epochs[found.best].validation.items())
     return fitting.summary(found, f"validation {figures}", game=isinstance(task, Game))

@@ -57,14 +57,14 @@ def relations_apart(
     visible = there[:, None].expand(rows, length, length)
     if teacher.causal:
         visible = visible.tril()
-    kinds = zip(_parts(found, student), _parts(wanted, teacher), student.heads, teacher.heads, strict=True)
+    kinds = list(zip(_parts(found, student), _parts(wanted, teacher), strict=True))
     total = torch.zeros(rows, device=found.device)
-    for own, aim, few, many in kinds:
-        heads = math.gcd(few, many)
+    for own, aim in kinds:
+        heads = math.gcd(own.shape[2] // student.size, aim.shape[2] // teacher.size)
         likeness, other = (_likeness(one.float(), heads, visible) for one in (own, aim))
         each = divergence(likeness, other, axis=3).mean(dim=1) * there  # [N, T]
         total = total + each.sum(dim=1) / there.sum(dim=1).clamp(min=1)
-    return total / len(student.heads)
+    return total / len(kinds)
 
 
 def projection(found: torch.Tensor, wanted: torch.Tensor) -> nn.Module:
@@ -107,8 +107,8 @@ def _attention(features: torch.Tensor) -> torch.Tensor:
 
 def _parts(projected: torch.Tensor, shape: Attending) -> tuple[torch.Tensor, ...]:
     """Queries, keys and values [N, T, W / 3 or less] of what lies side by side."""
-    size = projected.shape[2] // sum(shape.heads)
-    parts: tuple[torch.Tensor, ...] = projected.split([heads * size for heads in shape.heads], dim=2)  # type: ignore[no-untyped-call]
+    width = projected.shape[2] // sum(shape.shares)
+    parts: tuple[torch.Tensor, ...] = projected.split([share * width for share in shape.shares], dim=2)  # type: ignore[no-untyped-call]
     return parts
 
 

@@ -39,12 +39,13 @@ LAYERS: Mapping[str, tuple[str, tuple[type[nn.Module], ...]]] = {
 class Attending:
     """How the layers of a transformer look at tokens.
 
-    `modules` of each layer put out queries, keys and values, side by side, of as many `heads` each. Where it is
-    `causal`, tokens see only those before them.
+    `modules` of each layer put out queries, keys and values, side by side, which have these `shares` of it and are of
+    heads of one `size`; layers may differ in how many. Where it is `causal`, tokens see only those before them.
     """
 
     modules: tuple[str, ...]
-    heads: tuple[int, int, int]
+    shares: tuple[int, int, int]
+    size: int
     causal: bool
 
 
@@ -53,10 +54,11 @@ def attending(network: nn.Module) -> Attending:
     config: Any = getattr(network, "config", None)
     kind = _kind(network)
     if kind == "encoder":
-        return Attending(modules=("query_key_value",), heads=(config.heads,) * 3, causal=False)
+        return Attending(modules=("query_key_value",), shares=(1, 1, 1), size=config.size_of_head, causal=False)
     if kind == "decoder":
-        heads = (config.heads, config.cache_heads, config.cache_heads)
-        return Attending(modules=("attention.query", "attention.key_value"), heads=heads, causal=True)
+        shares = (config.heads, config.cache_heads, config.cache_heads)
+        modules = ("attention.query", "attention.key_value")
+        return Attending(modules=modules, shares=shares, size=config.size_of_head, causal=True)
     raise SettingsError(f"hints: relations are those of a transformer's tokens, and this is a network of kind {kind}")
 
 

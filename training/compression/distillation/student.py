@@ -62,14 +62,9 @@ def smaller(config: Any, *, width: float = 1.0, depth: float = 1.0, feed: float 
                 narrow["inner"] = ()
             return replace(config, **narrow, blocks=blocks)
         case "encoder":
-            heads = _fewer(config.heads, width)
-            return replace(config, **_transformer(config, heads, _fewer(config.layers, depth), feed))
+            return _encoder(config, width, depth, feed)
         case "decoder":
-            heads = _fewer(config.heads, width)
-            cached = max(one for one in range(1, config.cache_heads + 1) if heads % one == 0)
-            induction = min(config.induction_heads, cached)
-            rest = _transformer(config, heads, _fewer(config.layers, depth), feed)
-            return replace(config, **rest, cache_heads=cached, induction_heads=induction)
+            return _decoder(config, width, depth, feed)
         case "recurrent":
             return replace(config, width=_narrow(config.width, width), layers=_fewer(config.layers, depth))
         case kind:
@@ -162,6 +157,36 @@ def _narrow(width: int, share: float) -> int:
 
 def _narrowed(widths: tuple[int, ...], share: float) -> tuple[int, ...]:
     return tuple(_narrow(width, share) for width in widths)
+
+
+def _encoder(config: Any, width: float, depth: float, feed: float) -> Any:
+    heads, layers = _fewer(config.heads, width), _fewer(config.layers, depth)
+    if not (config.head_size or config.layer_heads or config.feeds):
+        return replace(config, **_transformer(config, heads, layers, feed))
+    kept = [config.shapes[place] for place in spread(layers, config.layers)]
+    found = replace(
+        config,
+        **_shaped(config, layers, width),
+        layer_heads=tuple(_fewer(one.heads, width) for one in kept),
+        feeds=tuple(_narrow(one.feed, width * feed) for one in kept),
+    )
+    return config if (found.width, found.shapes) == (config.width, config.shapes) else found
+
+
+def _decoder(config: Any, width: float, depth: float, feed: float) -> Any:
+    heads, layers = _fewer(config.heads, width), _fewer(config.layers, depth)
+    cached = max(one for one in range(1, config.cache_heads + 1) if heads % one == 0)
+    config_of_heads = {"cache_heads": cached, "induction_heads": min(config.induction_heads, cached)}
+    if not (config.head_size or config.feeds):
+        return replace(config, **_transformer(config, heads, layers, feed), **config_of_heads)
+    kept = [config.feed_widths[place] for place in spread(layers, config.layers)]
+    feeds = tuple(_narrow(one, width * feed) for one in kept)
+    return replace(config, **_shaped(config, layers, width), heads=heads, feeds=feeds, **config_of_heads)
+
+
+def _shaped(config: Any, layers: int, width: float) -> dict[str, int]:
+    """What of a transformer is said of all layers, where its parts have shapes of their own."""
+    return {"layers": layers, "width": _narrow(config.width, width), "head_size": config.size_of_head}
 
 
 def _transformer(config: Any, heads: int, layers: int, feed: float) -> dict[str, Any]:

@@ -10,11 +10,13 @@ from torch import nn
 
 from service.errors import SettingsError
 from training.compression.distillation.hints import attention_apart, features_apart, projection, relations_apart
-from training.compression.distillation.layers import Attending
+from training.compression.distillation.layers import Attending, attending
+from training.networks.catalogue import build
+from training.networks.encoder import EncoderConfig
 
-TWO = Attending(modules=("query_key_value",), heads=(2, 2, 2), causal=False)
-FOUR = Attending(modules=("query_key_value",), heads=(4, 4, 4), causal=False)
-CAUSAL = Attending(modules=("attention.query", "attention.key_value"), heads=(4, 2, 2), causal=True)
+TWO = Attending(modules=("query_key_value",), shares=(1, 1, 1), size=4, causal=False)
+FOUR = Attending(modules=("query_key_value",), shares=(1, 1, 1), size=2, causal=False)
+CAUSAL = Attending(modules=("attention.query", "attention.key_value"), shares=(4, 2, 2), size=2, causal=True)
 ALL = torch.ones(3, 5, dtype=torch.bool)
 
 
@@ -37,7 +39,7 @@ def test_attention_is_where_features_are_large() -> None:
 
 def test_relations_are_the_likeness_of_tokens() -> None:
     """Two tokens of one number, equal to the student; to the teacher's queries each is more like itself."""
-    one = Attending(modules=("query_key_value",), heads=(1, 1, 1), causal=False)
+    one = Attending(modules=("query_key_value",), shares=(1, 1, 1), size=1, causal=False)
     found, wanted = torch.zeros(1, 2, 3), torch.zeros(1, 2, 3)
     wanted[0, :, 0] = torch.tensor([1.0, -1.0])
     share = math.e**2 / (1 + math.e**2)
@@ -64,8 +66,20 @@ def test_hints_are_of_any_size() -> None:
     assert torch.allclose(features_apart(wanted, smaller), features_apart(wanted, found))
     assert (3,) == attention_apart(drawn(3, 7, 8, 8), wanted).shape
     assert (relations_apart(drawn(3, 5, 24), drawn(3, 5, 96), ALL, student=TWO, teacher=FOUR) > 0).all()
-    shared = Attending(modules=CAUSAL.modules, heads=(2, 1, 1), causal=True)
+    shared = Attending(modules=CAUSAL.modules, shares=(2, 1, 1), size=4, causal=True)
     assert (relations_apart(drawn(3, 5, 16), drawn(3, 5, 64), ALL, student=shared, teacher=CAUSAL) > 0).all()
+
+
+def test_heads_are_counted_layer_by_layer() -> None:
+    """Of a layer that was cut to three of eight heads those are put together, and none is cut apart."""
+    whole = build(EncoderConfig(layers=2, width=64, heads=8), 1)
+    cut = build(EncoderConfig(layers=2, width=64, heads=8, head_size=8, layer_heads=(3, 4)), 1)
+    student, teacher = attending(cut), attending(whole)
+    found, wanted = drawn(3, 5, 3 * 3 * 8), drawn(3, 5, 3 * 8 * 8, seed=2)
+    assert (relations_apart(found, wanted, ALL, student=student, teacher=teacher) > 0).all()
+    four = drawn(3, 5, 3 * 4 * 8)
+    turned = four.view(3, 5, 3, 4, 8) @ torch.linalg.qr(drawn(8, 8))[0]  # within heads, which changes no product
+    assert relations_apart(four, turned.flatten(2), ALL, student=student, teacher=student).abs().max() < 1e-5
 
 
 def test_padding_says_nothing() -> None:

@@ -106,6 +106,22 @@ def test_a_transformers_feed_forward_part_may_be_narrower_than_its_width_says() 
     assert (32, (32, 32)) == (found.width, found.feeds)
 
 
+def test_students_of_a_transformer_with_shapes_of_its_own_keep_its_proportions() -> None:
+    """Parts that a layer hasn't are none of its students', and heads keep their size."""
+    own = EncoderConfig(layers=2, width=64, heads=4, head_size=8, layer_heads=(4, 2), feeds=(64, 0))
+    assert smaller(own) is own
+    half = smaller(own, width=0.5)
+    assert (32, 8, (2, 1), (32, 0)) == (half.width, half.size_of_head, half.layer_heads, half.feeds)
+    assert (1, (2,), (0,)) == ((one := smaller(own, depth=0.5)).layers, one.layer_heads, one.feeds)
+    alone = EncoderConfig(layers=1, width=32, heads=1, feeds=(0,))
+    assert smaller(alone, depth=0.1) is alone
+    decoder = DecoderConfig(layers=2, width=64, heads=4, cache_heads=2, head_size=8, feeds=(32, 64))
+    half = smaller(decoder, width=0.5)
+    assert (32, 2, 8, (16, 32)) == (half.width, half.heads, half.size_of_head, half.feeds)
+    for config in (own, half, smaller(own, width=0.25), alone):
+        build(config, 0)
+
+
 def test_a_text_may_be_the_mean_of_its_tokens() -> None:
     """With the width and the words of its teacher, whatever that one's layers were cut to; the order tells nothing."""
     cut = EncoderConfig(layers=2, width=32, heads=2, layer_heads=(2, 1), feeds=(32, 16), places="rotary")
