@@ -13,7 +13,7 @@ from loadtests.compression.race import Turn
 from loadtests.compression.variants import HONE
 from loadtests.peers.environment import pinned
 from loadtests.search.beside import BATCHES
-from loadtests.search.cases import Case, Wanted
+from loadtests.search.cases import CASES, Case, Wanted
 from loadtests.search.rivals import MAX_DROP
 from loadtests.search.searched import Searched
 from training.compression.search.budget import gained
@@ -40,7 +40,6 @@ def told(case: Case, searched: Searched, turns: Mapping[str, Turns]) -> dict[str
         **results.circumstances(PACKAGES),
         "name": case.name,
         "title": case.title,
-        "about": case.about,
         "recipe": f"{report.name} ({report.profile})",
         "objective": objective,
         "wanted": msgspec.to_builtins(case.wanted),
@@ -243,7 +242,7 @@ def _sentence(entry: Entry) -> str:
     allowed = f" of {minutes:g} minutes" if (minutes := entry.get("allowed")) else ""
     time = f"the time{allowed} was up; " if entry["ended"] == "time" else ""
     said = f"{time}{entry['verdict']}; {entry['chosen']}: {entry['evidence'][entry['chosen']]}."
-    said += f" {about}" if (about := entry.get("about")) else ""
+    said += f" {case.about}" if (case := CASES.get(entry["name"])) and case.about else ""
     if (padding := entry["ladder"]) is None:
         return said
     padded = "padded" if padding["padded"] else "not padded"
