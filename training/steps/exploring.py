@@ -187,18 +187,10 @@ class Exploration:
         return self._foreseen.to_test(designs) + self._foreseen.to_explain(*designs)
 
     def _explained(self, design: Design, rows: int) -> Evidence:
-        original, shown = self._file(Design(network=design.network)), self._specimen.shown(design.network)
+        model, original = self._file(design), self._file(Design(network=design.network))
+        shown, made = self._specimen.shown(design.network), self._made[design]
         teacher = Source(model=self._file(Design()), samples=self._specimen.shown(Network()))
-        return explain(
-            self._journal,
-            design,
-            self._file(design),
-            original,
-            shown,
-            teacher=teacher,
-            rows=rows,
-            made=self._made[design],
-        )
+        return explain(self._journal, design, model, original, shown, teacher=teacher, rows=rows, made=made)
 
     def _trial(self, design: Design, tried: Tried, teacher: float) -> Trial:
         if tried.gain is None:

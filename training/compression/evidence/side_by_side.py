@@ -153,13 +153,11 @@ def side_by_side(
     )
 
 
-def alone(
-    model: Path, inputs: Tensors, settings: ComparisonSettings, *, threads: int = 1, others: Sequence[Timed] = ()
-) -> SideBySide:
+def alone(model: Path, inputs: Tensors, settings: ComparisonSettings, *, others: Sequence[Timed] = ()) -> SideBySide:
     """The same of a float file beside itself, of which each figure is taken once: nothing is saved, or lost."""
-    run, *rest = time_runs((timed(model, inputs, threads=threads), *others), settings, threads=threads)
+    run, *rest = time_runs((timed(model, inputs), *others), settings)
     count = _runs(float(np.median(run)), settings)
-    with Profiled(model, threads=threads) as profiled:
+    with Profiled(model) as profiled:
         for _ in range(WARM_UP + settings.rounds * count):
             profiled.run(inputs)
         found = _by_round(profiled.finish(warm_up=WARM_UP), settings.rounds)
