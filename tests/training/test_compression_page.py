@@ -244,6 +244,20 @@ def test_how_it_ended_is_told(root: Node) -> None:
     assert "From those of floating point its answers are apart by 1.23" in root.find("section", id="evidence").text
 
 
+def test_where_time_went_is_told_of_floats_too(source: str, root: Node) -> None:
+    """From the teacher's time on; layers stand beside others' only where there are others."""
+    assert 3 == source.count("<svg")
+    assert "From the time of the teacher to that of student25." in source
+    heads = [one.text for one in root.find("section", id="evidence").all("table")]
+    assert [True, False] == ["why slower" in one for one in heads]
+    assert all("QLinearConv" in one for one in heads)
+
+
+def test_ids_that_differ_are_counted(root: Node) -> None:
+    """Their distance would say nothing."""
+    assert "apart by 25.00 % of its values, which are whole numbers (class)" in root.find("section", id="evidence").text
+
+
 def test_a_browser_shows_it_at_phone_width(source: str, tmp_path: Path, require_tool: Callable[[str], str]) -> None:
     """In a real browser, 360 pixels wide, nothing sticks out, and the console stays silent."""
     found = seen(source, tmp_path, require_tool("chromium"), labels="^teacher")

@@ -34,7 +34,7 @@ from training.runtime import ONNX_RUNTIME, Runtime
 from training.specimens.specimen import Part, Specimen
 from training.steps import asking, quantizing
 from training.steps.asking import Found, ask
-from training.steps.explaining import Evidence, explain
+from training.steps.explaining import Evidence, Source, explain
 from training.steps.foreseeing import TESTED, TRIALS, Foreseen
 
 
@@ -187,8 +187,10 @@ class Exploration:
         return self._foreseen.to_test(designs) + self._foreseen.to_explain(*designs)
 
     def _explained(self, design: Design, rows: int) -> Evidence:
-        original, shown = self._file(Design(network=design.network)), self._specimen.shown(design.network)
-        return explain(self._journal, design, self._file(design), original, shown, rows=rows, made=self._made[design])
+        model, original = self._file(design), self._file(Design(network=design.network))
+        shown, made = self._specimen.shown(design.network), self._made[design]
+        teacher = Source(model=self._file(Design()), samples=self._specimen.shown(Network()))
+        return explain(self._journal, design, model, original, shown, teacher=teacher, rows=rows, made=made)
 
     def _trial(self, design: Design, tried: Tried, teacher: float) -> Trial:
         if tried.gain is None:

@@ -1,7 +1,11 @@
-"""Where a speed-up comes from: a table of layers, and the steps from the float model's time to the compressed one's."""
+"""Where a speed-up comes from: a table of layers, and the steps from the float model's time to the compressed one's.
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+What can't be told by layers is a step as a whole: another network has other layers, and another runtime other kernels.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import numpy as np
 
@@ -15,7 +19,8 @@ class LayerRow:
     """A layer as a page shows it; times are microseconds of a run, and `share` is that of the multiply-accumulates.
 
     `precision` and `kernel` are those in the compressed model, empty where nothing of the layer is left there; `macs`
-    those of the float one. `cause` and `text` say why it is slower, and are None where it isn't.
+    those of the float one, beside itself if there is no other. `cause` and `text` say why it is slower, and are None
+    where it isn't.
     """
 
     name: str
@@ -44,8 +49,8 @@ class Step:
 class Waterfall:
     """From `float_us` by the `steps` to `compressed_us`: they add up.
 
-    Steps are what nodes took beyond the call of a kernel. The last one is the rest: how many calls there are, what the
-    runtime does between them, and by how much the profiler's times are off.
+    Steps of layers are what nodes took beyond the call of a kernel. The last one is the rest: how many calls there are,
+    what the runtime does between them, and by how much the profiler's times are off.
     """
 
     float_us: float
@@ -101,6 +106,28 @@ def waterfall(compared: SideBySide) -> Waterfall:
         steps=tuple(Step(name=name, us=seconds * 1e6) for name, seconds in steps.items()),
         compressed_us=after * 1e6,
     )
+
+
+def within(fall: Waterfall, before: Seconds, after: Seconds) -> Waterfall:
+    """The same steps between whole times, of which more is left over."""
+    first, last = _us(before), _us(after)
+    rest = Step(name="rest", us=last - first - sum(step.us for step in fall.steps))
+    return Waterfall(float_us=first, steps=(*fall.steps, rest), compressed_us=last)
+
+
+def unchanged(run: Seconds) -> Waterfall:
+    """No steps at all."""
+    return Waterfall(float_us=_us(run), steps=(), compressed_us=_us(run))
+
+
+def preceded(fall: Waterfall, wholes: Mapping[str, Seconds]) -> Waterfall:
+    """The same from the first of the `wholes` on, by a step to each of the others, which is called as that is.
+
+    The last one is what `fall` begins with.
+    """
+    us = {name: _us(seconds) for name, seconds in wholes.items()}
+    steps = (Step(name=after, us=us[after] - us[before]) for before, after in pairwise(us))
+    return replace(fall, float_us=next(iter(us.values())), steps=(*steps, *fall.steps))
 
 
 def _work(nodes: Sequence[Node], call: float) -> float:

@@ -48,6 +48,13 @@ def layered(original: Path, model: Path, inputs: Tensors, *, precision: str = "f
     return beside(Origins(onnx.load(original, load_external_data=False)), before, after, runs[0][1].execution)
 
 
+def layers_of(model: Path, inputs: Tensors) -> tuple[Execution, tuple[LayerRow, ...]]:
+    """What ran of a file in floating point, and what each layer took, beside which there is nothing."""
+    runs = [compiled(model, inputs, runs=RUNS) for _ in range(ROUNDS)]
+    nodes, execution = _least(runs), runs[0].execution
+    return execution, beside(Origins(onnx.load(model, load_external_data=False)), nodes, nodes, execution).rows
+
+
 def beside(
     origins: Origins, floats: Sequence[CompiledNode], nodes: Sequence[CompiledNode], execution: Execution
 ) -> Layered:

@@ -21,7 +21,8 @@ class Parity:
     `largest_error` is the largest difference in a number, `relative_error` the root of the squares of all differences
     to that of the squares of the original's numbers, and `sqnr_db` the same in decibels: 20 is a tenth, 40 a hundredth.
     `unlike` numbers are NaN or infinite in one model and not the same in the other: they are in no other figure.
-    `agreement` is the share of answers whose most probable class is the same, None where there are no classes.
+    `agreement` is the share of answers whose most probable class is the same, None where there are no classes, and
+    `differing` that of numbers which aren't the same where they are whole ones, as ids are, else None.
     """
 
     numbers: int
@@ -30,6 +31,7 @@ class Parity:
     sqnr_db: float
     unlike: int
     agreement: float | None
+    differing: float | None
 
 
 def parity(
@@ -60,13 +62,16 @@ class _Tally:
     def __init__(self, axis: int | None) -> None:
         self._axis = axis
         self._largest = self._signal = self._noise = 0.0
-        self._numbers = self._unlike = self._answers = self._agreed = 0
+        self._numbers = self._unlike = self._answers = self._agreed = self._same = 0
+        self._whole = True
 
     def add(self, wanted: NDArray[Any], found: NDArray[Any]) -> None:
         first, second = wanted.astype(np.float64), found.astype(np.float64)
         usable = np.isfinite(first) & np.isfinite(second)
         same = (first == second) | (np.isnan(first) & np.isnan(second))
         self._numbers += first.size
+        self._same += int(same.sum())
+        self._whole &= wanted.dtype.kind in "biu"
         self._unlike += int((~usable & ~same).sum())
         apart = second[usable] - first[usable]
         self._largest = max(self._largest, float(np.abs(apart).max(initial=0.0)))
@@ -86,6 +91,7 @@ class _Tally:
             sqnr_db=float(-10 * np.log10(share)) if share else np.inf,
             unlike=self._unlike,
             agreement=None if self._axis is None else self._agreed / self._answers,
+            differing=1 - self._same / self._numbers if self._whole and self._numbers else None,
         )
 
 

@@ -14,21 +14,22 @@ SAVED, COST = SERIES[2], SERIES[3]
 
 
 def waterfall(found: Waterfall, name: str = "waterfall") -> Markup:
-    """Bars from the float model's time down, or up, to the compressed one's; a page has one of a `name`."""
+    """Bars from the time of the model in floating point down, or up, to the variant's; a page has one of a `name`."""
     with drawing(name):
-        names = ["float", *(step.name for step in found.steps), "compressed"]
+        names = ["teacher", *(step.name for step in found.steps), "variant"]
         figure = blank(400, 40 + 30 * len(names))
         axes = figure.add_subplot()
         axes.barh(0, found.float_us, color=MUTED)
-        level = found.float_us
+        level = highest = found.float_us
         for place, step in enumerate(found.steps, start=1):
             axes.barh(place, step.us, left=level, color=SAVED if step.us < 0 else COST)
             level += step.us
+            highest = max(highest, level)
             axes.text(max(level, level - step.us), place, f" {step.us:+,.0f}", va="center", color=INK)
         axes.barh(len(names) - 1, found.compressed_us, color=SERIES[0])
         axes.set_yticks(range(len(names)), names)
         axes.invert_yaxis()
-        axes.set_xlim(0, 1.2 * max(found.float_us, found.compressed_us, level))
+        axes.set_xlim(0, 1.2 * max(found.compressed_us, highest))
         axes.set_xlabel("one run, microseconds")
         return inline(figure, name)
 

@@ -16,6 +16,7 @@ from training.compression.evidence.side_by_side import (
     SideBySide,
     side_by_side,
     time_runs,
+    timed,
 )
 from training.session import Tensors
 
@@ -110,7 +111,8 @@ def revert(
     while proposed and len(trials) < settings.trials:
         wanted = keep.union(*(one.nodes for one in proposed))
         candidate = quantize(wanted)
-        before, after = time_runs((model, candidate), inputs, settings.comparison, threads=threads)
+        runs = [timed(one, inputs, threads=threads) for one in (model, candidate)]
+        before, after = time_runs(runs, settings.comparison, threads=threads)
         speed_up = float(np.median(before / after))
         kept = speed_up >= GAIN and bool((after < before).mean() >= NEARLY_ALL)
         trials.append(Trial(keep_float=wanted, speed_up=speed_up, kept=kept))

@@ -6,8 +6,9 @@ models ran one after the other.
 
 import time
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,11 @@ from training.compression.evidence.execution import Execution, executed
 from training.compression.evidence.node import Node, Seconds
 from training.compression.evidence.origins import ADDED, Origins, tensors
 from training.compression.evidence.profile import Profile, Profiled
+from training.runtime import ONNX_RUNTIME, Runtime
 from training.session import Tensors, open_model
+
+Timed = Callable[[], object]
+"""Runs a model once, on inputs that it knows."""
 
 WARM_UP = 2
 BURSTS = 5
@@ -87,13 +92,14 @@ class SideBySide:
     """Both models on the same inputs.
 
     `float_run` and `compressed_run` are seconds of a run [rounds] without the profiler, and the layers from other runs
-    with it, which takes a microsecond or two for each node.
+    with it, which takes a microsecond or two for each node. `others` is the same of what else took turns with both.
     """
 
     layers: tuple[Layer, ...]
     execution: Execution
     float_run: Seconds
     compressed_run: Seconds
+    others: tuple[Seconds, ...] = ()
 
     @property
     def speed_up(self) -> float:
@@ -113,19 +119,26 @@ class SideBySide:
 
 
 def side_by_side(
-    original: Path, compressed: Path, inputs: Tensors, settings: ComparisonSettings, *, threads: int = 1
+    original: Path,
+    compressed: Path,
+    inputs: Tensors,
+    settings: ComparisonSettings,
+    *,
+    threads: int = 1,
+    others: Sequence[Timed] = (),
 ) -> SideBySide:
     """Time the float file `original` and the file `compressed` that was made of it on `inputs` [N, ...].
 
-    Raises ArtifactError if one of them can't be loaded or run.
+    Without the profiler `others` take turns with both. Raises ArtifactError if one of them can't be loaded or run.
     """
     with Profiled(original, threads=threads) as first, Profiled(compressed, threads=threads) as second:
         models = (first, second)
         for model in models:
             for _ in range(WARM_UP):
                 model.run(inputs)
-        times = time_runs((original, compressed), inputs, settings, threads=threads)
-        counts = [_runs(float(np.median(one)), settings) for one in times]
+        both = (timed(one, inputs, threads=threads) for one in (original, compressed))
+        times = time_runs((*both, *others), settings, threads=threads)
+        counts = [_runs(float(np.median(one)), settings) for one in times[:2]]
         for index in _turns(counts, settings.rounds):
             models[index].run(inputs)
         profiles = [model.finish(warm_up=WARM_UP) for model in models]
@@ -136,30 +149,51 @@ def side_by_side(
         execution=executed(after, onnx.load(compressed, load_external_data=False)),
         float_run=times[0],
         compressed_run=times[1],
+        others=tuple(times[2:]),
     )
 
 
-def time_runs(
-    files: Sequence[Path], inputs: Tensors, settings: ComparisonSettings, *, threads: int = 1
-) -> list[Seconds]:
-    """Seconds of a run of each file [rounds], all of them in turns, without a profiler.
+def alone(model: Path, inputs: Tensors, settings: ComparisonSettings, *, others: Sequence[Timed] = ()) -> SideBySide:
+    """The same of a float file beside itself, of which each figure is taken once: nothing is saved, or lost."""
+    run, *rest = time_runs((timed(model, inputs), *others), settings)
+    count = _runs(float(np.median(run)), settings)
+    with Profiled(model) as profiled:
+        for _ in range(WARM_UP + settings.rounds * count):
+            profiled.run(inputs)
+        found = _by_round(profiled.finish(warm_up=WARM_UP), settings.rounds)
+    source = onnx.load(model, load_external_data=False)
+    return SideBySide(
+        layers=tuple(_layers(Origins(source), found, found, settings.rounds)),
+        execution=executed(found, source),
+        float_run=run,
+        compressed_run=run,
+        others=tuple(rest),
+    )
+
+
+def timed(model: Path, inputs: Tensors, *, threads: int = 1, runtime: Runtime = ONNX_RUNTIME) -> Timed:
+    """A run of the file `model` on `inputs` [N, ...], as `time_runs` takes it."""
+    return partial(open_model(model, threads=threads, runtime=runtime), inputs)
+
+
+def time_runs(runs: Sequence[Timed], settings: ComparisonSettings, *, threads: int = 1) -> list[Seconds]:
+    """Seconds of each of the `runs` [rounds], all of them in turns, without a profiler.
 
     With one thread a run is computed by the thread that asks for it, and only its time on a core counts: others on the
     machine don't.
     """
     clock = time.thread_time if threads == 1 else time.perf_counter
-    models = [open_model(file, threads=threads) for file in files]
     counts = []
-    for model in models:
+    for run in runs:
         for _ in range(WARM_UP):
-            model(inputs)
+            run()
         begun = clock()
-        model(inputs)
+        run()
         counts.append(_runs(clock() - begun, settings))
-    durations: list[list[float]] = [[] for _ in files]
+    durations: list[list[float]] = [[] for _ in runs]
     for index in _turns(counts, settings.rounds):
         begun = clock()
-        models[index](inputs)
+        runs[index]()
         durations[index].append(clock() - begun)
     return [_fast(np.array(some).reshape(settings.rounds, -1)) for some in durations]
 

@@ -5,6 +5,7 @@ network of it again, which is exported as any other; `with_learnt` puts the rang
 calibrated ones, for `static`.
 """
 
+from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 
@@ -13,14 +14,24 @@ from torch import nn
 
 from service.errors import ArtifactError
 from training.compression.quantization.calibration import Ranges
-from training.compression.quantization.fake_quantization import FakeQuantizedConv2d, FakeQuantizedLinear, InputRange
+from training.compression.quantization.fake_quantization import (
+    FakeQuantizedConv2d,
+    FakeQuantizedEmbedding,
+    FakeQuantizedLinear,
+    InputRange,
+)
 from training.compression.quantization.operators import PRODUCTS
 from training.compression.quantization.preparation import load_prepared
 from training.compression.quantization.ranges import Range
+from training.compression.quantization.tables import worth_it
 from training.compression.quantization.weight_range import reduced_range
 from training.export import fold
 
-FAKES: Mapping[type[nn.Module], type[nn.Module]] = {nn.Conv2d: FakeQuantizedConv2d, nn.Linear: FakeQuantizedLinear}
+FAKES: Mapping[type[nn.Module], type[nn.Module]] = {
+    nn.Conv2d: FakeQuantizedConv2d,
+    nn.Linear: FakeQuantizedLinear,
+    nn.Embedding: FakeQuantizedEmbedding,
+}
 INPUT_RANGE = "input_range"
 PASSING = frozenset({"Flatten", "MaxPool", "Reshape", "Resize", "Squeeze", "Transpose", "Unsqueeze"})
 """Operators that may answer only numbers that they take: integers of both have one scale."""
@@ -29,15 +40,18 @@ PASSING = frozenset({"Flatten", "MaxPool", "Reshape", "Resize", "Squeeze", "Tran
 def aware(network: nn.Module, *, keep_float: Collection[str] = (), reduce_range: bool | None = None) -> nn.Module:
     """A copy of `network`, batch norms folded, whose convolutions and linear layers compute as integer kernels do.
 
-    Modules named in `keep_float` stay as they are. `reduce_range` must be what `static` is given later,
-    and is decided alike where nothing is said.
+    Embeddings are rounded as their tables will be, where those are worth it and nothing else reads them. Modules named
+    in `keep_float` stay as they are. `reduce_range` must be what `static` is given later, and is decided alike where
+    nothing is said.
     """
     made = fold(network)
+    floats = _tables_of_floats(made)
     for name, module in made.named_modules():
-        if type(module) in FAKES and name not in keep_float:
+        if type(module) in FAKES and name not in keep_float and module not in floats:
             module.__class__ = FAKES[type(module)]
-            module.reduce_range = reduced_range(reduce_range)
-            module.input_range = InputRange()
+            if not isinstance(module, nn.Embedding):
+                module.reduce_range = reduced_range(reduce_range)
+                module.input_range = InputRange()
     return made
 
 
@@ -47,8 +61,9 @@ def plain(network: nn.Module) -> dict[str, Range]:
     learnt = {}
     for name, module in list(network.named_modules()):
         if type(module) in real:
-            learnt[name] = module.get_submodule(INPUT_RANGE).learnt
-            delattr(module, INPUT_RANGE)
+            if hasattr(module, INPUT_RANGE):
+                learnt[name] = module.get_submodule(INPUT_RANGE).learnt
+                delattr(module, INPUT_RANGE)
             module.__class__ = real[type(module)]
     return learnt
 
@@ -73,6 +88,13 @@ def with_learnt(ranges: Ranges, learnt: Mapping[str, Range], model: Path) -> Ran
     if missing := sorted(learnt.keys() - found):
         raise ArtifactError(f"{model.name}: has no product of the modules {', '.join(missing)}")
     return {**ranges, **merged}
+
+
+def _tables_of_floats(network: nn.Module) -> set[nn.Module]:
+    """The embeddings whose tables stay floats in a file: see `tables`."""
+    uses = Counter(id(one) for _, one in network.named_parameters(remove_duplicate=False))
+    embeddings = (one for one in network.modules() if isinstance(one, nn.Embedding))
+    return {one for one in embeddings if uses[id(one.weight)] > 1 or not worth_it(*one.weight.shape)}
 
 
 def _passed(tensor: str, graph: onnx.GraphProto) -> Iterator[str]:

@@ -3,7 +3,8 @@
 Weights are symmetric int8 with a scale per output channel, what goes in asymmetric uint8 by a range that is learnt as
 a moving average of what each batch reaches. Products are sums of integers, held as floats: up to 2 ** 24, which no
 layer here comes near, they are exact, so that codes are those of the runtime's U8S8 kernels and not just close to
-them. Backwards rounding is passed over, and what lies beyond its range learns nothing.
+them. Tables that rows are picked from are int8 with a scale for each row, as `tables.py` writes them. Backwards
+rounding is passed over, and what lies beyond its range learns nothing.
 
 Source: B. Jacob et al., "Quantization and training of neural networks for efficient integer-arithmetic-only
 inference", arXiv 1712.05877.
@@ -80,6 +81,22 @@ def symmetric(weight: torch.Tensor, *, reduce_range: bool) -> Coded:
     scale = (2 * largest.double() / (2 * (LARGEST_REDUCED if reduce_range else LARGEST))).float()
     scale = torch.where(scale < TINY, torch.ones_like(scale), scale)
     return Coded(_rounded(weight / scale.reshape(-1, *(1,) * (weight.dim() - 1))), scale)
+
+
+def row_codes(rows: torch.Tensor) -> Coded:
+    """The int8 codes of rows [..., columns] of a table, with a scale for each of them, [..., 1]."""
+    scale = rows.detach().abs().amax(dim=-1, keepdim=True) / LARGEST
+    scale = torch.where(scale < TINY, torch.ones_like(scale), scale)
+    return Coded(_rounded(rows / scale), scale)
+
+
+class FakeQuantizedEmbedding(nn.Embedding):
+    """A table of integers, of whose rows floats are made when they are picked."""
+
+    def forward(self, input: torch.Tensor) -> torch.Tensor:  # noqa: A002 - torch calls it so
+        """Ids [...], to floats [..., columns]."""
+        picked = row_codes(super().forward(input))
+        return picked.codes * picked.scale
 
 
 class FakeQuantizedConv2d(nn.Conv2d):

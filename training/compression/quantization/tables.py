@@ -40,11 +40,15 @@ def tables(model: onnx.ModelProto, keep_float: Collection[str] = ()) -> Mapping[
         if uses[name]
         and one.data_type == TensorProto.FLOAT
         and len(one.dims) == 2
-        and one.dims[1] >= NARROWEST
-        and one.dims[0] * one.dims[1] >= LEAST
+        and worth_it(*one.dims)
         and name not in answered
         and all(place == 0 and _picks_rows(node) and node.name not in keep_float for place, node in uses[name])
     }
+
+
+def worth_it(rows: int, columns: int) -> bool:
+    """Whether a table of this shape is to be integers."""
+    return columns >= NARROWEST and rows * columns >= LEAST
 
 
 def quantize_tables(model: onnx.ModelProto, names: Collection[str]) -> set[str]:

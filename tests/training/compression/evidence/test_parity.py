@@ -1,5 +1,7 @@
 """Differences between answers."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -15,7 +17,7 @@ from training.session import Tensors, open_model
 SAMPLE = {"x": np.arange(10, dtype=np.float32)[:, None]}
 
 
-def answering(values: NDArray[np.float32]) -> Model:
+def answering(values: NDArray[Any]) -> Model:
     """A model that answers these values [10, C], row by row, for `SAMPLE`."""
 
     def answer(inputs: Tensors) -> Tensors:
@@ -63,6 +65,18 @@ def test_agreement_is_of_classes() -> None:
     other[4] = [0.5, 0.3, 0.2]
 
     assert parity(answering(values), answering(other), SAMPLE, classes={"y": 1})["y"].agreement == pytest.approx(0.9)
+
+
+def test_whole_numbers_differ_or_are_the_same() -> None:
+    """Three of thirty ids are others; of floats no such share is told, since hardly any are the same."""
+    ids = np.arange(30).reshape(10, 3)
+    other = ids.copy()
+    other[4] += 100
+
+    assert parity(answering(ids), answering(other), SAMPLE)["y"].differing == pytest.approx(0.1)
+    assert parity(answering(ids > 14), answering(ids > 11), SAMPLE)["y"].differing == pytest.approx(0.1)
+    assert parity(answering(ids[:, :0]), answering(ids[:, :0]), SAMPLE)["y"].differing is None
+    assert parity(answering(ids.astype(np.float32)), answering(other.astype(np.float32)), SAMPLE)["y"].differing is None
 
 
 def test_models_that_dont_fit_are_refused() -> None:

@@ -15,10 +15,11 @@ from rich.console import Console
 from torch import nn
 
 from service.errors import ArtifactError
+from tests.training.architectures import TEXT
 from tests.training.compression.quantization.files import Prepared, architecture, floats, prepared
 from training.compression.quantization.aware_training import aware, plain, with_learnt
 from training.compression.quantization.calibration import calibrate
-from training.compression.quantization.fake_quantization import asymmetric, symmetric
+from training.compression.quantization.fake_quantization import FakeQuantizedEmbedding, asymmetric, row_codes, symmetric
 from training.compression.quantization.post_training import quantize
 from training.compression.quantization.preparation import prepare
 from training.compression.quantization.settings import CalibrationSettings
@@ -27,6 +28,8 @@ from training.data.batches import Batches
 from training.data.split import Dataset
 from training.export import INPUT, Probabilities, export
 from training.fit import Fit
+from training.networks.catalogue import build
+from training.networks.encoder import EncoderConfig
 from training.networks.resnet import ResNet
 from training.optimization.settings import FitSettings
 from training.session import Tensors, open_model
@@ -58,7 +61,7 @@ def codes(model: Path, samples: Tensors) -> tuple[list[NDArray[Any]], list[NDArr
     return found, weights
 
 
-def taught(network: nn.Module, samples: NDArray[np.float32], *, reduce_range: bool = True) -> Any:
+def taught(network: nn.Module, samples: NDArray[Any], *, reduce_range: bool = True) -> Any:
     """A network that has seen the samples, and learnt nothing else of them."""
     made = aware(network, reduce_range=reduce_range).train()
     for start in range(0, len(samples), 8):
@@ -66,9 +69,7 @@ def taught(network: nn.Module, samples: NDArray[np.float32], *, reduce_range: bo
     return made.eval()
 
 
-def made_integers(
-    network: nn.Module, samples: NDArray[np.float32], folder: Path, *, reduce_range: bool = True
-) -> Prepared:
+def made_integers(network: nn.Module, samples: NDArray[Any], folder: Path, *, reduce_range: bool = True) -> Prepared:
     """The prepared file of such a network, with the ranges that it has learnt in a file `int8.onnx` beside it."""
     learnt = plain(network)
     it = prepared(network, samples, folder)
@@ -96,6 +97,77 @@ def test_a_linear_layer_answers_the_bits_of_the_runtime(
     file = made_integers(it, samples, tmp_path, reduce_range=reduce_range)
     found = open_model(tmp_path / "int8.onnx")(file.samples)["y"]
     np.testing.assert_array_equal(found, expected)
+
+
+def test_codes_of_a_table_are_those_of_the_file(tmp_path: Path) -> None:
+    """Every one, of small rows and of large ones and of one of zeros; and what is multiplied by them, to the bit."""
+    table: Any = seeded(nn.Embedding, 1024, 16, padding_idx=0)
+    with torch.no_grad():
+        table.weight *= torch.logspace(-3, 1, 1024)[:, None]
+    samples = np.random.default_rng(4).integers(0, 1024, (64, 6))
+    it = taught(nn.Sequential(table, seeded(nn.Linear, 16, 7)), samples, reduce_range=False)
+    given = row_codes(it[0].weight)
+    expected = it(torch.from_numpy(samples)).detach().numpy()
+
+    file = made_integers(it, samples, tmp_path, reduce_range=False)
+    arrays = [numpy_helper.to_array(one) for one in onnx.load(tmp_path / "int8.onnx").graph.initializer]
+    codes_in_file, scales = (next(one for one in arrays if one.shape == shape) for shape in ((1024, 16), (1024, 1)))
+    assert np.int8 == codes_in_file.dtype
+    np.testing.assert_array_equal(codes_in_file, given.codes.detach().numpy())
+    np.testing.assert_array_equal(scales, given.scale.numpy())
+    np.testing.assert_array_equal(open_model(tmp_path / "int8.onnx")(file.samples)["y"], expected)
+
+
+def test_an_encoder_with_a_large_vocabulary_answers_as_it_learns(tmp_path: Path) -> None:
+    """Tokens and places are tables of integers in training and in the file; with tables of floats it would be apart."""
+    config = EncoderConfig(layers=1, width=32, heads=2, vocabulary=1024, length=512, classes=4)
+    ids = np.random.default_rng(4).integers(1, 1024, (16, 24))
+    it = taught(build(config, seed=0), ids, reduce_range=False)
+    assert [FakeQuantizedEmbedding] * 2 == [type(it.tokens), type(it.places)]
+    with torch.inference_mode():
+        expected = torch.softmax(it(torch.from_numpy(ids)), dim=1).numpy()
+        for table in (it.tokens, it.places):
+            table.__class__ = nn.Embedding
+        before = torch.softmax(it(torch.from_numpy(ids)), dim=1).numpy()
+
+    learnt = {f"network.{name}": one for name, one in plain(it).items()}
+    export(Probabilities(it), [ids], tmp_path / "float.onnx", TEXT)
+    prepare(tmp_path / "float.onnx", tmp_path / "prepared.onnx")
+    samples = {"input_ids": ids}
+    ranges = with_learnt(
+        calibrate(tmp_path / "prepared.onnx", samples, CalibrationSettings()), learnt, tmp_path / "prepared.onnx"
+    )
+    made = static(tmp_path / "prepared.onnx", tmp_path / "int8.onnx", ranges, reduce_range=False)
+    assert 2 == len(made.nodes["Gather"])
+    found = open_model(tmp_path / "int8.onnx")(samples)["probabilities"]
+    apart, without = (float(np.abs(one - found).mean()) for one in (expected, before))
+    assert apart < without / 100
+
+
+def test_tables_that_stay_floats_in_the_file_do_so_in_training() -> None:
+    """Small ones, narrow ones, those that are kept, and those that a product reads too."""
+    shared: Any = nn.Sequential(nn.Embedding(1024, 16), nn.Linear(16, 1024, bias=False))
+    shared[1].weight = shared[0].weight
+    for floats_only, kept in (
+        (nn.Sequential(nn.Embedding(64, 16)), ()),
+        (nn.Sequential(nn.Embedding(4096, 8)), ()),
+        (nn.Sequential(nn.Embedding(1024, 16)), ("0",)),
+        (shared, ()),
+    ):
+        assert type(aware(floats_only, keep_float=kept)[0]) is nn.Embedding  # type: ignore[index]
+    network: Any = aware(nn.Sequential(nn.Embedding(1024, 16)))
+    assert type(network[0]) is FakeQuantizedEmbedding
+    assert not plain(network)
+    assert type(network[0]) is nn.Embedding
+
+
+def test_rounding_of_a_table_is_passed_over_backwards() -> None:
+    """Rows that are picked learn as they do in floats, and others nothing."""
+    network: Any = aware(nn.Sequential(seeded(nn.Embedding, 1024, 16)))
+    network(torch.tensor([[3, 5, 3]])).sum().backward()
+    gradient = network[0].weight.grad
+    torch.testing.assert_close(gradient[[3, 5]], torch.tensor([[2.0], [1.0]]).expand(2, 16))
+    assert 2 == (gradient != 0).any(dim=1).sum()
 
 
 @pytest.mark.parametrize("reduce_range", [True, False])
