@@ -7,9 +7,9 @@ from typing import Any
 
 from training import compression_page, language, network
 from training.compression.search.budget import Budget
-from training.compression.search.design import Design
+from training.compression.search.design import TEACHER, Design
 from training.compression.search.explore import Search
-from training.compression.search.front import choose, front, losing
+from training.compression.search.front import choose, front, losing, settle
 from training.compression.search.trial import Trial
 from training.compression_release import releases
 from training.compression_report import CompressionReport, Row
@@ -43,13 +43,13 @@ def compress(
 ) -> CompressionReport:
     """The variants of a recipe's network that were tried under `budget`, and the one to have.
 
-    Trials are judged on validation inputs; those that are worth having are measured on the test part in the end. What
-    an interrupted search did isn't done again. With a `repository` they are published there, the chosen one under the
-    family's name too, unless the goal is missed, or somebody interrupted it; `keep` is how many versions of each stay,
-    and `key` signs their cards. Raises what the acts of `training.network` raise.
+    Trials are judged on validation inputs; those that are worth having are measured on the test part in the end, and
+    what that refutes gives way to the next one. What an interrupted search did isn't done again. With a `repository`
+    they are published there, the chosen one under the family's name too, unless the goal is missed, or somebody
+    interrupted it; `keep` is how many versions of each stay, and `key` signs their cards. Raises what the acts of
+    `training.network` raise.
     """
-    recipe = journal.recipe
-    deadline = Deadline.of(budget.minutes)
+    recipe, deadline = journal.recipe, Deadline.of(budget.minutes)
     specimen = _specimen(journal)
     subject = Exploration(specimen, deadline)
 
@@ -59,10 +59,10 @@ def compress(
 
     search = Search(subject, budget, told)
     ended = search.run()
-    choice, kept = choose(search.trials, budget), front(search.trials, budget.objective)
     worth = _wanted(search.trials, budget)
-    needed = {Design(), choice.chosen.design}
-    tested = subject.tested(worth, needed)
+    tested = subject.tested(worth, {Design(), choose(search.trials, budget).chosen.design})
+    stands = {name: one.stands(budget, tested[TEACHER], smaller=specimen.smaller) for name, one in tested.items()}
+    choice = settle(search.trials, budget, stands)
     wanted = tuple(one for one in worth if one.name in tested)
     slower = tuple(one.design for one in losing(search.trials, budget.objective) if one.design not in wanted)
     report = CompressionReport(
@@ -74,12 +74,13 @@ def compress(
         doubt=specimen.doubt,
         budget=budget,
         rows=_rows(search.trials),
-        front=tuple(one.name for one in kept),
+        front=tuple(one.name for one in front(search.trials, budget.objective)),
         chosen=choice.chosen.name,
+        refuted=tuple(one.name for one in choice.refuted),
         met=choice.met,
         nearest=None if choice.nearest is None else choice.nearest.name,
         tested=tested,
-        evidence=subject.explained((*wanted, *slower), needed, rows=budget.rows),
+        evidence=subject.explained((*wanted, *slower), {Design(), choice.chosen.design}, rows=budget.rows),
         shown=specimen.counted(budget.rows),
         ended=ended,
         seed=getattr(recipe, "seed", None),
@@ -87,7 +88,6 @@ def compress(
         commit=current_commit(),
         machine=machine(),
     )
-    report = replace(report, met=report.met and report.stands)
     if repository is not None and ended != "interrupted":
         published = _publish(journal, repository, report, subject, wanted, keep=keep, key=key)
         report = replace(report, published=published)

@@ -123,6 +123,7 @@ def _origin(report: CompressionReport) -> dict[str, Any]:
                 "tried": len(report.rows),
                 "front": report.front,
                 "chosen": report.chosen,
+                "refuted": report.refuted,
                 "ended": report.ended,
                 "minutes": report.minutes,
                 "verdict": report.verdict,

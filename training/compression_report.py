@@ -74,6 +74,10 @@ class Tested:
         """Whether it gains surely less than is asked, now that it was timed again."""
         return sure(self.gain, budget.objective).high < budget.at_least
 
+    def stands(self, budget: Budget, teacher: "Tested", *, smaller: bool) -> bool:
+        """Whether nothing here refutes that it keeps to the budget and gains as much as is asked."""
+        return not self.lags(budget) and not self.loses(budget, teacher, smaller=smaller)
+
     def worst(self, figure: str, *, smaller: bool) -> str:
         """The class, or the like, whose `figure` is the worst; `smaller` ones are the better ones or not."""
         each = self.by[figure]
@@ -89,9 +93,10 @@ class CompressionReport:
     `evidence` says what ran of them, and of integers that gained nothing, as far as there was time: of `shown` at once,
     in words.
     `met` says whether as much is gained as is asked and no more is lost than may be, and measuring the chosen one on
-    the test part doesn't refute that (see `stands`); `nearest` is what gains that and loses least. `ended` is why no
-    more was tried. `seed` is the recipe's, None of a file, and `minutes` is what all steps took when they were done.
-    `doubt` is why figures say little, if they do.
+    the test part doesn't refute that (see `Tested.stands`); of what was `refuted` the first would have been chosen, and
+    is where nothing that stands gains as much; `nearest` is what gains that and loses least. `ended` is why no more was
+    tried. `seed` is the recipe's, None of a file, and `minutes` is what all steps took when they were done. `doubt` is
+    why figures say little, if they do.
     """
 
     name: str
@@ -103,6 +108,7 @@ class CompressionReport:
     rows: tuple[Row, ...]
     front: tuple[str, ...]
     chosen: str
+    refuted: tuple[str, ...]
     met: bool
     nearest: str | None
     tested: Mapping[str, Tested]
@@ -117,22 +123,20 @@ class CompressionReport:
     published: tuple[Published, ...] = ()
 
     @property
-    def stands(self) -> bool:
-        """Whether the chosen one keeps to the budget, and gains as much as is asked, on the test part as well."""
-        tested = self.tested.get(self.chosen)
-        return tested is not None and not tested.lags(self.budget) and not self._loses(tested)
-
-    @property
     def verdict(self) -> str:
-        """What was chosen and why, or what is missing and what it would cost, in a sentence."""
+        """What was chosen and why, and not what was refuted; or what is missing, and what it would cost; in a line."""
         rows = {one.variant: one for one in self.rows}
         objective, budget = self.budget.objective, self.budget
         chosen = rows[self.chosen]
         found = f"{self.chosen}: {_times(chosen, objective)}, {self._told(chosen)}"
+        refuted = [self._refutation(rows[name]) for name in self.refuted if name != self.chosen]
         if self.met:
-            return "; but ".join((f"goal met by {found}", *self._warnings()))
+            instead = (f"{self.chosen} is chosen instead",) if refuted else ()
+            met = "; ".join((f"goal met by {found}", *refuted, *instead))
+            return "; but ".join((met, *self._warnings()))
         if self._reached:
-            return "; but ".join((f"goal missed by {found}", *self._warnings()))
+            missed = "; but ".join((f"goal missed by {found}", *self._warnings()))
+            return "; ".join((missed, *refuted))
         asked = f"asked is {budget.at_least:.2f}x at no more than {budget.max_drop:.2%} lost"
         cost = "nothing gains that"
         if self.nearest is not None:
@@ -157,6 +161,21 @@ class CompressionReport:
 
     def _loses(self, tested: Tested) -> bool:
         return tested.loses(self.budget, self.tested[TEACHER], smaller=self.smaller)
+
+    def _refutation(self, row: Row) -> str:
+        """What validation inputs said of a variant that the test part says otherwise."""
+        assert row.gain is not None  # it would have been chosen
+        assert row.drop is not None
+        tested, objective = self.tested.get(row.variant), self.budget.objective
+        if tested is None:
+            return f"{row.variant} couldn't be measured on {self.part}: refuted"
+        said = []
+        if tested.lags(self.budget):
+            again = gained(tested.gain, objective)
+            said.append(f"gained {gained(row.gain, objective):.2f}x, timed again on {self.part} {again:.2f}x")
+        if self._loses(tested):
+            said.append(f"had {lost(row.drop)}, on {self.part} {lost(tested.drop)}")
+        return f"{row.variant} {', and '.join(said)}: refuted"
 
     def _told(self, row: Row) -> str:
         assert row.drop is not None  # of those that failed nothing is said

@@ -150,6 +150,7 @@ def report(*, fell: float = 0.25, met: bool = True) -> CompressionReport:
         rows=rows,
         front=("teacher", "teacher-static", "student25"),
         chosen="teacher-static",
+        refuted=(),
         met=met,
         nearest="student25" if not met else "teacher-static",
         tested={**names, "student25": measured(0.05, faster(6.0))},

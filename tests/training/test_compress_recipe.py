@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +19,14 @@ from training import checkpoint, serving
 from training.__main__ import app
 from training.compression.search import design
 from training.data import catalogue
+from training.gain import Gain
 from training.recipe import load_any
 from training.session import open_model
+from training.steps.exploring import Exploration
 from training.timing import predict
 
 WORDS = ("--objective", "size", "--max-drop", "0.03")
+SLOWER = Gain(size=0.5, compute=0.5, latency=0.5, throughput=0.5)
 
 
 def compress(runs: Path, *words: str) -> Result:
@@ -206,6 +210,30 @@ def test_nothing_is_published_if_the_goal_is_missed(runs: Path, told: dict[str, 
     assert (4, True) == (missed.exit_code, f"best within the budget is {told['chosen']}" in missed.stdout)
     assert "nothing: the goal isn't met" in missed.stdout
     assert not (tmp_path / "models").exists()
+
+
+def test_the_network_itself_is_published_where_the_test_part_refutes_the_rest(
+    runs: Path, told: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing gains anything when it is timed again; where more is asked the goal is missed."""
+    monkeypatch.setattr(design, "SHARES", (0.5,))
+    tested = Exploration.tested
+
+    def unlucky(self: Exploration, *asked: Any) -> dict[str, Any]:
+        found = tested(self, *asked)
+        return {name: one if name == design.TEACHER else replace(one, gain=SLOWER) for name, one in found.items()}
+
+    monkeypatch.setattr(Exploration, "tested", unlucky)
+    words = [*WORDS, "--repository", str(tmp_path / "models"), "--json"]
+    result = compress(runs, *words)
+    kept = json.loads(result.stdout)
+    assert (0, True, "teacher") == (result.exit_code, kept["met"], kept["chosen"])
+    assert told["chosen"] == kept["refuted"][0]
+    assert {"teacher", *kept["refuted"]} <= kept["evidence"].keys()
+    assert "digits-mlp-teacher" == load_card(tmp_path / "models" / "digits-mlp" / "1" / "card.json").chosen
+    missed = compress(runs, *words, "--at-least", "1.5")
+    assert (4, told["chosen"]) == (missed.exit_code, json.loads(missed.stdout)["chosen"])
+    assert json.loads(missed.stdout)["verdict"].startswith(f"goal missed by {told['chosen']}: ")
 
 
 @pytest.mark.parametrize("words", [["--keep", "1"], ["--sign", "missing.key"]])

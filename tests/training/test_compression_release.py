@@ -14,6 +14,7 @@ from tests.training import compression_reports as reports
 from tests.training.imports.graphs import linear, saved
 from training import serving
 from training.compression.evidence.energy import Energy
+from training.compression.search.budget import Budget
 from training.compression.search.design import Design, Network
 from training.compression_release import releases
 from training.compression_report import CompressionReport
@@ -74,6 +75,17 @@ def test_figures_are_single_and_evidence_has_the_rest(report: CompressionReport,
     assert (12.5, "time", report.verdict) == (search["minutes"], search["ended"], search["verdict"])
     assert {"low": 2.3, "high": 2.7} == pytest.approx(usual.evidence["validation"]["gain"]["intervals"]["compute"])
     assert usual.evidence["ran"]["missed"] == {"/norm": "no kernel for <it>"}
+
+
+def test_cards_name_what_was_refuted(report: CompressionReport, bare: dict[str, Release]) -> None:
+    """Where float is kept the family's model is the teacher's; what was refuted is published by its own name alone."""
+    made = releases(replace(report, chosen="teacher", refuted=(CHOSEN,), budget=Budget()), bare, {}, DESIGNS)
+    assert ["rows-teacher", f"rows-{CHOSEN}", "rows"] == [one.name for one in made]
+    assert ("rows-teacher", None) == (made[-1].chosen, made[-1].parent)
+    for one in made:
+        search = one.evidence["search"]
+        assert ("teacher", [CHOSEN]) == (search["chosen"], list(search["refuted"]))
+        assert search["verdict"].endswith("teacher is chosen instead")
 
 
 def test_a_service_computes_it(report: CompressionReport, bare: dict[str, Release], tmp_path: Path) -> None:

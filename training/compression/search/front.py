@@ -1,7 +1,7 @@
 """Which of the variants that were tried are worth having, and which is the one to have."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from training.compression.search.budget import Budget, Objective, gained, sure
 from training.compression.search.design import Network
@@ -44,11 +44,13 @@ class Choice:
     """The variant to have of those `within` the budget (see `choose`), and whether it gains as much as is asked.
 
     Where it doesn't, or even without: `nearest` gains as much as is asked and loses least, None if nothing does.
+    `refuted` would have been chosen before it (see `settle`), in that order.
     """
 
     chosen: Trial
     met: bool
     nearest: Trial | None
+    refuted: tuple[Trial, ...] = ()
 
 
 def choose(trials: Sequence[Trial], budget: Budget) -> Choice:
@@ -72,6 +74,24 @@ def choose(trials: Sequence[Trial], budget: Budget) -> Choice:
     enough = [one for one in trials if not one.failed and gained(one.gain, objective) >= budget.at_least]
     nearest = min(enough, key=lambda one: (one.drop, -gained(one.gain, objective)), default=None)
     return Choice(chosen=chosen, met=chosen.meets(budget), nearest=nearest)
+
+
+def settle(trials: Sequence[Trial], budget: Budget, stands: Mapping[str, bool]) -> Choice:
+    """The same choice where the test part doesn't refute it; else the next one, among those that were tested.
+
+    `stands` says of each variant that was tested, the teacher among them, whether its figures there leave what the
+    trial said of it; what couldn't be tested doesn't. The teacher stands where it meets the budget. If nothing that
+    stands does, the first choice stays, and doesn't meet it.
+    """
+    first = choice = choose(trials, budget)
+    left = [one for one in trials if one.name in stands]
+    refuted: list[Trial] = []
+    while choice.met and not stands.get(choice.chosen.name, False):
+        refuted.append(choice.chosen)
+        left = [one for one in left if one.name != choice.chosen.name]
+        choice = choose(left, budget)
+    settled = choice if choice.met else replace(first, met=False)
+    return replace(settled, nearest=first.nearest, refuted=tuple(refuted))
 
 
 def _steady(chosen: Trial, within: Sequence[Trial], objective: Objective) -> Trial:
