@@ -5,6 +5,7 @@
 
 from training import compression_plots
 from training.compression.evidence import plots
+from training.compression.pruning.masks import NO_SPEED
 from training.compression.search.design import TEACHER
 from training.compression_report import CompressionReport
 from training.templates import FOLDER, embedded, fill
@@ -43,6 +44,7 @@ def render(report: CompressionReport) -> str:
         sizes=list(teacher.speed.latency_ms),
         unreadable=next((one.energy.reason for one in report.evidence.values() if one.energy.reason), ""),
         pareto=compression_plots.pareto(report),
+        no_speed=NO_SPEED,
         left_out=len([row for row in report.rows if not row.failed]) - len(compression_plots.drawn(report)),
         waterfalls=falls,
         data=embedded(report.to_json()),

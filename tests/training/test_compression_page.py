@@ -13,6 +13,7 @@ from tests.training.compression_reports import CLASSES, UNREADABLE, faster, repo
 from tests.training.page_reader import Node, Reader, check_references, check_self_contained, seen
 from training import compression_page
 from training.bootstrap import Figure
+from training.compression.pruning.masks import NO_SPEED
 from training.compression.search.budget import Budget
 from training.compression_report import CompressionReport
 from training.compression_table import print_compression
@@ -297,6 +298,12 @@ def test_where_time_went_is_told_of_floats_too(source: str, root: Node) -> None:
 def test_ids_that_differ_are_counted(root: Node) -> None:
     """Their distance would say nothing."""
     assert "apart by 25.00 % of its values, which are whole numbers (class)" in root.find("section", id="evidence").text
+
+
+def test_what_no_search_tries_is_told_with_the_reason(root: Node) -> None:
+    """Zeros, of which this runtime has no gain."""
+    told = " ".join(root.find("section", id="method").text.split())
+    assert f"not tried masks, which zero weights one by one or two of every four. {NO_SPEED}" in told
 
 
 def test_a_browser_shows_it_at_phone_width(source: str, tmp_path: Path, require_tool: Callable[[str], str]) -> None:

@@ -24,7 +24,7 @@ FOUR, TWO = 4, 2
 NO_SPEED = (
     "ONNX Runtime's CPU multiplies zeros at full price: masks make the compressed file smaller, and nothing faster"
 )
-"""What is said wherever masks are reported."""
+"""What is said wherever masks are spoken of, on the page of every search too."""
 LEVEL = 9
 
 Masks = Mapping[str, torch.Tensor]
