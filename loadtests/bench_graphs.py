@@ -20,8 +20,8 @@ from loadtests import results
 from loadtests.bench_recipe import FOLDER, TITLE
 from loadtests.search.beside import BATCHES, beside
 from loadtests.search.cases import CASES
+from loadtests.search.paces import by_kind
 from loadtests.search.searched import File
-from loadtests.search_report import by_kind
 from loadtests.served import ROOT
 from training.runtime import ONNX_RUNTIME
 

@@ -17,6 +17,7 @@ from loadtests import results, search_report
 from loadtests.peers.environment import add_option
 from loadtests.search.beside import beside
 from loadtests.search.cases import CASES, Case
+from loadtests.search.paces import CHOSEN
 from loadtests.search.rivals import SUBJECTS, Subject, Turns, contend
 from loadtests.search.searched import search
 from loadtests.served import ROOT
@@ -48,7 +49,7 @@ def main() -> int:
 
 def _searched(case: Case, folder: Path, profile: str, options: argparse.Namespace) -> dict[str, Any]:
     found = search(case, folder, profile=profile, minutes=options.minutes)
-    files = {TEACHER: found.file(TEACHER), search_report.CHOSEN: found.file(found.report.chosen)}
+    files = {TEACHER: found.file(TEACHER), CHOSEN: found.file(found.report.chosen)}
     turns = beside(files, case.length(profile), rounds=options.rounds, seconds=TURN_SECONDS)
     return search_report.told(case, found, turns)
 

@@ -9,11 +9,11 @@ from numpy.typing import NDArray
 
 from loadtests import results
 from loadtests.bench_recipe import FOLDER, TITLE
-from loadtests.compression.race import Turn
 from loadtests.compression.variants import HONE
 from loadtests.peers.environment import pinned
 from loadtests.search.beside import BATCHES
 from loadtests.search.cases import CASES, Case, Wanted
+from loadtests.search.paces import CHOSEN, Entry, Turns, batches, by_kind, ratios
 from loadtests.search.rivals import MAX_DROP
 from loadtests.search.searched import Searched
 from training.compression.search.budget import gained
@@ -21,15 +21,11 @@ from training.compression.search.design import FLOAT, TEACHER
 
 NAME = "search"
 PACKAGES = ("onnxruntime", "openvino", "numpy", "torch")
-CHOSEN = "chosen"
 ASKED = ("model", "asked", "chosen", "times as fast [range]", "times as small", "lost", "in pairs", "minutes", "")
 SERVED = ("model", "variant", "headline on the test part [95 %]", "compute", "throughput", "size", "p50 ms", "CPU µs")
 ALONE = ("model", "work", *(f"{size} rows" if size > 1 else "1 row" for size in BATCHES))
 FORMS = ("model", "form", "by the objective", "lost", "what ran, and why it isn't faster")
 RIVALS = ("model", "by", "fidelity lost", "batch 1", "batch 8", "batch 32", "MB", "seconds", "said of speed")
-Entry = Mapping[str, Any]
-Turns = Mapping[tuple[str, int], Sequence[Turn]]
-"""What a file took in each round, by the kind of work and the rows."""
 
 
 def told(case: Case, searched: Searched, turns: Mapping[str, Turns]) -> dict[str, Any]:
@@ -140,34 +136,6 @@ def met(entry: Entry, wanted: Wanted) -> bool:
     return faster >= wanted.faster and found["gain"]["size"] >= wanted.smaller and found["drop"] <= wanted.max_drop
 
 
-def by_kind(turns: Turns) -> dict[str, dict[str, Any]]:
-    """The turns as JSON has them: by kind of work, then by rows."""
-    found: dict[str, dict[str, Any]] = {}
-    for (kind, size), own in turns.items():
-        found.setdefault(kind, {})[str(size)] = msgspec.to_builtins(own)
-    return found
-
-
-def ratios(entry: Entry, batch: int | None, kind: str | None = None) -> NDArray[np.float64]:
-    """How many times as fast the chosen file was in each round: at a batch, or each at the batch of its best pace.
-
-    By a kind of work, or by the first that there is.
-    """
-    teacher, chosen = (_paces(entry["turns"][file], kind) for file in (TEACHER, CHOSEN))
-    found: NDArray[np.float64] = teacher[batch or _best(teacher)] / chosen[batch or _best(chosen)]
-    return found
-
-
-def _paces(turns: Entry, kind: str | None) -> dict[int, NDArray[np.float64]]:
-    """Seconds a row in each round, by how many rows at once."""
-    own = turns[kind or next(iter(turns))]
-    return {int(size): np.array([turn["seconds"] for turn in one]) / int(size) for size, one in own.items()}
-
-
-def _best(paces: Mapping[int, NDArray[np.float64]]) -> int:
-    return min(paces, key=lambda size: float(np.median(paces[size])))
-
-
 def _asked(entry: Entry) -> Sequence[str]:
     wanted, found = entry["wanted"], entry["tested"][entry["chosen"]]
     batch = wanted["batch"] if wanted else 1
@@ -180,20 +148,13 @@ def _asked(entry: Entry) -> Sequence[str]:
         entry["title"],
         asked,
         entry["chosen"],
-        f"{_range(ratios(entry, batch))}, {_at(entry, batch)}",
+        f"{_range(ratios(entry, batch))}, {batches(entry, batch)}",
         f"{found['gain']['size']:.1f}",
         f"{found['drop']:.2%}",
         (found["against_teacher"] or {}).get("verdict", ""),
         f"{entry['minutes']:.1f}",
         judged(entry),
     )
-
-
-def _at(entry: Entry, batch: int | None) -> str:
-    """The kind of work that counts, and by how many rows at once the teacher and the chosen did it."""
-    kind = next(iter(entry["turns"][TEACHER]))
-    whole, own = (batch or _best(_paces(entry["turns"][file], kind)) for file in (TEACHER, CHOSEN))
-    return f"{kind} at {own}" if own == whole else f"{kind} at {own}, {whole}"
 
 
 def _served(entry: Entry) -> Sequence[Sequence[str]]:

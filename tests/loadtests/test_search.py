@@ -14,7 +14,7 @@ from loadtests import bench_search, search_report
 from loadtests.compression.race import Arrays, Turn
 from loadtests.peers import environment
 from loadtests.peers.environment import PeerError
-from loadtests.search import rivals
+from loadtests.search import paces, rivals
 from loadtests.search.beside import BATCHES, PREFILL, ROWS, STEP, works
 from loadtests.search.cases import CASES, Wanted
 from loadtests.search.searched import Searched, SearchError, search
@@ -118,9 +118,9 @@ def test_each_may_have_the_batch_that_suits_it() -> None:
             "chosen": {ROWS: {"1": turns(0.5, 1.0), "8": turns(2.0, 1.0)}},
         }
     }
-    assert [2.0, 1.0] == search_report.ratios(entry, 1).tolist()
-    assert [8.0, 16.0] == search_report.ratios(entry, 8).tolist()
-    assert [4.0, 8.0] == search_report.ratios(entry, None).tolist()
+    assert [2.0, 1.0] == paces.ratios(entry, 1).tolist()
+    assert [8.0, 16.0] == paces.ratios(entry, 8).tolist()
+    assert [4.0, 8.0] == paces.ratios(entry, None).tolist()
 
 
 def test_a_small_perceptron_should_stay_in_float(ran: Ran) -> None:
@@ -208,5 +208,5 @@ def test_the_recipes_of_the_targets_are_there() -> None:
 
 def test_turns_are_kept_by_kind_and_rows() -> None:
     """As JSON has them."""
-    found = search_report.by_kind({(STEP, 1): [Turn(seconds=2.0, cpu=1.0)], (STEP, 8): []})
+    found = paces.by_kind({(STEP, 1): [Turn(seconds=2.0, cpu=1.0)], (STEP, 8): []})
     assert {STEP: {"1": [{"seconds": 2.0, "cpu": 1.0}], "8": []}} == found
