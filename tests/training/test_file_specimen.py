@@ -95,6 +95,25 @@ def test_classes_are_the_same_or_not() -> None:
     assert [1.0, 0.5, 0.0] == fidelities({**answers, "none": np.zeros((3, 0))}, teacher).tolist()
 
 
+def test_variants_are_held_against_each_other_by_how_near_they_stay(tmp_path: Path) -> None:
+    """Row by row: one that is nearer nearly everywhere is better beyond chance, one that is by turns isn't."""
+    it, _ = specimen(tmp_path, ROWS)
+    random = np.random.default_rng(1)
+    teacher = {"y": random.normal(size=(200, 4))}
+    noise = random.normal(size=(200, 4))
+    near, far = ({"y": teacher["y"] + size * noise} for size in (0.01, 0.02))
+    other = {"y": teacher["y"] + 0.01 * random.permutation(noise)}
+    assert it.against(near, teacher, teacher) is None
+    better, worse = it.against(near, far, teacher), it.against(far, near, teacher)
+    equal = it.against(near, other, teacher)
+    assert better is not None
+    assert worse is not None
+    assert equal is not None
+    assert ("better", "worse", "equal within the interval") == (better.verdict, worse.verdict, equal.verdict)
+    lost = [float(np.mean(1 - fidelities(one, teacher))) for one in (near, far)]
+    assert lost[1] - lost[0] == pytest.approx(better.difference.value)
+
+
 def test_rows_without_a_name_are_those_of_the_only_input(tmp_path: Path) -> None:
     """As `np.savez` leaves them: one half to learn ranges from, the other to ask."""
     found, _ = specimen(tmp_path, ROWS)

@@ -2,7 +2,7 @@
 
 import math
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType, ModuleType
@@ -16,6 +16,7 @@ from service.errors import ArtifactError, SettingsError
 from training import bootstrap, imports, rehearsal, session
 from training.bootstrap import DRAWS, Indices
 from training.common_settings import LONGEST_VARIANT
+from training.comparison import Against, difference, verdict
 from training.compression.quantization.preparation import check_batched
 from training.compression.quantization.samples import check_samples
 from training.compression.search.design import Design, Network
@@ -181,15 +182,16 @@ class FileSpecimen:
     def scores(self, answers: Tensors, teacher: Tensors) -> Scores:
         """See `Specimen`."""
         found = fidelities(answers, teacher)
-
-        def mean(chosen: Indices) -> Values:
-            return np.asarray(found[chosen].mean())
-
-        told = bootstrap.bootstrap(mean, np.arange(len(found)), DRAWS, bounds=(-np.inf, 1.0))
+        told = bootstrap.bootstrap(_mean_of(found), np.arange(len(found)), DRAWS, bounds=(-np.inf, 1.0))
         return Scores(figures={self.headline: bootstrap.figure(told)})
 
-    def against(self, answers: Tensors, rival: Tensors) -> None:
-        """None: each is compared with the file already."""
+    def against(self, answers: Tensors, rival: Tensors, teacher: Tensors) -> Against | None:
+        """See `Specimen`. Beside the file itself it is None: what is lost says that already."""
+        if rival is teacher:
+            return None
+        own, other = (_mean_of(fidelities(one, teacher)) for one in (answers, rival))
+        apart = difference(own, other, np.arange(len(next(iter(teacher.values())))))
+        return Against(difference=apart, verdict=verdict(apart, smaller=self.smaller))
 
     def _name(self, design: Design) -> str:
         return f"{self.journal.recipe.name}-{design.name}"
@@ -257,6 +259,10 @@ def _remedy(model: onnx.ModelProto) -> str:
     if any(node.op_type == "BatchNormalization" and len(node.output) > 1 for node in nodes):
         return "its batch norms are being trained: export it in evaluation mode"
     return "rows have to be answered each alone"
+
+
+def _mean_of(values: Values) -> Callable[[Indices], Values]:
+    return lambda chosen: np.asarray(values[chosen].mean())
 
 
 def fidelities(answers: Tensors, teacher: Tensors) -> Values:

@@ -151,8 +151,8 @@ class NetworkSpecimen:
         """See `Specimen`."""
         return self._problem.measure(answers, self._part("test"), self._exported.material)
 
-    def against(self, answers: Tensors, rival: Tensors) -> Against | None:
-        """See `Specimen`."""
+    def against(self, answers: Tensors, rival: Tensors, teacher: Tensors) -> Against | None:  # noqa: ARG002 - as above
+        """See `Specimen`; None where answers aren't to inputs."""
         split, material, problem = self._part("test"), self._exported.material, self._problem
         own, other = (problem.deciding(one, split, material) for one in (answers, rival))
         if own is None or other is None:

@@ -125,8 +125,8 @@ class Specimen(Protocol):
         """What answers to the test part come to, the headline figure among it, with intervals."""
         ...
 
-    def against(self, answers: Tensors, rival: Tensors) -> Against | None:
-        """The same beside those of another variant, input by input; None where answers aren't to inputs."""
+    def against(self, answers: Tensors, rival: Tensors, teacher: Tensors) -> Against | None:
+        """The same beside those of another variant, input by input; None where that can't be, or says nothing."""
         ...
 
 

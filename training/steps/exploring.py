@@ -245,7 +245,7 @@ class Exploration:
         for design in present:
             name, parent = design.name, design.parent.name if design.parent else ""
             rivals = {usual, parent} & answers.keys() - {name}
-            against = {rival: specimen.against(answers[name], answers[rival]) for rival in rivals}
+            against = {one: specimen.against(answers[name], answers[one], answers[usual]) for one in rivals}
             told[name] = Tested(
                 figure=figures[name],
                 drop=drop(figures[usual].value, figures[name].value, smaller=specimen.smaller),
