@@ -188,7 +188,7 @@ class LanguageSpecimen:
         found = language.measure(_surprises(answers, self._part("test")))
         return Scores(figures={self.headline: found.bits_per_byte, "perplexity": found.perplexity})
 
-    def against(self, answers: Tensors, rival: Tensors, teacher: Tensors) -> Against:  # noqa: ARG002 - as above
+    def against(self, answers: Tensors, rival: Tensors, teacher: Tensors) -> Against:  # noqa: ARG002 - targets are known
         """See `Specimen`; a text is a source."""
         lengths = np.array([one.bytes for one in self._part("test")], np.float64)
 

@@ -151,7 +151,7 @@ class NetworkSpecimen:
         """See `Specimen`."""
         return self._problem.measure(answers, self._part("test"), self._exported.material)
 
-    def against(self, answers: Tensors, rival: Tensors, teacher: Tensors) -> Against | None:  # noqa: ARG002 - as above
+    def against(self, answers: Tensors, rival: Tensors, teacher: Tensors) -> Against | None:  # noqa: ARG002 - targets are known
         """See `Specimen`; None where answers aren't to inputs."""
         split, material, problem = self._part("test"), self._exported.material, self._problem
         own, other = (problem.deciding(one, split, material) for one in (answers, rival))
