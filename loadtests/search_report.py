@@ -93,11 +93,11 @@ those of all its steps, the teacher's own fit among them. Times as fast:
 the file that was chosen, in its runtime, over the teacher's in ONNX Runtime, both in float 32 outside: in turns in one
 process, one thread each, the median over rounds of ratios within a round [least, largest]; at the batch that is named,
 or each at its best, both of which stand behind (the chosen's first). That is what is judged, with what is lost on the
-test part, which had no say in the search: files, at batches that many requests at once make. A lone request and the
-service, whose own work stays, gain less, as the next tables say; so the search, which goes by the service, may say that
-the same factor was missed. Rows are of the dates and commits below. In the service: the search's own figures beside the
-teacher, served too: the worker's time at batch 1, inputs a second each at its best batch, the file's size, whole
-requests; CPU: the processor's time of the file alone for one row.
+test part, which has no say in the search but that it may refute its choice: files, at batches that many requests at
+once make. A lone request and the service, whose own work stays, gain less, as the next tables say; so the search, which
+goes by the service, may say that the same factor was missed. Rows are of the dates and commits below. In the service:
+the search's own figures beside the teacher, served too: the worker's time at batch 1, inputs a second each at its best
+batch, the file's size, whole requests; CPU: the processor's time of the file alone for one row.
 
 {_contests(rivals)}"""
 

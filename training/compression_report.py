@@ -41,7 +41,7 @@ class Row:
 
 @dataclass(frozen=True, kw_only=True)
 class Tested:
-    """What a variant is worth on the test part, which had no say, through the service beside the teacher.
+    """What a variant is worth on the test part, by which nothing was searched, through the service beside the teacher.
 
     `figure` is the headline one of all `figures`, which are also told `by` class and the like, where there are such;
     `drop` is as in `Row`. Beside the teacher, and what it was made from, nothing is said of the teacher itself, nor

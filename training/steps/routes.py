@@ -30,7 +30,8 @@ class Lineage:
 def routes_of(config: Any, task: Task, distil: DistilSettings) -> Mapping[str, Sequence[str]]:
     """How a network of this `config` can be made smaller, with the remedies of each route; see `Subject`.
 
-    Who learns in a game isn't taught: it is cut, and plays on. A remedy that surely helped comes before hints.
+    Who learns in a game isn't taught: it is cut, and plays on. One more cut comes before hints, which
+    hardly help.
     """
     if isinstance(task, Game):
         return {PRUNED: ()}

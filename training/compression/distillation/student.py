@@ -176,12 +176,12 @@ def _encoder(config: Any, width: float, depth: float, feed: float) -> Any:
 def _decoder(config: Any, width: float, depth: float, feed: float) -> Any:
     heads, layers = _fewer(config.heads, width), _fewer(config.layers, depth)
     cached = max(one for one in range(1, config.cache_heads + 1) if heads % one == 0)
-    config_of_heads = {"cache_heads": cached, "induction_heads": min(config.induction_heads, cached)}
+    grouped = {"cache_heads": cached, "induction_heads": min(config.induction_heads, cached)}
     if not (config.head_size or config.feeds):
-        return replace(config, **_transformer(config, heads, layers, feed), **config_of_heads)
+        return replace(config, **_transformer(config, heads, layers, feed), **grouped)
     kept = [config.feed_widths[place] for place in spread(layers, config.layers)]
     feeds = tuple(_narrow(one, width * feed) for one in kept)
-    return replace(config, **_shaped(config, layers, width), heads=heads, feeds=feeds, **config_of_heads)
+    return replace(config, **_shaped(config, layers, width), heads=heads, feeds=feeds, **grouped)
 
 
 def _shaped(config: Any, layers: int, width: float) -> dict[str, int]:
